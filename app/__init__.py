@@ -1,0 +1,1 @@
+"""Services, the Litestar application, the command line, and the wiring."""

@@ -1,0 +1,159 @@
+"""A changeset: everything a write does and everything it relies on, committed together or not at all."""
+
+from msgspec import Struct
+
+from keycairn.domain.audit import AuditEvent
+from keycairn.domain.credential import Credential
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.keyset import Keyset
+from keycairn.domain.model import Defaults, Model
+from keycairn.domain.outcome import CheckRecord
+from keycairn.domain.token import Token
+
+
+class CreateCredential(Struct, frozen=True):
+    """Insert. DuplicateError when the id exists."""
+
+    credential: Credential
+
+
+class ReplaceCredential(Struct, frozen=True):
+    """Overwrite all of it, where the stored version is `expected`; else StaleVersionError.
+
+    The credential given carries its new version. `last_check` is stored as given.
+    """
+
+    credential: Credential
+    expected: int
+
+
+class DeleteCredential(Struct, frozen=True):
+    """Delete, where the stored version is `expected`; else StaleVersionError."""
+
+    workspace: str
+    id: CredentialId
+    expected: int
+
+
+class RecordCheck(Struct, frozen=True):
+    """Store the last check. Not an edit: version and `updated` stay. A credential that is gone is a no-op."""
+
+    workspace: str
+    id: CredentialId
+    check: CheckRecord
+
+
+class MarkBroken(Struct, frozen=True):
+    """Replace `broken`, where the stored version is `expected`; else a no-op. Not an edit: the version stays."""
+
+    workspace: str
+    id: CredentialId
+    broken: dict[str, str]
+    expected: int
+
+
+class CreateModel(Struct, frozen=True):
+    """Insert. DuplicateError when the id, or a model of the same credential, name and type, exists."""
+
+    model: Model
+
+
+class ReplaceModel(Struct, frozen=True):
+    """Overwrite, where the stored version is `expected`; else StaleVersionError. DuplicateError as in CreateModel."""
+
+    model: Model
+    expected: int
+
+
+class DeleteModel(Struct, frozen=True):
+    """Delete; StaleVersionError when it is gone."""
+
+    workspace: str
+    id: ModelId
+
+
+class RelinkModels(Struct, frozen=True):
+    """Link every model of `source` to `target`. DuplicateError when the target has one of the same name and type."""
+
+    workspace: str
+    source: CredentialId
+    target: CredentialId
+
+
+class DeleteModelsOf(Struct, frozen=True):
+    """Delete every model linked to the credential."""
+
+    workspace: str
+    credential: CredentialId
+
+
+class PutDefaults(Struct, frozen=True):
+    """Store the defaults, where the stored version is `expected` (0: none stored); else StaleVersionError."""
+
+    defaults: Defaults
+    expected: int
+
+
+class PutKeyset(Struct, frozen=True):
+    """Store the keyset, where the stored generation is `expected` (0: none stored); else StaleVersionError."""
+
+    keyset: Keyset
+    expected: int
+
+
+class PutToken(Struct, frozen=True):
+    """Insert or overwrite a token."""
+
+    token: Token
+
+
+class Append(Struct, frozen=True):
+    """Append an audit event. DuplicateError when its id exists."""
+
+    event: AuditEvent
+
+
+class ExpectCredential(Struct, frozen=True):
+    """The credential exists, in this version where one is given; else StaleVersionError. Writes nothing."""
+
+    workspace: str
+    id: CredentialId
+    version: int | None = None
+
+
+class ExpectModel(Struct, frozen=True):
+    """The model exists; else StaleVersionError. Writes nothing."""
+
+    workspace: str
+    id: ModelId
+
+
+class ExpectNoCredential(Struct, frozen=True):
+    """The workspace has no credential of this provider; else StaleVersionError. Writes nothing."""
+
+    workspace: str
+    provider: str
+
+
+Change = (
+    CreateCredential
+    | ReplaceCredential
+    | DeleteCredential
+    | RecordCheck
+    | MarkBroken
+    | CreateModel
+    | ReplaceModel
+    | DeleteModel
+    | RelinkModels
+    | DeleteModelsOf
+    | PutDefaults
+    | PutKeyset
+    | PutToken
+    | Append
+    | ExpectCredential
+    | ExpectModel
+    | ExpectNoCredential
+)
+
+Changeset = tuple[Change, ...]
+"""Applied in order; a later change sees the earlier ones. All of it becomes visible at once, or none of it."""

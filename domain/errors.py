@@ -1,0 +1,364 @@
+"""Every error Keycairn raises on purpose, under one root.
+
+Each class owns its message, a sentence the reader can act on. A message never holds the value of a secret, a
+provider's raw answer, or text the client sent in a field that might be a misplaced secret. `code` is stable: clients
+match on it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class KeycairnError(Exception):
+    """The root. `code` is a stable machine-readable name; `str(error)` is safe to show."""
+
+    code: ClassVar[str] = "internal_error"
+
+
+class InvalidInputError(KeycairnError):
+    """The caller sent something that cannot be used. `fields` maps a field's name to what is wrong with it."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.fields: dict[str, str] = dict(fields or {})
+
+
+class InvalidIdError(InvalidInputError):
+    """A record id that is not of the form `table:key`."""
+
+    code = "invalid_id"
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"That is not a {table} id. Ids look like {table}:01J9ZK3V6Q8M2T4B7N5R0XWYCE.")
+
+
+class UnknownProviderError(InvalidInputError):
+    """No loaded plugin supplies the named provider."""
+
+    code = "unknown_provider"
+
+    def __init__(self) -> None:
+        super().__init__("No loaded plugin supplies this provider. GET /api/providers lists the known ones.")
+
+
+class MissingFieldError(InvalidInputError):
+    """A field the provider requires is absent. `groups`: one name of each inner sequence must be given."""
+
+    code = "missing_field"
+
+    def __init__(self, provider: str, groups: Sequence[Sequence[str]]) -> None:
+        wanted = ", ".join(" or ".join(group) for group in groups)
+        super().__init__(
+            f"A {provider} credential needs: {wanted}.",
+            {name: "required by the provider" for group in groups for name in group},
+        )
+
+
+class UndeclaredFieldError(InvalidInputError):
+    """A setting or secret the provider does not declare. The name is not echoed: it may be a misplaced key."""
+
+    code = "undeclared_field"
+
+    def __init__(self, provider: str, declared: Sequence[str]) -> None:
+        super().__init__(f"{provider} does not have one of these fields. It has: {', '.join(declared)}.")
+
+
+class SecretInPlainFieldError(InvalidInputError):
+    """The value of a secret also stands in a field that is stored and shown in the clear."""
+
+    code = "secret_in_plain_field"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"The field {field} repeats the secret. Remove it there; that field is shown to everyone.")
+
+
+class UrlRefusedError(InvalidInputError):
+    """A URL that may not be used, because of its spelling or of where it leads. The URL is not echoed."""
+
+    code = "url_refused"
+
+    def __init__(self, why: str, field: str | None = None) -> None:
+        super().__init__(f"This URL is refused: {why}.", {field: why} if field else None)
+        self.why = why
+
+
+class SecretReentryRequiredError(InvalidInputError):
+    """The destination of a secret changed, so the secret has to be sent again."""
+
+    code = "secret_reentry_required"
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        super().__init__(
+            "A secret is bound to the host it may be sent to, and this update changes the host. "
+            f"Send it again in the same request: {', '.join(secrets)}.",
+            dict.fromkeys(secrets, "send this secret again"),
+        )
+
+
+class InvalidMigrationTargetError(InvalidInputError):
+    """The credential named in `migrate_to` cannot take the models over."""
+
+    code = "invalid_migration_target"
+
+
+class ModelExistsError(InvalidInputError):
+    """The credential already has a model of this name and type."""
+
+    code = "model_exists"
+
+    def __init__(self) -> None:
+        super().__init__("This credential already has a model of that name and type.")
+
+
+class InvalidDefaultError(InvalidInputError):
+    """A default slot cannot hold what was sent for it."""
+
+    code = "invalid_default"
+
+
+class NotFoundError(KeycairnError):
+    """The record does not exist in the caller's workspace."""
+
+    code = "not_found"
+
+
+class CredentialNotFoundError(NotFoundError):
+    """No such credential in the caller's workspace."""
+
+    code = "credential_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such credential.")
+
+
+class ModelNotFoundError(NotFoundError):
+    """No such model in the caller's workspace."""
+
+    code = "model_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such model.")
+
+
+class TokenNotFoundError(NotFoundError):
+    """No such token in the caller's workspace."""
+
+    code = "token_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such token.")
+
+
+class ConflictError(KeycairnError):
+    """Somebody else changed the data in between; nothing of this change was kept."""
+
+    code = "conflict"
+
+    def __init__(
+        self, message: str = "The data changed in between. Nothing was written; read again and repeat."
+    ) -> None:
+        super().__init__(message)
+
+
+class StaleVersionError(ConflictError):
+    """The record is not of the expected version any more, or is gone."""
+
+    code = "stale_version"
+
+
+class DuplicateError(ConflictError):
+    """A record with this id, or with these unique fields, exists already."""
+
+    code = "duplicate"
+
+
+class PreconditionFailedError(KeycairnError):
+    """`If-Match` names a version that is not the current one."""
+
+    code = "precondition_failed"
+
+    def __init__(self) -> None:
+        super().__init__("The record is not of the version in If-Match any more. Read it again and repeat.")
+
+
+class AuthenticationError(KeycairnError):
+    """No token, or one that is unknown, expired or revoked. One message for all: it tells an attacker nothing."""
+
+    code = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__("A valid token is needed: Authorization: Bearer kc_...")
+
+
+class ForbiddenError(KeycairnError):
+    """The token is good, but does not carry the scope."""
+
+    code = "forbidden"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This token does not carry the scope {scope}.")
+
+
+class RootKeyError(KeycairnError):
+    """The root key setting cannot be used: malformed, too short, or a well-known example value."""
+
+    code = "root_key_invalid"
+
+
+class WrongRootKeyError(KeycairnError):
+    """The root key is well-formed, but opens no slot of the keyset."""
+
+    code = "root_key_wrong"
+
+    def __init__(self, slots: Sequence[str]) -> None:
+        super().__init__(
+            f"The root key opens none of the keyset's slots ({', '.join(slots) or 'it has none'}). "
+            "Set KEYCAIRN_ROOT_KEY to the key this database was created with. Nothing was changed."
+        )
+
+
+class SealedError(KeycairnError):
+    """The service runs without a usable root key, so nothing can be opened or sealed. `why` is safe to show."""
+
+    code = "sealed"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Keycairn is sealed. {why}")
+        self.why = why
+
+
+class UndecryptableError(KeycairnError):
+    """A sealed secret does not open. `reason` is a short text for the record's `decryption_error`."""
+
+    code = "undecryptable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The stored secret cannot be opened: {reason}. Send the key again to repair this credential.")
+        self.reason = reason
+
+
+class StoreError(KeycairnError):
+    """The database refused or failed."""
+
+    code = "store_error"
+
+    def __init__(self, message: str = "The database could not do this. Nothing was written.") -> None:
+        super().__init__(message)
+
+
+class StoreUnavailableError(StoreError):
+    """The database cannot be reached, or was closed."""
+
+    code = "store_unavailable"
+
+    def __init__(self, message: str = "The database cannot be reached. Try again shortly.") -> None:
+        super().__init__(message)
+
+
+class StoreLockedError(StoreError):
+    """Another process holds the embedded database."""
+
+    code = "store_locked"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"Another Keycairn process is using the database at {path}. Stop it, or use its HTTP API.")
+
+
+class SettingsError(KeycairnError):
+    """A setting cannot be used. One plain sentence, names the variable, never its value when it is a secret."""
+
+    code = "bad_setting"
+
+
+class PluginError(KeycairnError):
+    """A provider plugin is not usable. Names the plugin."""
+
+    code = "plugin_error"
+
+
+class EgressRefusedError(KeycairnError):
+    """The guarded client did not send a request, because its destination is forbidden. Nothing left the process."""
+
+    code = "egress_refused"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This destination is refused: {why}.")
+        self.why = why
+
+
+class ProviderError(KeycairnError):
+    """A provider did not do what was asked. Subclasses say which way; the provider's own text is never in it."""
+
+    code = "provider_error"
+
+    def __init__(self, message: str = "The provider answered with an error.", *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class InvalidAuthError(ProviderError):
+    """The provider refused the key (401, 403)."""
+
+    code = "provider_invalid_auth"
+
+    def __init__(self, message: str = "The provider refused the key.", *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+
+
+class CannotConnectError(ProviderError):
+    """The provider cannot be reached: name, route, connection, TLS."""
+
+    code = "provider_unreachable"
+
+    def __init__(self, message: str = "The provider cannot be reached.", *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+
+
+class ProviderTimeoutError(CannotConnectError):
+    """The provider did not answer within the deadline."""
+
+    code = "provider_timeout"
+
+    def __init__(self, message: str = "The provider did not answer in time.", *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+
+
+class RateLimitedError(ProviderError):
+    """The provider accepted the key and asks for patience. `retry_after` in seconds, where it said so."""
+
+    code = "provider_rate_limited"
+
+    def __init__(self, *, status: int | None = 429, retry_after: float | None = None) -> None:
+        super().__init__("The provider accepted the key, but limits its rate right now.", status=status)
+        self.retry_after = retry_after
+
+
+class QuotaExhaustedError(ProviderError):
+    """The provider accepted the key, but the account has no credit or quota left."""
+
+    code = "provider_quota_exhausted"
+
+    def __init__(self, *, status: int | None = None) -> None:
+        super().__init__("The provider accepted the key, but the account has no quota left.", status=status)
+
+
+class ModelGoneError(ProviderError):
+    """The provider accepted the key, but does not know the model that was asked for."""
+
+    code = "provider_model_not_found"
+
+    def __init__(self, *, status: int | None = 404) -> None:
+        super().__init__("The provider accepted the key, but does not have this model.", status=status)
+
+
+class GarbledAnswerError(ProviderError):
+    """The provider answered, but not in the format it should: HTML, truncated JSON, wrong shapes, too many bytes."""
+
+    code = "provider_garbled"
+
+    def __init__(
+        self, message: str = "The provider's answer cannot be understood.", *, status: int | None = None
+    ) -> None:
+        super().__init__(message, status=status)

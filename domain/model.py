@@ -1,0 +1,102 @@
+"""A model: something a provider offers, registered here and linked to the credential that pays for it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.domain.credential import DEFAULT_WORKSPACE
+from keycairn.domain.errors import InvalidDefaultError
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.modality import Modality
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """A registered model. Unique by workspace, provider, credential, name and type.
+
+    `credential` is None for a model nobody has linked yet. `missing_since` is when discovery first did not see it.
+    """
+
+    id: ModelId
+    workspace: str = DEFAULT_WORKSPACE
+    provider: str
+    name: str
+    type: Modality
+    credential: CredentialId | None = None
+    missing_since: datetime | None = None
+    created: datetime
+    updated: datetime
+    version: int = 1
+
+
+class Slot(StrEnum):
+    """A task that has a default model."""
+
+    CHAT = "default_chat_model"
+    TRANSFORMATION = "default_transformation_model"
+    LARGE_CONTEXT = "large_context_model"
+    TEXT_TO_SPEECH = "default_text_to_speech_model"
+    SPEECH_TO_TEXT = "default_speech_to_text_model"
+    EMBEDDING = "default_embedding_model"
+    TOOLS = "default_tools_model"
+
+
+SLOT_TYPES: Mapping[Slot, Modality] = {
+    Slot.CHAT: Modality.LANGUAGE,
+    Slot.TRANSFORMATION: Modality.LANGUAGE,
+    Slot.LARGE_CONTEXT: Modality.LANGUAGE,
+    Slot.TEXT_TO_SPEECH: Modality.TEXT_TO_SPEECH,
+    Slot.SPEECH_TO_TEXT: Modality.SPEECH_TO_TEXT,
+    Slot.EMBEDDING: Modality.EMBEDDING,
+    Slot.TOOLS: Modality.LANGUAGE,
+}
+
+MANDATORY = frozenset({Slot.CHAT, Slot.EMBEDDING})
+"""Slots a client cannot clear. They are empty only before the first assignment or after their model was deleted."""
+
+_FALL_BACK_TO_CHAT = frozenset({Slot.TRANSFORMATION, Slot.LARGE_CONTEXT, Slot.TOOLS})
+
+
+class Defaults(Struct, frozen=True, kw_only=True):
+    """The model of each task slot of a workspace. `version` 0 means that nothing was ever stored."""
+
+    workspace: str = DEFAULT_WORKSPACE
+    slots: Mapping[Slot, ModelId] = {}
+    version: int = 0
+
+    def model_for(self, slot: Slot) -> ModelId | None:
+        """The model that does the slot's task, falling back to chat where that can do it too."""
+        own = self.slots.get(slot)
+        return own if own or slot not in _FALL_BACK_TO_CHAT else self.slots.get(Slot.CHAT)
+
+    def without(
+        self, models: frozenset[ModelId] | set[ModelId], moved: Mapping[ModelId, ModelId] | None = None
+    ) -> "Defaults":
+        """These defaults after `models` are gone; a slot whose model is in `moved` follows it. Version unchanged."""
+        kept: dict[Slot, ModelId] = {}
+        for slot, model in self.slots.items():
+            successor = (moved or {}).get(model, model)
+            if successor not in models:
+                kept[slot] = successor
+        return replace(self, slots=kept)
+
+    def assigned(self, wishes: Mapping[Slot, ModelId | None], types: Mapping[ModelId, Modality]) -> "Defaults":
+        """These defaults with `wishes` applied, None clearing a slot. `types` are those of the models wished for.
+
+        Raises InvalidDefaultError for an unknown model, one of the wrong type, or clearing a mandatory slot.
+        """
+        slots = dict(self.slots)
+        for slot, model in wishes.items():
+            if model is None:
+                if slot in MANDATORY:
+                    message = f"{slot} cannot be cleared; set another model instead."
+                    raise InvalidDefaultError(message, {slot: "cannot be cleared"})
+                slots.pop(slot, None)
+                continue
+            if types.get(model) is not SLOT_TYPES[slot]:
+                message = f"{slot} needs a registered model of type {SLOT_TYPES[slot]}."
+                raise InvalidDefaultError(message, {slot: f"must be the id of a {SLOT_TYPES[slot]} model"})
+            slots[slot] = model
+        return replace(self, slots=slots)

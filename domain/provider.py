@@ -1,0 +1,164 @@
+"""A provider: a kind of service, described as data."""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from keycairn.domain.errors import InvalidInputError, MissingFieldError, UndeclaredFieldError
+from keycairn.domain.modality import Modality
+from keycairn.domain.secret import Secret
+from keycairn.domain.url import parse_url
+
+SettingValue = str | int
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+
+
+class FieldKind(StrEnum):
+    """How the value of a field is read and checked."""
+
+    TEXT = "text"
+    URL = "url"
+    INTEGER = "integer"
+    PATH = "path"
+
+
+class FieldSpec(Struct, frozen=True, kw_only=True):
+    """One field of a provider's account.
+
+    `env` lists the environment variables it is read from, the first non-blank one wins. `default` is what an unset
+    field means at the moment of use; it is never stored, so a plugin may change it.
+    """
+
+    name: str
+    label: str
+    kind: FieldKind = FieldKind.TEXT
+    secret: bool = False
+    required: bool = False
+    env: tuple[str, ...] = ()
+    default: SettingValue | None = None
+    help: str = ""
+
+
+class ProviderSpec(Struct, frozen=True, kw_only=True):
+    """Everything about a provider that is data.
+
+    `any_of`: besides the required fields, one field of each group must be given. `env_requires`: groups that must
+    also be present for the environment to count as configured (a field with a default can still be demanded there).
+    """
+
+    name: str
+    label: str
+    modalities: tuple[Modality, ...]
+    fields: tuple[FieldSpec, ...]
+    any_of: tuple[tuple[str, ...], ...] = ()
+    env_requires: tuple[tuple[str, ...], ...] = ()
+    docs_url: str = ""
+    api_version: int = 1
+
+    def field(self, name: str) -> FieldSpec | None:
+        """The declared field of this name, or None."""
+        return next((field for field in self.fields if field.name == name), None)
+
+    @property
+    def settings(self) -> tuple[FieldSpec, ...]:
+        """The fields that are stored and shown in the clear."""
+        return tuple(field for field in self.fields if not field.secret)
+
+    @property
+    def secrets(self) -> tuple[FieldSpec, ...]:
+        """The fields that are stored sealed and never shown."""
+        return tuple(field for field in self.fields if field.secret)
+
+    @property
+    def required_groups(self) -> tuple[tuple[str, ...], ...]:
+        """One name of each group must be given."""
+        return (*((field.name,) for field in self.fields if field.required), *self.any_of)
+
+    def check_complete(self, present: frozenset[str] | set[str]) -> None:
+        """Raise MissingFieldError unless the fields in `present` satisfy the provider."""
+        missing = [group for group in self.required_groups if present.isdisjoint(group)]
+        if missing:
+            raise MissingFieldError(self.name, missing)
+
+    def check_setting(self, name: str, value: SettingValue) -> SettingValue:
+        """`value` as the declared kind of the setting `name`, whitespace trimmed.
+
+        Raises UndeclaredFieldError, InvalidInputError (wrong type) or UrlRefusedError.
+        """
+        field = self.field(name)
+        if field is None or field.secret:
+            raise UndeclaredFieldError(self.name, [declared.name for declared in self.fields])
+        if field.kind is FieldKind.INTEGER:
+            return _whole_number(field, value)
+        if not isinstance(value, str):
+            message = f"The field {name} is text."
+            raise InvalidInputError(message, {name: "must be text"})
+        text = value.strip()
+        if any(ord(character) < 32 or ord(character) == 127 for character in text):
+            message = f"The field {name} holds a control character."
+            raise InvalidInputError(message, {name: "must not hold control characters"})
+        if field.kind is FieldKind.URL:
+            parse_url(text, field=name)
+        return text
+
+    def effective(self, settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
+        """`settings` with the declared defaults filled in."""
+        defaults = {field.name: field.default for field in self.settings if field.default is not None}
+        return {**defaults, **settings}
+
+
+_LARGEST = 2**31 - 1
+
+
+def _whole_number(field: FieldSpec, value: SettingValue) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value.strip(), re.ASCII):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LARGEST:
+        message = f"The field {field.name} is a whole number from 1 to {_LARGEST}."
+        raise InvalidInputError(message, {field.name: "must be a positive whole number"})
+    return value
+
+
+def canonical_name(name: str) -> str:
+    """A provider's name as it is stored: lower case, underscores. `OpenAI-Compatible` is `openai_compatible`."""
+    return name.strip().lower().replace("-", "_")
+
+
+def spec_faults(spec: ProviderSpec) -> Iterator[str]:
+    """What is wrong with a plugin's spec, one sentence each; nothing when it is sound."""
+    if not _NAME.fullmatch(spec.name):
+        yield "the name must be lower-case letters, digits and underscores, beginning with a letter"
+    if not spec.modalities:
+        yield "it declares no modality"
+    names = [field.name for field in spec.fields]
+    yield from (f"the field {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1}))
+    yield from (f"the field name {name!r} is malformed" for name in names if not _NAME.fullmatch(name))
+    for group in (*spec.any_of, *spec.env_requires):
+        yield from (f"{name!r} is required, but not declared" for name in group if name not in names)
+    for field in spec.fields:
+        if field.secret and field.default is not None:
+            yield f"the secret {field.name!r} has a default value"
+        if field.secret and not field.env:
+            yield f"the secret {field.name!r} names no environment variable"
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """A credential opened for one use: what a provider plugin receives.
+
+    `settings` holds the effective values, defaults included; `secrets` only those that are set.
+    """
+
+    provider: str
+    settings: Mapping[str, SettingValue]
+    secrets: Mapping[str, Secret]
+
+    def text(self, name: str) -> str:
+        """The setting `name` as text, "" when unset."""
+        return str(self.settings.get(name, ""))
+
+    def secret(self, name: str = "api_key") -> Secret | None:
+        """The secret `name`, None when unset."""
+        return self.secrets.get(name)

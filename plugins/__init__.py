@@ -1,0 +1,1 @@
+"""Hooks, the registry, and the built-in providers, registered like anyone's."""

@@ -1,0 +1,1 @@
+"""What the core needs from outside, one concept a file, as typing protocols."""

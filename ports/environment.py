@@ -1,0 +1,14 @@
+"""The variables provider accounts are read from."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from keycairn.domain.secret import Secret
+
+
+class Environment(Protocol):
+    """The process environment and, besides it, the .env file of the settings."""
+
+    def variables(self) -> Mapping[str, Secret]:
+        """Every variable as it is now; the process environment wins over the file. A missing file adds nothing."""
+        ...

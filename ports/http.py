@@ -1,0 +1,66 @@
+"""The one way out of the process: a client that vets where it sends."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from keycairn.domain.errors import GarbledAnswerError
+from keycairn.domain.secret import Secret
+
+JSON_HEADERS: Mapping[str, str | Secret] = {"Content-Type": "application/json"}
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """An outgoing request. A header that carries a secret is a `Secret`, so the repr masks it."""
+
+    method: str = "GET"
+    url: str
+    headers: Mapping[str, str | Secret] = {}
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        origin = "/".join(self.url.split("/", 3)[:3])
+        return f"Request({self.method} {origin}/..., headers={sorted(self.headers)})"
+
+    def with_header(self, name: str, value: str | Secret) -> "Request":
+        """The same request with one more header."""
+        return Request(method=self.method, url=self.url, headers={**self.headers, name: value}, body=self.body)
+
+
+class Response(Struct, frozen=True, kw_only=True):
+    """A whole answer, within the byte cap. `headers` have lower-case names.
+
+    The repr shows no body: it may echo a key.
+    """
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.body)} bytes)"
+
+    def json(self) -> Any:
+        """The body as JSON. Raises GarbledAnswerError, which holds nothing of it."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise GarbledAnswerError(status=self.status) from None
+
+
+class Http(Protocol):
+    """The guarded client. It follows no redirect, accepts no compressed answer, and reads no proxy settings."""
+
+    async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
+        """The answer, whatever its status. `deadline` is for the whole exchange, in seconds.
+
+        Raises EgressRefusedError before anything is sent to a forbidden destination, CannotConnectError,
+        ProviderTimeoutError, or GarbledAnswerError for an answer that breaks HTTP or exceeds the byte cap.
+        """
+        ...
+
+    def vet(self, url: str, *, field: str | None = None) -> None:
+        """Raise UrlRefusedError when `url` can be refused without asking DNS. `field` is named in the error."""
+        ...

@@ -1,0 +1,80 @@
+"""A provider plugin's behaviour, and the registry of those that are loaded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import ConnectionReport, Discovery, ModelReport
+from keycairn.domain.provider import Account, ProviderSpec
+from keycairn.ports.http import Http, Request
+
+
+class Provider(Protocol):
+    """What Keycairn asks of a provider. Implementations keep no account: each call gets it, uses it and forgets it.
+
+    Failures are raised as the subclasses of `keycairn.domain.errors.ProviderError`; their text must be the plugin's
+    own, never the provider's answer. All traffic goes through the `http` passed in.
+    """
+
+    @property
+    def spec(self) -> ProviderSpec:
+        """The provider as data."""
+        ...
+
+    async def discover(self, account: Account, http: Http) -> Discovery:
+        """The models the account can use. Raises ProviderError; an empty list means that there are none."""
+        ...
+
+    async def check(self, account: Account, http: Http) -> ConnectionReport:
+        """Prove the key with the cheapest call that proves it.
+
+        Raises ProviderError; the caller maps it to an outcome.
+        """
+        ...
+
+    async def try_model(self, account: Account, name: str, type: Modality, http: Http) -> ModelReport:
+        """One small real call of the model. Raises ProviderError."""
+        ...
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:
+        """`request` with the account's authorization: a header, a signature, a token fetched through `http`."""
+        ...
+
+    def base_url(self, account: Account, type: Modality | None = None) -> str:
+        """The base URL of the provider's API for calls of that type, without a trailing slash."""
+        ...
+
+    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, str | int]:
+        """The plain config an in-process client (esperanto) takes. It holds the secret: hand it to nothing else."""
+        ...
+
+
+class PluginStatus(Struct, frozen=True, kw_only=True):
+    """One plugin as it was found at start. `failure` says why it is not in use, None when it is."""
+
+    name: str
+    origin: str
+    providers: tuple[str, ...] = ()
+    api_version: int | None = None
+    failure: str | None = None
+
+
+class ProviderRegistry(Protocol):
+    """The providers of all loaded plugins."""
+
+    def get(self, name: str) -> Provider:
+        """The provider of that name, hyphens and underscores, upper and lower case alike.
+
+        Raises UnknownProviderError.
+        """
+        ...
+
+    def all(self) -> Sequence[Provider]:
+        """Every provider, built-in ones first, in declaration order."""
+        ...
+
+    def plugins(self) -> Sequence[PluginStatus]:
+        """Every plugin that was found, those that failed to load included."""
+        ...

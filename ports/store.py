@@ -1,0 +1,119 @@
+"""The database. Reads are queries; every write is one changeset."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from keycairn.domain.audit import AuditEvent
+from keycairn.domain.change import Changeset
+from keycairn.domain.credential import Credential
+from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
+from keycairn.domain.keyset import Keyset
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Defaults, Model
+from keycairn.domain.token import Token
+
+MOST = 1000
+"""The largest page."""
+
+
+class Position(Struct, frozen=True):
+    """A place in the credential list, which is ordered by provider, created, id. A page begins after it."""
+
+    provider: str
+    created: datetime
+    id: CredentialId
+
+
+class Store(Protocol):
+    """Every method may raise StoreUnavailableError; a missing record is None or an empty sequence, never an error.
+
+    A read sees only committed changesets, each of them whole. What a commit wrote is seen by every read begun after it.
+    """
+
+    async def credential(self, workspace: str, id: CredentialId) -> Credential | None:
+        """One credential."""
+        ...
+
+    async def credentials(
+        self, workspace: str, *, provider: str | None = None, after: Position | None = None, limit: int = MOST
+    ) -> Sequence[Credential]:
+        """A page of credentials, ordered by provider, created, id."""
+        ...
+
+    async def model(self, workspace: str, id: ModelId) -> Model | None:
+        """One model."""
+        ...
+
+    async def models(
+        self,
+        workspace: str,
+        *,
+        type: Modality | None = None,
+        provider: str | None = None,
+        credential: CredentialId | None = None,
+        name: str | None = None,
+        after: ModelId | None = None,
+        limit: int | None = MOST,
+    ) -> Sequence[Model]:
+        """A page of models, ordered by id; `limit=None` gives all. Every filter given must match."""
+        ...
+
+    async def model_counts(self, workspace: str) -> Mapping[CredentialId, int]:
+        """The number of linked models of each credential that has any, by one query."""
+        ...
+
+    async def unlinked_models(self, workspace: str, provider: str) -> Sequence[Model]:
+        """All models of the provider that no credential is linked to, ordered by id."""
+        ...
+
+    async def providers_in_use(self, workspace: str) -> frozenset[str]:
+        """The providers that have at least one credential."""
+        ...
+
+    async def defaults(self, workspace: str) -> Defaults:
+        """The defaults; version 0 when none were ever stored."""
+        ...
+
+    async def keyset(self) -> Keyset | None:
+        """The keyset, None before the first start."""
+        ...
+
+    async def any_sealed(self) -> bool:
+        """Whether any credential of any workspace holds a sealed secret."""
+        ...
+
+    async def token(self, id: TokenId) -> Token | None:
+        """One token, revoked or not."""
+        ...
+
+    async def tokens(self, workspace: str) -> Sequence[Token]:
+        """All tokens, ordered by id."""
+        ...
+
+    async def events(self, workspace: str, *, after: EventId | None = None, limit: int = MOST) -> Sequence[AuditEvent]:
+        """A page of audit events, oldest first."""
+        ...
+
+    async def commit(self, changes: Changeset) -> None:
+        """Apply all of `changes`, or none.
+
+        Raises StaleVersionError or DuplicateError as each change says, ConflictError when the database gave up on a
+        conflict between writers, StoreUnavailableError when nothing is known to have been written. When the outcome
+        itself became unknown, the implementation reads the audit event's id again and decides by that.
+        """
+        ...
+
+    async def revision(self) -> int:
+        """A number that every commit changes: what was derived from reads at the same revision is still true."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailableError when the database does not answer."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let writes under way finish, then release everything. Calling it again is a no-op."""
+        ...
