@@ -1,0 +1,120 @@
+"""Hand-written stand-ins for the small ports: time, ids, environment, cipher."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from keycairn.domain.errors import InvalidInputError, UndecryptableError
+from keycairn.domain.ids import CredentialId, EventId, ModelId
+from keycairn.domain.sealed import SUITE, SealContext, SealedSecret, join, split
+from keycairn.domain.secret import Secret
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+class FakeClock:
+    """Stands still until told to `tick`, or advances by `step` seconds after each reading of `now`."""
+
+    def __init__(self, time: datetime = NOON, *, step: float = 0.0) -> None:
+        self.time = time
+        self.step = step
+        self._monotonic = 0.0
+
+    def tick(self, seconds: float = 1.0) -> datetime:
+        self.time += timedelta(seconds=seconds)
+        self._monotonic += seconds
+        return self.time
+
+    def now(self) -> datetime:
+        now = self.time
+        self.tick(self.step)
+        return now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+
+class FakeIds:
+    """Counts. The nth id of all carries the ULID `ulid(n)`, from 1."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @staticmethod
+    def ulid(number: int) -> str:
+        digits = ""
+        for _ in range(18):
+            number, digit = divmod(number, 32)
+            digits = _CROCKFORD[digit] + digits
+        return "01KDWE9G" + digits
+
+    def _next(self) -> str:
+        self.count += 1
+        return self.ulid(self.count)
+
+    def credential(self) -> CredentialId:
+        return CredentialId(f"credential:{self._next()}")
+
+    def model(self) -> ModelId:
+        return ModelId(f"model:{self._next()}")
+
+    def event(self) -> EventId:
+        return EventId(f"event:{self._next()}")
+
+    def token(self) -> tuple[str, bytes]:
+        key = self._next()
+        return key, sha256(key.encode()).digest()
+
+
+class FakeEnvironment:
+    """The variables it was given; change `values` to change them."""
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self.values = dict(values or {})
+
+    def variables(self) -> Mapping[str, Secret]:
+        return {name: Secret(value) for name, value in self.values.items()}
+
+
+class FakeCipher:
+    """Keeps every law of the cipher except secrecy: whoever knows the form can read and forge.
+
+    Change `kid` to seal under another key, and `kids` to forget one.
+    """
+
+    def __init__(self, *, kid: int = 1, kids: frozenset[int] | None = None, install_id: str = "install") -> None:
+        self.kid = kid
+        self.kids = kids or frozenset({kid})
+        self.install_id = install_id
+        self._sealed = 0
+
+    def seal(self, secret: Secret, context: SealContext) -> SealedSecret:
+        text = secret.reveal().encode()
+        if len(text) > 65_535:
+            message = "too long"
+            raise InvalidInputError(message)
+        self._sealed += 1
+        head = bytes([SUITE]) + self.kid.to_bytes(4, "big") + self._sealed.to_bytes(32, "big") + bytes(32)
+        frame = len(text).to_bytes(2, "big") + text
+        frame += bytes(-len(frame) % 64)
+        return join(head + frame + self._check(head, frame, context))
+
+    def open(self, sealed: SealedSecret, context: SealContext) -> Secret:
+        if why := self.unreadable(sealed):
+            raise UndecryptableError(why)
+        parts = split(sealed)
+        frame, check = parts.ciphertext[:-16], parts.ciphertext[-16:]
+        if check != self._check(parts.header, frame, context):
+            raise UndecryptableError("it is damaged, or belongs elsewhere")
+        return Secret(frame[2 : 2 + int.from_bytes(frame[:2], "big")].decode())
+
+    def unreadable(self, sealed: SealedSecret) -> str | None:
+        try:
+            kid = split(sealed).kid
+        except UndecryptableError as error:
+            return error.reason
+        return None if kid in self.kids else f"its data key {kid} is not in the keyset"
+
+    def _check(self, head: bytes, frame: bytes, context: SealContext) -> bytes:
+        return sha256(repr((self.install_id, head, frame, context)).encode()).digest()[:16]
