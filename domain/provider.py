@@ -47,6 +47,7 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
 
     `any_of`: besides the required fields, one field of each group must be given. `env_requires`: groups that must
     also be present for the environment to count as configured (a field with a default can still be demanded there).
+    `preferred_models`: beginnings of model names, best first, that auto-assignment favours.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     fields: tuple[FieldSpec, ...]
     any_of: tuple[tuple[str, ...], ...] = ()
     env_requires: tuple[tuple[str, ...], ...] = ()
+    preferred_models: tuple[str, ...] = ()
     docs_url: str = ""
     api_version: int = 1
 

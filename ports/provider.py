@@ -46,6 +46,11 @@ class Provider(Protocol):
         """The base URL of the provider's API for calls of that type, without a trailing slash."""
         ...
 
+    @property
+    def client_name(self) -> str:
+        """The provider's name for in-process clients (esperanto), which may spell it differently."""
+        ...
+
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, str | int]:
         """The plain config an in-process client (esperanto) takes. It holds the secret: hand it to nothing else."""
         ...

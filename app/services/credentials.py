@@ -1,0 +1,333 @@
+"""The credential lifecycle: create, read, update, delete."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.record import Recorder
+from keycairn.app.services.vault import Vault
+from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.change import CreateCredential, ReplaceCredential
+from keycairn.domain.credential import (
+    DEFAULT_WORKSPACE,
+    Credential,
+    check_not_repeated,
+    destinations,
+    seal_context,
+)
+from keycairn.domain.deletion import Deletion, check_target, plan_deletion, plan_move
+from keycairn.domain.errors import (
+    ConflictError,
+    CredentialNotFoundError,
+    InvalidInputError,
+    PreconditionFailedError,
+    SecretReentryRequiredError,
+    UndeclaredFieldError,
+)
+from keycairn.domain.ids import CredentialId
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
+from keycairn.domain.provider import FieldKind, ProviderSpec, SettingValue, canonical_name
+from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.secret import Secret
+from keycairn.ports.clock import Clock, Ids
+from keycairn.ports.http import Http
+from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.store import MOST, Position, Store
+
+LONGEST_NAME = 200
+LONGEST_SECRET = 32_768
+"""Characters; a service-account JSON has about 2,400."""
+ATTEMPTS = 8
+"""How often a change is worked out anew when others write in between."""
+
+
+class Listed(Struct, frozen=True):
+    """A credential with the number of its models and the secrets that do not open."""
+
+    credential: Credential
+    model_count: int
+    broken: Mapping[str, str]
+
+    @property
+    def decryption_error(self) -> str | None:
+        """Why a secret of this record cannot be opened, or None."""
+        return "; ".join(f"{name}: {why}" for name, why in sorted(self.broken.items())) or None
+
+
+class CredentialPatch(Struct, frozen=True, kw_only=True):
+    """What to change. Absent: keep. A setting or secret that maps to None is cleared; `name` None keeps the name."""
+
+    name: str | None = None
+    modalities: tuple[Modality, ...] | None = None
+    settings: Mapping[str, SettingValue | None] = {}
+    secrets: Mapping[str, Secret | None] = {}
+
+
+class Credentials:
+    """Manages credentials. Every mutation is one commit together with its audit event."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        registry: ProviderRegistry,
+        accounts: Accounts,
+        http: Http,
+        clock: Clock,
+        ids: Ids,
+        recorder: Recorder,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._registry = registry
+        self._accounts = accounts
+        self._http = http
+        self._clock = clock
+        self._ids = ids
+        self._recorder = recorder
+
+    async def list(
+        self,
+        *,
+        provider: str | None = None,
+        after: Position | None = None,
+        limit: int = MOST,
+        workspace: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[Listed]:
+        """A page of credentials, ordered by provider and age. Two queries whatever its size, nothing decrypted."""
+        name = canonical_name(provider) if provider else None
+        page = await self._store.credentials(workspace, provider=name, after=after, limit=limit)
+        counts = await self._store.model_counts(workspace) if page else {}
+        return [Listed(item, counts.get(item.id, 0), self._accounts.unreadable(item)) for item in page]
+
+    async def get(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Listed:
+        """One credential. Raises CredentialNotFoundError."""
+        credential = await self._find(workspace, id)
+        return await self._listed(credential)
+
+    async def linked_models(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Sequence[Model]:
+        """The models linked to a credential. Raises CredentialNotFoundError."""
+        await self._find(workspace, id)
+        return await self._store.models(workspace, credential=id, limit=None)
+
+    async def create(
+        self,
+        provider: str,
+        *,
+        name: str,
+        settings: Mapping[str, SettingValue] | None = None,
+        secrets: Mapping[str, Secret] | None = None,
+        modalities: Sequence[Modality] | None = None,
+        by: Caller = IN_PROCESS,
+    ) -> Listed:
+        """Store a new credential.
+
+        Raises UnknownProviderError, InvalidInputError (its subclasses name the field) or SealedError.
+        """
+        draft = self.draft(provider, name=name, settings=settings, secrets=secrets, modalities=modalities, by=by)
+        event = self._recorder.event(
+            by,
+            Action.CREDENTIAL_CREATED,
+            draft.id,
+            details={"provider": draft.provider, "secrets": sorted(draft.sealed)},
+        )
+        await self._store.commit((CreateCredential(draft), event))
+        return Listed(draft, 0, {})
+
+    def draft(
+        self,
+        provider: str,
+        *,
+        name: str,
+        settings: Mapping[str, SettingValue] | None = None,
+        secrets: Mapping[str, Secret] | None = None,
+        modalities: Sequence[Modality] | None = None,
+        by: Caller,
+    ) -> Credential:
+        """A checked and sealed credential that is not stored yet. Raises as `create` does."""
+        spec = self._registry.get(provider).spec
+        now = self._clock.now()
+        empty = Credential(
+            id=self._ids.credential(),
+            workspace=by.workspace,
+            provider=spec.name,
+            name="",
+            modalities=spec.modalities,
+            created=now,
+            updated=now,
+        )
+        patch = CredentialPatch(
+            name=name,
+            modalities=tuple(modalities) if modalities else None,
+            settings=dict(settings or {}),
+            secrets=dict(secrets or {}),
+        )
+        return self._patched(spec, empty, patch)
+
+    async def update(
+        self, id: CredentialId, patch: CredentialPatch, *, if_match: int | None = None, by: Caller = IN_PROCESS
+    ) -> Listed:
+        """Apply `patch`. With `if_match`, only to that version.
+
+        Raises CredentialNotFoundError, PreconditionFailedError, InvalidInputError or SealedError.
+        """
+        for attempt in range(ATTEMPTS):
+            before = await self._find(by.workspace, id)
+            if if_match is not None and before.version != if_match:
+                raise PreconditionFailedError
+            spec = self._registry.get(before.provider).spec
+            after = self._patched(spec, before, patch)
+            if after == before:
+                return await self._listed(before)
+            after = replace(after, updated=self._clock.now(), version=before.version + 1)
+            event = self._recorder.event(
+                by, Action.CREDENTIAL_UPDATED, id, details={"fields": _changed(before, after, patch)}
+            )
+            try:
+                await self._store.commit((ReplaceCredential(after, expected=before.version), event))
+            except ConflictError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+            return await self._listed(after)
+        raise ConflictError
+
+    async def delete(
+        self,
+        id: CredentialId,
+        *,
+        migrate_to: CredentialId | None = None,
+        if_match: int | None = None,
+        dry_run: bool = False,
+        by: Caller = IN_PROCESS,
+    ) -> Deletion:
+        """Delete a credential, its models with it, or handed to `migrate_to`. With `dry_run`, only say what would be.
+
+        Works on a record whose secrets do not open. Raises CredentialNotFoundError, InvalidMigrationTargetError or
+        PreconditionFailedError.
+        """
+        for attempt in range(ATTEMPTS):
+            credential = await self._find(by.workspace, id)
+            if if_match is not None and credential.version != if_match:
+                raise PreconditionFailedError
+            plan = await self._plan(credential, migrate_to)
+            if dry_run:
+                return plan
+            event = self._recorder.event(by, Action.CREDENTIAL_DELETED, id, details=_impact(plan, migrate_to))
+            try:
+                await self._store.commit((*plan.changes, event))
+            except ConflictError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+            return plan
+        raise ConflictError
+
+    async def _plan(self, credential: Credential, migrate_to: CredentialId | None) -> Deletion:
+        workspace = credential.workspace
+        models = await self._store.models(workspace, credential=credential.id, limit=None)
+        defaults = await self._store.defaults(workspace)
+        if migrate_to is None:
+            return plan_deletion(credential, models, defaults)
+        target = check_target(credential, await self._store.credential(workspace, migrate_to))
+        target_models = await self._store.models(workspace, credential=target.id, limit=None)
+        return plan_move(credential, models, target, target_models, defaults)
+
+    async def _find(self, workspace: str, id: CredentialId) -> Credential:
+        credential = await self._store.credential(workspace, id)
+        if credential is None:
+            raise CredentialNotFoundError
+        return credential
+
+    async def _listed(self, credential: Credential) -> Listed:
+        models = await self._store.models(credential.workspace, credential=credential.id, limit=None)
+        return Listed(credential, len(models), self._accounts.unreadable(credential))
+
+    def _patched(self, spec: ProviderSpec, before: Credential, patch: CredentialPatch) -> Credential:
+        """`before` with `patch` applied and its secrets sealed; version and times untouched."""
+        secrets = _checked_secrets(spec, patch.secrets)
+        settings = self._merged_settings(spec, before, patch.settings)
+        name = before.name if patch.name is None else _checked_name(patch.name)
+        modalities = before.modalities if patch.modalities is None else _checked_modalities(spec, patch.modalities)
+        given = {key: secret for key, secret in secrets.items() if secret is not None}
+        kept = {key: sealed for key, sealed in before.sealed.items() if key not in secrets}
+        check_not_repeated(given.values(), {"name": name, **settings})
+        spec.check_complete({*settings, *kept, *given})
+        after = replace(before, name=name, modalities=modalities, settings=settings)
+        if kept and destinations(spec, settings) != destinations(spec, before.settings):
+            raise SecretReentryRequiredError(sorted(kept))
+        return replace(
+            after,
+            sealed={**kept, **self._sealed(spec, after, given)},
+            broken={key: why for key, why in before.broken.items() if key in kept},
+        )
+
+    def _sealed(
+        self, spec: ProviderSpec, credential: Credential, secrets: Mapping[str, Secret]
+    ) -> dict[str, SealedSecret]:
+        cipher = self._vault.cipher
+        return {key: cipher.seal(secret, seal_context(spec, credential, key)) for key, secret in secrets.items()}
+
+    def _merged_settings(
+        self, spec: ProviderSpec, before: Credential, changes: Mapping[str, SettingValue | None]
+    ) -> dict[str, SettingValue]:
+        settings = dict(before.settings)
+        for key, value in changes.items():
+            if value is None or value == "":
+                settings.pop(key, None)
+                continue
+            field = spec.field(key)
+            checked = spec.check_setting(key, value)
+            if field is not None and field.kind is FieldKind.URL:
+                self._http.vet(str(checked), field=key)
+            settings[key] = checked
+        return settings
+
+
+def _checked_name(name: str) -> str:
+    text = name.strip()
+    if not text or len(text) > LONGEST_NAME or not text.isprintable():
+        message = f"The name must be 1 to {LONGEST_NAME} printable characters."
+        raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_NAME} printable characters"})
+    return text
+
+
+def _checked_modalities(spec: ProviderSpec, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
+    unknown = [modality for modality in modalities if modality not in spec.modalities]
+    if unknown:
+        message = f"{spec.label} offers only: {', '.join(spec.modalities)}."
+        raise InvalidInputError(message, {"modalities": f"must be of: {', '.join(spec.modalities)}"})
+    return tuple(dict.fromkeys(modalities)) or spec.modalities
+
+
+def _checked_secrets(spec: ProviderSpec, secrets: Mapping[str, Secret | None]) -> dict[str, Secret | None]:
+    declared = {field.name for field in spec.secrets}
+    if not declared.issuperset(secrets):
+        raise UndeclaredFieldError(spec.name, [field.name for field in spec.fields])
+    checked: dict[str, Secret | None] = {}
+    for key, secret in secrets.items():
+        text = secret.reveal().strip() if secret is not None else ""
+        if len(text) > LONGEST_SECRET:
+            message = f"A secret has at most {LONGEST_SECRET} characters."
+            raise InvalidInputError(message, {key: "is too long"})
+        checked[key] = Secret(text) if text else None
+    return checked
+
+
+def _changed(before: Credential, after: Credential, patch: CredentialPatch) -> list[str]:
+    plain = [key for key in ("name", "modalities") if getattr(before, key) != getattr(after, key)]
+    keys = before.settings.keys() | after.settings.keys()
+    settings = [key for key in keys if before.settings.get(key) != after.settings.get(key)]
+    return sorted([*plain, *settings, *patch.secrets])
+
+
+def _impact(plan: Deletion, migrate_to: CredentialId | None) -> dict[str, str | int | list[str]]:
+    counts: dict[str, str | int | list[str]] = {
+        "deleted_models": len(plan.deleted),
+        "moved_models": len(plan.moved),
+        "merged_models": len(plan.merged),
+    }
+    return {**counts, "migrate_to": migrate_to} if migrate_to else counts

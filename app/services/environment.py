@@ -1,0 +1,153 @@
+"""What the environment holds, and moving it into the database."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.app.services.credentials import Credentials
+from keycairn.app.services.record import Recorder
+from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.change import CreateCredential, ExpectNoCredential, ReplaceModel
+from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
+from keycairn.domain.environment import EnvironmentAccount, read_account
+from keycairn.domain.errors import ConflictError, InvalidInputError
+from keycairn.domain.ids import CredentialId
+from keycairn.domain.model import Model
+from keycairn.ports.clock import Clock
+from keycairn.ports.environment import Environment
+from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.store import Store
+
+MIGRATED_NAME = "Default (Migrated from env)"
+
+
+class Step(StrEnum):
+    """What migration does, or would do, with a provider."""
+
+    MIGRATE = "migrate"
+    SKIP = "skip"
+    NOT_CONFIGURED = "not_configured"
+    ERROR = "error"
+
+
+class MigrationEntry(Struct, frozen=True, kw_only=True):
+    """One provider in a migration. `variables` maps fields to the variables they are read from; no values."""
+
+    provider: str
+    step: Step
+    reason: str = ""
+    variables: Mapping[str, str] = {}
+    linked_models: tuple[str, ...] = ()
+    credential: CredentialId | None = None
+
+
+class Migration(Struct, frozen=True):
+    """A migration, done or (with `dry_run`) planned: an entry for every known provider."""
+
+    entries: tuple[MigrationEntry, ...]
+    dry_run: bool
+
+    def of(self, step: Step) -> list[MigrationEntry]:
+        """The entries of one kind."""
+        return [entry for entry in self.entries if entry.step is step]
+
+
+class Source(StrEnum):
+    """Where a provider's configuration comes from. The database wins."""
+
+    DATABASE = "database"
+    ENVIRONMENT = "environment"
+    NONE = "none"
+
+
+class EnvironmentAccounts:
+    """Reads provider accounts from the environment, and migrates them. Leaves the environment as it is."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: ProviderRegistry,
+        environment: Environment,
+        credentials: Credentials,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._environment = environment
+        self._credentials = credentials
+        self._clock = clock
+        self._recorder = recorder
+
+    def found(self) -> list[EnvironmentAccount]:
+        """What the environment says about every known provider, in declaration order."""
+        variables = self._environment.variables()
+        return [read_account(provider.spec, variables) for provider in self._registry.all()]
+
+    async def sources(self, *, workspace: str = DEFAULT_WORKSPACE) -> dict[str, Source]:
+        """Where each known provider is configured."""
+        stored = await self._store.providers_in_use(workspace)
+        return {
+            account.provider: Source.DATABASE
+            if account.provider in stored
+            else Source.ENVIRONMENT
+            if account.configured
+            else Source.NONE
+            for account in self.found()
+        }
+
+    async def migrate(self, *, dry_run: bool = False, by: Caller = IN_PROCESS) -> Migration:
+        """Make a credential of every configured provider that has none, and link its unlinked models to it.
+
+        One commit a provider: what fails is reported in its entry, and the others go on. Running it again changes
+        nothing. Raises SealedError before anything is done.
+        """
+        stored = await self._store.providers_in_use(by.workspace)
+        entries = [await self._migrate(account, stored, by, dry_run=dry_run) for account in self.found()]
+        return Migration(tuple(entries), dry_run)
+
+    async def _migrate(
+        self, account: EnvironmentAccount, stored: frozenset[str], by: Caller, *, dry_run: bool
+    ) -> MigrationEntry:
+        entry = MigrationEntry(provider=account.provider, step=Step.NOT_CONFIGURED, variables=account.variables)
+        if not account.variables:
+            return entry
+        if not account.configured:
+            missing = ", ".join(" or ".join(group) for group in account.missing)
+            return replace(entry, reason=f"incomplete, also set: {missing}")
+        if account.provider in stored:
+            return replace(entry, step=Step.SKIP, reason="the database has a credential of this provider")
+        try:
+            draft = self._credentials.draft(
+                account.provider, name=MIGRATED_NAME, settings=account.settings, secrets=account.secrets, by=by
+            )
+        except InvalidInputError as error:
+            return replace(entry, step=Step.ERROR, reason=str(error))
+        models = await self._store.unlinked_models(by.workspace, account.provider)
+        entry = replace(entry, step=Step.MIGRATE, linked_models=tuple(model.name for model in models))
+        return entry if dry_run else await self._store_draft(entry, draft, models, by)
+
+    async def _store_draft(
+        self, entry: MigrationEntry, draft: Credential, models: Sequence[Model], by: Caller
+    ) -> MigrationEntry:
+        now = self._clock.now()
+        links = [
+            ReplaceModel(
+                replace(model, credential=draft.id, updated=now, version=model.version + 1), expected=model.version
+            )
+            for model in models
+        ]
+        event = self._recorder.event(
+            by,
+            Action.CREDENTIAL_MIGRATED,
+            draft.id,
+            details={"provider": draft.provider, "variables": sorted(entry.variables.values())},
+        )
+        alone = ExpectNoCredential(by.workspace, draft.provider)
+        try:
+            await self._store.commit((alone, CreateCredential(draft), *links, event))
+        except ConflictError:
+            return replace(entry, step=Step.SKIP, reason="somebody else changed this provider meanwhile; run it again")
+        return replace(entry, credential=draft.id)

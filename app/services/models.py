@@ -1,0 +1,183 @@
+"""Registered models and the defaults."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.app.services.probing import ATTEMPTS, checked_model_name
+from keycairn.app.services.record import Recorder
+from keycairn.domain.assignment import best_model
+from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.change import Change, CreateModel, DeleteModel, ExpectCredential, ExpectModel, PutDefaults
+from keycairn.domain.credential import DEFAULT_WORKSPACE
+from keycairn.domain.errors import (
+    ConflictError,
+    CredentialNotFoundError,
+    DuplicateError,
+    InvalidInputError,
+    ModelExistsError,
+    ModelNotFoundError,
+)
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import SLOT_TYPES, Defaults, Model, Slot
+from keycairn.domain.provider import canonical_name
+from keycairn.ports.clock import Clock, Ids
+from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.store import MOST, Store
+
+AUTO_ASSIGNED = (Slot.CHAT, Slot.EMBEDDING)
+"""The slots that auto-assignment fills."""
+
+
+class Assignment(Struct, frozen=True):
+    """What auto-assignment did: slots filled, slots that had a model, slots for which there is none."""
+
+    assigned: Mapping[Slot, ModelId]
+    skipped: tuple[Slot, ...]
+    missing: tuple[Slot, ...]
+
+
+class Models:
+    """Manages models and defaults. Every mutation is one commit together with its audit event."""
+
+    def __init__(self, store: Store, registry: ProviderRegistry, clock: Clock, ids: Ids, recorder: Recorder) -> None:
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+        self._ids = ids
+        self._recorder = recorder
+
+    async def get(self, id: ModelId, *, workspace: str = DEFAULT_WORKSPACE) -> Model:
+        """One model. Raises ModelNotFoundError."""
+        model = await self._store.model(workspace, id)
+        if model is None:
+            raise ModelNotFoundError
+        return model
+
+    async def list(
+        self,
+        *,
+        type: Modality | None = None,
+        provider: str | None = None,
+        after: ModelId | None = None,
+        limit: int | None = MOST,
+        workspace: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[Model]:
+        """A page of models, ordered by id."""
+        name = canonical_name(provider) if provider else None
+        return await self._store.models(workspace, type=type, provider=name, after=after, limit=limit)
+
+    async def create(
+        self,
+        name: str,
+        *,
+        provider: str,
+        type: Modality,
+        credential: CredentialId | None = None,
+        by: Caller = IN_PROCESS,
+    ) -> Model:
+        """Register a model, linked to `credential` where one is given.
+
+        Raises UnknownProviderError, InvalidInputError, CredentialNotFoundError or ModelExistsError.
+        """
+        now = self._clock.now()
+        model = Model(
+            id=self._ids.model(),
+            workspace=by.workspace,
+            provider=self._registry.get(provider).spec.name,
+            name=checked_model_name(name),
+            type=type,
+            credential=credential,
+            created=now,
+            updated=now,
+        )
+        expectations = await self._link_expectations(model)
+        event = self._recorder.event(by, Action.MODEL_CREATED, model.id, details={"provider": model.provider})
+        try:
+            await self._store.commit((*expectations, CreateModel(model), event))
+        except DuplicateError:
+            raise ModelExistsError from None
+        return model
+
+    async def delete(self, id: ModelId, *, by: Caller = IN_PROCESS) -> tuple[Slot, ...]:
+        """Delete a model, and clear the default slots it held; those are given. Raises ModelNotFoundError."""
+        for _ in range(ATTEMPTS):
+            await self.get(id, workspace=by.workspace)
+            before = await self._store.defaults(by.workspace)
+            after = before.without({id})
+            cleared = tuple(slot for slot in before.slots if slot not in after.slots)
+            event = self._recorder.event(by, Action.MODEL_DELETED, id, details={"cleared": [*cleared]})
+            try:
+                await self._store.commit((DeleteModel(by.workspace, id), _put(before, after), event))
+            except ConflictError:
+                continue
+            return cleared
+        raise ConflictError
+
+    async def defaults(self, *, workspace: str = DEFAULT_WORKSPACE) -> Defaults:
+        """The defaults of the workspace."""
+        return await self._store.defaults(workspace)
+
+    async def set_defaults(self, wishes: Mapping[Slot, ModelId | None], *, by: Caller = IN_PROCESS) -> Defaults:
+        """Apply `wishes`, None clearing a slot; other slots stay. Raises InvalidDefaultError, writing nothing."""
+        for _ in range(ATTEMPTS):
+            before = await self._store.defaults(by.workspace)
+            types: dict[ModelId, Modality] = {}
+            for id in {id for id in wishes.values() if id is not None}:
+                if model := await self._store.model(by.workspace, id):
+                    types[id] = model.type
+            after = before.assigned(wishes, types)
+            if after.slots == before.slots:
+                return before
+            expectations = [ExpectModel(by.workspace, id) for id in types]
+            put = _put(before, after)
+            event = self._recorder.event(
+                by, Action.DEFAULTS_CHANGED, f"defaults:{by.workspace}", details={"slots": sorted(wishes)}
+            )
+            try:
+                await self._store.commit((*expectations, put, event))
+            except ConflictError:
+                continue
+            return put.defaults
+        raise ConflictError
+
+    async def auto_assign(self, *, by: Caller = IN_PROCESS) -> Assignment:
+        """Fill the chat and the embedding slot where they are empty, by the best registered model."""
+        defaults = await self._store.defaults(by.workspace)
+        empty = [slot for slot in AUTO_ASSIGNED if slot not in defaults.slots]
+        preferred = {p.spec.name: p.spec.preferred_models for p in self._registry.all()}
+        chosen: dict[Slot, ModelId] = {}
+        for slot in empty:
+            models = await self._store.models(by.workspace, type=SLOT_TYPES[slot], limit=None)
+            if best := best_model(models, SLOT_TYPES[slot], preferred):
+                chosen[slot] = best.id
+        if chosen:
+            await self.set_defaults(chosen, by=by)
+        return Assignment(
+            assigned=chosen,
+            skipped=tuple(slot for slot in AUTO_ASSIGNED if slot not in empty),
+            missing=tuple(slot for slot in empty if slot not in chosen),
+        )
+
+    async def count(self, provider: str, *, workspace: str = DEFAULT_WORKSPACE) -> dict[Modality, int]:
+        """The number of models of a provider, by type; every type is there. Raises UnknownProviderError."""
+        name = self._registry.get(provider).spec.name
+        models = await self._store.models(workspace, provider=name, limit=None)
+        return {type: sum(model.type is type for model in models) for type in Modality}
+
+    async def _link_expectations(self, model: Model) -> Sequence[Change]:
+        if model.credential is None:
+            return []
+        credential = await self._store.credential(model.workspace, model.credential)
+        if credential is None:
+            raise CredentialNotFoundError
+        if credential.provider != model.provider:
+            message = f"The credential is a {credential.provider} credential, the model a {model.provider} model."
+            raise InvalidInputError(message, {"credential": "belongs to another provider"})
+        return [ExpectCredential(model.workspace, credential.id)]
+
+
+def _put(before: Defaults, after: Defaults) -> PutDefaults:
+    return PutDefaults(replace(after, version=before.version + 1), expected=before.version)

@@ -1,0 +1,305 @@
+"""Asking providers: does this key work, which models are there, does this model answer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.record import Recorder
+from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.change import (
+    Change,
+    CreateModel,
+    ExpectCredential,
+    RecordCheck,
+    ReplaceModel,
+)
+from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
+from keycairn.domain.drift import Drift, compare
+from keycairn.domain.errors import (
+    ConflictError,
+    CredentialNotFoundError,
+    InvalidInputError,
+    KeycairnError,
+    ModelNotFoundError,
+    ProviderError,
+    UndecryptableError,
+)
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
+from keycairn.domain.outcome import CheckRecord, ConnectionReport, Discovery, ModelReport, Outcome, outcome_of
+from keycairn.domain.provider import canonical_name
+from keycairn.ports.clock import Clock, Ids
+from keycairn.ports.http import Http
+from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.store import Store
+
+ATTEMPTS = 8
+LONGEST_MODEL_NAME = 300
+
+_log = structlog.get_logger()
+_T = TypeVar("_T")
+
+
+class PluginFailedError(ProviderError):
+    """A provider plugin raised something it should not have; only the exception's type is told."""
+
+    code = "plugin_failed"
+
+
+class NewModel(Struct, frozen=True):
+    """A model to register."""
+
+    name: str
+    type: Modality
+
+
+class Registered(Struct, frozen=True):
+    """What registering did: the models made, and how many were there already."""
+
+    created: tuple[Model, ...]
+    existing: int
+
+
+class Synced(Struct, frozen=True, kw_only=True):
+    """One provider brought up to date over all its credentials. `failures` maps a credential to why it was skipped."""
+
+    provider: str
+    discovered: int = 0
+    new: int = 0
+    existing: int = 0
+    missing: int = 0
+    failures: dict[CredentialId, str] = {}
+
+
+class Probing:
+    """Test, discover, register and sync. The secret is opened for the call and let go after it."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: ProviderRegistry,
+        accounts: Accounts,
+        http: Http,
+        clock: Clock,
+        ids: Ids,
+        recorder: Recorder,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._accounts = accounts
+        self._http = http
+        self._clock = clock
+        self._ids = ids
+        self._recorder = recorder
+
+    async def test(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> ConnectionReport:
+        """Prove the credential's key at its provider, and store the result with it.
+
+        A failure is a report, not an exception. Raises CredentialNotFoundError or SealedError.
+        """
+        credential = await self._find(by.workspace, id)
+        started = self._clock.monotonic()
+        try:
+            account = await self._accounts.open(credential)
+            provider = self._registry.get(credential.provider)
+            report = await _guarded(lambda: provider.check(account, self._http))
+        except (ProviderError, UndecryptableError, InvalidInputError) as error:
+            report = ConnectionReport(outcome=outcome_of(error), message=str(error))
+        except KeycairnError as error:
+            if outcome_of(error) is Outcome.UNKNOWN:
+                raise
+            report = ConnectionReport(outcome=outcome_of(error), message=str(error))
+        check = CheckRecord(
+            outcome=report.outcome,
+            message=report.message,
+            at=self._clock.now(),
+            duration_ms=round((self._clock.monotonic() - started) * 1000),
+        )
+        event = self._recorder.event(by, Action.CREDENTIAL_TESTED, id, outcome=report.outcome)
+        await self._store.commit((RecordCheck(by.workspace, id, check), event))
+        return report
+
+    async def discover(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Discovery:
+        """The models the credential can use now. Raises CredentialNotFoundError, UndecryptableError, ProviderError."""
+        return await self._discover(await self._find(workspace, id))
+
+    async def drift(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> tuple[Discovery, Drift]:
+        """What `discover` finds, beside how the registered models of the credential differ from it. Raises as it."""
+        discovery = await self.discover(id, workspace=workspace)
+        registered = await self._store.models(workspace, credential=id, limit=None)
+        return discovery, compare(registered, discovery)
+
+    async def discover_provider(self, provider: str, *, workspace: str = DEFAULT_WORKSPACE) -> Discovery:
+        """The models of all credentials of a provider, each name once.
+
+        Raises UnknownProviderError, CredentialNotFoundError when it has none, or the first failure when all fail.
+        """
+        credentials = await self._credentials_of(provider, workspace)
+        if not credentials:
+            raise CredentialNotFoundError
+        found: list[Discovery] = []
+        failures: list[KeycairnError] = []
+        for credential in credentials:
+            try:
+                found.append(await self._discover(credential))
+            except (ProviderError, UndecryptableError) as error:
+                failures.append(error)
+        if not found:
+            raise failures[0]
+        models = {(model.name, model.type): model for discovery in reversed(found) for model in discovery.models}
+        return Discovery(models=tuple(models.values()), failure=next((str(failure) for failure in failures), None))
+
+    async def register(self, id: CredentialId, models: Sequence[NewModel], *, by: Caller = IN_PROCESS) -> Registered:
+        """Register `models` and link them to the credential, in one commit. Those it has already are left alone.
+
+        Raises CredentialNotFoundError or InvalidInputError.
+        """
+        wanted = {(checked_model_name(model.name), model.type): None for model in models}
+        for _ in range(ATTEMPTS):
+            credential = await self._find(by.workspace, id)
+            owned = await self._store.models(by.workspace, credential=id, limit=None)
+            have = {(model.name, model.type) for model in owned}
+            fresh = tuple(self._fresh(credential, name, type) for name, type in wanted if (name, type) not in have)
+            result = Registered(fresh, len(wanted) - len(fresh))
+            if not fresh:
+                return result
+            event = self._recorder.event(by, Action.MODELS_REGISTERED, id, details={"created": len(fresh)})
+            creations = [CreateModel(model) for model in fresh]
+            try:
+                await self._store.commit((ExpectCredential(by.workspace, id), *creations, event))
+            except ConflictError:
+                continue
+            return result
+        raise ConflictError
+
+    async def sync(self, provider: str, *, by: Caller = IN_PROCESS) -> Synced:
+        """Register what is new, mark what vanished, for every credential of the provider. Deletes nothing.
+
+        A credential that fails is reported in the result; the others go on. Raises UnknownProviderError.
+        """
+        result = Synced(provider=self._registry.get(provider).spec.name)
+        for credential in await self._credentials_of(provider, by.workspace):
+            try:
+                discovery = await self._discover(credential)
+                if discovery.failure:
+                    result.failures[credential.id] = discovery.failure
+                    continue
+                drift = await self._apply(credential, discovery, by)
+            except (ProviderError, UndecryptableError, ConflictError) as error:
+                result.failures[credential.id] = str(error)
+                continue
+            result = replace(
+                result,
+                discovered=result.discovered + len(discovery.models),
+                new=result.new + len(drift.new),
+                existing=result.existing + drift.known,
+                missing=result.missing + len(drift.vanished),
+            )
+        return result
+
+    async def try_model(self, id: ModelId, *, by: Caller = IN_PROCESS) -> ModelReport:
+        """One small real call of the model. A failure is a report. Raises ModelNotFoundError or SealedError."""
+        model = await self._store.model(by.workspace, id)
+        if model is None:
+            raise ModelNotFoundError
+        if model.credential is None:
+            return ModelReport(outcome=Outcome.UNKNOWN, message="The model is linked to no credential.")
+        credential = await self._find(by.workspace, model.credential)
+        try:
+            account = await self._accounts.open(credential)
+            provider = self._registry.get(credential.provider)
+            return await _guarded(lambda: provider.try_model(account, model.name, model.type, self._http))
+        except (ProviderError, UndecryptableError, InvalidInputError) as error:
+            return _model_failure(error)
+        except KeycairnError as error:
+            if outcome_of(error) is Outcome.UNKNOWN:
+                raise
+            return _model_failure(error)
+
+    async def _apply(self, credential: Credential, discovery: Discovery, by: Caller) -> Drift:
+        for _ in range(ATTEMPTS):
+            registered = await self._store.models(by.workspace, credential=credential.id, limit=None)
+            drift = compare(registered, discovery)
+            now = self._clock.now()
+            changes: list[Change] = [ExpectCredential(by.workspace, credential.id)]
+            changes += [CreateModel(self._fresh(credential, m.name, m.type)) for m in drift.new if m.type is not None]
+            changes += [_marked(model, now, now) for model in drift.vanished]
+            changes += [_marked(model, None, now) for model in drift.returned]
+            if len(changes) == 1:
+                return drift
+            details: dict[str, str | int | list[str]] = {"new": len(drift.new), "vanished": len(drift.vanished)}
+            event = self._recorder.event(by, Action.MODELS_SYNCED, credential.id, details=details)
+            try:
+                await self._store.commit((*changes, event))
+            except ConflictError:
+                continue
+            return drift
+        raise ConflictError
+
+    async def _discover(self, credential: Credential) -> Discovery:
+        account = await self._accounts.open(credential)
+        provider = self._registry.get(credential.provider)
+        return await _guarded(lambda: provider.discover(account, self._http))
+
+    async def _credentials_of(self, provider: str, workspace: str) -> Sequence[Credential]:
+        name = self._registry.get(canonical_name(provider)).spec.name
+        return await self._store.credentials(workspace, provider=name)
+
+    async def _find(self, workspace: str, id: CredentialId) -> Credential:
+        credential = await self._store.credential(workspace, id)
+        if credential is None:
+            raise CredentialNotFoundError
+        return credential
+
+    def _fresh(self, credential: Credential, name: str, type: Modality) -> Model:
+        now = self._clock.now()
+        return Model(
+            id=self._ids.model(),
+            workspace=credential.workspace,
+            provider=credential.provider,
+            name=name,
+            type=type,
+            credential=credential.id,
+            created=now,
+            updated=now,
+        )
+
+
+def checked_model_name(name: str) -> str:
+    """`name`, trimmed; raises InvalidInputError."""
+    text = name.strip()
+    if not text or len(text) > LONGEST_MODEL_NAME or not text.isprintable():
+        message = f"A model's name is 1 to {LONGEST_MODEL_NAME} printable characters."
+        raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_MODEL_NAME} printable characters"})
+    return text
+
+
+def _marked(model: Model, missing_since: datetime | None, now: datetime) -> ReplaceModel:
+    marked = replace(model, missing_since=missing_since, updated=now, version=model.version + 1)
+    return ReplaceModel(marked, expected=model.version)
+
+
+def _model_failure(error: KeycairnError) -> ModelReport:
+    outcome = outcome_of(error)
+    return ModelReport(outcome=Outcome.PROVIDER_ERROR if outcome is Outcome.OK else outcome, message=str(error))
+
+
+async def _guarded(call: Callable[[], Awaitable[_T]]) -> _T:
+    """What a plugin's method gives; an exception it should not raise becomes a PluginFailedError.
+
+    Its text is dropped: a stranger's exception may hold the key.
+    """
+    try:
+        return await call()
+    except KeycairnError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the boundary to third-party code
+        kind = type(error).__name__
+        _log.warning("provider plugin failed", exception=kind)
+        raise PluginFailedError(f"The provider plugin failed ({kind}).") from None

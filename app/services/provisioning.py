@@ -1,0 +1,97 @@
+"""Handing a model's configuration to an in-process client."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from keycairn.app.services.accounts import Accounts
+from keycairn.domain.credential import DEFAULT_WORKSPACE
+from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError, NotFoundError
+from keycairn.domain.ids import ModelId
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model, Slot
+from keycairn.domain.provider import Account
+from keycairn.domain.secret import MASK
+from keycairn.ports.provider import Provider, ProviderRegistry
+from keycairn.ports.store import Store
+
+
+class UnlinkedModelError(NotFoundError):
+    """The model has no credential, so nothing can be called with it."""
+
+    code = "model_unlinked"
+
+    def __init__(self) -> None:
+        super().__init__("This model is linked to no credential. Register it with one.")
+
+
+class NoDefaultError(NotFoundError):
+    """The slot has no model, and nothing to fall back to."""
+
+    code = "no_default_model"
+
+    def __init__(self, slot: Slot) -> None:
+        super().__init__(f"{slot} is not set. Assign a model to it.")
+
+
+class Provisioned(Struct, frozen=True, kw_only=True):
+    """Everything a client needs to call a model. `config` holds the key in the clear; its repr does not show it."""
+
+    provider: str
+    model: str
+    type: Modality
+    config: Mapping[str, str | int]
+
+    def __repr__(self) -> str:
+        shown = dict.fromkeys(self.config, MASK)
+        return f"Provisioned(provider={self.provider!r}, model={self.model!r}, type={self.type!r}, config={shown!r})"
+
+
+class Target(Struct, frozen=True):
+    """A model with its opened account and provider: what a call needs. Let it go after the call."""
+
+    model: Model
+    account: Account
+    provider: Provider
+
+
+class Provisioning:
+    """Resolves a model to what is needed to call it, from the database, at every call: a rotated key is used next."""
+
+    def __init__(self, store: Store, registry: ProviderRegistry, accounts: Accounts) -> None:
+        self._store = store
+        self._registry = registry
+        self._accounts = accounts
+
+    async def provision(self, model: ModelId | Slot, *, workspace: str = DEFAULT_WORKSPACE) -> Provisioned:
+        """The config of a model, or of the default model of a slot, as `esperanto`'s AIFactory takes it.
+
+        Raises ModelNotFoundError, UnlinkedModelError, NoDefaultError, UndecryptableError or SealedError.
+        """
+        target = await self.resolve(model, workspace=workspace)
+        return Provisioned(
+            provider=target.provider.client_name,
+            model=target.model.name,
+            type=target.model.type,
+            config=target.provider.client_config(target.account, target.model.type),
+        )
+
+    async def resolve(self, model: ModelId | Slot, *, workspace: str = DEFAULT_WORKSPACE) -> Target:
+        """The model, its opened account and its provider. Raises as `provision`."""
+        id = await self._default(model, workspace) if isinstance(model, Slot) else model
+        found = await self._store.model(workspace, id)
+        if found is None:
+            raise ModelNotFoundError
+        if found.credential is None:
+            raise UnlinkedModelError
+        credential = await self._store.credential(workspace, found.credential)
+        if credential is None:
+            raise CredentialNotFoundError
+        account = await self._accounts.open(credential)
+        return Target(found, account, self._registry.get(credential.provider))
+
+    async def _default(self, slot: Slot, workspace: str) -> ModelId:
+        id = (await self._store.defaults(workspace)).model_for(slot)
+        if id is None:
+            raise NoDefaultError(slot)
+        return id

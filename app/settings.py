@@ -1,0 +1,174 @@
+"""The settings, read once at start from environment variables."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct
+
+from keycairn.domain.errors import RootKeyError, SettingsError
+from keycairn.domain.rootkey import RootKey, parse_root_key
+from keycairn.domain.secret import Secret
+
+SHORTEST_ADMIN_TOKEN = 32
+PREFIX = "KEYCAIRN_"
+
+HELP: Mapping[str, str] = {
+    "ROOT_KEY": "What encrypts everything: base64: and 32 bytes, or passphrase: and a long sentence.",
+    "DATA_DIR": "Folder of the database, the generated root key and the first token. Default ./keycairn-data",
+    "DATABASE_URL": "surrealkv://PATH, mem://, ws://HOST:PORT or wss://HOST:PORT. Default: inside the data folder.",
+    "DATABASE_NAMESPACE": "SurrealDB namespace. Default keycairn",
+    "DATABASE_DATABASE": "SurrealDB database. Default keycairn",
+    "DATABASE_USER": "User of a remote SurrealDB.",
+    "DATABASE_PASSWORD": "Password of a remote SurrealDB.",
+    "HOST": "Address to listen on. Default 127.0.0.1",
+    "PORT": "Port to listen on. Default 8765",
+    "ADMIN_TOKEN": "A fixed admin token of 32 characters or more, for automated set-ups.",
+    "EGRESS_POLICY": "self-hosted (private addresses allowed) or strict (public ones only). Default self-hosted",
+    "EGRESS_ALLOW": "Origins and CIDRs that are allowed besides, separated by commas.",
+    "ENV_FILE": "A .env file to read provider variables from, besides the environment. Default ./.env",
+    "EXTERNAL_PLUGINS": "on or off: load provider plugins of other packages. Default on",
+    "LOG_LEVEL": "debug, info, warning or error. Default info",
+}
+"""Every setting, by its name after KEYCAIRN_, with what it means."""
+
+SECRETS = frozenset({"ROOT_KEY", "DATABASE_PASSWORD", "ADMIN_TOKEN"})
+"""Settings that are secrets: each can also be read from the file named by KEYCAIRN_<NAME>_FILE."""
+
+_T = TypeVar("_T")
+_POLICIES = ("self-hosted", "strict")
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything an operator can set. Paths are as given; `database_url` "" means: inside the data folder."""
+
+    root_key: RootKey | None = None
+    data_dir: Path = Path("keycairn-data")
+    database_url: str = ""
+    database_namespace: str = "keycairn"
+    database_name: str = "keycairn"
+    database_user: str | None = None
+    database_password: Secret | None = None
+    host: str = "127.0.0.1"
+    port: int = 8765
+    admin_token: Secret | None = None
+    egress_policy: str = "self-hosted"
+    egress_allow: tuple[str, ...] = ()
+    env_file: Path | None = Path(".env")
+    external_plugins: bool = True
+    log_level: str = "info"
+
+    @property
+    def store_url(self) -> str:
+        """The database URL, the default filled in."""
+        return self.database_url or f"surrealkv://{self.data_dir}/db"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database lives inside this process."""
+        return not self.store_url.startswith(("ws://", "wss://"))
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the database is gone when the process ends."""
+        return self.store_url.startswith("mem://")
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings that `environment` describes. A blank variable counts as unset.
+
+    Raises SettingsError: one plain sentence that names the variable, and its value only where that is no secret.
+    """
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and not _known(name))
+    if unknown:
+        raise SettingsError(f"{unknown[0]} is not a setting of Keycairn. `keycairn serve --help` lists them all.")
+    read = _Reader(environment)
+    return Settings(
+        root_key=read.secret("ROOT_KEY", _root_key),
+        data_dir=Path(read.text("DATA_DIR", "keycairn-data")),
+        database_url=read.text("DATABASE_URL", "", _database_url),
+        database_namespace=read.text("DATABASE_NAMESPACE", "keycairn"),
+        database_name=read.text("DATABASE_DATABASE", "keycairn"),
+        database_user=read.text("DATABASE_USER", "") or None,
+        database_password=read.secret("DATABASE_PASSWORD", lambda secret: secret),
+        host=read.text("HOST", "127.0.0.1"),
+        port=read.port("PORT", 8765),
+        admin_token=read.secret("ADMIN_TOKEN", _admin_token),
+        egress_policy=read.choice("EGRESS_POLICY", _POLICIES),
+        egress_allow=tuple(filter(None, (part.strip() for part in read.text("EGRESS_ALLOW", "").split(",")))),
+        env_file=Path(read.text("ENV_FILE", ".env")),
+        external_plugins=read.choice("EXTERNAL_PLUGINS", ("on", "off")) == "on",
+        log_level=read.choice("LOG_LEVEL", ("info", *(level for level in _LEVELS if level != "info"))),
+    )
+
+
+def _known(name: str) -> bool:
+    bare = name.removeprefix(PREFIX)
+    return bare in HELP or bare.removesuffix("_FILE") in SECRETS or bare in {"URL", "TOKEN"}
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, default: str, check: Callable[[str], None] = lambda _: None) -> str:
+        value = self._environment.get(PREFIX + name, "").strip()
+        if value:
+            check(value)
+        return value or default
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, choices[0]).lower()
+        if value not in choices:
+            raise SettingsError(f"{PREFIX}{name} must be {' or '.join(choices)}.")
+        return value
+
+    def port(self, name: str, default: int) -> int:
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit() and 0 <= int(value) <= 65535):
+            raise SettingsError(f"{PREFIX}{name} must be a port number from 0 to 65535.")
+        return int(value)
+
+    def secret(self, name: str, parse: Callable[[Secret], _T]) -> _T | None:
+        inline, file = (self.text(name + suffix, "") for suffix in ("", "_FILE"))
+        if inline and file:
+            raise SettingsError(f"Set {PREFIX}{name} or {PREFIX}{name}_FILE, not both.")
+        if file:
+            inline = self._contents(name, Path(file))
+        return parse(Secret(inline)) if inline else None
+
+    def _contents(self, name: str, file: Path) -> str:
+        try:
+            text = file.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            raise SettingsError(f"{PREFIX}{name}_FILE names {file}, which cannot be read as text.") from None
+        if not text:
+            raise SettingsError(f"{PREFIX}{name}_FILE names {file}, which is empty.")
+        return text
+
+
+def _root_key(text: Secret) -> RootKey:
+    try:
+        return parse_root_key(text)
+    except RootKeyError as error:
+        raise SettingsError(f"KEYCAIRN_ROOT_KEY cannot be used. {error}") from None
+
+
+def _admin_token(text: Secret) -> Secret:
+    token = text.reveal()
+    if len(token) < SHORTEST_ADMIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise SettingsError(
+            f"KEYCAIRN_ADMIN_TOKEN must be {SHORTEST_ADMIN_TOKEN} or more ASCII characters without spaces. "
+            "Make one with: openssl rand -hex 32"
+        )
+    return text
+
+
+def _database_url(url: str) -> None:
+    if not url.startswith(("surrealkv://", "mem://", "ws://", "wss://")):
+        raise SettingsError("KEYCAIRN_DATABASE_URL must begin with surrealkv://, mem://, ws:// or wss://.")
+    if "?" in url or "@" in url:
+        raise SettingsError(
+            "KEYCAIRN_DATABASE_URL takes no options and no password; use KEYCAIRN_DATABASE_USER and _PASSWORD."
+        )

@@ -1,0 +1,45 @@
+"""How the models a provider offers differ from those registered."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from keycairn.domain.model import Model
+from keycairn.domain.outcome import DiscoveredModel, Discovery, Provenance
+
+
+class Drift(Struct, frozen=True, kw_only=True):
+    """The difference. Registered models are compared by name with those of one credential's discovery.
+
+    `new`: offered, of a known type, not registered. `known`: how many offered ones are registered. `vanished`:
+    registered, no longer offered. `returned`: marked missing before, offered again. `retyped`: registered under other
+    types than the provider now says.
+    """
+
+    new: tuple[DiscoveredModel, ...]
+    known: int
+    vanished: tuple[Model, ...]
+    returned: tuple[Model, ...]
+    retyped: tuple[Model, ...]
+
+
+def compare(registered: Sequence[Model], discovery: Discovery) -> Drift:
+    """The drift of `registered`, all models of one credential.
+
+    Only a live list proves that something vanished: from a fallback nothing is concluded.
+    """
+    trusted = [model for model in discovery.models if model.provenance is not Provenance.FALLBACK]
+    offered = {(model.name, model.type) for model in trusted}
+    names = {model.name for model in trusted}
+    have = {(model.name, model.type) for model in registered}
+    owned = {model.name for model in registered}
+    complete = discovery.failure is None and any(model.provenance is Provenance.LIVE for model in trusted)
+    new = {(m.name, m.type): m for m in trusted if m.type is not None and m.name not in owned}
+    typed = {model.name for model in trusted if model.type is not None}
+    return Drift(
+        new=tuple(new.values()),
+        known=len(offered & have),
+        vanished=tuple(m for m in registered if complete and m.name not in names and m.missing_since is None),
+        returned=tuple(m for m in registered if m.name in names and m.missing_since is not None),
+        retyped=tuple(m for m in registered if m.name in typed and (m.name, m.type) not in offered),
+    )
