@@ -1,0 +1,152 @@
+"""A whole Keycairn on fakes: the memory store, a transparent cipher, providers that answer as they are told."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+
+from keycairn.adapters.memory import MemoryStore
+from keycairn.app.keycairn import Keycairn
+from keycairn.domain.errors import UnknownProviderError, WrongRootKeyError
+from keycairn.domain.keyset import Keyset, KeyState
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome
+from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec, canonical_name
+from keycairn.domain.rootkey import RootKey, RootKeyForm
+from keycairn.domain.secret import Secret
+from keycairn.domain.url import parse_url
+from keycairn.ports.http import Http, Request, Response
+from keycairn.ports.provider import PluginStatus, Provider
+from keycairn.ports.store import Store
+from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
+
+ROOT_KEY = RootKey(RootKeyForm.PASSPHRASE, Secret("correct horse battery staple"))
+LANGUAGE, EMBEDDING = Modality.LANGUAGE, Modality.EMBEDDING
+
+
+class FakeOpenKeyset:
+    def __init__(self, install_id: str) -> None:
+        self.install_id = install_id
+        self.cipher = FakeCipher(install_id=install_id)
+
+    def token_mac(self, text: bytes) -> str:
+        return sha256(self.install_id.encode() + text).hexdigest()
+
+
+class FakeKeysets:
+    """Opens with `key` only."""
+
+    def __init__(self, key: RootKey = ROOT_KEY) -> None:
+        self.key = key
+
+    def create(self, root_key: RootKey, now: datetime) -> Keyset:
+        return Keyset(install_id="install", generation=1, keys={1: KeyState.PRIMARY}, slots=(), created=now)
+
+    def open(self, keyset: Keyset, root_key: RootKey) -> FakeOpenKeyset:
+        if root_key.material != self.key.material:
+            raise WrongRootKeyError([slot.slot_id for slot in keyset.slots])
+        return FakeOpenKeyset(keyset.install_id)
+
+
+class NoHttp:
+    """Vets by form only, and sends nothing."""
+
+    def vet(self, url: str, *, field: str | None = None) -> None:
+        parse_url(url, field=field)
+
+    async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
+        raise AssertionError("no test provider sends anything")
+
+
+class FakeProvider:
+    """Answers what `models`, `report` and `error` say, and remembers the accounts it was called with."""
+
+    client_name = "fake"
+
+    def __init__(self, spec: ProviderSpec) -> None:
+        self.spec = spec
+        self.models: tuple[DiscoveredModel, ...] = ()
+        self.failure: str | None = None
+        self.report = ConnectionReport(outcome=Outcome.OK, message="The key works.")
+        self.error: Exception | None = None
+        self.keys: list[str] = []
+
+    def _called(self, account: Account) -> None:
+        secret = account.secret()
+        self.keys.append(secret.reveal() if secret else "")
+        if self.error:
+            raise self.error
+
+    async def discover(self, account: Account, http: Http) -> Discovery:
+        self._called(account)
+        return Discovery(models=self.models, failure=self.failure)
+
+    async def check(self, account: Account, http: Http) -> ConnectionReport:
+        self._called(account)
+        return self.report
+
+    async def try_model(self, account: Account, name: str, type: Modality, http: Http) -> ModelReport:
+        self._called(account)
+        return ModelReport(outcome=Outcome.OK, message=f"{name} answered.", details=str(type))
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:
+        return request.with_header("Authorization", account.secrets["api_key"])
+
+    def base_url(self, account: Account, type: Modality | None = None) -> str:
+        return account.text("base_url")
+
+    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, str | int]:
+        return {**account.settings, **{name: secret.reveal() for name, secret in account.secrets.items()}}
+
+
+class FakeRegistry:
+    def __init__(self, providers: Sequence[Provider]) -> None:
+        self.providers = {provider.spec.name: provider for provider in providers}
+
+    def get(self, name: str) -> Provider:
+        try:
+            return self.providers[canonical_name(name)]
+        except KeyError:
+            raise UnknownProviderError from None
+
+    def all(self) -> Sequence[Provider]:
+        return list(self.providers.values())
+
+    def plugins(self) -> Sequence[PluginStatus]:
+        return [PluginStatus(name="fakes", origin="tests", providers=tuple(self.providers), api_version=1)]
+
+
+def plain_spec(name: str, **changes: object) -> ProviderSpec:
+    fields = (
+        FieldSpec(name="api_key", label="API key", secret=True, required=True, env=(f"{name.upper()}_API_KEY",)),
+        FieldSpec(name="base_url", label="Base URL", kind=FieldKind.URL, env=(f"{name.upper()}_BASE_URL",)),
+        FieldSpec(name="num_ctx", label="Context", kind=FieldKind.INTEGER),
+    )
+    defaults: dict[str, object] = {"label": name.title(), "modalities": (LANGUAGE, EMBEDDING), "fields": fields}
+    return ProviderSpec(name=name, **{**defaults, **changes})  # type: ignore[arg-type]  # a test's short hand
+
+
+class House:
+    """A Keycairn and the fakes it stands on. `await house.open()` unlocks it."""
+
+    def __init__(self, *, store: Store | None = None, admin_token: str | None = None) -> None:
+        self.openai = FakeProvider(plain_spec("openai", preferred_models=("gpt-4o",)))
+        self.anthropic = FakeProvider(plain_spec("anthropic", modalities=(LANGUAGE,)))
+        self.store: Store = store or MemoryStore()
+        self.clock = FakeClock(NOON, step=0.001)
+        self.ids = FakeIds()
+        self.environment = FakeEnvironment()
+        self.keysets = FakeKeysets()
+        self.keycairn = Keycairn(
+            store=self.store,
+            opener=self.keysets,
+            registry=FakeRegistry([self.openai, self.anthropic]),
+            http=NoHttp(),
+            environment=self.environment,
+            clock=self.clock,
+            ids=self.ids,
+            admin_token=Secret(admin_token) if admin_token else None,
+        )
+
+    async def open(self, root_key: RootKey | None = ROOT_KEY) -> Keycairn:
+        await self.keycairn.vault.unlock(root_key)
+        return self.keycairn
