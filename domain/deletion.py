@@ -50,13 +50,14 @@ def check_target(credential: Credential, target: Credential | None) -> Credentia
 
 
 def plan_deletion(credential: Credential, models: Sequence[Model], defaults: Defaults) -> Deletion:
-    """Delete `credential` with its `models`, and clear the slots they hold."""
-    gone = {model.id for model in models}
-    kept = defaults.without(gone)
-    changes: list[Change] = [_delete(credential)]
-    if models:
-        changes += [DeleteModelsOf(credential.workspace, credential.id), _put(kept)]
-    return Deletion(deleted=tuple(models), cleared=_lost(defaults, kept), changes=tuple(changes))
+    """Delete `credential` with its `models`, and clear the slots they hold.
+
+    The changes also hold for a model that is registered, or made a default, between reading and committing.
+    """
+    kept = defaults.without({model.id for model in models})
+    cleared = tuple(slot for slot in defaults.slots if slot not in kept.slots)
+    changes = (_delete(credential), DeleteModelsOf(credential.workspace, credential.id), _put(kept))
+    return Deletion(deleted=tuple(models), cleared=cleared, changes=changes)
 
 
 def plan_move(
@@ -96,7 +97,3 @@ def _delete(credential: Credential) -> Change:
 def _put(defaults: Defaults) -> Change:
     """Stored even when no slot changed: a default assigned meanwhile to a model that goes away then conflicts."""
     return PutDefaults(replace(defaults, version=defaults.version + 1), expected=defaults.version)
-
-
-def _lost(before: Defaults, after: Defaults) -> tuple[Slot, ...]:
-    return tuple(slot for slot in before.slots if slot not in after.slots)

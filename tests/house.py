@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 
+from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
+
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.errors import UnknownProviderError, WrongRootKeyError
@@ -17,7 +19,6 @@ from keycairn.domain.url import parse_url
 from keycairn.ports.http import Http, Request, Response
 from keycairn.ports.provider import PluginStatus, Provider
 from keycairn.ports.store import Store
-from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
 
 ROOT_KEY = RootKey(RootKeyForm.PASSPHRASE, Secret("correct horse battery staple"))
 LANGUAGE, EMBEDDING = Modality.LANGUAGE, Modality.EMBEDDING
@@ -128,12 +129,14 @@ def plain_spec(name: str, **changes: object) -> ProviderSpec:
 class House:
     """A Keycairn and the fakes it stands on. `await house.open()` unlocks it."""
 
-    def __init__(self, *, store: Store | None = None, admin_token: str | None = None) -> None:
+    def __init__(
+        self, *, store: Store | None = None, ids: FakeIds | None = None, admin_token: str | None = None
+    ) -> None:
         self.openai = FakeProvider(plain_spec("openai", preferred_models=("gpt-4o",)))
         self.anthropic = FakeProvider(plain_spec("anthropic", modalities=(LANGUAGE,)))
         self.store: Store = store or MemoryStore()
         self.clock = FakeClock(NOON, step=0.001)
-        self.ids = FakeIds()
+        self.ids = ids or FakeIds()
         self.environment = FakeEnvironment()
         self.keysets = FakeKeysets()
         self.keycairn = Keycairn(

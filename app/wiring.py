@@ -1,0 +1,172 @@
+"""The composition root: the only file that names adapters."""
+
+import asyncio
+import os
+import secrets
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from keycairn.adapters.aesgcm import AesGcmKeysets
+from keycairn.adapters.clock import SystemClock
+from keycairn.adapters.environment import ProcessEnvironment
+from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.adapters.ids import UlidIds
+from keycairn.adapters.surreal import open_surreal
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.settings import Settings
+from keycairn.domain.credential import DEFAULT_WORKSPACE
+from keycairn.domain.egress import EgressPolicy, parse_allow
+from keycairn.domain.errors import KeycairnError, SettingsError
+from keycairn.domain.rootkey import RootKey, parse_root_key
+from keycairn.domain.secret import Secret
+from keycairn.plugins.registry import PluginRegistry
+from keycairn.ports.provider import ProviderRegistry
+
+ROOT_KEY_FILE = "root-key"
+FIRST_TOKEN_FILE = "first-token"  # noqa: S105  # a file's name
+
+_log = structlog.get_logger()
+
+
+class Birth(Struct, frozen=True):
+    """What this start made for the first time, to be said once: paths of the generated files, None where not made."""
+
+    root_key_file: Path | None = None
+    token_file: Path | None = None
+
+
+@asynccontextmanager
+async def open_keycairn(
+    settings: Settings | None = None, *, registry: ProviderRegistry | None = None
+) -> AsyncIterator[Keycairn]:
+    """Keycairn in this process, without HTTP. Closes the database and the outgoing connections at the end.
+
+    A wrong or missing root key leaves it open but sealed; see `Keycairn.vault`. Raises SettingsError, StoreLockedError
+    or StoreUnavailableError.
+    """
+    async with open_with_birth(settings or Settings(), registry=registry) as (keycairn, _):
+        yield keycairn
+
+
+@asynccontextmanager
+async def open_with_birth(
+    settings: Settings, *, registry: ProviderRegistry | None = None
+) -> AsyncIterator[tuple[Keycairn, Birth]]:
+    """As `open_keycairn`, with what was made for the first time."""
+    _make_private(settings.data_dir)
+    policy = EgressPolicy(
+        strict=settings.egress_policy == "strict",
+        allow=parse_allow(settings.egress_allow),
+        own=_own_endpoints(settings),
+    )
+    async with AsyncExitStack() as stack:
+        store = await open_surreal(
+            settings.store_url,
+            namespace=settings.database_namespace,
+            database=settings.database_name,
+            user=settings.database_user,
+            password=settings.database_password,
+        )
+        stack.push_async_callback(store.aclose)
+        http = GuardedHttp(policy)
+        stack.push_async_callback(http.aclose)
+        keycairn = Keycairn(
+            store=store,
+            opener=AesGcmKeysets(),
+            registry=registry or PluginRegistry(external=settings.external_plugins),
+            http=http,
+            environment=ProcessEnvironment(settings.env_file),
+            clock=SystemClock(),
+            ids=UlidIds(),
+            admin_token=settings.admin_token,
+        )
+        birth = await _unlock(keycairn, settings)
+        if keycairn.vault.why_sealed is None:
+            sweep = asyncio.create_task(_sweep(keycairn))
+            stack.push_async_callback(_stop, sweep)
+        yield keycairn, birth
+
+
+async def _unlock(keycairn: Keycairn, settings: Settings) -> Birth:
+    key_file = settings.data_dir / ROOT_KEY_FILE
+    root_key = settings.root_key or _stored_root_key(key_file)
+    generated = None
+    if root_key is None and settings.embedded and await _untouched(keycairn):
+        root_key, generated = _generate_root_key(None if settings.in_memory else key_file)
+    if not await keycairn.vault.unlock(root_key):
+        return Birth(root_key_file=generated)
+    return Birth(root_key_file=generated, token_file=await _first_token(keycairn, settings))
+
+
+async def _untouched(keycairn: Keycairn) -> bool:
+    """Whether no secret can depend on a root key yet."""
+    return await keycairn.store.keyset() is None and not await keycairn.store.any_sealed()
+
+
+async def _first_token(keycairn: Keycairn, settings: Settings) -> Path | None:
+    text = await keycairn.tokens.first()
+    if text is None:
+        return None
+    file = settings.data_dir / FIRST_TOKEN_FILE
+    _write_private(file, text.reveal() + "\n")
+    return file
+
+
+def _stored_root_key(file: Path) -> RootKey | None:
+    with suppress(FileNotFoundError):
+        return parse_root_key(Secret(file.read_text()))
+    return None
+
+
+def _generate_root_key(file: Path | None) -> tuple[RootKey, Path | None]:
+    text = "base64:" + b64encode(secrets.token_bytes(32)).decode()
+    if file is not None:
+        _write_private(file, text + "\n")
+    return parse_root_key(Secret(text)), file
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(f"KEYCAIRN_DATA_DIR is {folder}, which cannot be made: {error.strerror}.") from None
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write a file only its owner can read, and make sure it is on the disk: the database will rely on it."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _own_endpoints(settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Our own listener and our own database: never a destination of a provider call."""
+    own = [(settings.host, settings.port)]
+    if not settings.embedded:
+        host, _, port = settings.store_url.partition("://")[2].partition("/")[0].rpartition(":")
+        own.append((host, int(port)) if port.isdigit() else (port, 443))
+    return tuple(own)
+
+
+async def _sweep(keycairn: Keycairn) -> None:
+    try:
+        broken = await keycairn.accounts.sweep(DEFAULT_WORKSPACE)
+    except KeycairnError as error:
+        _log.warning("could not check the stored secrets", code=error.code)
+        return
+    if broken:
+        _log.warning("some stored secrets do not open", credentials=broken)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

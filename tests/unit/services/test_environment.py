@@ -1,0 +1,86 @@
+import pytest
+from tests.house import LANGUAGE, House
+
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.environment import MIGRATED_NAME, Source, Step
+from keycairn.domain.errors import SealedError
+from keycairn.domain.secret import Secret
+
+KEY = "sk-canary-0123456789"
+
+
+@pytest.fixture
+def house() -> House:
+    house = House()
+    house.environment.values = {"OPENAI_API_KEY": f" {KEY}\n", "ANTHROPIC_API_KEY": "  ", "HOME": "/root"}
+    return house
+
+
+@pytest.fixture
+async def kc(house: House) -> Keycairn:
+    return await house.open()
+
+
+async def test_a_configured_provider_becomes_a_credential_and_twice_changes_nothing(house: House, kc: Keycairn) -> None:
+    first = await kc.environment.migrate()
+    assert {entry.provider: entry.step for entry in first.entries} == {
+        "openai": Step.MIGRATE,
+        "anthropic": Step.NOT_CONFIGURED,
+    }
+    listed = await kc.credentials.list()
+    assert [item.credential.name for item in listed] == [MIGRATED_NAME]
+    await kc.probing.test(listed[0].credential.id)
+    assert house.openai.keys == [KEY]
+
+    before = await house.store.revision()
+    again = await kc.environment.migrate()
+    assert again.of(Step.MIGRATE) == []
+    assert await house.store.revision() == before
+
+
+async def test_a_dry_run_says_all_and_does_nothing(house: House, kc: Keycairn) -> None:
+    await kc.models.create("gpt", provider="openai", type=LANGUAGE)
+    before = await house.store.revision()
+
+    planned = await kc.environment.migrate(dry_run=True)
+
+    entry = planned.of(Step.MIGRATE)[0]
+    assert (entry.provider, entry.linked_models, entry.credential) == ("openai", ("gpt",), None)
+    assert entry.variables == {"api_key": "OPENAI_API_KEY"}
+    assert KEY not in repr(planned)
+    assert await house.store.revision() == before
+
+
+async def test_models_without_a_credential_are_linked_to_the_new_one(kc: Keycairn) -> None:
+    loose = await kc.models.create("gpt", provider="openai", type=LANGUAGE)
+    done = await kc.environment.migrate()
+    assert (await kc.models.get(loose.id)).credential == done.of(Step.MIGRATE)[0].credential
+
+
+async def test_a_provider_with_any_credential_is_skipped(kc: Keycairn) -> None:
+    await kc.credentials.create("openai", name="mine", secrets={"api_key": Secret("sk-mine")})
+    assert (await kc.environment.migrate()).of(Step.SKIP)[0].provider == "openai"
+
+
+async def test_one_bad_value_is_reported_without_it_and_stops_nobody(house: House, kc: Keycairn) -> None:
+    house.environment.values |= {"OPENAI_BASE_URL": "not a url", "ANTHROPIC_API_KEY": KEY}
+
+    done = await kc.environment.migrate()
+
+    assert [entry.provider for entry in done.of(Step.MIGRATE)] == ["anthropic"]
+    error = done.of(Step.ERROR)[0]
+    assert error.provider == "openai"
+    assert "not a url" not in error.reason
+
+
+async def test_the_database_wins_over_the_environment(house: House, kc: Keycairn) -> None:
+    assert await kc.environment.sources() == {"openai": Source.ENVIRONMENT, "anthropic": Source.NONE}
+    await kc.environment.migrate()
+    assert (await kc.environment.sources())["openai"] is Source.DATABASE
+
+
+async def test_a_sealed_vault_migrates_nothing(house: House) -> None:
+    kc = await house.open(root_key=None)
+    with pytest.raises(SealedError):
+        await kc.environment.migrate()
+    assert await kc.credentials.list() == []
