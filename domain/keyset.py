@@ -1,4 +1,4 @@
-"""The keyset record: the data keys, wrapped once per root key that opens them."""
+"""The keyset record: the data keys under a keyset key, and that key under each root key that opens it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class KeyState(StrEnum):
-    """What a data key is used for. New secrets are sealed with the one primary key."""
+    """What a data key is used for. New secrets are sealed with the one primary key; a retired key opens nothing."""
 
     PRIMARY = "primary"
     DECRYPT_ONLY = "decrypt_only"
@@ -16,7 +16,11 @@ class KeyState(StrEnum):
 
 
 class Slot(Struct, frozen=True, kw_only=True):
-    """One way to open the keyset. `kdf` is `hkdf-sha256` or `argon2id`; `salt` and `wrapped` are base64."""
+    """One way to open the keyset: the keyset key, wrapped with what `kdf` derives from a root key.
+
+    `kdf` is `hkdf-sha256` (no params) or `argon2id` (`iterations`, `lanes`, `memory_kib`); `salt` and `wrapped` are
+    base64.
+    """
 
     slot_id: str
     kdf: str
@@ -26,10 +30,16 @@ class Slot(Struct, frozen=True, kw_only=True):
 
 
 class Keyset(Struct, frozen=True, kw_only=True):
-    """The one keyset of an installation. `generation` grows with every change of it; `keys` maps kid to state."""
+    """The one keyset of an installation. It holds no key in the clear.
+
+    `generation` grows with every change of it; `keys` maps kid to state; a kid is never used again. `wrapped_keys`
+    (base64) holds the data keys under the keyset key, and fails to open when anything else here, `created` excepted,
+    was changed.
+    """
 
     install_id: str
     generation: int
     keys: Mapping[int, KeyState]
     slots: tuple[Slot, ...]
+    wrapped_keys: str
     created: datetime
