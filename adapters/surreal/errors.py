@@ -1,0 +1,47 @@
+"""Reading a raw answer. The SDK's own `query` looks at the first statement only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keycairn.domain.errors import DuplicateError, StaleVersionError, StoreError
+
+STALE = "keycairn:stale"
+"""What our statements THROW when an expectation does not hold."""
+
+_THROWN = "An error occurred: "
+_CONSEQUENCES = ("The query was not executed due to a ", "Cannot COMMIT")
+_DUPLICATES = (("Database record `", "` already exists"), ("Database index `", "` already contains "))
+
+
+class RetryableConflictError(StoreError):
+    """Another writer was faster; the same transaction may succeed when it is run again."""
+
+
+class ConnectionLostError(StoreError):
+    """The connection broke after the request was handed over: it may have been carried out or not."""
+
+
+def results(answer: Mapping[str, Any]) -> list[Any]:
+    """The result of each statement, in order. Raises what the failed one stands for.
+
+    The database's text is not passed on: it quotes values of records.
+    """
+    if "error" in answer or not isinstance(answer.get("result"), list):
+        raise StoreError
+    entries: Sequence[Mapping[str, Any]] = answer["result"]
+    failures = [str(entry.get("result")) for entry in entries if entry.get("status") != "OK"]
+    if not failures:
+        return [entry.get("result") for entry in entries]
+    raise _meaning(failures)
+
+
+def _meaning(failures: Sequence[str]) -> StoreError | StaleVersionError | DuplicateError:
+    causes = [text for text in failures if not text.startswith(_CONSEQUENCES)]
+    for text in causes:
+        if text == _THROWN + STALE:
+            return StaleVersionError()
+        if any(text.startswith(start) and middle in text for start, middle in _DUPLICATES):
+            return DuplicateError()
+    if any("can be retried" in text for text in causes or failures):
+        return RetryableConflictError()
+    return StoreError()

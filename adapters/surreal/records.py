@@ -1,0 +1,215 @@
+"""Entities as records and back.
+
+What is queried has a typed column of its own; maps whose keys and values are not ours are JSON text, because an object
+of the database loses null members and whole numbers past 63 bits.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from surrealdb import RecordID
+
+from keycairn.domain.audit import Action, AuditEvent
+from keycairn.domain.credential import Credential
+from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
+from keycairn.domain.keyset import Keyset
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Defaults, Model, Slot
+from keycairn.domain.outcome import CheckRecord
+from keycairn.domain.provider import SettingValue
+from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.token import Scope, Token
+
+Row = dict[str, Any]
+
+_MODALITIES: Mapping[str, Modality] = {member.value: member for member in Modality}
+_settings = msgspec.json.Decoder(dict[str, SettingValue])
+_texts = msgspec.json.Decoder(dict[str, str])
+_sealed = msgspec.json.Decoder(dict[str, SealedSecret])
+_check = msgspec.json.Decoder(CheckRecord)
+_slots = msgspec.json.Decoder(dict[Slot, ModelId])
+_keyset = msgspec.json.Decoder(Keyset)
+_details = msgspec.json.Decoder(dict[str, str | int | list[str]])
+
+
+def record_id(table: str, id: str) -> RecordID:
+    """The database's form of `id`. An id of another table gives one that no record has."""
+    prefix, colon, key = id.partition(":")
+    return RecordID(table, key if prefix == table and colon else f"\0{id}")
+
+
+def text_id(record: RecordID) -> str:
+    """The id as the domain writes it."""
+    return f"{record.table_name}:{record.id!s}"
+
+
+def json_text(value: object) -> str:
+    """`value` as compact JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def filled(mapping: Mapping[str, object]) -> str | None:
+    """`mapping` as JSON, None when it is empty: most records have none, and an absent column costs nothing."""
+    return json_text(mapping) if mapping else None
+
+
+def place(provider: str, created: datetime, id: str) -> str:
+    """The credential's place in the list, as text that sorts like the tuple: a tab sorts before any letter."""
+    return f"{provider}\t{created.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}\t{id}"
+
+
+def credential_row(credential: Credential) -> Row:
+    """The columns of a credential, its id apart."""
+    return {
+        "workspace": credential.workspace,
+        "provider": credential.provider,
+        "name": credential.name,
+        "modalities": [str(modality) for modality in credential.modalities],
+        "settings": filled(credential.settings),
+        "sealed": filled(credential.sealed),
+        # the standard library's JSON keeps whole numbers of any size; imported records may hold them
+        "extra": json.dumps(dict(credential.extra), ensure_ascii=False) if credential.extra else None,
+        "broken": filled(credential.broken),
+        "last_check": json_text(credential.last_check) if credential.last_check else None,
+        "created": credential.created,
+        "updated": credential.updated,
+        "version": credential.version,
+        "place": place(credential.provider, credential.created, credential.id),
+    }
+
+
+def credential_of(row: Row) -> Credential:
+    """The credential in a row."""
+    settings, sealed, extra, broken = row.get("settings"), row.get("sealed"), row.get("extra"), row.get("broken")
+    check = row.get("last_check")
+    return Credential(
+        id=CredentialId(text_id(row["id"])),
+        workspace=row["workspace"],
+        provider=row["provider"],
+        name=row["name"],
+        modalities=tuple([_MODALITIES[name] for name in row["modalities"]]),
+        settings=_settings.decode(settings) if settings else {},
+        sealed=_sealed.decode(sealed) if sealed else {},
+        extra=json.loads(extra) if extra else {},
+        broken=_texts.decode(broken) if broken else {},
+        last_check=_check.decode(check) if check else None,
+        created=row["created"],
+        updated=row["updated"],
+        version=row["version"],
+    )
+
+
+def model_row(model: Model) -> Row:
+    """The columns of a model, its id apart. `holder` is the link as text, empty without one, for the unique index."""
+    link = record_id("credential", model.credential) if model.credential else None
+    return {
+        "workspace": model.workspace,
+        "provider": model.provider,
+        "name": model.name,
+        "type": str(model.type),
+        "credential": link,
+        "holder": link.id if link else "",
+        "missing_since": model.missing_since,
+        "created": model.created,
+        "updated": model.updated,
+        "version": model.version,
+    }
+
+
+def model_of(row: Row) -> Model:
+    """The model in a row."""
+    link = row.get("credential")
+    return Model(
+        id=ModelId(text_id(row["id"])),
+        workspace=row["workspace"],
+        provider=row["provider"],
+        name=row["name"],
+        type=_MODALITIES[row["type"]],
+        credential=CredentialId(text_id(link)) if link else None,
+        missing_since=row.get("missing_since"),
+        created=row["created"],
+        updated=row["updated"],
+        version=row["version"],
+    )
+
+
+def defaults_row(defaults: Defaults) -> Row:
+    """The columns of a workspace's defaults."""
+    return {"workspace": defaults.workspace, "slots": json_text(defaults.slots), "version": defaults.version}
+
+
+def defaults_of(row: Row) -> Defaults:
+    """The defaults in a row."""
+    return Defaults(workspace=row["workspace"], slots=_slots.decode(row["slots"]), version=row["version"])
+
+
+def keyset_row(keyset: Keyset) -> Row:
+    """The columns of the keyset. `content` is all of it."""
+    return {"generation": keyset.generation, "install_id": keyset.install_id, "content": json_text(keyset)}
+
+
+def keyset_of(row: Row) -> Keyset:
+    """The keyset in a row."""
+    return _keyset.decode(row["content"])
+
+
+def token_row(token: Token) -> Row:
+    """The columns of a token, its id apart."""
+    return {
+        "workspace": token.workspace,
+        "name": token.name,
+        "scopes": [str(scope) for scope in token.scopes],
+        "mac": token.mac,
+        "created": token.created,
+        "expires": token.expires,
+        "revoked": token.revoked,
+    }
+
+
+def token_of(row: Row) -> Token:
+    """The token in a row."""
+    return Token(
+        id=TokenId(text_id(row["id"])),
+        workspace=row["workspace"],
+        name=row["name"],
+        scopes=tuple(Scope(name) for name in row["scopes"]),
+        mac=row["mac"],
+        created=row["created"],
+        expires=row.get("expires"),
+        revoked=row.get("revoked"),
+    )
+
+
+def event_row(event: AuditEvent) -> Row:
+    """The columns of an audit event, its id apart."""
+    return {
+        "workspace": event.workspace,
+        "at": event.at,
+        "actor": event.actor,
+        "action": str(event.action),
+        "target": event.target,
+        "outcome": event.outcome,
+        "source": event.source,
+        "request_id": event.request_id,
+        "details": filled(event.details),
+    }
+
+
+def event_of(row: Row) -> AuditEvent:
+    """The audit event in a row."""
+    details = row.get("details")
+    return AuditEvent(
+        id=EventId(text_id(row["id"])),
+        at=row["at"],
+        workspace=row["workspace"],
+        actor=row["actor"],
+        action=Action(row["action"]),
+        target=row["target"],
+        outcome=row["outcome"],
+        source=row["source"],
+        request_id=row["request_id"],
+        details=_details.decode(details) if details else {},
+    )

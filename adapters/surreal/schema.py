@@ -1,0 +1,125 @@
+"""The tables, and how a database of an older version becomes one of this version."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from surrealdb import RecordID
+
+from keycairn.domain.errors import DuplicateError, StoreError
+
+Query = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
+
+_FIRST = """
+DEFINE TABLE credential SCHEMAFULL;
+DEFINE FIELD workspace ON credential TYPE string;
+DEFINE FIELD provider ON credential TYPE string;
+DEFINE FIELD name ON credential TYPE string;
+DEFINE FIELD modalities ON credential TYPE array<string>;
+DEFINE FIELD settings ON credential TYPE option<string> COMMENT 'JSON';
+DEFINE FIELD sealed ON credential TYPE option<string> COMMENT 'JSON: sealed secrets by name';
+DEFINE FIELD extra ON credential TYPE option<string> COMMENT 'JSON';
+DEFINE FIELD broken ON credential TYPE option<string> COMMENT 'JSON: why a secret does not open, by name';
+DEFINE FIELD last_check ON credential TYPE option<string> COMMENT 'JSON';
+DEFINE FIELD created ON credential TYPE datetime;
+DEFINE FIELD updated ON credential TYPE datetime;
+DEFINE FIELD version ON credential TYPE int;
+DEFINE FIELD place ON credential TYPE string COMMENT 'provider, created and id: the order of the list';
+DEFINE INDEX credential_provider ON credential FIELDS workspace, provider;
+DEFINE INDEX credential_place ON credential FIELDS workspace, place;
+
+DEFINE TABLE model SCHEMAFULL;
+DEFINE FIELD workspace ON model TYPE string;
+DEFINE FIELD provider ON model TYPE string;
+DEFINE FIELD name ON model TYPE string;
+DEFINE FIELD type ON model TYPE string;
+DEFINE FIELD credential ON model TYPE option<record<credential>>;
+DEFINE FIELD holder ON model TYPE string COMMENT 'the key of credential, or empty: makes unlinked models unique too';
+DEFINE FIELD missing_since ON model TYPE option<datetime>;
+DEFINE FIELD created ON model TYPE datetime;
+DEFINE FIELD updated ON model TYPE datetime;
+DEFINE FIELD version ON model TYPE int;
+DEFINE INDEX model_credential ON model FIELDS credential;
+DEFINE INDEX model_unique ON model FIELDS workspace, provider, holder, name, type UNIQUE;
+DEFINE TABLE model_count AS
+    SELECT workspace, credential, count() AS models FROM model WHERE credential != NONE GROUP BY workspace, credential;
+
+DEFINE TABLE defaults SCHEMAFULL;
+DEFINE FIELD workspace ON defaults TYPE string;
+DEFINE FIELD slots ON defaults TYPE string COMMENT 'JSON';
+DEFINE FIELD version ON defaults TYPE int;
+
+DEFINE TABLE keyset SCHEMAFULL;
+DEFINE FIELD generation ON keyset TYPE int;
+DEFINE FIELD install_id ON keyset TYPE string;
+DEFINE FIELD content ON keyset TYPE string COMMENT 'JSON: all of it';
+
+DEFINE TABLE token SCHEMAFULL;
+DEFINE FIELD workspace ON token TYPE string;
+DEFINE FIELD name ON token TYPE string;
+DEFINE FIELD scopes ON token TYPE array<string>;
+DEFINE FIELD mac ON token TYPE string;
+DEFINE FIELD created ON token TYPE datetime;
+DEFINE FIELD expires ON token TYPE option<datetime>;
+DEFINE FIELD revoked ON token TYPE option<datetime>;
+DEFINE INDEX token_workspace ON token FIELDS workspace;
+
+DEFINE TABLE event SCHEMAFULL;
+DEFINE FIELD workspace ON event TYPE string;
+DEFINE FIELD at ON event TYPE datetime;
+DEFINE FIELD actor ON event TYPE string;
+DEFINE FIELD action ON event TYPE string;
+DEFINE FIELD target ON event TYPE string;
+DEFINE FIELD outcome ON event TYPE string;
+DEFINE FIELD source ON event TYPE string;
+DEFINE FIELD request_id ON event TYPE string;
+DEFINE FIELD details ON event TYPE option<string> COMMENT 'JSON';
+DEFINE INDEX event_workspace ON event FIELDS workspace;
+
+DEFINE TABLE revision SCHEMAFULL;
+DEFINE FIELD number ON revision TYPE int;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
+
+_REGISTER = """
+DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL;
+DEFINE FIELD IF NOT EXISTS number ON migration TYPE int;
+DEFINE FIELD IF NOT EXISTS applied ON migration TYPE datetime;
+SELECT VALUE number FROM migration;
+"""
+
+
+async def migrate(query: Query, migrations: tuple[str, ...] = MIGRATIONS) -> int:
+    """Apply what the database has not had yet, each in one transaction with its entry; the number of those applied.
+
+    Raises StoreError for a database that a newer version of Keycairn has migrated. `query` runs statements and gives
+    their results.
+    """
+    applied = 0
+    done = await _done(query)
+    while max(done, default=0) < len(migrations):
+        number = max(done, default=0) + 1
+        text = f"BEGIN;\nCREATE $id CONTENT $row RETURN NONE;\n{migrations[number - 1]}\nCOMMIT;"
+        row = {"number": number, "applied": datetime.now(UTC)}
+        try:
+            await query(text, {"id": RecordID("migration", number), "row": row})
+            applied += 1
+        except DuplicateError:
+            done = await _done(query)
+            if number not in done:  # otherwise another instance started at the same moment and did it
+                raise
+        else:
+            done = await _done(query)
+    if max(done, default=0) > len(migrations):
+        raise StoreError(
+            f"The database is of schema {max(done)}, and this Keycairn knows schemas up to {len(migrations)}. "
+            "Start the newer Keycairn that wrote it, or restore a backup. Nothing was changed."
+        )
+    return applied
+
+
+async def _done(query: Query) -> list[int]:
+    numbers: list[int] = (await query(_REGISTER, {}))[-1]
+    return numbers

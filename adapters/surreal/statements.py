@@ -1,0 +1,237 @@
+"""Changes as SurrealQL. Values are bound variables throughout; no value ever becomes part of a statement's text."""
+
+from functools import singledispatch
+from typing import Any
+
+from surrealdb import RecordID
+
+from keycairn.adapters.surreal.errors import STALE
+from keycairn.adapters.surreal.records import (
+    credential_row,
+    defaults_row,
+    event_row,
+    filled,
+    json_text,
+    keyset_row,
+    model_row,
+    record_id,
+    token_row,
+)
+from keycairn.domain.change import (
+    Append,
+    Change,
+    Changeset,
+    CreateCredential,
+    CreateModel,
+    DeleteCredential,
+    DeleteModel,
+    DeleteModelsOf,
+    ExpectCredential,
+    ExpectModel,
+    ExpectNoCredential,
+    MarkBroken,
+    PutDefaults,
+    PutKeyset,
+    PutToken,
+    RecordCheck,
+    RelinkModels,
+    ReplaceCredential,
+    ReplaceModel,
+)
+
+KEYSET = RecordID("keyset", "current")
+REVISION = RecordID("revision", "current")
+
+
+class Transaction:
+    """The statements of one transaction and their variables."""
+
+    def __init__(self) -> None:
+        self._statements: list[str] = []
+        self.variables: dict[str, Any] = {}
+
+    def add(self, statement: str, **values: Any) -> None:
+        """Append `statement`, in which `{name}` stands for the value of that name."""
+        names = {}
+        for name, value in values.items():
+            variable = f"v{len(self.variables)}"
+            self.variables[variable] = value
+            names[name] = f"${variable}"
+        self._statements.append(statement.format_map(names))
+
+    def expect(self, condition: str, **values: Any) -> None:
+        """Abort the transaction as stale unless `condition` holds."""
+        self.add(f"IF !({condition}) {{{{ THROW '{STALE}' }}}}", **values)
+
+    @property
+    def text(self) -> str:
+        """The whole transaction as one query."""
+        return ";\n".join(["BEGIN", *self._statements, "COMMIT"]) + ";"
+
+
+def transaction(changes: Changeset, *, shared: bool) -> Transaction:
+    """The transaction that applies `changes`.
+
+    Where other processes write too (`shared`), each transaction also writes the revision: that is how they notice, and
+    it makes any two concurrent transactions conflict, so that what one has read the other cannot have changed.
+    """
+    whole = Transaction()
+    for change in changes:
+        _add(change, whole)
+    if shared:
+        whole.add("UPSERT {id} SET number = (number ?? 0) + 1 RETURN NONE", id=REVISION)
+    return whole
+
+
+@singledispatch
+def _add(change: Change, to: Transaction) -> None:
+    """Add the statements of one change."""
+    raise NotImplementedError(type(change).__name__, to)
+
+
+@_add.register
+def _(change: CreateCredential, to: Transaction) -> None:
+    id = record_id("credential", change.credential.id)
+    to.add("CREATE {id} CONTENT {row} RETURN NONE", id=id, row=credential_row(change.credential))
+
+
+@_add.register
+def _(change: ReplaceCredential, to: Transaction) -> None:
+    new = change.credential
+    to.expect(
+        "(UPDATE {id} CONTENT {row} WHERE workspace = {workspace} AND version = {expected} RETURN VALUE id) != []",
+        id=record_id("credential", new.id),
+        row=credential_row(new),
+        workspace=new.workspace,
+        expected=change.expected,
+    )
+
+
+@_add.register
+def _(change: DeleteCredential, to: Transaction) -> None:
+    to.expect(
+        "(DELETE {id} WHERE workspace = {workspace} AND version = {expected} RETURN BEFORE) != []",
+        id=record_id("credential", change.id),
+        workspace=change.workspace,
+        expected=change.expected,
+    )
+
+
+@_add.register
+def _(change: RecordCheck, to: Transaction) -> None:
+    to.add(
+        "UPDATE {id} SET last_check = {check} WHERE workspace = {workspace} RETURN NONE",
+        id=record_id("credential", change.id),
+        check=json_text(change.check),
+        workspace=change.workspace,
+    )
+
+
+@_add.register
+def _(change: MarkBroken, to: Transaction) -> None:
+    to.add(
+        "UPDATE {id} SET broken = {broken} WHERE workspace = {workspace} AND version = {expected} RETURN NONE",
+        id=record_id("credential", change.id),
+        broken=filled(change.broken),
+        workspace=change.workspace,
+        expected=change.expected,
+    )
+
+
+@_add.register
+def _(change: CreateModel, to: Transaction) -> None:
+    id = record_id("model", change.model.id)
+    to.add("CREATE {id} CONTENT {row} RETURN NONE", id=id, row=model_row(change.model))
+
+
+@_add.register
+def _(change: ReplaceModel, to: Transaction) -> None:
+    to.expect(
+        "(UPDATE {id} CONTENT {row} WHERE workspace = {workspace} AND version = {expected} RETURN VALUE id) != []",
+        id=record_id("model", change.model.id),
+        row=model_row(change.model),
+        workspace=change.model.workspace,
+        expected=change.expected,
+    )
+
+
+@_add.register
+def _(change: DeleteModel, to: Transaction) -> None:
+    to.expect(
+        "(DELETE {id} WHERE workspace = {workspace} RETURN BEFORE) != []",
+        id=record_id("model", change.id),
+        workspace=change.workspace,
+    )
+
+
+@_add.register
+def _(change: RelinkModels, to: Transaction) -> None:
+    target = record_id("credential", change.target)
+    to.add(
+        "UPDATE model SET credential = {target}, holder = {holder}, version += 1 "
+        "WHERE credential = {source} AND workspace = {workspace} RETURN NONE",
+        target=target,
+        holder=target.id,
+        source=record_id("credential", change.source),
+        workspace=change.workspace,
+    )
+
+
+@_add.register
+def _(change: DeleteModelsOf, to: Transaction) -> None:
+    to.add(
+        "DELETE model WHERE credential = {credential} AND workspace = {workspace} RETURN NONE",
+        credential=record_id("credential", change.credential),
+        workspace=change.workspace,
+    )
+
+
+@_add.register
+def _(change: PutDefaults, to: Transaction) -> None:
+    id = RecordID("defaults", change.defaults.workspace)
+    to.expect("((SELECT VALUE version FROM ONLY {id}) ?? 0) = {expected}", id=id, expected=change.expected)
+    to.add("UPSERT {id} CONTENT {row} RETURN NONE", id=id, row=defaults_row(change.defaults))
+
+
+@_add.register
+def _(change: PutKeyset, to: Transaction) -> None:
+    to.expect("((SELECT VALUE generation FROM ONLY {id}) ?? 0) = {expected}", id=KEYSET, expected=change.expected)
+    to.add("UPSERT {id} CONTENT {row} RETURN NONE", id=KEYSET, row=keyset_row(change.keyset))
+
+
+@_add.register
+def _(change: PutToken, to: Transaction) -> None:
+    to.add("UPSERT {id} CONTENT {row} RETURN NONE", id=record_id("token", change.token.id), row=token_row(change.token))
+
+
+@_add.register
+def _(change: Append, to: Transaction) -> None:
+    to.add("CREATE {id} CONTENT {row} RETURN NONE", id=record_id("event", change.event.id), row=event_row(change.event))
+
+
+@_add.register
+def _(change: ExpectCredential, to: Transaction) -> None:
+    id = record_id("credential", change.id)
+    found = "(SELECT VALUE version FROM ONLY {id} WHERE workspace = {workspace})"
+    if change.version is None:
+        to.expect(f"{found} != NONE", id=id, workspace=change.workspace)
+    else:
+        to.expect(f"{found} = {{version}}", id=id, workspace=change.workspace, version=change.version)
+
+
+@_add.register
+def _(change: ExpectModel, to: Transaction) -> None:
+    to.expect(
+        "(SELECT VALUE version FROM ONLY {id} WHERE workspace = {workspace}) != NONE",
+        id=record_id("model", change.id),
+        workspace=change.workspace,
+    )
+
+
+@_add.register
+def _(change: ExpectNoCredential, to: Transaction) -> None:
+    to.expect(
+        "(SELECT VALUE version FROM credential WHERE workspace = {workspace} AND provider = {provider} LIMIT 1) = []",
+        workspace=change.workspace,
+        provider=change.provider,
+    )

@@ -1,0 +1,289 @@
+"""The store on SurrealDB."""
+
+import asyncio
+import random
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Protocol
+
+from keycairn.adapters.surreal.dialect import Dialect
+from keycairn.adapters.surreal.errors import ConnectionLostError, RetryableConflictError
+from keycairn.adapters.surreal.records import (
+    credential_of,
+    defaults_of,
+    event_of,
+    keyset_of,
+    model_of,
+    place,
+    record_id,
+    text_id,
+    token_of,
+)
+from keycairn.adapters.surreal.statements import KEYSET, REVISION, Transaction, transaction
+from keycairn.domain.audit import AuditEvent
+from keycairn.domain.change import Append, Changeset
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import ConflictError, StoreUnavailableError
+from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
+from keycairn.domain.keyset import Keyset
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Defaults, Model
+from keycairn.domain.token import Token
+from keycairn.ports.store import MOST, Position
+
+ATTEMPTS = 8
+"""How often a transaction is run before a conflict with other writers is given up."""
+LONGEST_PAUSE = 0.2
+"""Seconds between two attempts, at most."""
+
+
+class Connection(Protocol):
+    """What the store needs of the database."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write to the same database."""
+        ...
+
+    async def query(self, text: str, variables: Mapping[str, Any]) -> list[Any]:
+        """The result of each statement of `text`."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything."""
+        ...
+
+
+class SurrealStore:
+    """A `keycairn.ports.store.Store`. Made by `open_surreal`.
+
+    One commit runs at a time: the embedded engine loses acknowledged updates when its writers race.
+    """
+
+    def __init__(self, connection: Connection, dialect: Dialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._writing = asyncio.Lock()
+        self._under_way: set[asyncio.Future[Any]] = set()
+        self._closed = False
+        self._revision = 0
+
+    async def credential(self, workspace: str, id: CredentialId) -> Credential | None:
+        """See `Store.credential`."""
+        rows = await self._read(
+            "SELECT * FROM $id WHERE workspace = $workspace", id=record_id("credential", id), workspace=workspace
+        )
+        return credential_of(rows[0]) if rows else None
+
+    async def credentials(
+        self, workspace: str, *, provider: str | None = None, after: Position | None = None, limit: int = MOST
+    ) -> Sequence[Credential]:
+        """See `Store.credentials`."""
+        start = place(after.provider, after.created, after.id) if after else ""
+        end = "\U0010ffff"
+        if provider is not None:
+            start, end = max(start, f"{provider}\t"), f"{provider}\n"
+        rows = await self._read(
+            "SELECT * FROM credential WITH INDEX credential_place "
+            "WHERE workspace = $workspace AND place > $start AND place < $end ORDER BY place LIMIT $limit",
+            workspace=workspace,
+            start=start,
+            end=end,
+            limit=_page(limit),
+        )
+        return [credential_of(row) for row in rows]
+
+    async def model(self, workspace: str, id: ModelId) -> Model | None:
+        """See `Store.model`."""
+        rows = await self._read(
+            "SELECT * FROM $id WHERE workspace = $workspace", id=record_id("model", id), workspace=workspace
+        )
+        return model_of(rows[0]) if rows else None
+
+    async def models(
+        self,
+        workspace: str,
+        *,
+        type: Modality | None = None,
+        provider: str | None = None,
+        credential: CredentialId | None = None,
+        name: str | None = None,
+        after: ModelId | None = None,
+        limit: int | None = MOST,
+    ) -> Sequence[Model]:
+        """See `Store.models`."""
+        link = record_id("credential", credential) if credential is not None else None
+        filters = {"workspace": workspace, "type": type, "provider": provider, "credential": link, "name": name}
+        given = {column: value for column, value in filters.items() if value is not None}
+        conditions = " AND ".join(f"{column} = ${column}" for column in given)
+        if link is not None:  # few models of one account: by the index, then sorted
+            source, order = "model", "ORDER BY id"
+            conditions += " AND id > $after"
+            given["after"] = record_id("model", after or "model:")
+        else:  # many: in the order of their keys, up to the limit
+            source, order = self._dialect.after("model", "$after"), ""
+            given["after"] = key_of(after or "")
+        page = "" if limit is None else "LIMIT $limit"
+        text = f"SELECT * FROM {source} WHERE {conditions} {order} {page}"  # noqa: S608  # our own column names
+        rows = await self._read(text, **given, limit=_page(limit or 0))
+        return [model_of(row) for row in rows]
+
+    async def model_counts(self, workspace: str) -> Mapping[CredentialId, int]:
+        """See `Store.model_counts`. The database keeps the GROUP BY up to date as a view, within each transaction."""
+        rows = await self._read(
+            "SELECT VALUE [record::id(credential), models] FROM model_count "
+            "WHERE workspace = $workspace AND models > 0",
+            workspace=workspace,
+        )
+        return {CredentialId(f"credential:{key}"): count for key, count in rows}
+
+    async def unlinked_models(self, workspace: str, provider: str) -> Sequence[Model]:
+        """See `Store.unlinked_models`."""
+        rows = await self._read(
+            "SELECT * FROM model WHERE workspace = $workspace AND provider = $provider AND holder = '' ORDER BY id",
+            workspace=workspace,
+            provider=provider,
+        )
+        return [model_of(row) for row in rows]
+
+    async def providers_in_use(self, workspace: str) -> frozenset[str]:
+        """See `Store.providers_in_use`."""
+        rows = await self._read(
+            "SELECT provider FROM credential WHERE workspace = $workspace GROUP BY provider", workspace=workspace
+        )
+        return frozenset(row["provider"] for row in rows)
+
+    async def defaults(self, workspace: str) -> Defaults:
+        """See `Store.defaults`."""
+        rows = await self._read("SELECT * FROM $id", id=record_id("defaults", f"defaults:{workspace}"))
+        return defaults_of(rows[0]) if rows else Defaults(workspace=workspace)
+
+    async def keyset(self) -> Keyset | None:
+        """See `Store.keyset`."""
+        rows = await self._read("SELECT * FROM $id", id=KEYSET)
+        return keyset_of(rows[0]) if rows else None
+
+    async def any_sealed(self) -> bool:
+        """See `Store.any_sealed`."""
+        return bool(await self._read("SELECT VALUE version FROM credential WHERE sealed != NONE LIMIT 1"))
+
+    async def token(self, id: TokenId) -> Token | None:
+        """See `Store.token`."""
+        rows = await self._read("SELECT * FROM $id", id=record_id("token", id))
+        return token_of(rows[0]) if rows else None
+
+    async def tokens(self, workspace: str) -> Sequence[Token]:
+        """See `Store.tokens`."""
+        rows = await self._read("SELECT * FROM token WHERE workspace = $workspace ORDER BY id", workspace=workspace)
+        return [token_of(row) for row in rows]
+
+    async def events(self, workspace: str, *, after: EventId | None = None, limit: int = MOST) -> Sequence[AuditEvent]:
+        """See `Store.events`."""
+        rows = await self._read(
+            f"SELECT * FROM {self._dialect.after('event', '$after')} WHERE workspace = $workspace LIMIT $limit",  # noqa: S608  # our own table
+            after=key_of(after or ""),
+            workspace=workspace,
+            limit=_page(limit),
+        )
+        return [event_of(row) for row in rows]
+
+    async def commit(self, changes: Changeset) -> None:
+        """See `Store.commit`."""
+        if not changes:
+            return
+        whole = transaction(changes, shared=self._connection.shared)
+        await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on without its caller
+        await asyncio.shield(self._started(self._write(whole, changes)))
+
+    async def revision(self) -> int:
+        """See `Store.revision`."""
+        if not self._connection.shared:
+            self._check_open()
+            return self._revision
+        rows: list[int] = await self._read("SELECT VALUE number FROM $id", id=REVISION)
+        return rows[0] if rows else 0
+
+    async def ping(self) -> None:
+        """See `Store.ping`."""
+        await self._read("RETURN 1")
+
+    async def aclose(self) -> None:
+        """See `Store.aclose`."""
+        self._closed = True
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        async with self._writing:
+            await self._connection.close()
+
+    async def _read(self, text: str, **variables: Any) -> Any:
+        """The result of the one statement `text`; tried again once when the connection broke."""
+        self._check_open()
+        return await self._started(self._repeated(text, variables))
+
+    async def _repeated(self, text: str, variables: Mapping[str, Any]) -> Any:
+        try:
+            return (await self._connection.query(text, variables))[-1]
+        except ConnectionLostError:
+            try:
+                return (await self._connection.query(text, variables))[-1]
+            except ConnectionLostError:
+                raise StoreUnavailableError from None
+
+    async def _write(self, whole: Transaction, changes: Changeset) -> None:
+        """Run the transaction; the write lock is held, and released here."""
+        try:
+            self._check_open()
+            await self._attempt(whole, changes)
+        finally:
+            self._revision += 1
+            self._writing.release()
+
+    async def _attempt(self, whole: Transaction, changes: Changeset) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._connection.query(whole.text, whole.variables)
+            except RetryableConflictError:
+                if attempt == ATTEMPTS:
+                    raise ConflictError from None
+                await asyncio.sleep(random.uniform(0, LONGEST_PAUSE * attempt / ATTEMPTS))  # noqa: S311  # jitter
+            except ConnectionLostError:
+                await self._decide(changes)
+                return
+            else:
+                return
+
+    async def _decide(self, changes: Changeset) -> None:
+        """The connection broke around a transaction: find out by its audit event whether it was carried out."""
+        events = [record_id("event", change.event.id) for change in changes if isinstance(change, Append)]
+        if not events:
+            raise StoreUnavailableError(
+                "The connection to the database broke during a write, and it is unknown whether it was carried out. "
+                "Read again before repeating it."
+            )
+        try:
+            found = await self._repeated("SELECT VALUE id FROM $ids", {"ids": events})
+        except StoreUnavailableError:
+            raise StoreUnavailableError(
+                "The connection to the database broke during a write, and it is unknown whether it was carried out. "
+                f"The audit event {text_id(events[0])} will be there if it was."
+            ) from None
+        if not found:
+            raise StoreUnavailableError("The connection to the database broke before the write. Nothing was written.")
+
+    def _started(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, even where the caller was cancelled and asks no more
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailableError("The database is closed.")
+
+
+def _page(limit: int) -> int:
+    return max(0, min(limit, MOST))
