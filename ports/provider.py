@@ -1,7 +1,7 @@
 """A provider plugin's behaviour, and the registry of those that are loaded."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -51,8 +51,11 @@ class Provider(Protocol):
         """The provider's name for in-process clients (esperanto), which may spell it differently."""
         ...
 
-    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, str | int]:
-        """The plain config an in-process client (esperanto) takes. It holds the secret: hand it to nothing else."""
+    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
+        """The plain config an in-process client (esperanto's `AIFactory.create_*`) takes: text, numbers, mappings.
+
+        It holds the secret: hand it to nothing else.
+        """
         ...
 
 

@@ -1,0 +1,147 @@
+"""What nearly every provider shares: a model list proves the key, and a model is tried by its type."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from keycairn.domain.errors import ProviderError
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
+from keycairn.domain.provider import Account, FieldKind, ProviderSpec
+from keycairn.domain.secret import Secret
+from keycairn.ports.http import JSON_HEADERS, Http, Request, Response
+
+MODEL_DEADLINE = 60.0
+"""Seconds a tried model may take: a local server may have to load it first."""
+MOST_PAGES = 20
+"""The most pages of a model list that are read."""
+_NAMED = 3
+
+Headers = Mapping[str, str | Secret]
+
+
+class ListedProvider(ABC):
+    """A provider that lists its models to whoever holds a good key.
+
+    A subclass says how to list, how to authorize, and how to try a model of each type it declares.
+    """
+
+    def __init__(self, spec: ProviderSpec, *, client_name: str | None = None) -> None:
+        self.spec = spec
+        self._client_name = client_name or spec.name.replace("_", "-")
+
+    @property
+    def client_name(self) -> str:
+        """The provider's name in esperanto."""
+        return self._client_name
+
+    @abstractmethod
+    async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
+        """The models the provider lists just now. Raises ProviderError."""
+
+    @abstractmethod
+    def headers(self, account: Account, type: Modality | None = None) -> Headers:
+        """The headers that authorize a call. Raises InvalidAuthError when there is no usable key."""
+
+    @abstractmethod
+    def base_url(self, account: Account, type: Modality | None = None) -> str:
+        """The base URL of the provider's API for calls of that type, without a trailing slash."""
+
+    async def discover(self, account: Account, http: Http) -> Discovery:
+        """The models the account can use."""
+        return Discovery(models=await self.list_models(account, http))
+
+    async def check(self, account: Account, http: Http) -> ConnectionReport:
+        """Prove the key by listing models."""
+        return self.report(account, await self.list_models(account, http))
+
+    async def try_model(self, account: Account, name: str, type: Modality, http: Http) -> ModelReport:
+        """One small real call of the model. Raises ProviderError, also for a type the provider does not have."""
+        tries = {
+            Modality.LANGUAGE: self.try_language,
+            Modality.EMBEDDING: self.try_embedding,
+            Modality.SPEECH_TO_TEXT: self.try_listening,
+            Modality.TEXT_TO_SPEECH: self.try_speaking,
+        }
+        if type not in self.spec.modalities:
+            raise ProviderError(f"{self.spec.label} has no models of the type {type}.")
+        details = await tries[type](account, name, http)
+        return ModelReport(outcome=Outcome.OK, message="The model answered.", details=details)
+
+    async def try_language(self, account: Account, name: str, http: Http) -> str:
+        """A chat of one greeting; what it showed."""
+        raise NotImplementedError
+
+    async def try_embedding(self, account: Account, name: str, http: Http) -> str:
+        """One embedding; its dimensions."""
+        raise NotImplementedError
+
+    async def try_listening(self, account: Account, name: str, http: Http) -> str:
+        """The transcription of half a second of silence; what it showed."""
+        raise NotImplementedError
+
+    async def try_speaking(self, account: Account, name: str, http: Http) -> str:
+        """A short speech; its size."""
+        raise NotImplementedError
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:  # noqa: ARG002  # the port's
+        """`request` with the account's headers in place of any it has of the same name."""
+        return authorized(request, self.headers(account))
+
+    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
+        """`api_key` and `base_url`, which nearly every class of esperanto takes."""
+        key = account.secret()
+        config = {"api_key": key.reveal()} if key else {}
+        return {**config, "base_url": self.base_url(account, type)}
+
+    def found(
+        self,
+        name: str,
+        type: Modality | None,
+        *,
+        description: str = "",
+        provenance: Provenance = Provenance.LIVE,
+    ) -> DiscoveredModel:
+        """A discovered model. A type the provider does not declare is left empty: nothing here could call it."""
+        declared = type if type in self.spec.modalities else None
+        return DiscoveredModel(name=name, type=declared, description=description, provenance=provenance)
+
+    def report(self, account: Account, models: Iterable[DiscoveredModel]) -> ConnectionReport:
+        """A good check. It names models where the account has a URL, so that one sees which server answered."""
+        names = tuple(model.name for model in models)
+        if not any(account.text(field.name) for field in self.spec.settings if field.kind is FieldKind.URL):
+            return ConnectionReport(outcome=Outcome.OK, message="The key works.", models=names)
+        if not names:
+            return ConnectionReport(outcome=Outcome.OK, message="Connected. The server lists no models.")
+        more = f" (+{len(names) - _NAMED} more)" if len(names) > _NAMED else ""
+        message = f"Connected. Models found: {', '.join(names[:_NAMED])}{more}."
+        return ConnectionReport(outcome=Outcome.OK, message=message, models=names)
+
+    async def post(
+        self, http: Http, url: str, body: object, headers: Headers, *, deadline: float = MODEL_DEADLINE
+    ) -> Response:
+        """The answer to `body` as JSON."""
+        return await http.send(
+            Request(method="POST", url=url, headers={**JSON_HEADERS, **headers}, body=msgspec.json.encode(body)),
+            deadline=deadline,
+        )
+
+
+def authorized(request: Request, headers: Headers) -> Request:
+    """`request` with `headers`, which replace its own of the same names in any spelling."""
+    taken = {name.lower() for name in headers}
+    kept = {name: value for name, value in request.headers.items() if name.lower() not in taken}
+    return Request(method=request.method, url=request.url, headers={**kept, **headers}, body=request.body)
+
+
+def unique(models: Iterable[DiscoveredModel]) -> tuple[DiscoveredModel, ...]:
+    """`models` in their order, each name once, without those no one could register."""
+    usable = (model for model in models if model.name.strip() and model.name.isprintable())
+    return tuple({model.name: model for model in usable}.values())
+
+
+def dimensions(vector: list[float]) -> str:
+    """What is told of an embedding."""
+    return f"{len(vector)} dimensions"

@@ -1,0 +1,73 @@
+"""The fields providers have in common, and what is read from them."""
+
+from collections.abc import Sequence
+
+from keycairn.domain.errors import InvalidAuthError, MissingFieldError
+from keycairn.domain.modality import Modality
+from keycairn.domain.provider import Account, FieldKind, FieldSpec
+from keycairn.domain.secret import Secret
+
+SUFFIXES = {
+    Modality.LANGUAGE: "llm",
+    Modality.EMBEDDING: "embedding",
+    Modality.SPEECH_TO_TEXT: "stt",
+    Modality.TEXT_TO_SPEECH: "tts",
+}
+"""How a field that holds for one kind of work ends: `endpoint_llm`, `api_key_tts`."""
+
+
+def api_key(*env: str, required: bool = True, name: str = "api_key", label: str = "API key") -> FieldSpec:
+    """The key, secret."""
+    return FieldSpec(name=name, label=label, secret=True, required=required, env=env)
+
+
+def url_field(
+    name: str = "base_url",
+    label: str = "Base URL",
+    *,
+    env: Sequence[str] = (),
+    default: str | None = None,
+    help: str = "Only for a proxy or a server of your own.",
+) -> FieldSpec:
+    """A URL, optional."""
+    return FieldSpec(name=name, label=label, kind=FieldKind.URL, env=tuple(env), default=default, help=help)
+
+
+def header_secret(account: Account, name: str = "api_key", *, prefix: str = "") -> Secret | None:
+    """The secret `name` behind `prefix`, fit for a header; None when unset.
+
+    Raises InvalidAuthError for a key no header can carry, before anything is sent.
+    """
+    secret = account.secret(name)
+    text = "" if secret is None else secret.reveal()
+    if not text.strip():
+        return None
+    if not (text.isascii() and text.isprintable()):
+        raise InvalidAuthError("The key holds characters no key has, such as a line break. Nothing was sent.")
+    return Secret(prefix + text)
+
+
+def required_header_secret(account: Account, name: str = "api_key", *, prefix: str = "") -> Secret:
+    """As `header_secret`; raises InvalidAuthError when unset."""
+    secret = header_secret(account, name, prefix=prefix)
+    if secret is None:
+        raise InvalidAuthError("This credential has no key. Nothing was sent.")
+    return secret
+
+
+def own_url(account: Account, *names: str, strip: Sequence[str] = ()) -> str:
+    """The first of the URL settings `names` that is set, without trailing slashes and the path endings in `strip`.
+
+    "" when none is set.
+    """
+    text = next((account.text(name) for name in names if account.text(name)), "").rstrip("/")
+    for ending in strip:
+        text = text.removesuffix(ending).rstrip("/")
+    return text
+
+
+def required_url(account: Account, url: str, *names: str) -> str:
+    """`url`, or MissingFieldError naming the fields it could have come from."""
+    if not url:
+        raise MissingFieldError(account.provider, [names])
+    return url
