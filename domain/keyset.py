@@ -41,5 +41,5 @@ class Keyset(Struct, frozen=True, kw_only=True):
     generation: int
     keys: Mapping[int, KeyState]
     slots: tuple[Slot, ...]
-    wrapped_keys: str
+    wrapped_keys: str = ""
     created: datetime
