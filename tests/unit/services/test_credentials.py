@@ -237,7 +237,7 @@ class TestAKeyThatDoesNotOpen:
         await house.store.commit((ReplaceCredential(damaged, expected=1),))
 
         for listed in [*await kc.credentials.list(provider="openai"), await kc.credentials.get(credential.id)]:
-            assert listed.decryption_error == "api_key: it is damaged"
+            assert (listed.decryption_error or "").startswith("api_key: it is damaged")
 
     async def test_is_repaired_by_sending_it_again(self, house: House, kc: Keycairn) -> None:
         credential = await corrupt(house, await make(kc))
