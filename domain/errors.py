@@ -219,6 +219,19 @@ class WrongRootKeyError(KeycairnError):
         )
 
 
+class DamagedKeysetError(WrongRootKeyError):
+    """The root key opens a slot of the keyset, but the record as a whole was changed or damaged."""
+
+    code = "keyset_damaged"
+
+    def __init__(self) -> None:
+        KeycairnError.__init__(
+            self,
+            "The root key is right, but the keyset record was changed or damaged outside Keycairn. "
+            "Restore it from a backup. Nothing was changed.",
+        )
+
+
 class SealedError(KeycairnError):
     """The service runs without a usable root key, so nothing can be opened or sealed. `why` is safe to show."""
 

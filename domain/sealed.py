@@ -15,7 +15,13 @@ PREFIX = "kc1:"
 SUITE = 1
 HEADER_BYTES = 69
 """suite (1), kid (4, big-endian), salt (32), key commitment (32)."""
-_SMALLEST = HEADER_BYTES + 64 + 16
+LONGEST_TEXT = 65_535
+"""The most a secret may have, in bytes of UTF-8."""
+PAD_BYTES = 64
+"""Lengths show in steps of this many bytes only."""
+_LENGTH_BYTES = 2
+_TAG_BYTES = 16
+_LARGEST = HEADER_BYTES + -(-(_LENGTH_BYTES + LONGEST_TEXT) // PAD_BYTES) * PAD_BYTES + _TAG_BYTES
 
 
 class SealedParts(Struct, frozen=True):
@@ -45,12 +51,13 @@ def split(sealed: SealedSecret) -> SealedParts:
     """The parts of `sealed`; raises UndecryptableError when it is not in the one canonical form."""
     if not sealed.startswith(PREFIX):
         raise UndecryptableError("it is not a sealed secret")
-    body = sealed[len(PREFIX) :]
-    try:
-        raw = urlsafe_b64decode(body + "=" * (-len(body) % 4))
-    except (Base64Error, ValueError):
-        raise UndecryptableError("it is damaged") from None
-    if join(raw) != sealed or len(raw) < _SMALLEST or raw[0] != SUITE:
+    raw = _decoded(sealed[len(PREFIX) :])
+    if raw is None or join(raw) != sealed:
+        raise UndecryptableError("it is damaged")
+    if raw[:1] != bytes([SUITE]):
+        raise UndecryptableError("it is damaged, or was sealed by a later version of Keycairn")
+    frame = len(raw) - HEADER_BYTES - _TAG_BYTES
+    if frame <= 0 or frame % PAD_BYTES:
         raise UndecryptableError("it is damaged")
     return SealedParts(
         kid=int.from_bytes(raw[1:5], "big"),
@@ -64,3 +71,23 @@ def split(sealed: SealedSecret) -> SealedParts:
 def join(raw: bytes) -> SealedSecret:
     """The text form of the bytes of a sealed secret."""
     return SealedSecret(PREFIX + urlsafe_b64encode(raw).rstrip(b"=").decode())
+
+
+def pad(text: bytes) -> bytes:
+    """The frame that is encrypted: two bytes of length, `text` (65,535 bytes at most), zeros up to a multiple of 64."""
+    frame = len(text).to_bytes(_LENGTH_BYTES, "big") + text
+    return frame + bytes(-len(frame) % PAD_BYTES)
+
+
+def unpad(frame: bytes) -> bytes:
+    """The text in a frame that `pad` made."""
+    return frame[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(frame[:_LENGTH_BYTES], "big")]
+
+
+def _decoded(body: str) -> bytes | None:
+    if len(body) > _LARGEST * 4 // 3 + 1:
+        return None
+    try:
+        return urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    except (Base64Error, ValueError):
+        return None

@@ -9,8 +9,8 @@ MASK = "********"
 class Secret:
     """Text that prints as a mask.
 
-    `repr`, `str` and formatting give the mask; msgspec has no encoder for it, and it refuses to be pickled or copied
-    into a hash key. The one way to the text is `reveal()`, called where the value is used and nowhere else.
+    `repr`, `str` and formatting give the mask; msgspec has no encoder for it, and it refuses to be pickled, copied or
+    hashed. The one way to the text is `reveal()`, called where the value is used and nowhere else.
     """
 
     __slots__ = ("_text",)
@@ -37,7 +37,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        # A lone surrogate must not end in a UnicodeEncodeError, which carries the text.
+        own, others = (text.encode("utf-8", "surrogatepass") for text in (self._text, other._text))
+        return hmac.compare_digest(own, others)
 
     __hash__ = None  # type: ignore[assignment]  # a hash of a low-entropy secret is a fingerprint
 

@@ -1,19 +1,28 @@
-"""Opening the keyset with the root key."""
+"""Opening the keyset with the root key, and changing it."""
 
 from datetime import datetime
 from typing import Protocol
 
-from keycairn.domain.keyset import Keyset
+from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.rootkey import RootKey
 from keycairn.ports.cipher import Cipher
 
 
 class OpenKeyset(Protocol):
-    """An opened keyset. Its repr shows no key."""
+    """An opened keyset. Its repr shows no key.
+
+    It never changes: what would change it gives the next one, whose `record` is one generation on. Nothing holds until
+    that record is committed (`PutKeyset` with `expected` one less); forget the result when the commit fails.
+    """
 
     @property
     def install_id(self) -> str:
         """The installation this keyset belongs to."""
+        ...
+
+    @property
+    def record(self) -> Keyset:
+        """The keyset as it is stored."""
         ...
 
     @property
@@ -22,7 +31,46 @@ class OpenKeyset(Protocol):
         ...
 
     def token_mac(self, text: bytes) -> str:
-        """HMAC-SHA256 of a token's text under a key of its own purpose, in hex."""
+        """HMAC-SHA256 of a token's text under a key of its own purpose, in hex.
+
+        Data keys and root keys may rotate, this key stays.
+        """
+        ...
+
+    def audit_mac(self, text: bytes) -> str:
+        """As `token_mac`, under the key of the audit chain."""
+        ...
+
+    def session_mac(self, text: bytes) -> str:
+        """As `token_mac`, under the key of sessions."""
+        ...
+
+    def with_new_key(self) -> "OpenKeyset":
+        """One data key more, of the next kid, which only decrypts: let every instance learn it first."""
+        ...
+
+    def with_key_state(self, kid: int, state: KeyState) -> "OpenKeyset":
+        """The data key `kid` in `state`; making it primary leaves the former primary to decrypt only.
+
+        A retired key keeps its place in the keyset and can be brought back. Raises InvalidInputError for an unknown
+        kid, and where no primary key would be left.
+        """
+        ...
+
+    def with_slot(self, root_key: RootKey) -> "OpenKeyset":
+        """One slot more, that `root_key` opens. As slow as KeysetOpener.
+
+        Raises InvalidInputError when there are eight.
+        """
+        ...
+
+    def without_slot(self, slot_id: str) -> "OpenKeyset":
+        """The slot dropped.
+
+        Raises InvalidInputError for an unknown slot, and for the one this keyset was opened with: to drop that, open
+        it with another root key, which proves that it works. Where no other slot is left, the keyset key is renewed,
+        so that the dropped root key opens nothing of later generations, even with an old copy of the record.
+        """
         ...
 
 
@@ -37,5 +85,8 @@ class KeysetOpener(Protocol):
         ...
 
     def open(self, keyset: Keyset, root_key: RootKey) -> OpenKeyset:
-        """The opened keyset. Raises WrongRootKeyError, naming the slots, when the key opens none of them."""
+        """The opened keyset. Raises WrongRootKeyError, naming the slots, when the key opens none of them.
+
+        Raises DamagedKeysetError, which is one of those, when it opens a slot but the rest was changed or damaged.
+        """
         ...

@@ -1,0 +1,80 @@
+"""The cipher of `kc1:` secrets. The rules about nonces and associated data stand in `box.py`: read them first."""
+
+from collections.abc import Mapping
+
+from keycairn.adapters.aesgcm import box
+from keycairn.adapters.aesgcm.key import Key
+from keycairn.domain.errors import InvalidInputError, UndecryptableError
+from keycairn.domain.keyset import KeyState
+from keycairn.domain.sealed import (
+    LONGEST_TEXT,
+    SUITE,
+    SealContext,
+    SealedParts,
+    SealedSecret,
+    join,
+    pad,
+    split,
+    unpad,
+)
+from keycairn.domain.secret import Secret
+
+_LABEL = b"record"
+
+
+class AesGcmCipher:
+    """`keycairn.ports.cipher.Cipher` over the data keys of an opened keyset."""
+
+    def __init__(self, install_id: str, keys: Mapping[int, Key], states: Mapping[int, KeyState]) -> None:
+        self._install_id = install_id
+        self._keys = dict(keys)
+        self._states = dict(states)
+        self._primary = next(kid for kid, state in self._states.items() if state is KeyState.PRIMARY)
+
+    def __repr__(self) -> str:
+        return f"<AesGcmCipher of {len(self._keys)} data keys>"
+
+    def seal(self, secret: Secret, context: SealContext) -> SealedSecret:
+        """See the port."""
+        prefix = bytes([SUITE]) + self._primary.to_bytes(4, "big")
+        frame = pad(_utf8(secret))
+        return join(box.seal(self._keys[self._primary], _LABEL, prefix, frame, self._place(context)))
+
+    def open(self, sealed: SealedSecret, context: SealContext) -> Secret:
+        """See the port."""
+        parts = split(sealed)
+        if why := self._refusal(parts):
+            raise UndecryptableError(why)
+        raw = parts.header + parts.ciphertext
+        frame = box.unseal(self._keys[parts.kid], _LABEL, parts.header[:5], raw, self._place(context))
+        if frame is None:
+            raise UndecryptableError("it is damaged, or was sealed for another record, host or installation")
+        return Secret(unpad(frame).decode())
+
+    def unreadable(self, sealed: SealedSecret) -> str | None:
+        """See the port."""
+        try:
+            return self._refusal(split(sealed))
+        except UndecryptableError as error:
+            return error.reason
+
+    def _refusal(self, parts: SealedParts) -> str | None:
+        state = self._states.get(parts.kid)
+        if state is None:
+            return f"its data key {parts.kid} is not in the keyset"
+        return f"its data key {parts.kid} is retired" if state is KeyState.RETIRED else None
+
+    def _place(self, context: SealContext) -> list[bytes]:
+        items = (self._install_id, context.workspace, context.table, context.record, context.field)
+        return [item.encode("utf-8", "surrogatepass") for item in (*items, *sorted(context.destinations))]
+
+
+def _utf8(secret: Secret) -> bytes:
+    """The bytes of `secret`. The errors are raised here without a cause: Python's own would carry the text."""
+    text = secret.reveal()
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidInputError("A secret is text that UTF-8 can hold; this one is not.")
+    raw = text.encode()
+    if len(raw) > LONGEST_TEXT:
+        raise InvalidInputError(f"A secret is at most {LONGEST_TEXT:,} bytes long; this one has {len(raw):,}.")
+    return raw
