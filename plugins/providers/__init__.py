@@ -3,11 +3,18 @@
 from collections.abc import Iterable
 
 from keycairn.plugins.hookspecs import hookimpl
-from keycairn.plugins.providers import openai
+from keycairn.plugins.providers import anthropic, azure, google, ollama, openai, openai_compatible
 from keycairn.ports.provider import Provider
 
 
 @hookimpl
 def keycairn_providers() -> Iterable[Provider]:
     """Every built-in provider."""
-    return (openai.PROVIDER,)
+    return (
+        openai.PROVIDER,
+        anthropic.PROVIDER,
+        google.PROVIDER,
+        ollama.PROVIDER,
+        azure.PROVIDER,
+        openai_compatible.PROVIDER,
+    )

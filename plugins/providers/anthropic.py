@@ -1,0 +1,128 @@
+"""Anthropic. Source: docs.anthropic.com/en/api (models-list, messages, errors, versioning)."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from msgspec import Struct
+
+from keycairn.domain.errors import CannotConnectError, GarbledAnswerError, ProviderError
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import DiscoveredModel, Discovery, Provenance
+from keycairn.domain.provider import Account, ProviderSpec
+from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, unique
+from keycairn.plugins.failures import decode
+from keycairn.plugins.fields import own_url, required_header_secret, required_url
+from keycairn.plugins.openai_base import keyed_spec
+from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
+from keycairn.ports.http import Http, Request
+
+VERSION = "2023-06-01"
+PAGE = 100
+FALLBACK = (
+    "claude-opus-4-8",
+    "claude-opus-4-7",
+    "claude-opus-4-6",
+    "claude-opus-4-5",
+    "claude-sonnet-5",
+    "claude-sonnet-4-6",
+    "claude-sonnet-4-5",
+    "claude-haiku-4-5",
+)
+"""Offered, marked as such, while the list cannot be reached."""
+
+
+class _Model(Struct):
+    id: str
+    display_name: str = ""
+
+
+class _Page(Struct):
+    data: list[_Model]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+class _Message(Struct):
+    content: list[dict[str, Any]]
+
+
+class Anthropic(ListedProvider):
+    """A provider that speaks Anthropic's API at `url`; "" where the account has to give one."""
+
+    def __init__(
+        self,
+        spec: ProviderSpec,
+        *,
+        url: str = "",
+        fallback: tuple[str, ...] = (),
+        client_name: str = "anthropic",
+    ) -> None:
+        super().__init__(spec, client_name=client_name)
+        self._url = url
+        self._fallback = fallback
+
+    def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
+        """The base URL, ending in `/v1` whether or not the account's does."""
+        url = own_url(account, "base_url", strip=("/models", "/messages", "/v1")) or self._url.removesuffix("/v1")
+        return required_url(account, url, "base_url") + "/v1"
+
+    def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
+        """The key and the version of the API."""
+        return {"x-api-key": required_header_secret(account), "anthropic-version": VERSION}
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:
+        """The key; and the version of the API, unless the caller asks for one."""
+        ready = await super().authorize(account, request, http)
+        asked = {name: value for name, value in request.headers.items() if name.lower() == "anthropic-version"}
+        if not asked:
+            return ready
+        kept = {name: value for name, value in ready.headers.items() if name.lower() != "anthropic-version"}
+        return Request(method=ready.method, url=ready.url, headers={**kept, **asked}, body=ready.body)
+
+    async def discover(self, account: Account, http: Http) -> Discovery:
+        """The list; where it cannot be reached, the models known from before, with the reason. A bad key is raised."""
+        try:
+            return await super().discover(account, http)
+        except ProviderError as error:
+            unreachable = isinstance(error, CannotConnectError) or (error.status or 0) >= 500
+            if not unreachable or not self._fallback:
+                raise
+            models = [self.found(name, Modality.LANGUAGE, provenance=Provenance.FALLBACK) for name in self._fallback]
+            return Discovery(models=tuple(models), failure=str(error))
+
+    async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
+        """Pages of at most 100, twenty of them."""
+        headers = self.headers(account)
+        query: Mapping[str, str | int] = {"limit": PAGE}
+        models: list[DiscoveredModel] = []
+        for _ in range(MOST_PAGES):
+            url = f"{self.base_url(account)}/models?{urlencode(query)}"
+            page = decode(await http.send(Request(url=url, headers=headers)), _Page)
+            models += [self.found(m.id, Modality.LANGUAGE, description=m.display_name) for m in page.data]
+            if not page.has_more or not page.last_id:
+                break
+            query = {"limit": PAGE, "after_id": page.last_id}
+        return unique(models)
+
+    async def try_language(self, account: Account, name: str, http: Http) -> str:
+        """A message."""
+        body = {"model": name, "max_tokens": ANSWER_TOKENS, "messages": [{"role": "user", "content": GREETING}]}
+        response = await self.post(http, f"{self.base_url(account)}/messages", body, self.headers(account))
+        if not decode(response, _Message, of_model=True).content:
+            raise GarbledAnswerError(status=response.status)
+        return "It answered a greeting."
+
+
+PROVIDER = Anthropic(
+    keyed_spec(
+        "anthropic",
+        "Anthropic",
+        Modality.LANGUAGE,
+        docs_url="https://console.anthropic.com/settings/keys",
+        url_env=("ANTHROPIC_BASE_URL",),
+        preferred_models=("claude-sonnet", "claude-opus", "claude-haiku"),
+    ),
+    url="https://api.anthropic.com/v1",
+    fallback=FALLBACK,
+)

@@ -1,0 +1,152 @@
+"""Google AI (Gemini). Source: ai.google.dev/api (models, generate-content, embeddings) and its error model.
+
+The key goes into a header, never into the query, where proxies and logs would keep it.
+
+esperanto 2.28 takes no base URL for this provider from its config: it reads `GEMINI_API_BASE_URL` from its process. An
+account with a base URL is therefore to be used with the variable set, or through the gateway.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec import Struct
+
+from keycairn.domain.errors import GarbledAnswerError
+from keycairn.domain.modality import Modality
+from keycairn.domain.modeltypes import classify
+from keycairn.domain.outcome import DiscoveredModel
+from keycairn.domain.provider import Account
+from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, dimensions, unique
+from keycairn.plugins.failures import decode
+from keycairn.plugins.fields import own_url, required_header_secret
+from keycairn.plugins.openai_base import keyed_spec
+from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING, silent_wav
+from keycairn.ports.http import Http, Request
+
+URL = "https://generativelanguage.googleapis.com/v1beta"
+PAGE = 1000
+VOICE = "Kore"
+
+
+class _Model(Struct):
+    name: str
+    methods: list[str] = msgspec.field(default_factory=list, name="supportedGenerationMethods")
+    label: str = msgspec.field(default="", name="displayName")
+
+
+class _Page(Struct):
+    models: list[_Model] = []
+    next_page: str = msgspec.field(default="", name="nextPageToken")
+
+
+class _Generated(Struct):
+    candidates: list[dict[str, Any]]
+
+
+class _Vector(Struct):
+    values: list[float]
+
+
+class _Embedded(Struct):
+    embedding: _Vector
+
+
+class Google(ListedProvider):
+    """Google AI."""
+
+    def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
+        """The base URL with the version of the API, which the account may leave out."""
+        url = own_url(account, "base_url", strip=("/models",)) or URL
+        return url if url.endswith(("/v1beta", "/v1")) else f"{url}/v1beta"
+
+    def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
+        """The key."""
+        return {"x-goog-api-key": required_header_secret(account)}
+
+    async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
+        """All pages, at most twenty."""
+        headers = self.headers(account)
+        query: Mapping[str, str | int] = {"pageSize": PAGE}
+        models: list[DiscoveredModel] = []
+        for _ in range(MOST_PAGES):
+            url = f"{self.base_url(account)}/models?{urlencode(query)}"
+            page = decode(await http.send(Request(url=url, headers=headers)), _Page)
+            for model in page.models:
+                name = model.name.removeprefix("models/")
+                models.append(self.found(name, type_of(name, model.methods), description=model.label))
+            if not page.next_page:
+                break
+            query = {"pageSize": PAGE, "pageToken": page.next_page}
+        return unique(models)
+
+    async def try_language(self, account: Account, name: str, http: Http) -> str:
+        """A greeting."""
+        await self._generate(account, name, [{"text": GREETING}], {"maxOutputTokens": ANSWER_TOKENS}, http)
+        return "It answered a greeting."
+
+    async def try_embedding(self, account: Account, name: str, http: Http) -> str:
+        """One embedding; its dimensions."""
+        body = {"model": f"models/{name}", "content": {"parts": [{"text": GREETING}]}}
+        url = self._url(account, name, "embedContent")
+        response = await self.post(http, url, body, self.headers(account))
+        vector = decode(response, _Embedded, of_model=True).embedding.values
+        if not vector:
+            raise GarbledAnswerError(status=response.status)
+        return dimensions(vector)
+
+    async def try_listening(self, account: Account, name: str, http: Http) -> str:
+        """Silence, as audio inside a prompt."""
+        sound = {"mimeType": "audio/wav", "data": b64encode(silent_wav()).decode()}
+        parts: list[dict[str, Any]] = [{"text": "Transcribe this audio."}, {"inlineData": sound}]
+        await self._generate(account, name, parts, {"maxOutputTokens": ANSWER_TOKENS}, http)
+        return "It listened to silence."
+
+    async def try_speaking(self, account: Account, name: str, http: Http) -> str:
+        """A short speech."""
+        voice = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": VOICE}}}
+        config = {"responseModalities": ["AUDIO"], "speechConfig": voice}
+        await self._generate(account, name, [{"text": f"Say: {GREETING}"}], config, http)
+        return "It spoke a greeting."
+
+    async def _generate(
+        self,
+        account: Account,
+        name: str,
+        parts: Sequence[Mapping[str, Any]],
+        config: Mapping[str, Any],
+        http: Http,
+    ) -> None:
+        body = {"contents": [{"role": "user", "parts": parts}], "generationConfig": config}
+        response = await self.post(http, self._url(account, name, "generateContent"), body, self.headers(account))
+        if not decode(response, _Generated, of_model=True).candidates:
+            raise GarbledAnswerError(status=response.status)
+
+    def _url(self, account: Account, name: str, method: str) -> str:
+        return f"{self.base_url(account)}/models/{quote(name, safe='')}:{method}"
+
+
+def type_of(name: str, methods: Sequence[str]) -> Modality | None:
+    """What a model does by the methods it supports; the name tells speech and images from text.
+
+    Without any method the name alone decides. A model of other methods, such as `predict`, is none of the four.
+    """
+    if not methods:
+        return classify(name)
+    if "embedContent" in methods:
+        return Modality.EMBEDDING
+    return classify(name) if "generateContent" in methods else None
+
+
+PROVIDER = Google(
+    keyed_spec(
+        "google",
+        "Google AI",
+        docs_url="https://aistudio.google.com/app/apikey",
+        key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        url_env=("GEMINI_API_BASE_URL",),
+        preferred_models=("gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding", "text-embedding"),
+    )
+)

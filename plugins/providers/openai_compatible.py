@@ -1,0 +1,125 @@
+"""Any server that speaks OpenAI's API, such as LM Studio, vLLM or LocalAI; also a server for each kind of work."""
+
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import DiscoveredModel
+from keycairn.domain.provider import Account, ProviderSpec
+from keycairn.plugins.base import Headers, authorized, unique
+from keycairn.plugins.fields import SUFFIXES, api_key, header_secret, own_url, required_url, url_field
+from keycairn.plugins.openai_base import ALL_MODALITIES, OpenAICompatible
+from keycairn.ports.http import Http, Request
+
+ENV = "OPENAI_COMPATIBLE"
+_TYPE_OF_PATH = {
+    "/chat/completions": Modality.LANGUAGE,
+    "/embeddings": Modality.EMBEDDING,
+    "/audio/transcriptions": Modality.SPEECH_TO_TEXT,
+    "/audio/translations": Modality.SPEECH_TO_TEXT,
+    "/audio/speech": Modality.TEXT_TO_SPEECH,
+}
+
+
+class _Server(Struct):
+    """A place models are listed at. `only` is the one kind of work it serves, when it is dedicated to one."""
+
+    url: str
+    headers: Headers
+    only: Modality | None
+
+
+class Compatible(OpenAICompatible):
+    """One server for everything, or one for each kind of work, with a key for all, one for each, or none."""
+
+    def base_url(self, account: Account, type: Modality | None = None) -> str:
+        """The URL for that type, else the general one; without a type the general one, else the first there is."""
+        names = [f"endpoint_{SUFFIXES[one]}" for one in ([type] if type else SUFFIXES)]
+        names.insert(len(names) if type else 0, "base_url")
+        return required_url(account, own_url(account, *names, strip=("/models",)), *names)
+
+    def headers(self, account: Account, type: Modality | None = None) -> Headers:
+        """The bearer token for that type, else the general one, else none.
+
+        Without a type, the key of the server `base_url` names then.
+        """
+        if type is None and not account.text("base_url"):
+            type = next((one for one, suffix in SUFFIXES.items() if account.text(f"endpoint_{suffix}")), None)
+        key = header_secret(account, f"api_key_{SUFFIXES[type]}", prefix="Bearer ") if type else None
+        key = key or header_secret(account, prefix="Bearer ")
+        return {} if key is None else {"Authorization": key}
+
+    async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
+        """The models of every server of the account. A server for one kind of work decides the type of its models."""
+        models: list[DiscoveredModel] = []
+        for server in self._servers(account):
+            response = await http.send(Request(url=f"{server.url}/models", headers=server.headers))
+            listed = self.read_list(response)
+            models += [replace(one, type=server.only) for one in listed] if server.only else listed
+        return unique(models)
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:  # noqa: ARG002  # the port's
+        """The key for the kind of work the path stands for."""
+        path = urlsplit(request.url).path
+        type = next((type for ending, type in _TYPE_OF_PATH.items() if path.endswith(ending)), None)
+        return authorized(request, self.headers(account, type))
+
+    def client_config(self, account: Account, type: Modality | None = None) -> dict[str, str]:
+        """The URL and the key for that type. Without a key esperanto sends a placeholder."""
+        config = {"base_url": self.base_url(account, type)}
+        names = ([f"api_key_{SUFFIXES[type]}"] if type else []) + ["api_key"]
+        key = next((key for name in names if (key := account.secret(name))), None)
+        return config if key is None else {"api_key": key.reveal(), **config}
+
+    def _servers(self, account: Account) -> list[_Server]:
+        general = own_url(account, "base_url", strip=("/models",))
+        dedicated = {one for one, suffix in SUFFIXES.items() if account.text(f"endpoint_{suffix}")}
+        if not general and not dedicated:
+            self.base_url(account)
+        servers: list[_Server] = []
+        for type in SUFFIXES if general else sorted(dedicated):
+            url, headers = self.base_url(account, type), self.headers(account, type)
+            same = next((one for one in servers if (one.url, one.headers) == (url, headers)), None)
+            if same is not None:
+                same.only = None
+            else:
+                servers.append(_Server(url, headers, type if type in dedicated and url != general else None))
+        return servers
+
+
+_PER_MODE = tuple(
+    field
+    for type, suffix in SUFFIXES.items()
+    for field in (
+        url_field(
+            f"endpoint_{suffix}",
+            f"Base URL, {type.replace('_', ' ')}",
+            env=(f"{ENV}_BASE_URL_{suffix.upper()}",),
+            help=f"Only where another server does {type.replace('_', ' ')}.",
+        ),
+        api_key(
+            f"{ENV}_API_KEY_{suffix.upper()}",
+            required=False,
+            name=f"api_key_{suffix}",
+            label=f"API key, {type.replace('_', ' ')}",
+        ),
+    )
+)
+_FIELDS = (
+    api_key(f"{ENV}_API_KEY", required=False),
+    url_field(env=(f"{ENV}_BASE_URL",), help="Such as http://localhost:1234/v1."),
+    *_PER_MODE,
+)
+
+PROVIDER = Compatible(
+    ProviderSpec(
+        name="openai_compatible",
+        label="OpenAI Compatible",
+        modalities=ALL_MODALITIES,
+        fields=_FIELDS,
+        any_of=(tuple(field.name for field in _FIELDS),),
+    ),
+    key_required=False,
+)

@@ -1,0 +1,40 @@
+"""Azure OpenAI's API. Source: learn.microsoft.com/azure/ai-services/openai/reference, version 2024-10-21."""
+
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+from tests.servers.base import Answer, Recorded, as_json
+from tests.servers.openai_api import EMBEDDING, LANGUAGE, OpenAIServer
+
+
+class AzureServer(OpenAIServer):
+    """OpenAI's calls below a deployment, with a header of its own and a version that is demanded."""
+
+    base: ClassVar[str] = ""
+    header: ClassVar[str] = "api-key"
+    scheme: ClassVar[str] = ""
+
+    def error(self, status: int) -> object:
+        codes = {401: "401", 404: "DeploymentNotFound", 429: "429"}
+        return {"error": {"code": codes.get(status, str(status)), "message": f"About the key {self.key} you sent."}}
+
+    def answer(self, recorded: Recorded) -> Answer:
+        if not recorded.query.get("api-version"):
+            return as_json({"error": {"code": "404", "message": "Resource not found"}}, 404)
+        path = recorded.path.removeprefix("/openai")
+        if path == "/models":
+            return self.call(recorded, path)
+        deployment, _, rest = path.removeprefix("/deployments/").partition("/")
+        if not path.startswith("/deployments/"):
+            return as_json({"error": {"code": "404", "message": "Resource not found"}}, 404)
+        return self.call(recorded, f"/{rest}", unquote(deployment))
+
+    def item(self, name: str, kind: str) -> dict[str, Any]:
+        capabilities = {
+            "fine_tune": False,
+            "inference": True,
+            "completion": False,
+            "chat_completion": kind == LANGUAGE,
+            "embeddings": kind == EMBEDDING,
+        }
+        return {"id": name, "object": "model", "status": "succeeded", "capabilities": capabilities}

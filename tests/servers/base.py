@@ -1,0 +1,164 @@
+"""A provider on a real socket: checks the key, records what it was asked, and fails on demand in the provider's way."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from aiohttp import web
+
+KEY = "sk-local-canary-0123456789"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A request as it arrived. `target` is path and query as sent; header names are lower case."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def form(self) -> dict[str, bytes]:
+        """The fields of a multipart body."""
+        boundary = re.search(r'boundary="?([^";]+)', self.headers.get("content-type", ""))
+        assert boundary, "no form"
+        found: dict[str, bytes] = {}
+        for part in self.body.split(b"--" + boundary[1].encode())[1:-1]:
+            head, _, value = part.partition(b"\r\n\r\n")
+            name = re.search(rb'name="?([^";\r\n]+)', head)
+            assert name, "a part without a name"
+            found[name[1].decode()] = value.removesuffix(b"\r\n")
+        return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer in one piece, or as `chunks` of an event stream."""
+
+    status: int = 200
+    body: bytes = b""
+    type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    chunks: tuple[bytes, ...] = ()
+
+
+def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(status, json.dumps(value).encode(), headers=headers or {})
+
+
+class LocalServer:
+    """One provider. Subclasses say its routes, its authorization and the shape of its errors.
+
+    `url` is what an account names as its base URL. `key`, `models` and `fault` may be changed at any time. `fault` is a
+    status, answered in the provider's own error shape, or one of "html", "truncated", "empty", "wrong_shape",
+    "redirect", "slow"; `faults` gives one fault for each coming request before that.
+    """
+
+    base: ClassVar[str] = ""
+    header: ClassVar[str] = "authorization"
+    scheme: ClassVar[str] = "Bearer "
+
+    def __init__(self, *, key: str | None = KEY) -> None:
+        self.key = key
+        self.requests: list[Recorded] = []
+        self.fault: int | str | None = None
+        self.faults: list[int | str | None] = []
+        self.retry_after: str | None = "7"
+        self._runner: web.ServerRunner | None = None
+        self._stopping = asyncio.Event()
+        self.origin = ""
+
+    @property
+    def url(self) -> str:
+        return self.origin + self.base
+
+    async def __aenter__(self) -> Self:
+        self._runner = web.ServerRunner(web.Server(self._handle))
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=1.0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.origin = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        recorded = Recorded(request.method, request.raw_path, headers, await request.read())
+        self.requests.append(recorded)
+        fault = self.faults.pop(0) if self.faults else self.fault
+        answer = await self._faulty(fault, recorded) if fault is not None else self._proper(recorded)
+        if not answer.chunks:
+            return web.Response(
+                status=answer.status, body=answer.body, headers={"Content-Type": answer.type, **answer.headers}
+            )
+        response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.type, **answer.headers})
+        await response.prepare(request)
+        for chunk in answer.chunks:
+            await response.write(chunk)
+            await asyncio.sleep(0)
+        await response.write_eof()
+        return response
+
+    async def _faulty(self, fault: int | str, recorded: Recorded) -> Answer:
+        if isinstance(fault, int):
+            hint = {"Retry-After": self.retry_after} if fault in {429, 503} and self.retry_after else {}
+            return as_json(self.error(fault), fault, hint)
+        if fault == "slow":
+            await self._stopping.wait()
+        good = self._proper(recorded)
+        answers = {
+            "html": Answer(200, b"<!doctype html><title>Sign in</title>", "text/html"),
+            "truncated": Answer(200, good.body[: len(good.body) // 2] or b"{"),
+            "empty": Answer(200, b""),
+            "wrong_shape": as_json({"data": "none", "models": 7, "candidates": {}}),
+            "redirect": Answer(302, b"", headers={"Location": "http://127.0.0.1:9/elsewhere"}),
+            "slow": good,
+        }
+        return answers[fault]
+
+    def _proper(self, recorded: Recorded) -> Answer:
+        if not self.authorized(recorded):
+            return as_json(*self.refusal())
+        return self.answer(recorded)
+
+    def authorized(self, recorded: Recorded) -> bool:
+        return self.key is None or recorded.headers.get(self.header) == self.scheme + self.key
+
+    def refusal(self) -> tuple[object, int]:
+        return self.error(401), 401
+
+    def answer(self, recorded: Recorded) -> Answer:
+        raise NotImplementedError
+
+    def error(self, status: int) -> object:
+        raise NotImplementedError
+
+
+def sse(*events: object, names: tuple[str, ...] = (), done: bool = True) -> Answer:
+    """An event stream of JSON events, ended OpenAI's way when `done`."""
+    lines = [f"event: {names[i]}\n" if names else "" for i in range(len(events))]
+    chunks = [f"{line}data: {json.dumps(event)}\n\n".encode() for line, event in zip(lines, events, strict=True)]
+    return Answer(type="text/event-stream", chunks=(*chunks, *((b"data: [DONE]\n\n",) if done else ())))
