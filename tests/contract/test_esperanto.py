@@ -1,0 +1,62 @@
+"""The config a provider gives is what esperanto takes: its classes reach the server, with the key."""
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import pytest
+from esperanto import AIFactory
+from tests.contract.provider_cases import CASES, Case, E, L, S, T
+from tests.servers.base import LocalServer
+
+from keycairn.domain.modality import Modality
+
+CALLS = [(case, type, model) for case in CASES for type, model in case.tries]
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """esperanto falls back to variables; the config has to be enough without them."""
+    for case in CASES:
+        for field in case.provider.spec.fields:
+            for name in field.env:
+                monkeypatch.delenv(name, raising=False)
+    return
+
+
+def carries_the_key(case: Case, server: LocalServer) -> bool:
+    request = server.requests[-1]
+    in_header = all(request.headers.get(name.lower()) == value for name, value in case.auth.items())
+    return in_header or request.query.get("key") == server.key
+
+
+@pytest.mark.parametrize(("case", "type", "model"), CALLS, ids=[f"{c.name}-{t}" for c, t, _ in CALLS])
+async def test_esperanto_reaches_the_provider(
+    case: Case, type: Modality, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with case.server() as server:
+        if case.name == "google":
+            monkeypatch.setenv("GEMINI_API_BASE_URL", server.origin)
+        config = dict(case.provider.client_config(case.account(server.url), type))
+        name = case.provider.client_name
+        if type is L:
+            language = AIFactory.create_language(name, model, config=config)
+            answer = await language.achat_complete([{"role": "user", "content": "Hi"}])
+            assert answer.choices[0].message.content == "Hello!"
+            await language.aclose()
+        elif type is E:
+            embedding = AIFactory.create_embedding(name, model, config=config)
+            (vector,) = await embedding.aembed(["Hi"])
+            assert vector
+            await embedding.aclose()
+        elif type is S:
+            listener = AIFactory.create_speech_to_text(name, model, config=config)
+            sound = BytesIO(dict(case.tries[S, model].body).get("file", b"RIFF1234WAVE"))
+            sound.name = "silence.wav"
+            assert (await listener.atranscribe(sound)).text
+            await listener.aclose()
+        elif type is T:
+            speaker = AIFactory.create_text_to_speech(name, model, config=config)
+            assert (await speaker.agenerate_speech("Hi", voice="alloy")).audio_data
+            await speaker.aclose()
+        assert server.requests
+        assert carries_the_key(case, server)
