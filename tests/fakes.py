@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from keycairn.domain.errors import InvalidInputError, UndecryptableError
 from keycairn.domain.ids import CredentialId, EventId, ModelId
-from keycairn.domain.sealed import SUITE, SealContext, SealedSecret, join, split
+from keycairn.domain.sealed import LONGEST_TEXT, SUITE, SealContext, SealedSecret, join, pad, split, unpad
 from keycairn.domain.secret import Secret
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -90,14 +90,13 @@ class FakeCipher:
         self._sealed = 0
 
     def seal(self, secret: Secret, context: SealContext) -> SealedSecret:
-        text = secret.reveal().encode()
-        if len(text) > 65_535:
-            message = "too long"
+        text = secret.reveal().encode("utf-8", "replace")
+        if len(text) > LONGEST_TEXT or any("\ud800" <= character <= "\udfff" for character in secret.reveal()):
+            message = "A secret is UTF-8 text of at most 65,535 bytes."
             raise InvalidInputError(message)
         self._sealed += 1
         head = bytes([SUITE]) + self.kid.to_bytes(4, "big") + self._sealed.to_bytes(32, "big") + bytes(32)
-        frame = len(text).to_bytes(2, "big") + text
-        frame += bytes(-len(frame) % 64)
+        frame = pad(text)
         return join(head + frame + self._check(head, frame, context))
 
     def open(self, sealed: SealedSecret, context: SealContext) -> Secret:
@@ -107,7 +106,7 @@ class FakeCipher:
         frame, check = parts.ciphertext[:-16], parts.ciphertext[-16:]
         if check != self._check(parts.header, frame, context):
             raise UndecryptableError("it is damaged, or belongs elsewhere")
-        return Secret(frame[2 : 2 + int.from_bytes(frame[:2], "big")].decode())
+        return Secret(unpad(frame).decode())
 
     def unreadable(self, sealed: SealedSecret) -> str | None:
         try:

@@ -37,7 +37,8 @@ class AesGcmCipher:
     def seal(self, secret: Secret, context: SealContext) -> SealedSecret:
         """See the port."""
         prefix = bytes([SUITE]) + self._primary.to_bytes(4, "big")
-        frame = pad(_utf8(secret))
+        _check(secret)
+        frame = pad(secret.reveal().encode())
         return join(box.seal(self._keys[self._primary], _LABEL, prefix, frame, self._place(context)))
 
     def open(self, sealed: SealedSecret, context: SealContext) -> Secret:
@@ -69,12 +70,18 @@ class AesGcmCipher:
         return [item.encode("utf-8", "surrogatepass") for item in (*items, *sorted(context.destinations))]
 
 
-def _utf8(secret: Secret) -> bytes:
-    """The bytes of `secret`. The errors are raised here without a cause: Python's own would carry the text."""
-    text = secret.reveal()
-    if any("\ud800" <= character <= "\udfff" for character in text):
+def _check(secret: Secret) -> None:
+    """Raise InvalidInputError, out of a frame that holds nothing of the text."""
+    size = _size(secret.reveal())
+    if size is None:
         raise InvalidInputError("A secret is text that UTF-8 can hold; this one is not.")
-    raw = text.encode()
-    if len(raw) > LONGEST_TEXT:
-        raise InvalidInputError(f"A secret is at most {LONGEST_TEXT:,} bytes long; this one has {len(raw):,}.")
-    return raw
+    if size > LONGEST_TEXT:
+        raise InvalidInputError(f"A secret is at most {LONGEST_TEXT:,} bytes long; this one has {size:,}.")
+
+
+def _size(text: str) -> int | None:
+    """The length of `text` in bytes of UTF-8. None instead of an exception, because Python's own carries the text."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return None

@@ -41,10 +41,9 @@ class AesGcmKeysets:
     def open(self, keyset: Keyset, root_key: RootKey) -> "AesGcmKeyset":
         """See the port."""
         for slot in keyset.slots[:MOST_SLOTS]:
-            key = slot_key(root_key, slot.kdf, slot.params, slot.salt)
-            raw = None if key is None else _unwrap(key, _SLOT_LABEL, slot.wrapped, slot_place(keyset.install_id, slot))
-            if key is not None and raw is not None:
-                return AesGcmKeyset(keyset, _Opening(slot.slot_id, key, Key(raw)), self._cost)
+            opening = _opening(keyset.install_id, slot, root_key)
+            if opening is not None:
+                return AesGcmKeyset(keyset, opening, self._cost)
         raise WrongRootKeyError([_described(slot) for slot in keyset.slots])
 
 
@@ -78,15 +77,21 @@ class _Opening:
         self.keyset_key = keyset_key
 
 
+def _opening(install_id: str, slot: Slot, root_key: RootKey) -> _Opening | None:
+    key = slot_key(root_key, slot.kdf, slot.params, slot.salt)
+    raw = None if key is None else _unwrap(key, _SLOT_LABEL, slot.wrapped, slot_place(install_id, slot))
+    return None if key is None or raw is None else _Opening(slot.slot_id, key, Key(raw))
+
+
 class AesGcmKeyset:
     """`keycairn.ports.keyset.OpenKeyset`."""
 
     def __init__(self, record: Keyset, opening: _Opening, cost: Argon2Cost) -> None:
         """Raise DamagedKeysetError when the keyset key does not open the data keys as the record describes them."""
+        self._record = record
         raw = _unwrap(opening.keyset_key, _KEYS_LABEL, record.wrapped_keys, _keys_place(record))
         if raw is None:
             raise DamagedKeysetError
-        self._record = record
         self._opening = opening
         self._cost = cost
         self._contents = _Contents.unpacked(raw)

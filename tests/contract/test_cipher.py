@@ -1,0 +1,192 @@
+"""The laws of every cipher, and those of the one that encrypts."""
+
+import secrets
+from base64 import b64encode
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from tests.fakes import NOON, FakeCipher
+
+from keycairn.adapters.aesgcm import AesGcmKeysets
+from keycairn.domain.errors import InvalidInputError, UndecryptableError
+from keycairn.domain.keyset import KeyState
+from keycairn.domain.rootkey import RootKey, RootKeyForm
+from keycairn.domain.sealed import SealContext, SealedSecret, join, split
+from keycairn.domain.secret import Secret
+from keycairn.ports.cipher import Cipher
+
+ROOT_KEY = RootKey(RootKeyForm.RAW, Secret(b64encode(secrets.token_bytes(32)).decode()))
+OPENER = AesGcmKeysets()
+PLACE = SealContext(
+    workspace="default",
+    table="credential",
+    record="credential:01KDWE9G000000000000000001",
+    field="api_key",
+    destinations=("https://api.example.com:443", "https://eu.example.com:443"),
+)
+ELSEWHERE = {
+    "workspace": replace(PLACE, workspace="other"),
+    "table": replace(PLACE, table="other"),
+    "record": replace(PLACE, record="credential:01KDWE9G000000000000000002"),
+    "field": replace(PLACE, field="other"),
+    "one destination changed": replace(
+        PLACE, destinations=("https://api.example.com:8443", "https://eu.example.com:443")
+    ),
+    "one destination fewer": replace(PLACE, destinations=PLACE.destinations[:1]),
+    "one destination more": replace(PLACE, destinations=(*PLACE.destinations, "https://us.example.com:443")),
+    "no destination": replace(PLACE, destinations=()),
+    "a border moved": replace(PLACE, workspace="defaultc", table="redential"),
+    "fields swapped": replace(PLACE, table="api_key", field="credential"),
+    "a destination taken for a field": replace(PLACE, field="", destinations=("api_key", *PLACE.destinations)),
+}
+
+
+class Ciphers(NamedTuple):
+    """One cipher; one of another installation; one that seals with a data key the first has not."""
+
+    own: Cipher
+    foreign: Cipher
+    newer: Cipher
+    newer_kid: int
+
+
+def aesgcm() -> Ciphers:
+    keyset = OPENER.open(OPENER.create(ROOT_KEY, NOON), ROOT_KEY)
+    newer = keyset.with_new_key().with_key_state(2, KeyState.PRIMARY)
+    return Ciphers(keyset.cipher, OPENER.open(OPENER.create(ROOT_KEY, NOON), ROOT_KEY).cipher, newer.cipher, 2)
+
+
+def fake() -> Ciphers:
+    return Ciphers(FakeCipher(), FakeCipher(install_id="other"), FakeCipher(kid=2), 2)
+
+
+AESGCM, FAKE = aesgcm(), fake()
+
+
+@pytest.fixture(params=[AESGCM, FAKE], ids=["aesgcm", "fake"], scope="module")
+def ciphers(request: pytest.FixtureRequest) -> Ciphers:
+    given: Ciphers = request.param
+    return given
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+
+
+@given(TEXTS)
+def test_what_was_sealed_opens(ciphers: Ciphers, text: str) -> None:
+    sealed = ciphers.own.seal(Secret(text), PLACE)
+    assert sealed.startswith("kc1:")
+    assert ciphers.own.open(sealed, PLACE).reveal() == text
+    assert ciphers.own.unreadable(sealed) is None
+
+
+@pytest.mark.parametrize("text", ["", "\0", "\0" * 500, " sk-1\n", "é" * 32_767 + "x", "x" * 65_535, "😀" * 16_383])
+def test_empty_zero_and_longest_texts_open(ciphers: Ciphers, text: str) -> None:
+    assert ciphers.own.open(ciphers.own.seal(Secret(text), PLACE), PLACE).reveal() == text
+
+
+@pytest.mark.parametrize("text", ["x" * 65_536, "é" * 32_768])
+def test_a_longer_text_is_refused(ciphers: Ciphers, text: str) -> None:
+    with pytest.raises(InvalidInputError):
+        ciphers.own.seal(Secret(text), PLACE)
+
+
+def test_text_that_utf8_cannot_hold_is_refused_without_a_trace_of_it(ciphers: Ciphers) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        ciphers.own.seal(Secret("sk-canary\udcff"), PLACE)
+    assert "canary" not in str(refusal.value)
+    assert refusal.value.__context__ is None
+
+
+def test_sealing_twice_gives_two_texts(ciphers: Ciphers) -> None:
+    assert len({ciphers.own.seal(Secret("sk-1"), PLACE) for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("place", ELSEWHERE.values(), ids=ELSEWHERE.keys())
+def test_it_does_not_open_in_another_place(ciphers: Ciphers, place: SealContext) -> None:
+    sealed = ciphers.own.seal(Secret("sk-1"), PLACE)
+    with pytest.raises(UndecryptableError):
+        ciphers.own.open(sealed, place)
+
+
+def test_it_does_not_open_in_another_installation(ciphers: Ciphers) -> None:
+    with pytest.raises(UndecryptableError):
+        ciphers.foreign.open(ciphers.own.seal(Secret("sk-1"), PLACE), PLACE)
+
+
+def test_an_unknown_data_key_is_named(ciphers: Ciphers) -> None:
+    sealed = ciphers.newer.seal(Secret("sk-1"), PLACE)
+    assert f"data key {ciphers.newer_kid}" in (ciphers.own.unreadable(sealed) or "")
+    with pytest.raises(UndecryptableError, match=f"data key {ciphers.newer_kid}"):
+        ciphers.own.open(sealed, PLACE)
+
+
+@pytest.mark.parametrize("text", ["", "sk-1", "kc1:", "kc1:AAAA", "gAAAAABm"])
+def test_what_is_not_sealed_is_told_by_its_form(ciphers: Ciphers, text: str) -> None:
+    assert ciphers.own.unreadable(SealedSecret(text))
+    with pytest.raises(UndecryptableError):
+        ciphers.own.open(SealedSecret(text), PLACE)
+
+
+def test_length_shows_in_steps_of_64_bytes_only(ciphers: Ciphers) -> None:
+    lengths = [len(split(ciphers.own.seal(Secret("x" * size), PLACE)).ciphertext) - 16 for size in range(200)]
+    assert lengths == [64 * -(-(2 + size) // 64) for size in range(200)]
+
+
+SAMPLE = AESGCM.own.seal(Secret("sk-canary-0001"), PLACE)
+RAW = b"".join([split(SAMPLE).header, split(SAMPLE).ciphertext])
+
+
+def opens(sealed: SealedSecret) -> bool:
+    try:
+        AESGCM.own.open(sealed, PLACE)
+    except UndecryptableError:
+        return False
+    return True
+
+
+def test_every_value_of_every_byte_but_the_right_one_is_detected() -> None:
+    assert opens(SAMPLE)
+    changed = [
+        join(RAW[:place] + bytes([RAW[place] ^ change]) + RAW[place + 1 :])
+        for place in range(len(RAW))
+        for change in (1, 2, 16, 128, 255)
+    ]
+    assert not any(map(opens, changed))
+
+
+def test_every_changed_character_is_detected() -> None:
+    alphabet = "Aa0-_/+= \n"
+    changed = [SAMPLE[:at] + other + SAMPLE[at + 1 :] for at in range(len(SAMPLE)) for other in alphabet]
+    assert not any(opens(SealedSecret(text)) for text in changed if text != SAMPLE)
+
+
+def test_every_truncation_and_every_addition_is_detected() -> None:
+    assert not any(opens(SealedSecret(SAMPLE[:end])) for end in range(len(SAMPLE)))
+    assert not any(opens(join(RAW[:end])) for end in range(len(RAW)))
+    assert not any(opens(join(RAW + bytes(more))) for more in (1, 16, 64, 128))
+
+
+@settings(max_examples=200)
+@given(st.binary(min_size=len(RAW) - 5, max_size=len(RAW) - 5))
+def test_forged_bytes_of_the_right_shape_do_not_open(rest: bytes) -> None:
+    assert not opens(join(RAW[:5] + rest))
+
+
+def test_parts_of_two_sealed_secrets_do_not_mix() -> None:
+    other = split(AESGCM.own.seal(Secret("sk-canary-0001"), PLACE))
+    own = split(SAMPLE)
+    assert not opens(join(own.header + other.ciphertext))
+    assert not opens(join(own.header[:37] + other.commitment + own.ciphertext))
+
+
+def test_the_text_is_nowhere_in_what_is_stored() -> None:
+    assert b"canary" not in RAW
+
+
+def test_the_order_of_destinations_is_no_difference() -> None:
+    again = replace(PLACE, destinations=tuple(reversed(PLACE.destinations)))
+    assert AESGCM.own.open(SAMPLE, again).reveal() == "sk-canary-0001"
