@@ -1,10 +1,10 @@
 """The config a provider gives is what esperanto takes: its classes reach the server, with the key."""
 
-from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
 from esperanto import AIFactory
+from esperanto.common_types import ChatCompletion
 from tests.contract.provider_cases import CASES, Case, E, L, S, T
 from tests.servers.base import LocalServer
 
@@ -14,13 +14,12 @@ CALLS = [(case, type, model) for case in CASES for type, model in case.tries]
 
 
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """esperanto falls back to variables; the config has to be enough without them."""
     for case in CASES:
         for field in case.provider.spec.fields:
             for name in field.env:
                 monkeypatch.delenv(name, raising=False)
-    return
 
 
 def carries_the_key(case: Case, server: LocalServer) -> bool:
@@ -41,6 +40,7 @@ async def test_esperanto_reaches_the_provider(
         if type is L:
             language = AIFactory.create_language(name, model, config=config)
             answer = await language.achat_complete([{"role": "user", "content": "Hi"}])
+            assert isinstance(answer, ChatCompletion)
             assert answer.choices[0].message.content == "Hello!"
             await language.aclose()
         elif type is E:

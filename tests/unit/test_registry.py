@@ -29,7 +29,7 @@ def provider(name: str = "acme") -> OpenAICompatible:
 def supplying(*providers: object) -> ModuleType:
     plugin = ModuleType("plugin")
     plugin.keycairn_providers = hookimpl(lambda: providers)  # type: ignore[attr-defined]  # what a module is for
-    plugin.keycairn_providers.__name__ = "keycairn_providers"  # type: ignore[attr-defined]
+    plugin.keycairn_providers.__name__ = "keycairn_providers"
     return plugin
 
 
