@@ -5,12 +5,17 @@ from base64 import b64encode
 from typing import NamedTuple
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.fakes import NOON, FakeCipher
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
+from keycairn.adapters.aesgcm.cipher import AesGcmCipher
+from keycairn.adapters.aesgcm.key import Key
 from keycairn.domain.errors import InvalidInputError, UndecryptableError
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.rootkey import RootKey, RootKeyForm
@@ -190,3 +195,33 @@ def test_the_text_is_nowhere_in_what_is_stored() -> None:
 def test_the_order_of_destinations_is_no_difference() -> None:
     again = replace(PLACE, destinations=tuple(reversed(PLACE.destinations)))
     assert AESGCM.own.open(SAMPLE, again).reveal() == "sk-canary-0001"
+
+
+DATA_KEY = secrets.token_bytes(32)
+KNOWN = AesGcmCipher("install-1", {7: Key(DATA_KEY)}, {7: KeyState.PRIMARY})
+
+
+def built_by_hand(*, commitment: bytes | None = None, install_id: bytes = b"install-1") -> SealedSecret:
+    """A sealed secret made step by step, to hold the stored format to what is written down of it."""
+    salt = bytes(range(32))
+    okm = HKDFExpand(SHA256(), 76, b"keycairn/1 record" + b"\x01\x00\x00\x00\x07" + salt).derive(DATA_KEY)
+    header = b"\x01\x00\x00\x00\x07" + salt + (commitment or okm[44:])
+    items = [b"keycairn/1", header, install_id, PLACE.workspace, PLACE.table, PLACE.record, PLACE.field]
+    raw_items = [item if isinstance(item, bytes) else item.encode() for item in (*items, *PLACE.destinations)]
+    associated = b"".join(len(item).to_bytes(4, "big") + item for item in raw_items)
+    frame = b"\x00\x04sk-1" + bytes(58)
+    return join(header + AESGCM(okm[:32]).encrypt(okm[32:44], frame, associated))
+
+
+def test_the_format_is_the_one_written_down() -> None:
+    assert KNOWN.open(built_by_hand(), PLACE).reveal() == "sk-1"
+
+
+def test_a_ciphertext_that_does_not_commit_to_its_key_is_refused() -> None:
+    with pytest.raises(UndecryptableError):
+        KNOWN.open(built_by_hand(commitment=b"c" * 32), PLACE)
+
+
+def test_the_same_data_key_in_another_installation_does_not_help() -> None:
+    with pytest.raises(UndecryptableError):
+        KNOWN.open(built_by_hand(install_id=b"install-2"), PLACE)

@@ -131,6 +131,23 @@ def test_where_the_root_key_is_right_and_the_record_is_not_the_error_says_so() -
         OPENER.open(replace(record, generation=2), RAW)
 
 
+def test_a_second_spelling_of_the_wrapped_keys_is_refused() -> None:
+    record = next(made for made in (nth.record for nth in generations()) if made.wrapped_keys.endswith("="))
+    body = record.wrapped_keys.rstrip("=")
+    padding = record.wrapped_keys[len(body) :]
+    twin = body[:-1] + chr(ord(body[-1]) + 1) + padding
+    assert b64decode(twin) == b64decode(record.wrapped_keys)
+    with pytest.raises(DamagedKeysetError):
+        OPENER.open(replace(record, wrapped_keys=twin), RAW)
+
+
+def generations() -> Iterator[AesGcmKeyset]:
+    keyset = opened()
+    for _ in range(3):
+        yield keyset
+        keyset = keyset.with_new_key()
+
+
 def test_parts_of_two_generations_do_not_mix() -> None:
     first = opened().with_slot(NEW)
     second = first.with_new_key()
