@@ -34,7 +34,7 @@ from keycairn.domain.change import (
     ReplaceModel,
 )
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import DuplicateError, StaleVersionError, StoreUnavailableError
+from keycairn.domain.errors import DuplicateError, InvalidInputError, StaleVersionError, StoreUnavailableError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
@@ -76,6 +76,7 @@ class _State:
         ]
 
     def put_model(self, model: Model) -> None:
+        _check_names(model.workspace, model.provider, model.name)
         if self.model_keys.setdefault(_key(model), model.id) != model.id:
             raise DuplicateError
         self.models[model.id] = model
@@ -94,8 +95,14 @@ def _apply(change: Change, state: _State) -> None:
     raise NotImplementedError(type(change).__name__, state)
 
 
+def _check_names(*names: str) -> None:
+    if any("\0" in name for name in names):
+        raise InvalidInputError("Names cannot hold the NUL character.")
+
+
 @_apply.register
 def _(change: CreateCredential, state: _State) -> None:
+    _check_names(change.credential.workspace, change.credential.provider)
     if change.credential.id in state.credentials:
         raise DuplicateError
     state.credentials[change.credential.id] = deepcopy(change.credential)
@@ -104,6 +111,7 @@ def _(change: CreateCredential, state: _State) -> None:
 @_apply.register
 def _(change: ReplaceCredential, state: _State) -> None:
     new = change.credential
+    _check_names(new.workspace, new.provider)
     old = state.credential(new.workspace, new.id)
     if old is None or old.version != change.expected:
         raise StaleVersionError
@@ -211,6 +219,7 @@ def _(change: ExpectModel, state: _State) -> None:
 
 @_apply.register
 def _(change: ExpectNoCredential, state: _State) -> None:
+    _check_names(change.workspace, change.provider)
     wanted = (change.workspace, change.provider)
     if any((found.workspace, found.provider) == wanted for found in state.credentials.values()):
         raise StaleVersionError

@@ -73,7 +73,10 @@ class DeleteModel(Struct, frozen=True):
 
 
 class RelinkModels(Struct, frozen=True):
-    """Link every model of `source` to `target`. DuplicateError when the target has one of the same name and type."""
+    """Link every model of `source` to `target`. DuplicateError when the target has one of the same name and type.
+
+    Their versions grow by one, so that an edit computed before does not undo the link.
+    """
 
     workspace: str
     source: CredentialId

@@ -14,6 +14,7 @@ from surrealdb import RecordID
 
 from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.credential import Credential
+from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
@@ -25,6 +26,7 @@ from keycairn.domain.token import Scope, Token
 
 Row = dict[str, Any]
 
+_NO_KEY = " "
 _MODALITIES: Mapping[str, Modality] = {member.value: member for member in Modality}
 _settings = msgspec.json.Decoder(dict[str, SettingValue])
 _texts = msgspec.json.Decoder(dict[str, str])
@@ -38,12 +40,19 @@ _details = msgspec.json.Decoder(dict[str, str | int | list[str]])
 def record_id(table: str, id: str) -> RecordID:
     """The database's form of `id`. An id of another table gives one that no record has."""
     prefix, colon, key = id.partition(":")
-    return RecordID(table, key if prefix == table and colon else f"\0{id}")
+    return RecordID(table, key if prefix == table and colon and "\0" not in key else _NO_KEY)
 
 
 def text_id(record: RecordID) -> str:
     """The id as the domain writes it."""
     return f"{record.table_name}:{record.id!s}"
+
+
+def indexed(text: str) -> str:
+    """`text` for an indexed column, where the engine cannot hold NUL. Raises InvalidInputError."""
+    if "\0" in text:
+        raise InvalidInputError("Names cannot hold the NUL character.")
+    return text
 
 
 def json_text(value: object) -> str:
@@ -64,8 +73,8 @@ def place(provider: str, created: datetime, id: str) -> str:
 def credential_row(credential: Credential) -> Row:
     """The columns of a credential, its id apart."""
     return {
-        "workspace": credential.workspace,
-        "provider": credential.provider,
+        "workspace": indexed(credential.workspace),
+        "provider": indexed(credential.provider),
         "name": credential.name,
         "modalities": [str(modality) for modality in credential.modalities],
         "settings": filled(credential.settings),
@@ -106,9 +115,9 @@ def model_row(model: Model) -> Row:
     """The columns of a model, its id apart. `holder` is the link as text, empty without one, for the unique index."""
     link = record_id("credential", model.credential) if model.credential else None
     return {
-        "workspace": model.workspace,
-        "provider": model.provider,
-        "name": model.name,
+        "workspace": indexed(model.workspace),
+        "provider": indexed(model.provider),
+        "name": indexed(model.name),
         "type": str(model.type),
         "credential": link,
         "holder": link.id if link else "",

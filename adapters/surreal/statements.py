@@ -11,6 +11,7 @@ from keycairn.adapters.surreal.records import (
     defaults_row,
     event_row,
     filled,
+    indexed,
     json_text,
     keyset_row,
     model_row,
@@ -232,6 +233,6 @@ def _(change: ExpectModel, to: Transaction) -> None:
 def _(change: ExpectNoCredential, to: Transaction) -> None:
     to.expect(
         "(SELECT VALUE version FROM credential WHERE workspace = {workspace} AND provider = {provider} LIMIT 1) = []",
-        workspace=change.workspace,
-        provider=change.provider,
+        workspace=indexed(change.workspace),
+        provider=indexed(change.provider),
     )

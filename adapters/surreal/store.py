@@ -217,6 +217,8 @@ class SurrealStore:
     async def _read(self, text: str, **variables: Any) -> Any:
         """The result of the one statement `text`; tried again once when the connection broke."""
         self._check_open()
+        if any(isinstance(value, str) and "\0" in value for value in variables.values()):
+            return []  # no indexed column holds a NUL, and the engine cannot look for one
         return await self._started(self._repeated(text, variables))
 
     async def _repeated(self, text: str, variables: Mapping[str, Any]) -> Any:

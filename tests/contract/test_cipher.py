@@ -68,10 +68,10 @@ def fake() -> Ciphers:
     return Ciphers(FakeCipher(), FakeCipher(install_id="other"), FakeCipher(kid=2), 2)
 
 
-AESGCM, FAKE = aesgcm(), fake()
+REAL, FAKE = aesgcm(), fake()
 
 
-@pytest.fixture(params=[AESGCM, FAKE], ids=["aesgcm", "fake"], scope="module")
+@pytest.fixture(params=[REAL, FAKE], ids=["aesgcm", "fake"], scope="module")
 def ciphers(request: pytest.FixtureRequest) -> Ciphers:
     given: Ciphers = request.param
     return given
@@ -141,13 +141,13 @@ def test_length_shows_in_steps_of_64_bytes_only(ciphers: Ciphers) -> None:
     assert lengths == [64 * -(-(2 + size) // 64) for size in range(200)]
 
 
-SAMPLE = AESGCM.own.seal(Secret("sk-canary-0001"), PLACE)
+SAMPLE = REAL.own.seal(Secret("sk-canary-0001"), PLACE)
 RAW = b"".join([split(SAMPLE).header, split(SAMPLE).ciphertext])
 
 
 def opens(sealed: SealedSecret) -> bool:
     try:
-        AESGCM.own.open(sealed, PLACE)
+        REAL.own.open(sealed, PLACE)
     except UndecryptableError:
         return False
     return True
@@ -182,7 +182,7 @@ def test_forged_bytes_of_the_right_shape_do_not_open(rest: bytes) -> None:
 
 
 def test_parts_of_two_sealed_secrets_do_not_mix() -> None:
-    other = split(AESGCM.own.seal(Secret("sk-canary-0001"), PLACE))
+    other = split(REAL.own.seal(Secret("sk-canary-0001"), PLACE))
     own = split(SAMPLE)
     assert not opens(join(own.header + other.ciphertext))
     assert not opens(join(own.header[:37] + other.commitment + own.ciphertext))
@@ -194,7 +194,7 @@ def test_the_text_is_nowhere_in_what_is_stored() -> None:
 
 def test_the_order_of_destinations_is_no_difference() -> None:
     again = replace(PLACE, destinations=tuple(reversed(PLACE.destinations)))
-    assert AESGCM.own.open(SAMPLE, again).reveal() == "sk-canary-0001"
+    assert REAL.own.open(SAMPLE, again).reveal() == "sk-canary-0001"
 
 
 DATA_KEY = secrets.token_bytes(32)

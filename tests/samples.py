@@ -1,0 +1,86 @@
+"""Records for tests, each complete, each different from the last where it must be."""
+
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from msgspec.structs import replace
+
+from keycairn.domain.audit import Action, AuditEvent
+from keycairn.domain.credential import Credential
+from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
+from keycairn.domain.keyset import Keyset, KeyState, Slot
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
+from keycairn.domain.outcome import CheckRecord, Outcome
+from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.token import Scope, Token
+
+THEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+WORKSPACE = "default"
+_numbers = count(1)
+
+
+def a_credential(**fields: Any) -> Credential:
+    credential = Credential(
+        id=CredentialId(f"credential:C{next(_numbers):08}"),
+        provider="openai",
+        name="Work",
+        modalities=(Modality.LANGUAGE, Modality.EMBEDDING),
+        settings={"base_url": "https://api.openai.com/v1"},
+        sealed={"api_key": SealedSecret("kc1:" + "A" * 200)},
+        created=THEN,
+        updated=THEN,
+    )
+    return replace(credential, **fields)
+
+
+def a_model(**fields: Any) -> Model:
+    number = next(_numbers)
+    model = Model(
+        id=ModelId(f"model:M{number:08}"),
+        provider="openai",
+        name=f"gpt-{number}",
+        type=Modality.LANGUAGE,
+        created=THEN,
+        updated=THEN,
+    )
+    return replace(model, **fields)
+
+
+def an_event(**fields: Any) -> AuditEvent:
+    event = AuditEvent(
+        id=EventId(f"event:E{next(_numbers):08}"),
+        at=THEN,
+        workspace=WORKSPACE,
+        actor="in-process",
+        action=Action.CREDENTIAL_CREATED,
+        target="credential:x",
+    )
+    return replace(event, **fields)
+
+
+def a_token(**fields: Any) -> Token:
+    token = Token(
+        id=TokenId(f"token:T{next(_numbers):08}"),
+        name="ci",
+        scopes=(Scope.CREDENTIALS_READ, Scope.INVOKE),
+        mac="ab" * 32,
+        created=THEN,
+    )
+    return replace(token, **fields)
+
+
+def a_keyset(**fields: Any) -> Keyset:
+    keyset = Keyset(
+        install_id="01KDWE9G",
+        generation=1,
+        keys={1: KeyState.PRIMARY},
+        slots=(Slot(slot_id="s1", kdf="argon2id", params={"memory_kib": 65536}, salt="c2FsdA==", wrapped="d3JhcA=="),),
+        created=THEN,
+    )
+    return replace(keyset, **fields)
+
+
+def a_check(**fields: Any) -> CheckRecord:
+    return replace(CheckRecord(outcome=Outcome.OK, message="The key works.", at=THEN, duration_ms=12), **fields)
