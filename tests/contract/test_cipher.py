@@ -223,5 +223,7 @@ def test_a_ciphertext_that_does_not_commit_to_its_key_is_refused() -> None:
 
 
 def test_the_same_data_key_in_another_installation_does_not_help() -> None:
+    elsewhere = AesGcmCipher("install-2", {7: Key(DATA_KEY)}, {7: KeyState.PRIMARY})
+    assert elsewhere.open(built_by_hand(install_id=b"install-2"), PLACE).reveal() == "sk-1"
     with pytest.raises(UndecryptableError):
-        KNOWN.open(built_by_hand(install_id=b"install-2"), PLACE)
+        elsewhere.open(built_by_hand(), PLACE)
