@@ -11,8 +11,10 @@ from tests.servers.base import KEY
 from tests.servers.gemini_api import GeminiServer
 from tests.servers.ollama_api import OllamaServer
 from tests.servers.openai_api import EMBEDDING, LANGUAGE, OpenAIServer
-from tests.servers.recording_http import PlainHttp, RecordingHttp
+from tests.servers.recording_http import RecordingHttp
 
+from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.environment import read_account
 from keycairn.domain.errors import (
     InvalidAuthError,
@@ -36,7 +38,7 @@ OLLAMA, AZURE, COMPATIBLE = REGISTRY.get("ollama"), REGISTRY.get("azure"), REGIS
 
 @pytest.fixture
 async def http() -> AsyncIterator[RecordingHttp]:
-    inner = PlainHttp()
+    inner = GuardedHttp(EgressPolicy())
     yield RecordingHttp(inner)
     await inner.aclose()
 

@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 import pytest
 from tests.contract.provider_cases import CASES, REGISTRY, Case, Try
 from tests.servers.base import KEY, LocalServer
-from tests.servers.recording_http import PlainHttp, RecordingHttp
+from tests.servers.recording_http import RecordingHttp
 
+from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.errors import (
     CannotConnectError,
     GarbledAnswerError,
@@ -44,7 +46,7 @@ TRIES = [(case, type, model, tried) for case in CASES for (type, model), tried i
 
 @pytest.fixture
 async def http() -> AsyncIterator[RecordingHttp]:
-    inner = PlainHttp()
+    inner = GuardedHttp(EgressPolicy())
     yield RecordingHttp(inner)
     await inner.aclose()
 

@@ -1,0 +1,111 @@
+"""Connections to judged addresses only."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore
+from msgspec import Struct
+
+from keycairn.domain.egress import EgressPolicy, is_literal
+from keycairn.domain.errors import CannotConnectError, EgressRefusedError
+from keycairn.domain.url import Url
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Gives the addresses of a name. Raises OSError when it has none."""
+
+
+class Destination(Struct, frozen=True):
+    """Where the request under way goes, and whether it carries a secret."""
+
+    url: Url
+    secret: bool
+
+
+under_way: ContextVar[Destination] = ContextVar("under_way")
+"""The destination of this task's request: httpcore tells its backend host and port only."""
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """The addresses the operating system gives for `host`."""
+    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in answers))
+
+
+async def judged_addresses(policy: EgressPolicy, destination: Destination, lookup: Resolve) -> Sequence[str]:
+    """The addresses of a destination, every one of them allowed.
+
+    One forbidden answer refuses the name: which of its answers is used must not depend on luck. Raises
+    EgressRefusedError, or CannotConnectError when the name has no address.
+    """
+    url = destination.url
+    if is_literal(url.host):
+        addresses: Sequence[str] = (url.host,)
+    else:
+        try:
+            addresses = await lookup(url.host, url.port)
+        except (OSError, UnicodeError):
+            raise CannotConnectError("The provider's host name cannot be resolved.") from None
+    if not addresses:
+        raise CannotConnectError("The provider's host name has no address.")
+    for address in addresses:
+        policy.judge_address(url, address, secret=destination.secret)
+    return addresses
+
+
+class VettingBackend(httpcore.AsyncNetworkBackend):
+    """Resolves a name once, judges every answer, and connects to what was judged.
+
+    TLS stays with httpcore, which checks the certificate against the name, not the address.
+    """
+
+    def __init__(
+        self, policy: EgressPolicy, lookup: Resolve, connect: httpcore.AsyncNetworkBackend | None = None
+    ) -> None:
+        self._policy = policy
+        self._lookup = lookup
+        self._connect = connect or httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,  # noqa: ARG002  # the destination under way is the one that was parsed
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # the backend's signature
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection to the first judged address that accepts one."""
+        destination = under_way.get()
+        failure: Exception = CannotConnectError()
+        for address in await judged_addresses(self._policy, destination, self._lookup):
+            try:
+                stream = await self._connect.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+                continue
+            await self._refuse_ourselves(stream, port)
+            return stream
+        raise failure
+
+    async def _refuse_ourselves(self, stream: httpcore.AsyncNetworkStream, port: int) -> None:
+        """A listener on all addresses is reached by any address of this machine: both ends then have the same one."""
+        here, there = stream.get_extra_info("client_addr"), stream.get_extra_info("server_addr")
+        listens_everywhere = any(own == port and host in {"0.0.0.0", "::", ""} for host, own in self._policy.own)  # noqa: S104
+        if listens_everywhere and here and there and here[0] == there[0]:
+            await stream.aclose()
+            raise EgressRefusedError("it is Keycairn itself")
+
+    async def connect_unix_socket(
+        self,
+        path: str,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109  # the backend's signature
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
+    ) -> httpcore.AsyncNetworkStream:
+        """Refused: no provider lives there."""
+        raise EgressRefusedError("it is a local socket")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait between attempts."""
+        await self._connect.sleep(seconds)

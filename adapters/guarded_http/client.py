@@ -1,0 +1,202 @@
+"""The client itself, on httpx, with limits on everything a provider may send."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from functools import cached_property
+
+import httpcore
+import httpx
+
+from keycairn.adapters.guarded_http.backend import Destination, Resolve, VettingBackend, resolve, under_way
+from keycairn.domain.egress import EgressPolicy
+from keycairn.domain.errors import (
+    CannotConnectError,
+    EgressRefusedError,
+    GarbledAnswerError,
+    InvalidInputError,
+    ProviderTimeoutError,
+    UrlRefusedError,
+)
+from keycairn.domain.secret import Secret
+from keycairn.domain.url import Url, parse_target, parse_url
+from keycairn.ports.http import Request, Response
+
+LARGEST_ANSWER = 8 * 2**20
+"""Bytes of a body. httpcore's parser itself stops at 100 KiB of headers."""
+CONNECTIONS = 50
+KEEP_ALIVE = 20.0
+"""Seconds an idle connection is kept; its address was judged when it was opened."""
+
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)  # they log URLs at INFO, headers at DEBUG
+
+
+class GuardedHttp:
+    """A `keycairn.ports.http.Http`. Requests with and without a secret never share a connection.
+
+    `lookup` and `tls` stand in for the system's resolver and certificates.
+    """
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        lookup: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+        largest_answer: int = LARGEST_ANSWER,
+        connect: httpcore.AsyncNetworkBackend | None = None,
+    ) -> None:
+        self._policy = policy
+        self._lookup = lookup
+        self._given_tls = tls
+        self._largest = largest_answer
+        self._connect = connect
+        self._clients: dict[bool, httpx.AsyncClient] = {}
+
+    def vet(self, url: str, *, field: str | None = None) -> None:
+        """See `Http.vet`."""
+        try:
+            self._policy.judge_url(parse_url(url, field=field))
+        except UrlRefusedError as error:
+            raise UrlRefusedError(error.why, field) from None
+
+    async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
+        """See `Http.send`."""
+        try:
+            url = parse_target(request.url)
+            self._policy.judge_url(url, secret=False)
+        except UrlRefusedError as error:
+            raise EgressRefusedError(error.why) from None
+        secret = any(isinstance(value, Secret) for value in request.headers.values())
+        headers = _checked(request, url)
+        under_way.set(Destination(url, secret))
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._exchange(self._client(secret=secret), request, url, headers)
+        except (TimeoutError, httpx.TimeoutException):
+            raise ProviderTimeoutError from None
+        except httpx.RemoteProtocolError as error:
+            if str(error).startswith("Server disconnected"):
+                raise CannotConnectError("The provider closed the connection without an answer.") from None
+            raise GarbledAnswerError from None
+        except httpx.TransportError as error:
+            raise _unreachable(error) from None
+
+    async def aclose(self) -> None:
+        """Close every connection. The client can be used again after."""
+        clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            await client.aclose()
+
+    async def _exchange(
+        self, client: httpx.AsyncClient, request: Request, url: Url, headers: list[tuple[bytes, bytes]]
+    ) -> Response:
+        outgoing = httpx.Request(
+            request.method,
+            httpx.URL(scheme=url.scheme, host=url.host, port=url.port, raw_path=url.target.encode()),
+            headers=headers,
+            content=request.body,
+        )
+        answer = await client.send(outgoing, stream=True, follow_redirects=False)
+        try:
+            if answer.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+                raise GarbledAnswerError("The provider's answer is compressed, which was not asked for.")
+            body = await self._body(answer.aiter_raw())
+        finally:
+            await answer.aclose()
+        return Response(status=answer.status_code, headers=dict(answer.headers.items()), body=body)
+
+    async def _body(self, chunks: AsyncIterator[bytes]) -> bytes:
+        body = bytearray()
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > self._largest:
+                raise GarbledAnswerError(f"The provider's answer is longer than {self._largest} bytes.")
+        return bytes(body)
+
+    def _client(self, *, secret: bool) -> httpx.AsyncClient:
+        if secret not in self._clients:
+            transport = _Transport(VettingBackend(self._policy, self._lookup, self._connect), self._tls)
+            self._clients[secret] = httpx.AsyncClient(transport=transport, trust_env=False, timeout=None)  # noqa: S113  # asyncio.timeout holds the deadline
+        return self._clients[secret]
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made once and late: loading the system's certificates takes tens of milliseconds."""
+        return self._given_tls or ssl.create_default_context()
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """httpcore's connection pool over our own network backend, by public interfaces only."""
+
+    def __init__(self, backend: VettingBackend, tls: ssl.SSLContext) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            network_backend=backend,
+            max_connections=CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE,
+            http1=True,
+            http2=False,
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        outgoing = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.stream)
+        with _translated():
+            answer = await self._pool.handle_async_request(outgoing)
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Stream(answer))
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Stream(httpx.AsyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _translated():
+            async for chunk in self._answer.aiter_stream():
+                yield chunk
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+class _translated:  # noqa: N801  # reads as a statement
+    """Raise httpx's exceptions for httpcore's: the pairs of the same name. No cause: it may quote a header."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None and kind.__module__.startswith("httpcore"):
+            raise getattr(httpx, kind.__name__, httpx.TransportError)(str(error)) from None
+
+
+def _checked(request: Request, url: Url) -> list[tuple[bytes, bytes]]:
+    """The headers in the clear. Raises InvalidInputError for one that cannot be sent."""
+    headers = {"host": url.authority, "user-agent": "keycairn", "accept": "*/*", "accept-encoding": "identity"}
+    headers |= {
+        name.lower(): value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()
+    }
+    checked: list[tuple[bytes, bytes]] = []
+    for name, value in headers.items():
+        if not value.isascii() or not value.isprintable():
+            raise InvalidInputError(f"The header {name} cannot be sent: it holds characters HTTP does not allow.")
+        checked.append((name.encode("ascii"), value.strip().encode("ascii")))
+    return checked
+
+
+def _unreachable(error: httpx.TransportError) -> CannotConnectError:
+    text = str(error)
+    if "CERTIFICATE" in text.upper() or "SSL" in text:
+        return CannotConnectError("The provider's TLS certificate or handshake is not acceptable.")
+    return CannotConnectError()

@@ -1,0 +1,230 @@
+"""Where requests may go: rules over URLs and addresses, without asking anyone."""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from msgspec import Struct
+
+from keycairn.domain.errors import EgressRefusedError, SettingsError, UrlRefusedError
+from keycairn.domain.url import Url, parse_url
+
+_Network = IPv4Network | IPv6Network
+
+
+class Reach(Enum):
+    """What kind of place an address is."""
+
+    PUBLIC = auto()
+    PRIVATE = auto()
+    """Loopback, private, CGNAT, unique local, benchmarking: reachable from here only."""
+    SPECIAL = auto()
+    """Reserved or documentation: nobody's service; only an explicit CIDR allows it."""
+    NEVER = auto()
+    """Metadata services, link-local, multicast, unspecified, and spellings that hide an IPv4 address."""
+
+
+def _networks(*texts: str) -> tuple[_Network, ...]:
+    return tuple(ip_network(text) for text in texts)
+
+
+_NEVER = _networks(
+    "0.0.0.0/8",  # this host: RFC 6890
+    "169.254.0.0/16",  # link-local, where most clouds keep their metadata: RFC 3927
+    "100.100.100.200/32",  # Alibaba Cloud
+    "168.63.129.16/32",  # Azure's wire server
+    "192.0.0.192/32",  # Oracle Cloud classic
+    "224.0.0.0/4",
+    "255.255.255.255/32",
+    "::/96",  # IPv4-compatible, unspecified; loopback is looked up before: RFC 4291
+    "::ffff:0:0/96",  # IPv4-mapped: RFC 4291
+    "::ffff:0:0:0/96",  # IPv4-translated: RFC 2765
+    "64:ff9b:1::/48",  # local-use NAT64: RFC 8215
+    "2001::/32",  # Teredo: RFC 4380
+    "2002::/16",  # 6to4: RFC 3056
+    "fe80::/10",
+    "fec0::/10",
+    "ff00::/8",
+    "fd00:ec2::/32",  # AWS
+    "fd00:c1::/32",  # Oracle Cloud
+    "fd20:ce::/32",  # Google Cloud
+)
+_PRIVATE = _networks(
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "198.18.0.0/15",  # benchmarking; also what proxies answer for names they take over: RFC 2544
+    "::1/128",
+    "fc00::/7",
+)
+_SPECIAL = _networks(
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "240.0.0.0/4",
+    "2001::/23",
+    "2001:db8::/32",
+    "3fff::/20",
+)
+_NAT64 = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_ISATAP = {b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe"}
+
+_METADATA_NAMES = frozenset(
+    {
+        "metadata",
+        "metadata.goog",
+        "metadata.google.internal",
+        "instance-data",
+        "instance-data.ec2.internal",
+        "metadata.tencentyun.com",
+        "metadata.platformequinix.com",
+        "metadata.packet.net",
+        "metadata.azure.internal",
+        "metadata.oraclecloud.com",
+        "api.metadata.cloud.ibm.com",
+        "rancher-metadata",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    }
+)
+
+SERVICE_PORTS = frozenset(
+    {
+        *(1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 79, 95, 101, 102, 103, 104, 109, 110),
+        *(111, 113, 115, 117, 119, 123, 135, 137, 138, 139, 143, 161, 162, 179, 389, 427, 445, 465, 512, 513, 514),
+        *(515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 623, 636, 873, 989, 990, 993, 995),  # internet
+        *(1080, 1433, 1434, 1521, 1719, 1720, 1723, 1883, 2049, 3659, 4045, 5060, 5061, 6000, 6566, 6697, 8883),
+        *range(6665, 6670),
+        *(2181, 2375, 2376, 2377, 2379, 2380, 4001, 4194, 6443, 8500, 8501, 10248, 10249, 10250, 10255, 10256),
+        *(10257, 10259, 16443),  # ZooKeeper, Docker, etcd, Consul, Kubernetes
+        *(3306, 3389, 5432, 5433, 5672, 5900, 5984, 6379, 6380, 6432, 7000, 7001, 7199, 9042, 9092, 9160, 9200, 9300),
+        *(11211, 15672, 26257, 26379, 27017, 27018, 27019, 28015, 33060, 50070),  # databases and brokers
+    }
+)
+"""Ports where something other than a model's API listens."""
+
+
+class Allow(Struct, frozen=True):
+    """What the operator allows besides the policy: canonical origins, and networks."""
+
+    origins: frozenset[str] = frozenset()
+    networks: tuple[_Network, ...] = ()
+
+
+def parse_allow(entries: Sequence[str]) -> Allow:
+    """The allow list of the setting. Raises SettingsError."""
+    origins: set[str] = set()
+    networks: list[_Network] = []
+    for entry in entries:
+        try:
+            if "://" in entry:
+                origins.add(parse_url(entry).origin)
+            else:
+                networks.append(ip_network(entry))
+        except (UrlRefusedError, ValueError):
+            raise SettingsError(
+                f"KEYCAIRN_EGRESS_ALLOW holds {entry!r}, which is neither an origin like https://llm.example:8443 "
+                "nor a network like 10.0.0.0/8."
+            ) from None
+    return Allow(frozenset(origins), tuple(networks))
+
+
+def reach(address: str) -> Reach:  # noqa: PLR0911  # a table of rules, first match wins
+    """What kind of place `address` is. A text that is no address is NEVER."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return Reach.NEVER
+    if isinstance(ip, IPv6Address) and (ip.scope_id or ip.packed[8:12] in _ISATAP):
+        return Reach.NEVER
+    if ip == IPv6Address("::1"):
+        return Reach.PRIVATE
+    if _within(ip, _NEVER):
+        return Reach.NEVER
+    if _within(ip, _PRIVATE):
+        return Reach.PRIVATE
+    if isinstance(ip, IPv6Address) and ip in _NAT64:
+        inner = reach(str(IPv4Address(ip.packed[-4:])))
+        return Reach.PUBLIC if inner is Reach.PUBLIC else Reach.NEVER
+    if _within(ip, _SPECIAL) or (isinstance(ip, IPv6Address) and ip not in _GLOBAL_UNICAST):
+        return Reach.SPECIAL
+    return Reach.PUBLIC
+
+
+def _within(ip: IPv4Address | IPv6Address, networks: Sequence[_Network]) -> bool:
+    return any(ip.version == network.version and ip in network for network in networks)
+
+
+def is_literal(host: str) -> bool:
+    """Whether a canonical host is an address rather than a name."""
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+class EgressPolicy(Struct, frozen=True, kw_only=True):
+    """The rules in force.
+
+    `strict` allows public addresses only. `own` are our own listener and our own database, as (host, port).
+    """
+
+    strict: bool = False
+    allow: Allow = Allow()
+    own: tuple[tuple[str, int], ...] = ()
+
+    def judge_url(self, url: Url, *, secret: bool = True) -> None:
+        """Raise UrlRefusedError for what can be refused without DNS. `secret`: a key will go along."""
+        if why := self._why_url(url) or (self._why_address(url, url.host, secret) if is_literal(url.host) else None):
+            raise UrlRefusedError(why)
+
+    def judge_address(self, url: Url, address: str, *, secret: bool = True) -> None:
+        """Raise EgressRefusedError unless `url` may be reached at `address`, one of the answers for its host."""
+        if why := self._why_url(url) or self._why_address(url, address, secret):
+            raise EgressRefusedError(why)
+
+    def _why_url(self, url: Url) -> str | None:
+        if url.host in _METADATA_NAMES or any(url.host.endswith(f".{n}") for n in _METADATA_NAMES if "." in n):
+            return "it names a metadata service or the cluster's own API"
+        if url.origin in self.allow.origins:
+            return None
+        if url.port in SERVICE_PORTS:
+            return f"port {url.port} belongs to another kind of service"
+        if (url.host, url.port) in self.own:
+            return "it is Keycairn itself, or its database"
+        return None
+
+    def _why_address(self, url: Url, address: str, secret: bool) -> str | None:  # noqa: FBT001, PLR0911  # as above
+        kind = reach(address)
+        if kind is Reach.NEVER:
+            return "it leads to a metadata, link-local or otherwise forbidden address"
+        if url.origin in self.allow.origins or _within(ip_address(address), self.allow.networks):
+            return None
+        if kind is Reach.SPECIAL:
+            return "it leads to a reserved address"
+        if self.is_own(address, url.port):
+            return "it is Keycairn itself, or its database"
+        if kind is Reach.PRIVATE and self.strict:
+            return "it leads to a private address, and the policy is strict"
+        if kind is Reach.PUBLIC and url.scheme == "http" and secret:
+            return "plain http would send the key in the clear over the internet; use https, or allow this origin"
+        return None
+
+    def is_own(self, address: str, port: int) -> bool:
+        """Whether (address, port) is certainly our own listener or database."""
+        ip = ip_address(address)
+        for host, own_port in self.own:
+            if port == own_port and (ip.is_loopback if _is_local(host) else host == str(ip)):
+                return True
+        return False
+
+
+def _is_local(host: str) -> bool:
+    """Whether a listener's host means this machine."""
+    if host in {"localhost", ""}:
+        return True
+    return is_literal(host) and (ip_address(host).is_loopback or ip_address(host).is_unspecified)
