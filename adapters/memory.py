@@ -32,9 +32,10 @@ from keycairn.domain.change import (
     RelinkModels,
     ReplaceCredential,
     ReplaceModel,
+    check_text,
 )
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import DuplicateError, InvalidInputError, StaleVersionError, StoreUnavailableError
+from keycairn.domain.errors import DuplicateError, StaleVersionError, StoreUnavailableError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
@@ -76,7 +77,7 @@ class _State:
         ]
 
     def put_model(self, model: Model) -> None:
-        _check_names(model.workspace, model.provider, model.name)
+        check_text(model)
         if self.model_keys.setdefault(_key(model), model.id) != model.id:
             raise DuplicateError
         self.models[model.id] = model
@@ -95,14 +96,9 @@ def _apply(change: Change, state: _State) -> None:
     raise NotImplementedError(type(change).__name__, state)
 
 
-def _check_names(*names: str) -> None:
-    if any("\0" in name for name in names):
-        raise InvalidInputError("Names cannot hold the NUL character.")
-
-
 @_apply.register
 def _(change: CreateCredential, state: _State) -> None:
-    _check_names(change.credential.workspace, change.credential.provider)
+    check_text(change.credential)
     if change.credential.id in state.credentials:
         raise DuplicateError
     state.credentials[change.credential.id] = deepcopy(change.credential)
@@ -111,7 +107,7 @@ def _(change: CreateCredential, state: _State) -> None:
 @_apply.register
 def _(change: ReplaceCredential, state: _State) -> None:
     new = change.credential
-    _check_names(new.workspace, new.provider)
+    check_text(new)
     old = state.credential(new.workspace, new.id)
     if old is None or old.version != change.expected:
         raise StaleVersionError
@@ -179,6 +175,7 @@ def _(change: DeleteModelsOf, state: _State) -> None:
 
 @_apply.register
 def _(change: PutDefaults, state: _State) -> None:
+    check_text(change.defaults)
     old = state.defaults.get(change.defaults.workspace)
     if (old.version if old else 0) != change.expected:
         raise StaleVersionError
@@ -194,11 +191,13 @@ def _(change: PutKeyset, state: _State) -> None:
 
 @_apply.register
 def _(change: PutToken, state: _State) -> None:
+    check_text(change.token)
     state.tokens[change.token.id] = change.token
 
 
 @_apply.register
 def _(change: Append, state: _State) -> None:
+    check_text(change.event)
     if change.event.id in state.events:
         raise DuplicateError
     state.events[change.event.id] = deepcopy(change.event)
@@ -219,7 +218,7 @@ def _(change: ExpectModel, state: _State) -> None:
 
 @_apply.register
 def _(change: ExpectNoCredential, state: _State) -> None:
-    _check_names(change.workspace, change.provider)
+    check_text(change)
     wanted = (change.workspace, change.provider)
     if any((found.workspace, found.provider) == wanted for found in state.credentials.values()):
         raise StaleVersionError

@@ -1,9 +1,11 @@
 """A changeset: everything a write does and everything it relies on, committed together or not at all."""
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from keycairn.domain.audit import AuditEvent
 from keycairn.domain.credential import Credential
+from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.model import Defaults, Model
@@ -160,3 +162,12 @@ Change = (
 
 Changeset = tuple[Change, ...]
 """Applied in order; a later change sees the earlier ones. All of it becomes visible at once, or none of it."""
+
+
+def check_text(entity: Struct) -> None:
+    """Raise InvalidInputError when a text field holds the NUL character, which not every database can hold.
+
+    The texts inside of mappings are free: they are stored as JSON.
+    """
+    if any(isinstance(value, str) and "\0" in value for value in astuple(entity)):
+        raise InvalidInputError("Text cannot hold the NUL character.")

@@ -100,10 +100,10 @@ class Store(Protocol):
     async def commit(self, changes: Changeset) -> None:
         """Apply all of `changes`, or none.
 
-        Raises InvalidInputError for a NUL character in the workspace, provider or name by which a credential or model
-        is found, StaleVersionError or DuplicateError as each change says, ConflictError when the database gave up on a
-        conflict between writers, StoreUnavailableError when nothing is known to have been written. When the outcome
-        itself became unknown, the implementation reads the audit event's id again and decides by that.
+        Raises InvalidInputError as `keycairn.domain.change.check_text` says, StaleVersionError or DuplicateError as
+        each change says, ConflictError when the database gave up on a conflict between writers,
+        StoreUnavailableError when nothing is known to have been written. When the outcome itself became unknown, the
+        implementation reads the audit event's id again and decides by that.
         """
         ...
 

@@ -13,8 +13,8 @@ import msgspec
 from surrealdb import RecordID
 
 from keycairn.domain.audit import Action, AuditEvent
+from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
@@ -48,13 +48,6 @@ def text_id(record: RecordID) -> str:
     return f"{record.table_name}:{record.id!s}"
 
 
-def indexed(text: str) -> str:
-    """`text` for an indexed column, where the engine cannot hold NUL. Raises InvalidInputError."""
-    if "\0" in text:
-        raise InvalidInputError("Names cannot hold the NUL character.")
-    return text
-
-
 def json_text(value: object) -> str:
     """`value` as compact JSON."""
     return msgspec.json.encode(value).decode()
@@ -72,9 +65,10 @@ def place(provider: str, created: datetime, id: str) -> str:
 
 def credential_row(credential: Credential) -> Row:
     """The columns of a credential, its id apart."""
+    check_text(credential)
     return {
-        "workspace": indexed(credential.workspace),
-        "provider": indexed(credential.provider),
+        "workspace": credential.workspace,
+        "provider": credential.provider,
         "name": credential.name,
         "modalities": [str(modality) for modality in credential.modalities],
         "settings": filled(credential.settings),
@@ -113,11 +107,12 @@ def credential_of(row: Row) -> Credential:
 
 def model_row(model: Model) -> Row:
     """The columns of a model, its id apart. `holder` is the link as text, empty without one, for the unique index."""
+    check_text(model)
     link = record_id("credential", model.credential) if model.credential else None
     return {
-        "workspace": indexed(model.workspace),
-        "provider": indexed(model.provider),
-        "name": indexed(model.name),
+        "workspace": model.workspace,
+        "provider": model.provider,
+        "name": model.name,
         "type": str(model.type),
         "credential": link,
         "holder": link.id if link else "",
@@ -147,6 +142,7 @@ def model_of(row: Row) -> Model:
 
 def defaults_row(defaults: Defaults) -> Row:
     """The columns of a workspace's defaults."""
+    check_text(defaults)
     return {"workspace": defaults.workspace, "slots": json_text(defaults.slots), "version": defaults.version}
 
 
@@ -167,6 +163,7 @@ def keyset_of(row: Row) -> Keyset:
 
 def token_row(token: Token) -> Row:
     """The columns of a token, its id apart."""
+    check_text(token)
     return {
         "workspace": token.workspace,
         "name": token.name,
@@ -194,6 +191,7 @@ def token_of(row: Row) -> Token:
 
 def event_row(event: AuditEvent) -> Row:
     """The columns of an audit event, its id apart."""
+    check_text(event)
     return {
         "workspace": event.workspace,
         "at": event.at,

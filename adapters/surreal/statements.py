@@ -11,7 +11,6 @@ from keycairn.adapters.surreal.records import (
     defaults_row,
     event_row,
     filled,
-    indexed,
     json_text,
     keyset_row,
     model_row,
@@ -38,6 +37,7 @@ from keycairn.domain.change import (
     RelinkModels,
     ReplaceCredential,
     ReplaceModel,
+    check_text,
 )
 
 KEYSET = RecordID("keyset", "current")
@@ -231,8 +231,9 @@ def _(change: ExpectModel, to: Transaction) -> None:
 
 @_add.register
 def _(change: ExpectNoCredential, to: Transaction) -> None:
+    check_text(change)
     to.expect(
         "(SELECT VALUE version FROM credential WHERE workspace = {workspace} AND provider = {provider} LIMIT 1) = []",
-        workspace=indexed(change.workspace),
-        provider=indexed(change.provider),
+        workspace=change.workspace,
+        provider=change.provider,
     )

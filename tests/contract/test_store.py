@@ -152,14 +152,19 @@ async def test_nul_is_refused_in_what_is_looked_up_and_finds_nothing(store: Stor
     for change in (
         CreateCredential(a_credential(provider="a\0b")),
         CreateCredential(a_credential(workspace="a\0b")),
+        CreateCredential(a_credential(name="a\0b")),
         CreateModel(a_model(name="a\0b")),
+        PutToken(a_token(name="a\0b")),
+        Append(an_event(target="a\0b")),
         ExpectNoCredential(WORKSPACE, "a\0b"),
     ):
         with pytest.raises(InvalidInputError):
             await store.commit((change,))
-    credential = a_credential(name="a\0b", settings={"a\0b": "a\0b"}, extra={"a\0b": "\0"})
+    credential = a_credential(settings={"a\0b": "a\0b"}, extra={"a\0b": "\0"})
     await put(store, credential)
     assert await get(store, credential) == credential
+    await store.commit((MarkBroken(WORKSPACE, credential.id, {"api_key": "\0"}, 1),))
+    assert (await get(store, credential)).broken == {"api_key": "\0"}
     assert list(await store.credentials("a\0b")) == []
     assert list(await store.credentials(WORKSPACE, provider="a\0b")) == []
     assert list(await store.models(WORKSPACE, name="a\0b")) == []

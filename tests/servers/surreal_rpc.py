@@ -30,8 +30,8 @@ class RpcServer:
         """Cut the connection instead of running the next request whose text contains this."""
         self.drop_after: str | None = None
         """Run the next request whose text contains this, then cut the connection instead of answering."""
-        self.answer_once: dict[str, Any] | None = None
-        """Answer the next transaction with this result and do not run it."""
+        self.answers: list[dict[str, Any]] = []
+        """Answer the next transactions with these and do not run them."""
         self.password = "correct horse"
 
     @property
@@ -68,9 +68,8 @@ class RpcServer:
             self.drop_before = None
             connection.transport.abort()
             return
-        if self.answer_once and text.startswith("BEGIN"):
-            answer, self.answer_once = self.answer_once, None
-            await connection.send(encode({"id": request["id"], **answer}))
+        if self.answers and text.startswith("BEGIN"):
+            await connection.send(encode({"id": request["id"], **self.answers.pop(0)}))
             return
         answer = await self.engine.execute(frame)
         if self.drop_after and self.drop_after in text:
