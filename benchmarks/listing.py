@@ -30,6 +30,8 @@ SIZES = (1, 100, 1000)
 MODELS_EACH = 3
 BATCH = 100
 
+Variant = Callable[[Store, list[CredentialId]], Awaitable[None]]
+
 
 async def fill(store: Store, size: int) -> list[CredentialId]:
     """Store `size` credentials with their models; their ids."""
@@ -81,19 +83,19 @@ async def per_record(store: Store, ids: list[CredentialId]) -> None:
         assert len(await store.models(DEFAULT_WORKSPACE, credential=id)) == MODELS_EACH
 
 
-VARIANTS: dict[str, Callable[[Store, list[CredentialId]], Awaitable[None]]] = {
+VARIANTS: dict[str, Variant] = {
     "constant": constant,
     "per record": per_record,
 }
 
 
-async def milliseconds(run: Callable[[], Awaitable[None]], *, rounds: int) -> float:
-    """The median time of `run`, after one run that is not counted."""
-    await run()
+async def milliseconds(variant: Variant, store: Store, ids: list[CredentialId], *, rounds: int) -> float:
+    """The median time of `variant`, after one run that is not counted."""
+    await variant(store, ids)
     times = []
     for _ in range(rounds):
         start = perf_counter()
-        await run()
+        await variant(store, ids)
         times.append(perf_counter() - start)
     return median(times) * 1000
 
@@ -106,10 +108,7 @@ async def main() -> None:
             store = await open_surreal(f"surrealkv://{Path(folder) / 'db'}")
             ids = await fill(store, size)
             rounds = 5 if size == max(SIZES) else 15
-            taken = [
-                await milliseconds(lambda run=run: run(store, ids), rounds=rounds)  # type: ignore[misc]  # bound per turn
-                for run in VARIANTS.values()
-            ]
+            taken = [await milliseconds(variant, store, ids, rounds=rounds) for variant in VARIANTS.values()]
             await store.aclose()
         numbers = "".join(f"{time:>15.2f}" for time in taken)
         print(f"{size:>11} {size * MODELS_EACH:>7}{numbers}{taken[-1] / taken[0]:>7.1f}x")
