@@ -56,11 +56,14 @@ class _State:
         self.tokens: dict[TokenId, Token] = {}
         self.events: dict[EventId, AuditEvent] = {}
         self.revision = 0
+        self.before = self
+        """The state a commit began with, where scans look."""
 
     def copy(self) -> "_State":
         twin = _State()
         for name, value in vars(self).items():
             setattr(twin, name, copy(value) if isinstance(value, dict) else value)
+        twin.before = self
         return twin
 
     def credential(self, workspace: str, id: CredentialId) -> Credential | None:
@@ -162,15 +165,19 @@ def _(change: DeleteModel, state: _State) -> None:
 
 @_apply.register
 def _(change: RelinkModels, state: _State) -> None:
-    for model in state.models_of(change.workspace, change.source):
+    for linked in state.before.models_of(change.workspace, change.source):
+        model = state.models.get(linked.id)
+        if model is None:
+            continue
         state.drop_model(model)
         state.put_model(replace(model, credential=change.target, version=model.version + 1))
 
 
 @_apply.register
 def _(change: DeleteModelsOf, state: _State) -> None:
-    for model in state.models_of(change.workspace, change.credential):
-        state.drop_model(model)
+    for linked in state.before.models_of(change.workspace, change.credential):
+        if model := state.models.get(linked.id):
+            state.drop_model(model)
 
 
 @_apply.register
@@ -220,7 +227,7 @@ def _(change: ExpectModel, state: _State) -> None:
 def _(change: ExpectNoCredential, state: _State) -> None:
     check_text(change)
     wanted = (change.workspace, change.provider)
-    if any((found.workspace, found.provider) == wanted for found in state.credentials.values()):
+    if any((found.workspace, found.provider) == wanted for found in state.before.credentials.values()):
         raise StaleVersionError
 
 
@@ -339,6 +346,7 @@ class MemoryStore:
             for change in changes:
                 _apply(change, state)
             state.revision += 1
+            state.before = state
             self._current = state
 
     async def revision(self) -> int:

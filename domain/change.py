@@ -161,7 +161,11 @@ Change = (
 )
 
 Changeset = tuple[Change, ...]
-"""Applied in order; a later change sees the earlier ones. All of it becomes visible at once, or none of it."""
+"""All of it becomes visible at once, or none of it. Applied in order.
+
+RelinkModels, DeleteModelsOf and ExpectNoCredential find their records as they were before the changeset: a model
+created in the same changeset is not theirs.
+"""
 
 
 def check_text(entity: Struct) -> None:

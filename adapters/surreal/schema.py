@@ -41,8 +41,6 @@ DEFINE FIELD updated ON model TYPE datetime;
 DEFINE FIELD version ON model TYPE int;
 DEFINE INDEX model_credential ON model FIELDS credential;
 DEFINE INDEX model_unique ON model FIELDS workspace, provider, holder, name, type UNIQUE;
-DEFINE TABLE model_count AS
-    SELECT workspace, credential, count() AS models FROM model WHERE credential != NONE GROUP BY workspace, credential;
 
 DEFINE TABLE defaults SCHEMAFULL;
 DEFINE FIELD workspace ON defaults TYPE string;

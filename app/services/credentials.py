@@ -1,5 +1,6 @@
 """The credential lifecycle: create, read, update, delete."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -99,8 +100,10 @@ class Credentials:
     ) -> Sequence[Listed]:
         """A page of credentials, ordered by provider and age. Two queries whatever its size, nothing decrypted."""
         name = canonical_name(provider) if provider else None
-        page = await self._store.credentials(workspace, provider=name, after=after, limit=limit)
-        counts = await self._store.model_counts(workspace) if page else {}
+        page, counts = await asyncio.gather(
+            self._store.credentials(workspace, provider=name, after=after, limit=limit),
+            self._store.model_counts(workspace),
+        )
         return [Listed(item, counts.get(item.id, 0), self._accounts.unreadable(item)) for item in page]
 
     async def get(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Listed:

@@ -404,28 +404,54 @@ async def test_expectations_write_nothing(store: Store) -> None:
 
 async def test_a_later_change_sees_the_earlier_ones(store: Store) -> None:
     source, target = a_credential(), a_credential(provider="groq")
-    model, doomed = a_model(credential=source.id), a_model(credential=target.id)
     await store.commit(
         (
-            ExpectNoCredential(WORKSPACE, "openai"),
             CreateCredential(source),
             CreateCredential(target),
             ExpectCredential(WORKSPACE, source.id, 1),
-            CreateModel(model),
-            CreateModel(doomed),
-            DeleteModelsOf(WORKSPACE, target.id),
-            RelinkModels(WORKSPACE, source.id, target.id),
+            CreateModel(model := a_model(credential=source.id)),
+            ExpectModel(WORKSPACE, model.id),
             DeleteCredential(WORKSPACE, source.id, 1),
-            ExpectNoCredential(WORKSPACE, "openai"),
             ReplaceCredential(replace(target, version=2), 1),
         )
     )
     assert list(await store.credentials(WORKSPACE)) == [replace(target, version=2)]
-    assert dict(await store.model_counts(WORKSPACE)) == {target.id: 1}
-    with pytest.raises(StaleVersionError):
-        await store.commit((CreateCredential(source), ExpectNoCredential(WORKSPACE, "openai")))
     with pytest.raises(DuplicateError):
         await store.commit((CreateModel(a := a_model()), CreateModel(replace(a, id=a_model().id))))
+
+
+async def test_a_scan_sees_what_was_before_the_changeset(store: Store) -> None:
+    source, target = a_credential(), a_credential(provider="groq")
+    await put(store, source, target)
+    await store.commit(
+        (
+            CreateModel(fresh := a_model(credential=source.id)),
+            CreateModel(other := a_model(credential=target.id)),
+            DeleteModelsOf(WORKSPACE, target.id),
+            RelinkModels(WORKSPACE, source.id, target.id),
+        )
+    )
+    assert {m.id: m.credential for m in await store.models(WORKSPACE)} == {fresh.id: source.id, other.id: target.id}
+    await store.commit((ExpectNoCredential(WORKSPACE, "new"), CreateCredential(a_credential(provider="new"))))
+    with pytest.raises(StaleVersionError):
+        await store.commit((ExpectNoCredential(WORKSPACE, "new"), CreateCredential(a_credential(provider="new"))))
+
+
+@pytest.mark.parametrize("count", [5, 700])
+async def test_moving_models_misses_none_beside_one_deleted_in_the_same_changeset(store: Store, count: int) -> None:
+    source, target = a_credential(), a_credential()
+    models = [a_model(name=f"m{number}", credential=source.id) for number in range(count)]
+    await put(store, source, target, *models)
+    await store.commit(
+        (
+            DeleteModel(WORKSPACE, models[0].id),
+            DeleteModel(WORKSPACE, models[2].id),
+            RelinkModels(WORKSPACE, source.id, target.id),
+        )
+    )
+    assert dict(await store.model_counts(WORKSPACE)) == {target.id: count - 2}
+    await store.commit((DeleteModel(WORKSPACE, models[1].id), DeleteModelsOf(WORKSPACE, target.id)))
+    assert list(await store.models(WORKSPACE)) == []
 
 
 @pytest.mark.parametrize("position", range(9))

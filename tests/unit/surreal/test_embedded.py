@@ -11,7 +11,16 @@ import pytest
 from tests.samples import WORKSPACE, a_credential, a_keyset, a_model, a_token, an_event
 
 from keycairn.adapters.surreal import open_surreal
-from keycairn.domain.change import Append, CreateCredential, CreateModel, PutKeyset, PutToken
+from keycairn.domain.change import (
+    Append,
+    CreateCredential,
+    CreateModel,
+    DeleteCredential,
+    DeleteModel,
+    PutKeyset,
+    PutToken,
+    RelinkModels,
+)
 from keycairn.domain.errors import SettingsError, StoreError, StoreLockedError
 
 REPOSITORY = Path(__file__).parents[3]
@@ -47,6 +56,33 @@ async def test_reopening_keeps_everything(tmp_path: Path) -> None:
         await store.aclose()
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "new" / "db.lock").stat().st_mode & 0o777 == 0o600
+
+
+async def test_many_changes_to_one_account_in_one_commit_survive_a_restart(tmp_path: Path) -> None:
+    url = f"surrealkv://{tmp_path / 'db'}"
+    old, new = a_credential(), a_credential()
+    store = await open_surreal(url)
+    models = [a_model(name=f"m{number}", credential=old.id) for number in range(5)]
+    await store.commit((CreateCredential(old), CreateCredential(new), *(CreateModel(model) for model in models)))
+    await store.aclose()
+
+    store = await open_surreal(url)
+    assert dict(await store.model_counts(WORKSPACE)) == {old.id: 5}
+    await store.commit(
+        (
+            DeleteModel(WORKSPACE, models[0].id),
+            RelinkModels(WORKSPACE, old.id, new.id),
+            CreateModel(a_model(name="m0", credential=new.id)),
+            DeleteCredential(WORKSPACE, old.id, old.version),
+        )
+    )
+    await store.aclose()
+
+    store = await open_surreal(url)
+    assert dict(await store.model_counts(WORKSPACE)) == {new.id: 5}
+    assert [model.name for model in await store.models(WORKSPACE, credential=new.id)] == ["m1", "m2", "m3", "m4", "m0"]
+    assert await store.models(WORKSPACE, credential=old.id) == []
+    await store.aclose()
 
 
 HOLD = """
