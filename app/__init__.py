@@ -3,12 +3,27 @@
 from typing import TYPE_CHECKING, Any
 
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.credentials import CredentialPatch
+from keycairn.app.services.probing import NewModel
 from keycairn.app.settings import Settings, read_settings
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Slot
+from keycairn.domain.secret import Secret
 
 if TYPE_CHECKING:
     from keycairn.app.wiring import open_keycairn
 
-__all__ = ["Keycairn", "Settings", "open_keycairn", "read_settings"]
+__all__ = [
+    "CredentialPatch",
+    "Keycairn",
+    "Modality",
+    "NewModel",
+    "Secret",
+    "Settings",
+    "Slot",
+    "open_keycairn",
+    "read_settings",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,36 @@
+import gc
+import re
+from pathlib import Path
+
+import pytest
+from tests.servers.openai_api import OpenAIServer
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+KEY = "sk-readme-0123456789"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # esperanto leaves its sockets open
+async def test_the_python_lines_of_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(code) == 1
+    names: dict[str, object] = {}
+    exec(compile(code[0].replace("\nasyncio.run(main())", ""), "README.md", "exec"), names)  # noqa: S102  # our own lines
+
+    async with OpenAIServer(key=KEY) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.chdir(tmp_path)
+        await names["main"]()  # type: ignore[operator]
+
+    gc.collect()
+    assert "Hello!" in capsys.readouterr().out
+    assert (tmp_path / "keycairn-data" / "root-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    from keycairn.app.settings import HELP  # noqa: PLC0415
+
+    for name in HELP:
+        assert f"KEYCAIRN_{name}`" in README or f"`_{name.removeprefix('DATABASE_')}`" in README, name
