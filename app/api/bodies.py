@@ -1,0 +1,163 @@
+"""What clients send. Unknown fields are refused; a secret is `Secret` from the first moment, masked in every repr."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from keycairn.app.services.credentials import CredentialPatch
+from keycairn.domain.errors import InvalidInputError, UndeclaredFieldError
+from keycairn.domain.modality import Modality
+from keycairn.domain.provider import ProviderSpec, SettingValue
+from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope
+
+WELL_KNOWN = (
+    "base_url",
+    "endpoint",
+    "api_version",
+    "endpoint_llm",
+    "endpoint_embedding",
+    "endpoint_stt",
+    "endpoint_tts",
+    "project",
+    "location",
+    "credentials_path",
+    "num_ctx",
+)
+"""Settings that stand flat beside the name; all others stand in `config`."""
+
+_Text = str | UnsetType | None
+
+
+class _Account(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The fields creating and updating have in common."""
+
+    api_key: Secret | UnsetType | None = UNSET
+    base_url: _Text = UNSET
+    endpoint: _Text = UNSET
+    api_version: _Text = UNSET
+    endpoint_llm: _Text = UNSET
+    endpoint_embedding: _Text = UNSET
+    endpoint_stt: _Text = UNSET
+    endpoint_tts: _Text = UNSET
+    project: _Text = UNSET
+    location: _Text = UNSET
+    credentials_path: _Text = UNSET
+    num_ctx: int | UnsetType | None = UNSET
+    config: dict[str, Any] = {}
+    secrets: dict[str, Secret | None] = {}
+
+    def __repr__(self) -> str:
+        # A misplaced key may stand in any field, so no value is shown.
+        sent = [name for name in self.__struct_fields__ if getattr(self, name) is not UNSET]
+        return f"{type(self).__name__}({', '.join(sent)})"
+
+    def flat(self) -> Iterator[tuple[str, SettingValue | None]]:
+        """The well-known settings that were sent; None for what shall be empty."""
+        for name in WELL_KNOWN:
+            value = getattr(self, name)
+            if value is not UNSET:
+                yield name, None if value in ("", 0) else value
+
+    def given_secrets(self) -> dict[str, Secret | None]:
+        """The secrets that were sent; a blank one counts as not sent. Raises InvalidInputError for one sent twice."""
+        secrets = {name: value for name, value in self.secrets.items() if not _blank(value)}
+        if isinstance(self.api_key, Secret) and not _blank(self.api_key):
+            if "api_key" in secrets:
+                raise InvalidInputError("Send api_key once.", {"api_key": "is also in secrets"})
+            secrets["api_key"] = self.api_key
+        return secrets
+
+
+class CreateCredential(_Account, kw_only=True, forbid_unknown_fields=True):
+    """A new credential. A well-known field that is null or "" counts as absent."""
+
+    name: str
+    provider: str
+    modalities: list[Modality] | None = None
+
+    def settings(self, spec: ProviderSpec) -> dict[str, SettingValue]:
+        """The settings to store. Raises InvalidInputError."""
+        flat = {name: value for name, value in self.flat() if value is not None}
+        own = {name: value for name, value in own_settings(spec, self.config, {}).items() if value is not None}
+        return {**flat, **own}
+
+    def new_secrets(self) -> dict[str, Secret]:
+        """The secrets to store."""
+        return {name: value for name, value in self.given_secrets().items() if value is not None}
+
+
+class UpdateCredential(_Account, kw_only=True, forbid_unknown_fields=True):
+    """A change. Absent: keep. null or "" clears a nullable field, and is ignored for name, modalities and api_key."""
+
+    name: str | UnsetType | None = UNSET
+    provider: str | UnsetType | None = UNSET
+    modalities: list[Modality] | UnsetType | None = UNSET
+
+    def patch(self, spec: ProviderSpec, extra: Mapping[str, Any]) -> CredentialPatch:
+        """The change for the service; `extra` is the record's unknown configuration. Raises InvalidInputError."""
+        return CredentialPatch(
+            name=self.name if isinstance(self.name, str) else None,
+            modalities=tuple(self.modalities) if isinstance(self.modalities, list) and self.modalities else None,
+            settings={**dict(self.flat()), **own_settings(spec, self.config, extra)},
+            secrets=self.given_secrets(),
+        )
+
+
+def own_settings(
+    spec: ProviderSpec, config: Mapping[str, Any], extra: Mapping[str, Any]
+) -> dict[str, SettingValue | None]:
+    """The plugin's own settings in `config`. What `extra` already holds may come back as it is.
+
+    Raises UndeclaredFieldError or InvalidInputError.
+    """
+    own: dict[str, SettingValue | None] = {}
+    for name, value in config.items():
+        field = spec.field(name)
+        if field is None and name in extra and extra[name] == value:
+            continue
+        if field is None or field.secret or name in WELL_KNOWN:
+            raise UndeclaredFieldError(spec.name, [declared.name for declared in spec.fields])
+        if isinstance(value, bool) or not isinstance(value, str | int | None):
+            raise InvalidInputError(f"The field {name} is text or a whole number.", {name: "must be text or a number"})
+        own[name] = value if value != "" else None
+    return own
+
+
+class RegisterModel(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A model to register with a credential."""
+
+    name: str
+    model_type: str
+    provider: str | None = None
+    description: str | None = None
+    provenance: str | None = None
+
+
+class RegisterModels(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Models to register with a credential, in one commit."""
+
+    models: list[RegisterModel]
+
+
+class CreateModel(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A new model."""
+
+    name: str
+    provider: str
+    type: str
+    credential: str | None = None
+
+
+class CreateToken(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A new token."""
+
+    name: str
+    scopes: list[Scope]
+    expires: datetime | None = None
+
+
+def _blank(value: Secret | None) -> bool:
+    return value is not None and not value.reveal().strip()

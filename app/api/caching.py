@@ -1,0 +1,54 @@
+"""The credential list as bytes, kept while nothing changed."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Response
+
+from keycairn.app.keycairn import Keycairn
+
+MOST_PAGES = 64
+MOST_BYTES = 32 * 1024 * 1024
+
+
+class ListCache:
+    """Pages of the list, by what was asked. All are dropped when the store's revision or the vault's state changes."""
+
+    def __init__(self, keycairn: Callable[[], Keycairn]) -> None:
+        self._keycairn = keycairn
+        self._state: tuple[object, ...] = ()
+        self._pages: OrderedDict[tuple[object, ...], tuple[bytes, dict[str, str]]] = OrderedDict()
+        self._bytes = 0
+
+    async def answer(self, key: tuple[object, ...], make: Callable[[], Awaitable[Response[Any]]]) -> Response[Any]:
+        """The page, from here or from `make`. What `make` reads after a change in between is not kept."""
+        keycairn = self._keycairn()
+        state = await _state(keycairn)
+        if state != self._state:
+            self._pages.clear()
+            self._state, self._bytes = state, 0
+        if kept := self._pages.get(key):
+            self._pages.move_to_end(key)
+            return Response(kept[0], headers=kept[1], media_type=MediaType.JSON)
+        fresh = await make()
+        body = msgspec.json.encode(fresh.content)
+        if await _state(keycairn) == state == self._state:
+            self._keep(key, body, dict(fresh.headers))
+        return Response(body, headers=fresh.headers, media_type=MediaType.JSON)
+
+    def _keep(self, key: tuple[object, ...], body: bytes, headers: dict[str, str]) -> None:
+        if key in self._pages:
+            return
+        self._pages[key] = (body, headers)
+        self._bytes += len(body)
+        while len(self._pages) > MOST_PAGES or self._bytes > MOST_BYTES:
+            _, (dropped, _) = self._pages.popitem(last=False)
+            self._bytes -= len(dropped)
+
+
+async def _state(keycairn: Keycairn) -> tuple[object, ...]:
+    vault = keycairn.vault
+    keyset = vault.keyset if vault.why_sealed is None else None
+    return (id(keycairn), await keycairn.store.revision(), vault.why_sealed, id(keyset))

@@ -1,0 +1,31 @@
+"""Conditional requests: a record's version as its ETag, and `If-Match`."""
+
+import re
+
+from keycairn.app.api.problems import BadRequestError
+
+_MATCH = re.compile(r'"([0-9]{1,18})"')
+
+
+class MalformedConditionError(BadRequestError):
+    """An If-Match header that is not a single ETag of ours."""
+
+    code = "malformed_if_match"
+
+    def __init__(self) -> None:
+        super().__init__('If-Match must be one ETag as it was received, such as "3", or *.')
+
+
+def etag(version: int) -> str:
+    """The ETag of a version."""
+    return f'"{version}"'
+
+
+def expected_version(if_match: str | None) -> int | None:
+    """The version an If-Match header demands; None when any will do. Raises MalformedConditionError."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    match = _MATCH.fullmatch(if_match.strip())
+    if match is None:
+        raise MalformedConditionError
+    return int(match[1])

@@ -1,0 +1,164 @@
+"""Credentials over HTTP: the lifecycle."""
+
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, delete, get, post, put
+from litestar.params import Parameter
+
+from keycairn.app.api.bodies import CreateCredential, UpdateCredential
+from keycairn.app.api.caching import ListCache
+from keycairn.app.api.conditions import etag, expected_version
+from keycairn.app.api.paging import Cursor, Limit, next_link, read_cursor, write_cursor
+from keycairn.app.api.views import CredentialView, DeletionView, credential_view
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.credentials import Listed
+from keycairn.domain.audit import Caller
+from keycairn.domain.errors import InvalidInputError, UnknownProviderError
+from keycairn.domain.ids import credential_id
+from keycairn.domain.provider import ProviderSpec, canonical_name
+from keycairn.domain.token import Scope
+from keycairn.ports.store import MOST, Position
+
+READ = {"scope": Scope.CREDENTIALS_READ}
+WRITE = {"scope": Scope.CREDENTIALS_WRITE}
+
+IfMatch = Annotated[
+    str | None, Parameter(header="If-Match", description="The ETag the record must have, or `*`. 412 when it differs.")
+]
+ProviderFilter = Annotated[str | None, Parameter(description="Only this provider; case and hyphens do not matter.")]
+
+
+def spec_of(keycairn: Keycairn, provider: str) -> ProviderSpec | None:
+    """The provider's spec, None where its plugin is not loaded."""
+    try:
+        return keycairn.registry.get(provider).spec
+    except UnknownProviderError:
+        return None
+
+
+def single(keycairn: Keycairn, listed: Listed, *, status: int = 200) -> Response[CredentialView]:
+    """One credential with its ETag."""
+    view = credential_view(listed, spec_of(keycairn, listed.credential.provider))
+    return Response(view, status_code=status, headers={"ETag": etag(listed.credential.version)})
+
+
+async def page(
+    keycairn: Keycairn,
+    request: Request[Any, Any, Any],
+    caller: Caller,
+    provider: str | None,
+    limit: int,
+    cursor: str | None,
+) -> Response[list[CredentialView]]:
+    """A page of credentials, and the link to the next."""
+    after = read_cursor(cursor, Position) if cursor else None
+    found = await keycairn.credentials.list(provider=provider, after=after, limit=limit, workspace=caller.workspace)
+    views = [credential_view(listed, spec_of(keycairn, listed.credential.provider)) for listed in found]
+    headers = {}
+    if len(found) == limit:
+        last = found[-1].credential
+        headers = next_link(request, write_cursor(Position(last.provider, last.created, last.id)))
+    return Response(views, headers=headers)
+
+
+class CredentialController(Controller):
+    """Create, read, update, delete."""
+
+    path = "/api/credentials"
+    tags = ("Credentials",)
+
+    @get("/", opt=READ, summary="List credentials")
+    async def listing(
+        self,
+        keycairn: Keycairn,
+        caller: Caller,
+        request: Request[Any, Any, Any],
+        list_cache: ListCache,
+        provider: ProviderFilter = None,
+        limit: Limit = MOST,
+        cursor: Cursor = None,
+    ) -> Response[list[CredentialView]]:
+        """By provider, then age. A record whose secret does not open is listed with its `decryption_error`."""
+        name = canonical_name(provider) if provider else None
+        return await list_cache.answer(
+            (caller.workspace, name, cursor, limit),
+            lambda: page(keycairn, request, caller, name, limit, cursor),
+        )
+
+    @get("/by-provider/{provider:str}", opt=READ, summary="List the credentials of a provider")
+    async def by_provider(
+        self,
+        keycairn: Keycairn,
+        caller: Caller,
+        request: Request[Any, Any, Any],
+        provider: str,
+        limit: Limit = MOST,
+        cursor: Cursor = None,
+    ) -> Response[list[CredentialView]]:
+        """Oldest first."""
+        return await page(keycairn, request, caller, provider, limit, cursor)
+
+    @get("/{id:str}", opt=READ, summary="Get a credential")
+    async def read(self, keycairn: Keycairn, caller: Caller, id: str) -> Response[CredentialView]:
+        """One credential, with its version as the ETag. Never its secrets."""
+        return single(keycairn, await keycairn.credentials.get(credential_id(id), workspace=caller.workspace))
+
+    @post("/", opt=WRITE, summary="Create a credential")
+    async def create(self, keycairn: Keycairn, caller: Caller, data: CreateCredential) -> Response[CredentialView]:
+        """Seal the secrets and store the credential. Well-known fields are flat, a plugin's own stand in `config`."""
+        spec = keycairn.registry.get(data.provider).spec
+        listed = await keycairn.credentials.create(
+            spec.name,
+            name=data.name,
+            settings=data.settings(spec),
+            secrets=data.new_secrets(),
+            modalities=data.modalities,
+            by=caller,
+        )
+        return single(keycairn, listed, status=201)
+
+    @put("/{id:str}", opt=WRITE, summary="Change a credential")
+    async def update(
+        self, keycairn: Keycairn, caller: Caller, id: str, data: UpdateCredential, if_match: IfMatch = None
+    ) -> Response[CredentialView]:
+        """Absent fields stay, null clears. A change of host needs the secret again, for it is bound to its host."""
+        key, version = credential_id(id), expected_version(if_match)
+        before = (await keycairn.credentials.get(key, workspace=caller.workspace)).credential
+        if isinstance(data.provider, str) and canonical_name(data.provider) != before.provider:
+            message = "A credential's provider cannot change. Create another credential."
+            raise InvalidInputError(message, {"provider": "cannot change"})
+        spec = keycairn.registry.get(before.provider).spec
+        patch = data.patch(spec, before.extra)
+        return single(keycairn, await keycairn.credentials.update(key, patch, if_match=version, by=caller))
+
+    @delete("/{id:str}", opt=WRITE, status_code=200, summary="Delete a credential")
+    async def remove(
+        self,
+        keycairn: Keycairn,
+        caller: Caller,
+        id: str,
+        *,
+        migrate_to: Annotated[
+            str | None, Parameter(description="The credential that takes the models over; else they are deleted.")
+        ] = None,
+        dry_run: Annotated[bool, Parameter(description="Only say what would happen.")] = False,
+        if_match: IfMatch = None,
+    ) -> DeletionView:
+        """Delete it with its models, or move them to another credential of the provider; all of it or nothing."""
+        plan = await keycairn.credentials.delete(
+            credential_id(id),
+            migrate_to=credential_id(migrate_to) if migrate_to else None,
+            if_match=expected_version(if_match),
+            dry_run=dry_run,
+            by=caller,
+        )
+        return DeletionView(
+            message="Nothing was deleted: this is a dry run." if dry_run else "Credential deleted",
+            deleted_models=len(plan.deleted),
+            dry_run=dry_run,
+            deleted=[model.id for model in plan.deleted],
+            moved=[model.id for model in plan.moved],
+            merged=[model.id for model in plan.merged],
+            cleared_defaults=plan.cleared,
+            redirected_defaults=plan.redirected,
+        )

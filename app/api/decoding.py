@@ -1,0 +1,89 @@
+"""Request bodies: strict JSON into our structs, with errors that never repeat what was sent."""
+
+import re
+from typing import Any
+
+import msgspec
+from litestar import Request
+from msgspec.structs import fields
+
+from keycairn.app.api.problems import BadRequestError, MalformedJsonError, UnsupportedMediaTypeError
+from keycairn.domain.errors import InvalidInputError, KeycairnError
+from keycairn.domain.secret import Secret
+
+MASK_CHARACTERS = frozenset("*\u2022\u25cf")
+
+_PLACE = re.compile(r" - at `\$\.([a-z_]{1,64})")
+_EXPECTED = re.compile(r"Expected `([a-z |]{1,60})`, got `([a-z]{1,20})`")
+_MISSING = re.compile(r"Object missing required field `([a-z_]{1,64})`")
+_NO_KEY = "a secret is text without NUL characters, and not its mask"
+
+
+def decode(raw: bytes, type: Any) -> Any:
+    """`raw` as `type`, a struct.
+
+    Raises MalformedJsonError, BadRequestError for nesting without end, or InvalidInputError, which names only fields
+    that `type` declares.
+    """
+    problem: KeycairnError
+    try:
+        return msgspec.json.decode(raw, type=type, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        known = frozenset(field.encode_name for field in fields(type))
+        # A type error is found before the rest of the body is read; that it is no JSON at all weighs more.
+        problem = _unreadable(raw) or _explained(str(error), known)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        problem = _unreadable(raw) or MalformedJsonError()
+    # Raised outside of the handler, so that the decoder's exception, which quotes the body, is not its context.
+    raise problem
+
+
+def _unreadable(raw: bytes) -> BadRequestError | None:
+    try:
+        msgspec.json.decode(raw)
+    except RecursionError:
+        return BadRequestError("The body is nested too deeply.")
+    except (msgspec.DecodeError, UnicodeError):
+        return MalformedJsonError()
+    return None
+
+
+def _explained(text: str, known: frozenset[str]) -> InvalidInputError:
+    if missing := _MISSING.match(text):
+        name = missing[1] if missing[1] in known else ""
+        return InvalidInputError(
+            f"The field {name} is missing." if name else "A field is missing.", _at(name, "missing")
+        )
+    if text.startswith("Object contains unknown field"):
+        return InvalidInputError(
+            f"There is a field that this request does not have. It has: {', '.join(sorted(known))}."
+        )
+    place = _PLACE.search(text)
+    name = place[1] if place and place[1] in known else ""
+    expected = _EXPECTED.match(text)
+    why = f"must be {expected[1]}, not {expected[2]}" if expected else "is not valid"
+    return InvalidInputError(f"The field {name} {why}." if name else f"The body {why}.", _at(name, why))
+
+
+def _at(name: str, why: str) -> dict[str, str]:
+    return {name: why} if name else {}
+
+
+def _secret(type: Any, value: Any) -> Any:
+    if type is not Secret:
+        raise NotImplementedError
+    if not isinstance(value, str) or "\0" in value or (value.strip() and set(value.strip()) <= MASK_CHARACTERS):
+        raise ValueError(_NO_KEY)
+    return Secret(value)
+
+
+class StrictRequest(Request[Any, Any, Any]):
+    """A request whose body is read by `decode`, as the struct the handler's `data` is annotated with."""
+
+    async def json(self) -> Any:
+        """The body. Raises UnsupportedMediaTypeError, and as `decode` does."""
+        media_type, options = self.content_type
+        if media_type.lower() != "application/json" or options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+            raise UnsupportedMediaTypeError
+        field = self.route_handler.parsed_data_field
+        return decode(await self.body(), field.annotation if field else Any)

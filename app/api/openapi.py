@@ -1,0 +1,75 @@
+"""The OpenAPI document, and a page to read it and try it that loads nothing from elsewhere."""
+
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from litestar import Request, Router
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, OpenAPIType, Schema, SecurityScheme, Server
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+
+from keycairn.app.api.auth import Access
+from keycairn.app.api.openapi_page import PAGE, SCRIPT, STYLE
+from keycairn.domain.secret import Secret
+
+_ABOUT = (
+    "Keeps accounts at AI providers as encrypted records, links models to them, and lets applications use those "
+    "models without holding a key. Every request needs a token: `Authorization: Bearer kc_...`; only the health "
+    "probes and this document are open. Errors are `application/problem+json` with a stable `code`."
+)
+
+
+class SecretSchema(OpenAPISchemaPlugin):
+    """Documents a secret as text that is only ever sent."""
+
+    @staticmethod
+    def is_plugin_supported_type(value: Any) -> bool:
+        """Whether it is `Secret`."""
+        return value is Secret
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:  # noqa: ARG002  # the interface
+        """The schema of a secret."""
+        return Schema(type=OpenAPIType.STRING, description="A secret; never answered back.", write_only=True)
+
+
+class TryPage(OpenAPIRenderPlugin):
+    """The page."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002  # the interface
+        """The page with the document inside."""
+        document = msgspec.json.encode(openapi_schema).decode().replace("<", "\\u003c")
+        return PAGE.replace("{{style}}", STYLE).replace("{{script}}", SCRIPT).replace("{{document}}", document).encode()
+
+
+def openapi_config(path: str) -> OpenAPIConfig:
+    """The document of the routes mounted at `path`, at `/openapi` and `/openapi/openapi.json`."""
+    token = SecurityScheme(type="http", scheme="bearer", description="A Keycairn token, kc_...")
+    policy = (
+        f"default-src 'none'; style-src {_hash(STYLE)}; script-src {_hash(SCRIPT)}; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    router = Router(
+        "/openapi",
+        route_handlers=[],
+        opt={"scope": Access.PUBLIC},
+        include_in_schema=False,
+        response_headers={"Content-Security-Policy": policy},
+    )
+    return OpenAPIConfig(
+        title="Keycairn",
+        version="1",
+        description=_ABOUT,
+        servers=[Server(url=path)],
+        components=Components(security_schemes={"token": token}),
+        security=[{"token": []}],
+        openapi_router=router,
+        render_plugins=[TryPage(path="/"), JsonRenderPlugin(path="/openapi.json", media_type="application/json")],  # type: ignore[arg-type]  # plain JSON, which every tool reads
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

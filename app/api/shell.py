@@ -1,0 +1,116 @@
+"""What surrounds every request: its id, the headers of every answer, the log line, the metrics."""
+
+import re
+import time
+from collections.abc import Callable
+from secrets import token_hex
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from keycairn.app.api.auth import CALLER, REQUEST_ID
+from keycairn.app.api.metrics import Metrics
+from keycairn.app.api.paging import PREFIX
+from keycairn.app.api.problems import MEDIA_TYPE, problem_response
+from keycairn.domain.audit import Caller
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Added where the answer does not set them itself."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger()
+
+
+class Shell:
+    """Hands a request of the outer application to the inner one, as if that stood alone at the root.
+
+    The scope is made anew: nothing of the outer application's state, routing or parsing reaches the inner one.
+    """
+
+    def __init__(
+        self, inner: ASGIApp, prefix: str, metrics: Metrics, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._inner = inner
+        self._prefix = prefix.rstrip("/")
+        self._metrics = metrics
+        self._monotonic = monotonic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        request_id = _request_id(scope)
+        state: dict[str, Any] = {REQUEST_ID: request_id}
+        inner: Any = {key: value for key, value in scope.items() if key in _SCOPE_KEYS}
+        path = scope["path"].removeprefix(self._prefix) or "/"
+        inner.update({"path": path, "raw_path": path.encode(), "root_path": "", "state": state, PREFIX: self._prefix})
+        started = self._monotonic()
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in headers}
+                headers += [pair for pair in SECURITY_HEADERS if pair[0] not in present]
+                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            if _malformed(scope, path):
+                await _refuse(sending)
+            else:
+                await self._inner(inner, receive, sending)
+        finally:
+            self._record(inner, state, status, self._monotonic() - started)
+
+    def _record(self, scope: Any, state: dict[str, Any], status: int, seconds: float) -> None:
+        route = scope.get("path_template") or "(none)"
+        caller = state.get(CALLER)
+        self._metrics.request(scope["method"], route, status, seconds)
+        _log.info(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 2),
+            request_id=state[REQUEST_ID],
+            actor=caller.actor if isinstance(caller, Caller) else "",
+        )
+
+
+_SCOPE_KEYS = frozenset(
+    {"type", "asgi", "http_version", "method", "scheme", "query_string", "headers", "client", "server", "extensions"}
+)
+
+
+def _request_id(scope: Scope) -> str:
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if _REQUEST_ID.fullmatch(given) else token_hex(16)
+
+
+async def _refuse(send: Send) -> None:
+    response = problem_response(400, "bad_request", "The path or the query is not UTF-8 text without NUL characters.")
+    body = msgspec.json.encode(response.content)
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _malformed(scope: Scope, path: str) -> bool:
+    """Whether the path or the query holds NUL or something that is not UTF-8."""
+    try:
+        query = unquote_to_bytes(scope["query_string"]).decode()
+        path.encode()
+    except UnicodeError:
+        return True
+    return "\0" in query or "\0" in path or "\ufffd" in path

@@ -1,0 +1,283 @@
+"""What clients receive. No field of any view can hold a secret, but for `NewTokenView.token`, shown once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from keycairn.app.api.bodies import WELL_KNOWN
+from keycairn.app.services.credentials import Listed
+from keycairn.domain.audit import Action, AuditEvent
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
+from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
+from keycairn.domain.provider import ProviderSpec, SettingValue
+from keycairn.domain.token import Scope, Token
+
+
+class CheckView(Struct, frozen=True, kw_only=True):
+    """The last check of a credential."""
+
+    outcome: Outcome
+    message: str
+    at: datetime
+    duration_ms: int
+
+
+class CredentialView(Struct, frozen=True, kw_only=True):
+    """A credential. `config` holds what the provider calls its own; `has_secrets` says which secrets are stored."""
+
+    id: str
+    name: str
+    provider: str
+    modalities: Sequence[Modality]
+    base_url: str | None = None
+    endpoint: str | None = None
+    api_version: str | None = None
+    endpoint_llm: str | None = None
+    endpoint_embedding: str | None = None
+    endpoint_stt: str | None = None
+    endpoint_tts: str | None = None
+    project: str | None = None
+    location: str | None = None
+    credentials_path: str | None = None
+    num_ctx: int | None = None
+    has_api_key: bool
+    created: datetime
+    updated: datetime
+    model_count: int
+    decryption_error: str | None
+    config: Mapping[str, Any]
+    has_secrets: Mapping[str, bool]
+    workspace: str
+    version: int
+    last_check: CheckView | None
+
+
+def credential_view(listed: Listed, spec: ProviderSpec | None) -> CredentialView:
+    """The view of a credential; `spec` is None where its plugin is not loaded."""
+    credential = listed.credential
+    flat: dict[str, Any] = {name: credential.settings[name] for name in WELL_KNOWN if name in credential.settings}
+    own: dict[str, Any] = {name: value for name, value in credential.settings.items() if name not in flat}
+    declared = [field.name for field in spec.secrets] if spec else []
+    check = credential.last_check
+    return CredentialView(
+        id=credential.id,
+        name=credential.name,
+        provider=credential.provider,
+        modalities=credential.modalities,
+        has_api_key=credential.has_api_key,
+        created=credential.created,
+        updated=credential.updated,
+        model_count=listed.model_count,
+        decryption_error=listed.decryption_error,
+        config={**credential.extra, **own},
+        has_secrets={name: name in credential.sealed for name in sorted({*declared, *credential.sealed})},
+        workspace=credential.workspace,
+        version=credential.version,
+        last_check=CheckView(**{name: getattr(check, name) for name in CheckView.__struct_fields__}) if check else None,
+        **flat,
+    )
+
+
+class StatusView(Struct, frozen=True):
+    """Where each provider is configured, and whether secrets can be sealed."""
+
+    configured: Mapping[str, bool]
+    source: Mapping[str, str]
+    encryption_configured: bool
+
+
+class DeletionView(Struct, frozen=True, kw_only=True):
+    """What a deletion did or, with `dry_run`, would do. The model lists hold ids."""
+
+    message: str
+    deleted_models: int
+    dry_run: bool
+    deleted: Sequence[str]
+    moved: Sequence[str]
+    merged: Sequence[str]
+    cleared_defaults: Sequence[str]
+    redirected_defaults: Sequence[str]
+
+
+class TestView(Struct, frozen=True, kw_only=True):
+    """The result of a credential's test."""
+
+    provider: str
+    success: bool
+    message: str
+    outcome: Outcome
+    models: Sequence[str] = ()
+
+
+class FoundModelView(Struct, frozen=True, kw_only=True):
+    """A discovered model. `model_type` is null for one that is of none of the four types."""
+
+    name: str
+    provider: str
+    model_type: Modality | None
+    description: str
+    provenance: Provenance
+
+
+def found_view(model: DiscoveredModel, provider: str) -> FoundModelView:
+    """The view of a discovered model."""
+    return FoundModelView(
+        name=model.name,
+        provider=provider,
+        model_type=model.type,
+        description=model.description,
+        provenance=model.provenance,
+    )
+
+
+class DiscoveryView(Struct, frozen=True, kw_only=True):
+    """What a credential can use. `failure` says why the list is only a fallback; the drift lists hold names."""
+
+    credential_id: str
+    provider: str
+    discovered: Sequence[FoundModelView]
+    failure: str | None
+    new: Sequence[str]
+    vanished: Sequence[str]
+    returned: Sequence[str]
+    retyped: Sequence[str]
+
+
+class RegisteredView(Struct, frozen=True):
+    """How many models were registered, and how many were there already."""
+
+    created: int
+    existing: int
+
+
+class ModelView(Struct, frozen=True, kw_only=True):
+    """A registered model. `missing_since`: when the provider first did not list it any more."""
+
+    id: str
+    name: str
+    provider: str
+    type: Modality
+    credential: str | None
+    created: datetime
+    updated: datetime
+    missing_since: datetime | None
+
+
+def model_view(model: Model) -> ModelView:
+    """The view of a registered model."""
+    return ModelView(
+        id=model.id,
+        name=model.name,
+        provider=model.provider,
+        type=model.type,
+        credential=model.credential,
+        created=model.created,
+        updated=model.updated,
+        missing_since=model.missing_since,
+    )
+
+
+class FieldView(Struct, frozen=True, kw_only=True):
+    """One field of a provider's account. `in_config`: it is sent inside `config` (or `secrets`), not flat."""
+
+    name: str
+    label: str
+    kind: str
+    secret: bool
+    required: bool
+    env: Sequence[str]
+    default: SettingValue | None
+    help: str
+    in_config: bool
+
+
+class ProviderView(Struct, frozen=True, kw_only=True):
+    """A provider. `any_of`: of each group, one field must be given."""
+
+    name: str
+    display_name: str
+    modalities: Sequence[Modality]
+    docs_url: str | None
+    env_configured: bool
+    fields: Sequence[FieldView]
+    any_of: Sequence[Sequence[str]]
+
+
+def provider_view(spec: ProviderSpec, *, env_configured: bool) -> ProviderView:
+    """The view of a provider."""
+    return ProviderView(
+        name=spec.name,
+        display_name=spec.label,
+        modalities=spec.modalities,
+        docs_url=spec.docs_url or None,
+        env_configured=env_configured,
+        any_of=spec.any_of,
+        fields=[
+            FieldView(
+                name=field.name,
+                label=field.label,
+                kind=field.kind,
+                secret=field.secret,
+                required=field.required,
+                env=field.env,
+                default=field.default,
+                help=field.help,
+                in_config=field.name not in {*WELL_KNOWN, "api_key"},
+            )
+            for field in spec.fields
+        ],
+    )
+
+
+class TokenView(Struct, frozen=True, kw_only=True):
+    """A token, without its text."""
+
+    id: str
+    name: str
+    scopes: Sequence[Scope]
+    workspace: str
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+
+
+class NewTokenView(TokenView, frozen=True, kw_only=True):
+    """A token that was made just now. `token` is its text, which nobody can ask for again."""
+
+    token: str
+
+
+def token_view(token: Token) -> TokenView:
+    """The view of a token."""
+    return TokenView(**_token_fields(token))
+
+
+def new_token_view(token: Token, text: str) -> NewTokenView:
+    """The view of a new token with its text."""
+    return NewTokenView(token=text, **_token_fields(token))
+
+
+def _token_fields(token: Token) -> dict[str, Any]:
+    return {name: getattr(token, name) for name in TokenView.__struct_fields__}
+
+
+class EventView(Struct, frozen=True, kw_only=True):
+    """An audit event."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: Action
+    target: str
+    outcome: str
+    source: str
+    request_id: str
+    details: Mapping[str, Any]
+
+
+def event_view(event: AuditEvent) -> EventView:
+    """The view of an audit event."""
+    return EventView(**{name: getattr(event, name) for name in EventView.__struct_fields__})

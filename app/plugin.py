@@ -1,0 +1,138 @@
+"""Keycairn as one Litestar plugin."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from litestar import HttpMethod, Litestar, route
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.plugins import InitPlugin
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from keycairn.app.api import HANDLERS
+from keycairn.app.api.auth import CALLER, Attempts, Guard
+from keycairn.app.api.caching import ListCache
+from keycairn.app.api.decoding import StrictRequest
+from keycairn.app.api.metrics import Metrics
+from keycairn.app.api.openapi import SecretSchema, openapi_config
+from keycairn.app.api.problems import EXCEPTION_HANDLERS
+from keycairn.app.api.shell import Shell
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.settings import Settings
+from keycairn.app.wiring import Birth, open_with_birth
+from keycairn.domain.audit import Caller
+
+LARGEST_BODY = 64 * 1024
+"""Bytes of a request's body, where a route does not say otherwise."""
+_REST = "keycairn_rest"
+
+
+class KeycairnPlugin(InitPlugin):
+    """Serves Keycairn under `path` of any Litestar application.
+
+    Its routes live in an application of their own, `router`, behind one handler: the guard, dependencies, exception
+    handlers and limits of one side never meet those of the other. Keycairn is opened with the application and closed
+    with it; one that is given open already, as `keycairn`, is left open. `handlers` are further route handlers or
+    controllers inside; each names the scope it needs in its `opt`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        keycairn: Keycairn | None = None,
+        path: str = "/",
+        handlers: Sequence[ControllerRouterHandler] = (),
+    ) -> None:
+        self.settings = settings or Settings()
+        self.path = "/" + path.strip("/")
+        self.birth: Birth | None = None
+        self.metrics = Metrics()
+        self._keycairn = keycairn
+        self._opened = keycairn is not None
+        self._handlers = [*HANDLERS, *handlers]
+        self._router: Litestar | None = None
+
+    @property
+    def keycairn(self) -> Keycairn:
+        """The open Keycairn. Raises RuntimeError before the application started."""
+        if self._keycairn is None:
+            message = "Keycairn opens when the application starts"
+            raise RuntimeError(message)
+        return self._keycairn
+
+    @property
+    def router(self) -> Litestar:
+        """The application with all of Keycairn's routes."""
+        if self._router is None:
+            self._router = self._build()
+        return self._router
+
+    def add(self, *handlers: ControllerRouterHandler) -> None:
+        """Add route handlers or controllers inside; they get the guard, `keycairn` and `caller` like all others."""
+        if self._router is None:
+            self._handlers.extend(handlers)
+            return
+        for handler in handlers:
+            self._router.register(handler)
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Mount the routes and tie Keycairn's life to the application's."""
+        shell = Shell(self.router, self.path, self.metrics)
+
+        # A path parameter and not a mount: a mount at /vault would also swallow /vaults/{id} of the other side.
+        @route(
+            [self.path, f"{self.path.rstrip('/')}/{{{_REST}:path}}"],
+            http_method=list(HttpMethod),
+            include_in_schema=False,
+            name=f"keycairn:{self.path}",
+        )
+        async def keycairn_routes() -> ASGIApp:
+            return shell
+
+        app_config.route_handlers.append(keycairn_routes)
+        app_config.lifespan.append(self._lifespan)
+        return app_config
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if not self._opened:
+                self._keycairn, self.birth = await stack.enter_async_context(open_with_birth(self.settings))
+                stack.callback(self._forget)
+            await stack.enter_async_context(self.router.lifespan())
+            yield
+
+    def _forget(self) -> None:
+        self._keycairn = None
+
+    def _build(self) -> Litestar:
+        def current() -> Keycairn:
+            return self.keycairn
+
+        def caller(request: StrictRequest) -> Caller:
+            found = request.state[CALLER]
+            if not isinstance(found, Caller):
+                raise TypeError
+            return found
+
+        guard = Guard(current, Attempts(time.monotonic), self.metrics.auth_failures.inc)
+        cache = ListCache(current)
+        return Litestar(
+            self._handlers,
+            guards=[guard],
+            dependencies={
+                "keycairn": Provide(current, sync_to_thread=False),
+                "caller": Provide(caller, sync_to_thread=False),
+                "list_cache": Provide(lambda: cache, sync_to_thread=False),
+                "meter": Provide(lambda: self.metrics, sync_to_thread=False),
+            },
+            exception_handlers=EXCEPTION_HANDLERS,
+            request_class=StrictRequest,
+            request_max_body_size=LARGEST_BODY,
+            openapi_config=openapi_config(self.path),
+            plugins=[SecretSchema()],
+            logging_config=None,
+            debug=False,
+        )
