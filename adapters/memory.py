@@ -32,6 +32,7 @@ from keycairn.domain.change import (
     RelinkModels,
     ReplaceCredential,
     ReplaceModel,
+    Reseal,
     check_text,
 )
 from keycairn.domain.credential import Credential
@@ -137,6 +138,13 @@ def _(change: MarkBroken, state: _State) -> None:
     old = state.credential(change.workspace, change.id)
     if old is not None and old.version == change.expected:
         state.credentials[change.id] = replace(old, broken=dict(change.broken))
+
+
+@_apply.register
+def _(change: Reseal, state: _State) -> None:
+    old = state.credential(change.workspace, change.id)
+    if old is not None and old.version == change.expected:
+        state.credentials[change.id] = replace(old, sealed=dict(change.sealed))
 
 
 @_apply.register
@@ -265,6 +273,11 @@ class MemoryStore:
             and (start is None or place(found) > start)
         )
         return list(islice(rows, min(limit, MOST)))
+
+    async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
+        """See `Store.all_credentials`."""
+        found = sorted(self._state.credentials.values(), key=attrgetter("id"))
+        return [credential for credential in found if after is None or credential.id > after][:limit]
 
     async def model(self, workspace: str, id: ModelId) -> Model | None:
         """See `Store.model`."""

@@ -9,6 +9,7 @@ from keycairn.app.services.models import Models
 from keycairn.app.services.probing import Probing
 from keycairn.app.services.provisioning import Provisioning
 from keycairn.app.services.record import Recorder
+from keycairn.app.services.rotation import Rotation
 from keycairn.app.services.tokens import Tokens
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import AuditEvent
@@ -48,6 +49,7 @@ class Keycairn:
         self.probing = Probing(store, registry, self.accounts, http, clock, ids, recorder)
         self.models = Models(store, registry, clock, ids, recorder)
         self.provisioning = Provisioning(store, registry, self.accounts)
+        self.rotation = Rotation(store, self.vault, opener, registry, recorder)
         self.tokens = Tokens(store, self.vault, clock, ids, recorder, admin_token)
 
     async def events(

@@ -87,8 +87,9 @@ async def open_with_birth(
         )
         birth = await _unlock(keycairn, settings)
         if keycairn.vault.why_sealed is None:
-            sweep = asyncio.create_task(_sweep(keycairn))
-            stack.push_async_callback(_stop, sweep)
+            chores = asyncio.create_task(_chores(keycairn))
+            stack.push_async_callback(_stop, chores)
+            stack.push_async_callback(keycairn.rotation.aclose)
         yield keycairn, birth
 
 
@@ -156,14 +157,15 @@ def _own_endpoints(settings: Settings) -> tuple[tuple[str, int], ...]:
     return tuple(own)
 
 
-async def _sweep(keycairn: Keycairn) -> None:
+async def _chores(keycairn: Keycairn) -> None:
+    """What every start catches up on, beside serving: a rotation that was cut off, secrets that do not open."""
     try:
-        broken = await keycairn.accounts.sweep(DEFAULT_WORKSPACE)
+        if await keycairn.rotation.resume():
+            _log.info("finished the key rotation that was under way")
+        if broken := await keycairn.accounts.sweep(DEFAULT_WORKSPACE):
+            _log.warning("some stored secrets do not open", credentials=broken)
     except KeycairnError as error:
         _log.warning("could not check the stored secrets", code=error.code)
-        return
-    if broken:
-        _log.warning("some stored secrets do not open", credentials=broken)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -25,6 +25,12 @@ class Action(StrEnum):
     MODELS_SYNCED = "models.synced"
     DEFAULTS_CHANGED = "defaults.changed"
     KEYSET_CREATED = "keyset.created"
+    KEY_ADDED = "key.added"
+    KEY_PRIMARY = "key.primary"
+    KEY_RETIRED = "key.retired"
+    SECRETS_RESEALED = "secrets.resealed"
+    ROOT_KEY_ADDED = "root_key.added"
+    ROOT_KEY_DROPPED = "root_key.dropped"
     TOKEN_CREATED = "token.created"  # noqa: S105  # a name
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  # a name
 

@@ -10,6 +10,7 @@ from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import CheckRecord
+from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Token
 
 
@@ -51,6 +52,15 @@ class MarkBroken(Struct, frozen=True):
     workspace: str
     id: CredentialId
     broken: dict[str, str]
+    expected: int
+
+
+class Reseal(Struct, frozen=True):
+    """Replace `sealed`, where the stored version is `expected`; else a no-op. Not an edit: the version stays."""
+
+    workspace: str
+    id: CredentialId
+    sealed: dict[str, SealedSecret]
     expected: int
 
 
@@ -146,6 +156,7 @@ Change = (
     | DeleteCredential
     | RecordCheck
     | MarkBroken
+    | Reseal
     | CreateModel
     | ReplaceModel
     | DeleteModel

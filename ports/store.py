@@ -43,6 +43,10 @@ class Store(Protocol):
         """A page of credentials, ordered by provider, created, id."""
         ...
 
+    async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
+        """A page of the credentials of all workspaces, ordered by id; for the keeper's work, not for callers."""
+        ...
+
     async def model(self, workspace: str, id: ModelId) -> Model | None:
         """One model."""
         ...

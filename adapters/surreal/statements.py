@@ -42,6 +42,7 @@ from keycairn.domain.change import (
     RelinkModels,
     ReplaceCredential,
     ReplaceModel,
+    Reseal,
     check_text,
 )
 
@@ -161,6 +162,17 @@ def _(change: MarkBroken, to: Transaction) -> None:
         "UPDATE {id} SET broken = {broken} WHERE workspace = {workspace} AND version = {expected} RETURN NONE",
         id=record_id("credential", change.id),
         broken=filled(change.broken),
+        workspace=change.workspace,
+        expected=change.expected,
+    )
+
+
+@_add.register
+def _(change: Reseal, to: Transaction) -> None:
+    to.add(
+        "UPDATE {id} SET sealed = {sealed} WHERE workspace = {workspace} AND version = {expected} RETURN NONE",
+        id=record_id("credential", change.id),
+        sealed=filled(change.sealed),
         workspace=change.workspace,
         expected=change.expected,
     )

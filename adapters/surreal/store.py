@@ -92,6 +92,15 @@ class SurrealStore:
         )
         return [credential_of(row) for row in rows]
 
+    async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
+        """See `Store.all_credentials`."""
+        rows = await self._read(
+            f"SELECT * FROM {self._dialect.after('credential', '$after')} LIMIT $limit",  # noqa: S608  # our own table
+            after=key_of(after or ""),
+            limit=_page(limit),
+        )
+        return [credential_of(row) for row in rows]
+
     async def model(self, workspace: str, id: ModelId) -> Model | None:
         """See `Store.model`."""
         rows = await self._read(

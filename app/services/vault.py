@@ -4,7 +4,7 @@ import asyncio
 
 from keycairn.app.services.record import Recorder
 from keycairn.domain.audit import SYSTEM, Action
-from keycairn.domain.change import PutKeyset
+from keycairn.domain.change import Append, PutKeyset
 from keycairn.domain.errors import SealedError, StaleVersionError, WrongRootKeyError
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.rootkey import RootKey
@@ -54,6 +54,12 @@ class Vault:
     def seal(self, why: str) -> None:
         """Close the vault, for the given reason."""
         self._keyset, self._why = None, why
+
+    async def advance(self, step: OpenKeyset, event: Append) -> OpenKeyset:
+        """Commit the next keyset with its event, and use it from now on. Raises ConflictError when another one came."""
+        await self._store.commit((PutKeyset(step.record, expected=step.record.generation - 1), event))
+        self._keyset = step
+        return step
 
     async def unlock(self, root_key: RootKey | None) -> bool:
         """Open the stored keyset, or make the first one. Gives whether the vault is open now.

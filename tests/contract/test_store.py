@@ -27,6 +27,7 @@ from keycairn.domain.change import (
     RelinkModels,
     ReplaceCredential,
     ReplaceModel,
+    Reseal,
 )
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
@@ -435,6 +436,32 @@ async def test_a_scan_sees_what_was_before_the_changeset(store: Store) -> None:
     await store.commit((ExpectNoCredential(WORKSPACE, "new"), CreateCredential(a_credential(provider="new"))))
     with pytest.raises(StaleVersionError):
         await store.commit((ExpectNoCredential(WORKSPACE, "new"), CreateCredential(a_credential(provider="new"))))
+
+
+async def test_resealing_is_no_edit_and_passes_over_what_was_edited_meanwhile(store: Store) -> None:
+    credential, theirs = a_credential(), a_credential(workspace="theirs")
+    await put(store, credential, theirs)
+    new = {"api_key": SealedSecret("kc1:" + "B" * 200)}
+    gone = CredentialId("credential:gone")
+    await store.commit(
+        (
+            Reseal(WORKSPACE, credential.id, new, 1),
+            Reseal(WORKSPACE, theirs.id, new, 1),
+            Reseal("theirs", theirs.id, new, 2),
+            Reseal(WORKSPACE, gone, new, 1),
+        )
+    )
+    assert await get(store, credential) == replace(credential, sealed=new)
+    assert await get(store, theirs) == theirs
+
+
+async def test_the_credentials_of_all_workspaces_are_walked_once_in_order(store: Store) -> None:
+    credentials = [a_credential(workspace=f"w{number % 3}") for number in range(7)]
+    await put(store, *credentials)
+    walked: list[Credential] = []
+    while page := await store.all_credentials(after=walked[-1].id if walked else None, limit=3):
+        walked += page
+    assert walked == sorted(credentials, key=lambda credential: credential.id)
 
 
 @pytest.mark.parametrize("count", [5, 700])
