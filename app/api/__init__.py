@@ -2,11 +2,20 @@
 
 from litestar.types import ControllerRouterHandler
 
+from keycairn.app.api.accounts import AccountController
+from keycairn.app.api.administration import AuditController, TokenController
+from keycairn.app.api.catalog import CatalogController
 from keycairn.app.api.credentials import CredentialController
 from keycairn.app.api.health import HealthController
+from keycairn.app.api.models import ModelController
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
     CredentialController,
+    AccountController,
+    ModelController,
+    CatalogController,
+    TokenController,
+    AuditController,
     HealthController,
 )
 """Every controller that stands under the plugin's path."""

@@ -7,8 +7,10 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from keycairn.app.services.credentials import CredentialPatch
-from keycairn.domain.errors import InvalidInputError, UndeclaredFieldError
+from keycairn.domain.errors import InvalidDefaultError, InvalidIdError, InvalidInputError, UndeclaredFieldError
+from keycairn.domain.ids import ModelId, model_id
 from keycairn.domain.modality import Modality
+from keycairn.domain.model import Slot
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
@@ -161,3 +163,29 @@ class CreateToken(Struct, kw_only=True, forbid_unknown_fields=True):
 
 def _blank(value: Secret | None) -> bool:
     return value is not None and not value.reveal().strip()
+
+
+class SetDefaults(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The slots to change. Absent: keep. null or "" clears, except for chat and embedding."""
+
+    default_chat_model: _Text = UNSET
+    default_transformation_model: _Text = UNSET
+    large_context_model: _Text = UNSET
+    default_text_to_speech_model: _Text = UNSET
+    default_speech_to_text_model: _Text = UNSET
+    default_embedding_model: _Text = UNSET
+    default_tools_model: _Text = UNSET
+
+    def wishes(self) -> dict[Slot, ModelId | None]:
+        """The wishes for the service. Raises InvalidDefaultError for something that is no model id."""
+        wishes: dict[Slot, ModelId | None] = {}
+        for slot in Slot:
+            value = getattr(self, slot)
+            if value is UNSET:
+                continue
+            try:
+                wishes[slot] = model_id(value) if value else None
+            except InvalidIdError:
+                message = f"{slot} must be the id of a registered model."
+                raise InvalidDefaultError(message, {slot: "must be the id of a registered model"}) from None
+        return wishes

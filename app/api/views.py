@@ -8,12 +8,14 @@ from msgspec import Struct
 
 from keycairn.app.api.bodies import WELL_KNOWN
 from keycairn.app.services.credentials import Listed
+from keycairn.app.services.environment import Migration, Step
 from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Model
+from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.token import Scope, Token
+from keycairn.ports.provider import PluginStatus
 
 
 class CheckView(Struct, frozen=True, kw_only=True):
@@ -281,3 +283,135 @@ class EventView(Struct, frozen=True, kw_only=True):
 def event_view(event: AuditEvent) -> EventView:
     """The view of an audit event."""
     return EventView(**{name: getattr(event, name) for name in EventView.__struct_fields__})
+
+
+class MigrationEntryView(Struct, frozen=True, kw_only=True):
+    """One provider in a migration. `variables` maps fields to the names of the variables they came from."""
+
+    provider: str
+    step: str
+    reason: str
+    variables: Mapping[str, str]
+    linked_models: Sequence[str]
+    credential: str | None
+
+
+class MigrationView(Struct, frozen=True, kw_only=True):
+    """A migration of the environment. The lists hold provider names, `errors` a reason with each."""
+
+    message: str
+    migrated: Sequence[str]
+    skipped: Sequence[str]
+    not_configured: Sequence[str]
+    errors: Sequence[str]
+    dry_run: bool
+    entries: Sequence[MigrationEntryView]
+
+
+def migration_view(migration: Migration) -> MigrationView:
+    """The view of a migration."""
+    migrated = [entry.provider for entry in migration.of(Step.MIGRATE)]
+    verb = "would be migrated" if migration.dry_run else "migrated"
+    return MigrationView(
+        message=f"{len(migrated)} {'provider' if len(migrated) == 1 else 'providers'} {verb}.",
+        migrated=migrated,
+        skipped=[entry.provider for entry in migration.of(Step.SKIP)],
+        not_configured=[entry.provider for entry in migration.of(Step.NOT_CONFIGURED)],
+        errors=[f"{entry.provider}: {entry.reason}" for entry in migration.of(Step.ERROR)],
+        dry_run=migration.dry_run,
+        entries=[
+            MigrationEntryView(**{name: getattr(entry, name) for name in MigrationEntryView.__struct_fields__})
+            for entry in migration.entries
+        ],
+    )
+
+
+class ModelTestView(Struct, frozen=True, kw_only=True):
+    """The result of a model's test. `details` is a fact about the answer."""
+
+    success: bool
+    message: str
+    details: str | None
+    outcome: Outcome
+
+
+class DeletedModelView(Struct, frozen=True):
+    """A deletion of a model, and the default slots that lost it."""
+
+    message: str
+    cleared_defaults: Sequence[str]
+
+
+class SyncView(Struct, frozen=True, kw_only=True):
+    """One provider brought up to date. `failures` maps a credential to why it was passed over."""
+
+    provider: str
+    discovered: int
+    new: int
+    existing: int
+    missing: int
+    failures: Mapping[str, str]
+
+
+class SyncAllView(Struct, frozen=True):
+    """All providers brought up to date."""
+
+    results: Mapping[str, SyncView]
+    total_discovered: int
+    total_new: int
+
+
+class CountView(Struct, frozen=True):
+    """The number of a provider's models, by type."""
+
+    provider: str
+    counts: Mapping[Modality, int]
+    total: int
+
+
+class AvailabilityView(Struct, frozen=True):
+    """Which providers are configured, and which types of models those offer."""
+
+    available: Sequence[str]
+    unavailable: Sequence[str]
+    supported_types: Mapping[str, Sequence[Modality]]
+
+
+class AssignmentView(Struct, frozen=True):
+    """What auto-assignment did: slots filled, slots that had a model, slots for which there is none."""
+
+    assigned: Mapping[str, str]
+    skipped: Sequence[str]
+    missing: Sequence[str]
+
+
+class DefaultsView(Struct, frozen=True, kw_only=True):
+    """The model of each task slot, null where none is set."""
+
+    default_chat_model: str | None = None
+    default_transformation_model: str | None = None
+    large_context_model: str | None = None
+    default_text_to_speech_model: str | None = None
+    default_speech_to_text_model: str | None = None
+    default_embedding_model: str | None = None
+    default_tools_model: str | None = None
+
+
+def defaults_view(defaults: Defaults) -> DefaultsView:
+    """The view of the defaults."""
+    return DefaultsView(**{slot.value: model for slot, model in defaults.slots.items()})
+
+
+class PluginView(Struct, frozen=True, kw_only=True):
+    """One plugin as it was found at start. `failure` says why it is not in use."""
+
+    name: str
+    origin: str
+    providers: Sequence[str]
+    api_version: int | None
+    failure: str | None
+
+
+def plugin_view(status: PluginStatus) -> PluginView:
+    """The view of a plugin."""
+    return PluginView(**{name: getattr(status, name) for name in PluginView.__struct_fields__})

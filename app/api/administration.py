@@ -1,0 +1,63 @@
+"""Tokens and the audit log over HTTP."""
+
+from typing import Any
+
+from litestar import Controller, Request, Response, delete, get, post
+
+from keycairn.app.api.bodies import CreateToken
+from keycairn.app.api.paging import BrokenCursorError, Cursor, Limit, next_link, read_cursor, write_cursor
+from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
+from keycairn.app.keycairn import Keycairn
+from keycairn.domain.audit import Caller
+from keycairn.domain.ids import EventId
+from keycairn.domain.token import Scope
+from keycairn.ports.store import MOST
+
+ADMIN = {"scope": Scope.ADMIN}
+
+
+class TokenController(Controller):
+    """Who may call this service. Only administrators manage tokens, so nobody hands out more than they have."""
+
+    path = "/api/tokens"
+    tags = ("Tokens",)
+
+    @get("/", opt=ADMIN, summary="List tokens")
+    async def listing(self, keycairn: Keycairn, caller: Caller) -> list[TokenView]:
+        """Revoked ones included, oldest first."""
+        return [token_view(token) for token in await keycairn.tokens.list(workspace=caller.workspace)]
+
+    @post("/", opt=ADMIN, summary="Make a token")
+    async def create(self, keycairn: Keycairn, caller: Caller, data: CreateToken) -> NewTokenView:
+        """The answer holds its text, which nobody can ask for again."""
+        token, text = await keycairn.tokens.create(data.name, data.scopes, expires=data.expires, by=caller)
+        return new_token_view(token, text.reveal())
+
+    @delete("/{id:str}", opt=ADMIN, status_code=200, summary="Revoke a token")
+    async def revoke(self, keycairn: Keycairn, caller: Caller, id: str) -> TokenView:
+        """It stops working at once. Revoking again is a no-op."""
+        return token_view(await keycairn.tokens.revoke(id, by=caller))
+
+
+class AuditController(Controller):
+    """What happened, and who did it."""
+
+    path = "/api/audit"
+    tags = ("Audit",)
+
+    @get("/", opt={"scope": Scope.AUDIT_READ}, summary="List audit events")
+    async def listing(
+        self,
+        keycairn: Keycairn,
+        caller: Caller,
+        request: Request[Any, Any, Any],
+        limit: Limit = MOST,
+        cursor: Cursor = None,
+    ) -> Response[list[EventView]]:
+        """Oldest first. Events hold names and counts, never values."""
+        after = read_cursor(cursor, str) if cursor else None
+        if after is not None and not after.startswith("event:"):
+            raise BrokenCursorError
+        events = await keycairn.events(after=EventId(after) if after else None, limit=limit, workspace=caller.workspace)
+        headers = next_link(request, write_cursor(events[-1].id)) if len(events) == limit else {}
+        return Response([event_view(event) for event in events], headers=headers)

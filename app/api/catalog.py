@@ -1,0 +1,84 @@
+"""Providers and plugins over HTTP, and what providers offer."""
+
+from litestar import Controller, get, post
+
+from keycairn.app.api.views import (
+    AvailabilityView,
+    FoundModelView,
+    PluginView,
+    ProviderView,
+    SyncAllView,
+    SyncView,
+    found_view,
+    plugin_view,
+    provider_view,
+)
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.environment import Source
+from keycairn.domain.audit import Caller
+from keycairn.domain.token import Scope
+
+CREDENTIALS_READ = {"scope": Scope.CREDENTIALS_READ}
+READ = {"scope": Scope.MODELS_READ}
+WRITE = {"scope": Scope.MODELS_WRITE}
+
+
+class CatalogController(Controller):
+    """What there is to choose from."""
+
+    path = "/api"
+    tags = ("Providers",)
+
+    @get("/providers", opt=CREDENTIALS_READ, summary="List providers")
+    async def providers(self, keycairn: Keycairn) -> list[ProviderView]:
+        """Built-in ones first, in declaration order, each with the fields of its accounts."""
+        configured = {account.provider for account in keycairn.environment.found() if account.configured}
+        return [
+            provider_view(provider.spec, env_configured=provider.spec.name in configured)
+            for provider in keycairn.registry.all()
+        ]
+
+    @get("/plugins", opt=CREDENTIALS_READ, summary="List provider plugins")
+    async def plugins(self, keycairn: Keycairn) -> list[PluginView]:
+        """Those that failed to load included, with the reason."""
+        return [plugin_view(status) for status in keycairn.registry.plugins()]
+
+    @get("/models/providers", opt=READ, summary="Which providers are configured")
+    async def availability(self, keycairn: Keycairn, caller: Caller) -> AvailabilityView:
+        """In the database or in the environment."""
+        sources = await keycairn.environment.sources(workspace=caller.workspace)
+        available = [name for name, source in sources.items() if source is not Source.NONE]
+        return AvailabilityView(
+            available,
+            [name for name in sources if name not in available],
+            {name: keycairn.registry.get(name).spec.modalities for name in available},
+        )
+
+    @get("/models/discover/{provider:str}", opt=READ, summary="List the models a provider offers")
+    async def discover(self, keycairn: Keycairn, caller: Caller, provider: str) -> list[FoundModelView]:
+        """To any of the provider's credentials. Nothing is registered."""
+        name = keycairn.registry.get(provider).spec.name
+        discovery = await keycairn.probing.discover_provider(name, workspace=caller.workspace)
+        return [found_view(model, name) for model in discovery.models]
+
+    @post("/models/sync", opt=WRITE, status_code=200, summary="Bring all providers up to date")
+    async def sync_all(self, keycairn: Keycairn, caller: Caller) -> SyncAllView:
+        """Every provider that has a credential."""
+        sources = await keycairn.environment.sources(workspace=caller.workspace)
+        stored = [name for name, source in sources.items() if source is Source.DATABASE]
+        results = {name: await _sync(keycairn, caller, name) for name in stored}
+        return SyncAllView(
+            results,
+            sum(result.discovered for result in results.values()),
+            sum(result.new for result in results.values()),
+        )
+
+    @post("/models/sync/{provider:str}", opt=WRITE, status_code=200, summary="Bring a provider up to date")
+    async def sync(self, keycairn: Keycairn, caller: Caller, provider: str) -> SyncView:
+        """New models are registered, vanished ones marked; nothing is deleted."""
+        return await _sync(keycairn, caller, provider)
+
+
+async def _sync(keycairn: Keycairn, caller: Caller, provider: str) -> SyncView:
+    synced = await keycairn.probing.sync(provider, by=caller)
+    return SyncView(**{name: getattr(synced, name) for name in SyncView.__struct_fields__})

@@ -1,0 +1,137 @@
+"""Models and defaults over HTTP."""
+
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, delete, get, post, put
+from litestar.params import Parameter
+
+from keycairn.app.api.bodies import CreateModel, SetDefaults
+from keycairn.app.api.inputs import model_type
+from keycairn.app.api.paging import Cursor, Limit, next_link, read_cursor, write_cursor
+from keycairn.app.api.views import (
+    AssignmentView,
+    CountView,
+    DefaultsView,
+    DeletedModelView,
+    ModelTestView,
+    ModelView,
+    defaults_view,
+    model_view,
+)
+from keycairn.app.keycairn import Keycairn
+from keycairn.domain.audit import Caller
+from keycairn.domain.ids import credential_id, model_id
+from keycairn.domain.modality import Modality
+from keycairn.domain.provider import canonical_name
+from keycairn.domain.token import Scope
+from keycairn.ports.store import MOST
+
+READ = {"scope": Scope.MODELS_READ}
+WRITE = {"scope": Scope.MODELS_WRITE}
+
+TypeFilter = Annotated[str | None, Parameter(description=f"One of: {', '.join(Modality)}.")]
+
+
+class ModelController(Controller):
+    """Registered models, and which of them serve by default."""
+
+    path = "/api/models"
+    tags = ("Models",)
+
+    @get("/", opt=READ, summary="List models")
+    async def listing(
+        self,
+        keycairn: Keycairn,
+        caller: Caller,
+        request: Request[Any, Any, Any],
+        type: Annotated[
+            str | None, Parameter(description="language, embedding, speech_to_text, text_to_speech.")
+        ] = None,
+        limit: Limit = MOST,
+        cursor: Cursor = None,
+    ) -> Response[list[ModelView]]:
+        """In the order they were registered."""
+        return await self._page(keycairn, caller, request, limit, cursor, type=type)
+
+    @get("/by-provider/{provider:str}", opt=READ, summary="List the models of a provider")
+    async def by_provider(
+        self,
+        keycairn: Keycairn,
+        caller: Caller,
+        request: Request[Any, Any, Any],
+        provider: str,
+        limit: Limit = MOST,
+        cursor: Cursor = None,
+    ) -> Response[list[ModelView]]:
+        """In the order they were registered."""
+        return await self._page(keycairn, caller, request, limit, cursor, provider=canonical_name(provider))
+
+    @get("/count/{provider:str}", opt=READ, summary="Count the models of a provider")
+    async def count(self, keycairn: Keycairn, caller: Caller, provider: str) -> CountView:
+        """By type; every type is there."""
+        counts = await keycairn.models.count(provider, workspace=caller.workspace)
+        return CountView(keycairn.registry.get(provider).spec.name, counts, sum(counts.values()))
+
+    @get("/defaults", opt=READ, summary="Get the default models")
+    async def defaults(self, keycairn: Keycairn, caller: Caller) -> DefaultsView:
+        """The slots as they are set; transformation, tools and large context fall back to chat where they are not."""
+        return defaults_view(await keycairn.models.defaults(workspace=caller.workspace))
+
+    @put("/defaults", opt=WRITE, summary="Set default models")
+    async def set_defaults(self, keycairn: Keycairn, caller: Caller, data: SetDefaults) -> DefaultsView:
+        """All of the slots sent or none. Chat and embedding can be replaced, not cleared."""
+        return defaults_view(await keycairn.models.set_defaults(data.wishes(), by=caller))
+
+    @post("/auto-assign", opt=WRITE, status_code=200, summary="Fill the empty chat and embedding slots")
+    async def auto_assign(self, keycairn: Keycairn, caller: Caller) -> AssignmentView:
+        """By the best registered model; a slot that has a model keeps it."""
+        done = await keycairn.models.auto_assign(by=caller)
+        assigned = {slot.value: id for slot, id in done.assigned.items()}
+        return AssignmentView(assigned, [*done.skipped], [*done.missing])
+
+    @post("/", opt=WRITE, summary="Register a model")
+    async def create(self, keycairn: Keycairn, caller: Caller, data: CreateModel) -> ModelView:
+        """Linked to `credential`, where one is named."""
+        model = await keycairn.models.create(
+            data.name,
+            provider=data.provider,
+            type=model_type(data.type),
+            credential=credential_id(data.credential) if data.credential else None,
+            by=caller,
+        )
+        return model_view(model)
+
+    @delete("/{id:str}", opt=WRITE, status_code=200, summary="Delete a model")
+    async def remove(self, keycairn: Keycairn, caller: Caller, id: str) -> DeletedModelView:
+        """The default slots it held become empty."""
+        cleared = await keycairn.models.delete(model_id(id), by=caller)
+        return DeletedModelView("Model deleted", [*cleared])
+
+    @post("/{id:str}/test", opt=WRITE, status_code=200, summary="Test a model")
+    async def test(self, keycairn: Keycairn, caller: Caller, id: str) -> ModelTestView:
+        """One small real call of it. A failure is a result, not an error."""
+        report = await keycairn.probing.try_model(model_id(id), by=caller)
+        return ModelTestView(
+            success=report.success, message=report.message, details=report.details or None, outcome=report.outcome
+        )
+
+    async def _page(
+        self,
+        keycairn: Keycairn,
+        caller: Caller,
+        request: Request[Any, Any, Any],
+        limit: int,
+        cursor: str | None,
+        *,
+        type: str | None = None,
+        provider: str | None = None,
+    ) -> Response[list[ModelView]]:
+        found = await keycairn.models.list(
+            type=model_type(type) if type else None,
+            provider=provider,
+            after=model_id(read_cursor(cursor, str)) if cursor else None,
+            limit=limit,
+            workspace=caller.workspace,
+        )
+        headers = next_link(request, write_cursor(found[-1].id)) if len(found) == limit else {}
+        return Response([model_view(model) for model in found], headers=headers)
