@@ -2,13 +2,11 @@
 
 from litestar import Controller, get, post
 
+from keycairn.app.api.model_views import AvailabilityView, SyncAllView, SyncView
 from keycairn.app.api.views import (
-    AvailabilityView,
     FoundModelView,
     PluginView,
     ProviderView,
-    SyncAllView,
-    SyncView,
     found_view,
     plugin_view,
     provider_view,

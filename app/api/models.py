@@ -7,8 +7,7 @@ from litestar.params import Parameter
 
 from keycairn.app.api.bodies import CreateModel, SetDefaults
 from keycairn.app.api.inputs import model_type
-from keycairn.app.api.paging import Cursor, Limit, next_link, read_cursor, write_cursor
-from keycairn.app.api.views import (
+from keycairn.app.api.model_views import (
     AssignmentView,
     CountView,
     DefaultsView,
@@ -18,6 +17,7 @@ from keycairn.app.api.views import (
     defaults_view,
     model_view,
 )
+from keycairn.app.api.paging import Cursor, Limit, next_link, read_cursor, write_cursor
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
 from keycairn.domain.ids import credential_id, model_id
@@ -44,9 +44,7 @@ class ModelController(Controller):
         keycairn: Keycairn,
         caller: Caller,
         request: Request[Any, Any, Any],
-        type: Annotated[
-            str | None, Parameter(description="language, embedding, speech_to_text, text_to_speech.")
-        ] = None,
+        type: TypeFilter = None,
         limit: Limit = MOST,
         cursor: Cursor = None,
     ) -> Response[list[ModelView]]:

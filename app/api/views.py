@@ -11,7 +11,6 @@ from keycairn.app.services.credentials import Listed
 from keycairn.app.services.environment import Migration, Step
 from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.token import Scope, Token
@@ -153,33 +152,6 @@ class RegisteredView(Struct, frozen=True):
 
     created: int
     existing: int
-
-
-class ModelView(Struct, frozen=True, kw_only=True):
-    """A registered model. `missing_since`: when the provider first did not list it any more."""
-
-    id: str
-    name: str
-    provider: str
-    type: Modality
-    credential: str | None
-    created: datetime
-    updated: datetime
-    missing_since: datetime | None
-
-
-def model_view(model: Model) -> ModelView:
-    """The view of a registered model."""
-    return ModelView(
-        id=model.id,
-        name=model.name,
-        provider=model.provider,
-        type=model.type,
-        credential=model.credential,
-        created=model.created,
-        updated=model.updated,
-        missing_since=model.missing_since,
-    )
 
 
 class FieldView(Struct, frozen=True, kw_only=True):
@@ -324,82 +296,6 @@ def migration_view(migration: Migration) -> MigrationView:
             for entry in migration.entries
         ],
     )
-
-
-class ModelTestView(Struct, frozen=True, kw_only=True):
-    """The result of a model's test. `details` is a fact about the answer."""
-
-    success: bool
-    message: str
-    details: str | None
-    outcome: Outcome
-
-
-class DeletedModelView(Struct, frozen=True):
-    """A deletion of a model, and the default slots that lost it."""
-
-    message: str
-    cleared_defaults: Sequence[str]
-
-
-class SyncView(Struct, frozen=True, kw_only=True):
-    """One provider brought up to date. `failures` maps a credential to why it was passed over."""
-
-    provider: str
-    discovered: int
-    new: int
-    existing: int
-    missing: int
-    failures: Mapping[str, str]
-
-
-class SyncAllView(Struct, frozen=True):
-    """All providers brought up to date."""
-
-    results: Mapping[str, SyncView]
-    total_discovered: int
-    total_new: int
-
-
-class CountView(Struct, frozen=True):
-    """The number of a provider's models, by type."""
-
-    provider: str
-    counts: Mapping[Modality, int]
-    total: int
-
-
-class AvailabilityView(Struct, frozen=True):
-    """Which providers are configured, and which types of models those offer."""
-
-    available: Sequence[str]
-    unavailable: Sequence[str]
-    supported_types: Mapping[str, Sequence[Modality]]
-
-
-class AssignmentView(Struct, frozen=True):
-    """What auto-assignment did: slots filled, slots that had a model, slots for which there is none."""
-
-    assigned: Mapping[str, str]
-    skipped: Sequence[str]
-    missing: Sequence[str]
-
-
-class DefaultsView(Struct, frozen=True, kw_only=True):
-    """The model of each task slot, null where none is set."""
-
-    default_chat_model: str | None = None
-    default_transformation_model: str | None = None
-    large_context_model: str | None = None
-    default_text_to_speech_model: str | None = None
-    default_speech_to_text_model: str | None = None
-    default_embedding_model: str | None = None
-    default_tools_model: str | None = None
-
-
-def defaults_view(defaults: Defaults) -> DefaultsView:
-    """The view of the defaults."""
-    return DefaultsView(**{slot.value: model for slot, model in defaults.slots.items()})
 
 
 class PluginView(Struct, frozen=True, kw_only=True):
