@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
+from datetime import date
 from functools import singledispatch
 from itertools import islice
 from operator import attrgetter
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from keycairn.domain.audit import AuditEvent
 from keycairn.domain.change import (
+    AddUsage,
     Append,
     Change,
     Changeset,
@@ -42,6 +44,7 @@ from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.token import Token
+from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST, Position
 
 
@@ -56,6 +59,7 @@ class _State:
         self.keyset: Keyset | None = None
         self.tokens: dict[TokenId, Token] = {}
         self.events: dict[EventId, AuditEvent] = {}
+        self.usage: dict[UsageKey, Usage] = {}
         self.revision = 0
         self.before = self
         """The state a commit began with, where scans look."""
@@ -219,6 +223,12 @@ def _(change: Append, state: _State) -> None:
 
 
 @_apply.register
+def _(change: AddUsage, state: _State) -> None:
+    check_text(change.key)
+    state.usage[change.key] = state.usage.get(change.key, Usage()).plus(change.usage)
+
+
+@_apply.register
 def _(change: ExpectCredential, state: _State) -> None:
     found = state.credential(change.workspace, change.id)
     if found is None or change.version not in {None, found.version}:
@@ -350,6 +360,11 @@ class MemoryStore:
             if found.workspace == workspace and (after is None or found.id > after)
         )
         return list(islice(rows, min(limit, MOST)))
+
+    async def usage(self, workspace: str, *, since: date, until: date) -> Mapping[UsageKey, Usage]:
+        """See `Store.usage`."""
+        rows = self._state.usage.items()
+        return {key: sums for key, sums in rows if key.workspace == workspace and since <= key.day <= until}
 
     async def commit(self, changes: Changeset) -> None:
         """See `Store.commit`."""

@@ -12,6 +12,7 @@ from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Token
+from keycairn.domain.usage import Usage, UsageKey
 
 
 class CreateCredential(Struct, frozen=True):
@@ -128,6 +129,13 @@ class Append(Struct, frozen=True):
     event: AuditEvent
 
 
+class AddUsage(Struct, frozen=True):
+    """Add to the sums stored under the key; the first for a key begins them."""
+
+    key: UsageKey
+    usage: Usage
+
+
 class ExpectCredential(Struct, frozen=True):
     """The credential exists, in this version where one is given; else StaleVersionError. Writes nothing."""
 
@@ -166,6 +174,7 @@ Change = (
     | PutKeyset
     | PutToken
     | Append
+    | AddUsage
     | ExpectCredential
     | ExpectModel
     | ExpectNoCredential

@@ -1,7 +1,7 @@
 """The database. Reads are queries; every write is one changeset."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.token import Token
+from keycairn.domain.usage import Usage, UsageKey
 
 MOST = 1000
 """The largest page."""
@@ -99,6 +100,10 @@ class Store(Protocol):
 
     async def events(self, workspace: str, *, after: EventId | None = None, limit: int = MOST) -> Sequence[AuditEvent]:
         """A page of audit events, oldest first."""
+        ...
+
+    async def usage(self, workspace: str, *, since: date, until: date) -> Mapping[UsageKey, Usage]:
+        """The sums of every key whose day lies from `since` to `until`, both included."""
         ...
 
     async def commit(self, changes: Changeset) -> None:

@@ -6,7 +6,7 @@ of the database loses null members and whole numbers past 63 bits.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import SettingValue
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Scope, Token
+from keycairn.domain.usage import Usage, UsageKey
 
 Row = dict[str, Any]
 
@@ -187,6 +188,31 @@ def token_of(row: Row) -> Token:
         expires=row.get("expires"),
         revoked=row.get("revoked"),
     )
+
+
+def usage_id(key: UsageKey) -> RecordID:
+    """The record of one key: its parts, of which none holds a tab, joined by tabs."""
+    parts = (key.workspace, key.day.isoformat(), key.token, key.credential, key.model)
+    return RecordID("usage", "\t".join(parts))
+
+
+def usage_of(row: Row) -> tuple[UsageKey, Usage]:
+    """The key and the sums of a row."""
+    key = UsageKey(
+        day=date.fromisoformat(row["day"]),
+        workspace=row["workspace"],
+        token=row["token"],
+        credential=row["credential"],
+        model=row["model"],
+    )
+    sums = Usage(
+        requests=row["requests"],
+        failed=row["failed"],
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        last_used=row.get("last_used"),
+    )
+    return key, sums
 
 
 def event_row(event: AuditEvent) -> Row:

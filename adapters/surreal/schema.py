@@ -78,7 +78,22 @@ DEFINE TABLE revision SCHEMAFULL;
 DEFINE FIELD number ON revision TYPE int;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_USAGE = """
+DEFINE TABLE usage SCHEMAFULL;
+DEFINE FIELD workspace ON usage TYPE string;
+DEFINE FIELD day ON usage TYPE string COMMENT 'ISO date, UTC';
+DEFINE FIELD token ON usage TYPE string;
+DEFINE FIELD credential ON usage TYPE string;
+DEFINE FIELD model ON usage TYPE string;
+DEFINE FIELD requests ON usage TYPE int;
+DEFINE FIELD failed ON usage TYPE int;
+DEFINE FIELD input_tokens ON usage TYPE int;
+DEFINE FIELD output_tokens ON usage TYPE int;
+DEFINE FIELD last_used ON usage TYPE option<datetime>;
+DEFINE INDEX usage_day ON usage FIELDS workspace, day;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE)
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 
 _REGISTER = """

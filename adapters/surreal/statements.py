@@ -21,8 +21,10 @@ from keycairn.adapters.surreal.records import (
     model_row,
     record_id,
     token_row,
+    usage_id,
 )
 from keycairn.domain.change import (
+    AddUsage,
     Append,
     Change,
     Changeset,
@@ -245,6 +247,29 @@ def _(change: PutToken, to: Transaction) -> None:
 @_add.register
 def _(change: Append, to: Transaction) -> None:
     to.add("CREATE {id} CONTENT {row} RETURN NONE", id=record_id("event", change.event.id), row=event_row(change.event))
+
+
+@_add.register
+def _(change: AddUsage, to: Transaction) -> None:
+    check_text(change.key)
+    key, usage = change.key, change.usage
+    to.put(
+        "SET workspace = {workspace}, day = {day}, token = {token}, credential = {credential}, model = {model}, "
+        "requests = (requests ?? 0) + {requests}, failed = (failed ?? 0) + {failed}, "
+        "input_tokens = (input_tokens ?? 0) + {input}, output_tokens = (output_tokens ?? 0) + {output}, "
+        "last_used = array::max(array::filter([last_used, {last_used}], |$one| $one != NONE))",
+        id=usage_id(key),
+        workspace=key.workspace,
+        day=key.day.isoformat(),
+        token=key.token,
+        credential=key.credential,
+        model=key.model,
+        requests=usage.requests,
+        failed=usage.failed,
+        input=usage.input_tokens,
+        output=usage.output_tokens,
+        last_used=usage.last_used,
+    )
 
 
 @_add.register

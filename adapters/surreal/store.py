@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Coroutine, Mapping, Sequence
+from datetime import date
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from keycairn.adapters.surreal.records import (
     record_id,
     text_id,
     token_of,
+    usage_of,
 )
 from keycairn.adapters.surreal.statements import KEYSET, REVISION, Transaction, transaction
 from keycairn.domain.audit import AuditEvent
@@ -29,6 +31,7 @@ from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.token import Token
+from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST, Position
 
 ATTEMPTS = 8
@@ -210,6 +213,16 @@ class SurrealStore:
         """Whether a page holds the whole table: reading all of it in key order is then a third faster than by index."""
         counted = await self._read("SELECT count() FROM type::table($table) GROUP ALL", table=table)
         return bool(limit > 0 and (not counted or counted[0]["count"] <= limit))
+
+    async def usage(self, workspace: str, *, since: date, until: date) -> Mapping[UsageKey, Usage]:
+        """See `Store.usage`."""
+        rows = await self._read(
+            "SELECT * FROM usage WHERE workspace = $workspace AND day >= $since AND day <= $until",
+            workspace=workspace,
+            since=since.isoformat(),
+            until=until.isoformat(),
+        )
+        return dict(usage_of(row) for row in rows)
 
     async def commit(self, changes: Changeset) -> None:
         """See `Store.commit`."""

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from msgspec.structs import replace
 from tests.samples import THEN, WORKSPACE, a_check, a_credential, a_keyset, a_model, a_token, an_event
 
 from keycairn.domain.change import (
+    AddUsage,
     Append,
     Change,
     CreateCredential,
@@ -42,6 +43,7 @@ from keycairn.domain.keyset import KeyState
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import Position, Store
 
 HOSTILE = [
@@ -694,3 +696,38 @@ async def test_a_closed_store_says_so(store: Store) -> None:
         await store.ping()
     with pytest.raises(StoreUnavailableError):
         await store.revision()
+
+
+def a_key(day: date = date(2026, 1, 2), **fields: str) -> UsageKey:
+    given = {"workspace": WORKSPACE, "token": "token:T1", "credential": "credential:C1", "model": "model:M1", **fields}
+    return UsageKey(day=day, **given)
+
+
+async def test_usage_adds_up_by_key(store: Store) -> None:
+    later = THEN + timedelta(seconds=5)
+    await store.commit((AddUsage(a_key(), Usage(requests=2, input_tokens=10, output_tokens=3, last_used=later)),))
+    await store.commit(
+        (
+            AddUsage(a_key(), Usage(requests=1, failed=1, input_tokens=5, last_used=THEN)),
+            AddUsage(a_key(), Usage(requests=1)),
+            AddUsage(a_key(model=""), Usage(requests=7)),
+        )
+    )
+
+    found = await store.usage(WORKSPACE, since=date(2026, 1, 2), until=date(2026, 1, 2))
+
+    assert found == {
+        a_key(): Usage(requests=4, failed=1, input_tokens=15, output_tokens=3, last_used=later),
+        a_key(model=""): Usage(requests=7),
+    }
+
+
+async def test_usage_is_asked_for_by_day_and_workspace(store: Store) -> None:
+    days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
+    await store.commit(tuple(AddUsage(a_key(day), Usage(requests=1)) for day in days))
+    await store.commit((AddUsage(a_key(workspace="other"), Usage(requests=1)),))
+
+    found = await store.usage(WORKSPACE, since=days[1], until=days[2])
+
+    assert sorted(key.day for key in found) == days[1:3]
+    assert not await store.usage("nobody", since=days[0], until=days[-1])
