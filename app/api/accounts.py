@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from litestar import Controller, Response, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from keycairn.app.api.bodies import RegisterModels
-from keycairn.app.api.inputs import model_type
+from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.views import (
     DiscoveryView,
     MigrationView,
@@ -16,10 +16,8 @@ from keycairn.app.api.views import (
     found_view,
     migration_view,
 )
-from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.environment import Source
 from keycairn.app.services.probing import NewModel
-from keycairn.domain.audit import Caller
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import credential_id
 from keycairn.domain.provider import canonical_name
@@ -38,7 +36,7 @@ class AccountController(Controller):
     tags = ("Credentials",)
 
     @get("/status", opt=READ, summary="Where each provider is configured")
-    async def status(self, keycairn: Keycairn, caller: Caller) -> StatusView:
+    async def status(self, keycairn: TheKeycairn, caller: TheCaller) -> StatusView:
         """The database wins over the environment. `encryption_configured`: whether a root key opens the vault."""
         sources = await keycairn.environment.sources(workspace=caller.workspace)
         return StatusView(
@@ -48,23 +46,23 @@ class AccountController(Controller):
         )
 
     @get("/env-status", opt=READ, summary="Which providers the environment configures")
-    async def env_status(self, keycairn: Keycairn) -> dict[str, bool]:
+    async def env_status(self, keycairn: TheKeycairn) -> dict[str, bool]:
         """A blank variable counts as unset."""
         return {account.provider: account.configured for account in keycairn.environment.found()}
 
     @post("/migrate-from-env", opt=WRITE, status_code=200, summary="Move the environment's keys into the database")
     async def migrate(
         self,
-        keycairn: Keycairn,
-        caller: Caller,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
         *,
-        dry_run: Annotated[bool, Parameter(description="Only say what would happen.")] = False,
+        dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
     ) -> MigrationView:
         """Each configured provider without a credential gets one. Running it again changes nothing."""
         return migration_view(await keycairn.environment.migrate(dry_run=dry_run, by=caller))
 
     @post("/{id:str}/test", opt=WRITE, status_code=200, summary="Test a credential")
-    async def test(self, keycairn: Keycairn, caller: Caller, id: str) -> TestView:
+    async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TestView:
         """Ask the provider whether the key is good. A bad key is a result, not an error."""
         key = credential_id(id)
         listed = await keycairn.credentials.get(key, workspace=caller.workspace)
@@ -78,7 +76,7 @@ class AccountController(Controller):
         )
 
     @post("/{id:str}/discover", opt=READ, status_code=200, summary="List the models a credential can use")
-    async def discover(self, keycairn: Keycairn, caller: Caller, id: str) -> DiscoveryView:
+    async def discover(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> DiscoveryView:
         """Nothing is registered. The drift lists compare with the models registered for this credential."""
         key = credential_id(id)
         listed = await keycairn.credentials.get(key, workspace=caller.workspace)
@@ -103,7 +101,11 @@ class AccountController(Controller):
         summary="Register models with a credential",
     )
     async def register(
-        self, keycairn: Keycairn, caller: Caller, id: str, data: RegisterModels
+        self,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
+        id: PathText,
+        data: JSONBody[RegisterModels],
     ) -> Response[RegisteredView]:
         """All in one commit; those it has already are left alone."""
         key = credential_id(id)

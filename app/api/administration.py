@@ -3,12 +3,12 @@
 from typing import Any
 
 from litestar import Controller, Request, Response, delete, get, post
+from litestar.params import JSONBody
 
 from keycairn.app.api.bodies import CreateToken
+from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.api.paging import BrokenCursorError, Cursor, Limit, next_link, read_cursor, write_cursor
 from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
-from keycairn.app.keycairn import Keycairn
-from keycairn.domain.audit import Caller
 from keycairn.domain.ids import EventId
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
@@ -23,18 +23,18 @@ class TokenController(Controller):
     tags = ("Tokens",)
 
     @get("/", opt=ADMIN, summary="List tokens")
-    async def listing(self, keycairn: Keycairn, caller: Caller) -> list[TokenView]:
+    async def listing(self, keycairn: TheKeycairn, caller: TheCaller) -> list[TokenView]:
         """Revoked ones included, oldest first."""
         return [token_view(token) for token in await keycairn.tokens.list(workspace=caller.workspace)]
 
     @post("/", opt=ADMIN, summary="Make a token")
-    async def create(self, keycairn: Keycairn, caller: Caller, data: CreateToken) -> NewTokenView:
+    async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateToken]) -> NewTokenView:
         """The answer holds its text, which nobody can ask for again."""
         token, text = await keycairn.tokens.create(data.name, data.scopes, expires=data.expires, by=caller)
         return new_token_view(token, text.reveal())
 
     @delete("/{id:str}", opt=ADMIN, status_code=200, summary="Revoke a token")
-    async def revoke(self, keycairn: Keycairn, caller: Caller, id: str) -> TokenView:
+    async def revoke(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TokenView:
         """It stops working at once. Revoking again is a no-op."""
         return token_view(await keycairn.tokens.revoke(id, by=caller))
 
@@ -48,8 +48,8 @@ class AuditController(Controller):
     @get("/", opt={"scope": Scope.AUDIT_READ}, summary="List audit events")
     async def listing(
         self,
-        keycairn: Keycairn,
-        caller: Caller,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
         request: Request[Any, Any, Any],
         limit: Limit = MOST,
         cursor: Cursor = None,

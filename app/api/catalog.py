@@ -2,6 +2,7 @@
 
 from litestar import Controller, get, post
 
+from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.api.model_views import AvailabilityView, SyncAllView, SyncView
 from keycairn.app.api.views import (
     FoundModelView,
@@ -28,7 +29,7 @@ class CatalogController(Controller):
     tags = ("Providers",)
 
     @get("/providers", opt=CREDENTIALS_READ, summary="List providers")
-    async def providers(self, keycairn: Keycairn) -> list[ProviderView]:
+    async def providers(self, keycairn: TheKeycairn) -> list[ProviderView]:
         """Built-in ones first, in declaration order, each with the fields of its accounts."""
         configured = {account.provider for account in keycairn.environment.found() if account.configured}
         return [
@@ -37,12 +38,12 @@ class CatalogController(Controller):
         ]
 
     @get("/plugins", opt=CREDENTIALS_READ, summary="List provider plugins")
-    async def plugins(self, keycairn: Keycairn) -> list[PluginView]:
+    async def plugins(self, keycairn: TheKeycairn) -> list[PluginView]:
         """Those that failed to load included, with the reason."""
         return [plugin_view(status) for status in keycairn.registry.plugins()]
 
     @get("/models/providers", opt=READ, summary="Which providers are configured")
-    async def availability(self, keycairn: Keycairn, caller: Caller) -> AvailabilityView:
+    async def availability(self, keycairn: TheKeycairn, caller: TheCaller) -> AvailabilityView:
         """In the database or in the environment."""
         sources = await keycairn.environment.sources(workspace=caller.workspace)
         available = [name for name, source in sources.items() if source is not Source.NONE]
@@ -53,14 +54,14 @@ class CatalogController(Controller):
         )
 
     @get("/models/discover/{provider:str}", opt=READ, summary="List the models a provider offers")
-    async def discover(self, keycairn: Keycairn, caller: Caller, provider: str) -> list[FoundModelView]:
+    async def discover(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> list[FoundModelView]:
         """To any of the provider's credentials. Nothing is registered."""
         name = keycairn.registry.get(provider).spec.name
         discovery = await keycairn.probing.discover_provider(name, workspace=caller.workspace)
         return [found_view(model, name) for model in discovery.models]
 
     @post("/models/sync", opt=WRITE, status_code=200, summary="Bring all providers up to date")
-    async def sync_all(self, keycairn: Keycairn, caller: Caller) -> SyncAllView:
+    async def sync_all(self, keycairn: TheKeycairn, caller: TheCaller) -> SyncAllView:
         """Every provider that has a credential."""
         sources = await keycairn.environment.sources(workspace=caller.workspace)
         stored = [name for name, source in sources.items() if source is Source.DATABASE]
@@ -72,7 +73,7 @@ class CatalogController(Controller):
         )
 
     @post("/models/sync/{provider:str}", opt=WRITE, status_code=200, summary="Bring a provider up to date")
-    async def sync(self, keycairn: Keycairn, caller: Caller, provider: str) -> SyncView:
+    async def sync(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> SyncView:
         """New models are registered, vanished ones marked; nothing is deleted."""
         return await _sync(keycairn, caller, provider)
 

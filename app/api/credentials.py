@@ -3,11 +3,13 @@
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
 from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
+from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.api.paging import Cursor, Limit, next_link, read_cursor, write_cursor
 from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
@@ -23,9 +25,9 @@ READ = {"scope": Scope.CREDENTIALS_READ}
 WRITE = {"scope": Scope.CREDENTIALS_WRITE}
 
 IfMatch = Annotated[
-    str | None, Parameter(header="If-Match", description="The ETag the record must have, or `*`. 412 when it differs.")
+    str | None, HeaderParameter(name="If-Match", description="The ETag the record must have, or `*`; else 412.")
 ]
-ProviderFilter = Annotated[str | None, Parameter(description="Only this provider; case and hyphens do not matter.")]
+ProviderFilter = Annotated[str | None, QueryParameter(description="Only this provider; case and hyphens are alike.")]
 
 
 def spec_of(keycairn: Keycairn, provider: str) -> ProviderSpec | None:
@@ -70,10 +72,10 @@ class CredentialController(Controller):
     @get("/", opt=READ, summary="List credentials")
     async def listing(
         self,
-        keycairn: Keycairn,
-        caller: Caller,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
         request: Request[Any, Any, Any],
-        list_cache: ListCache,
+        list_cache: NamedDependency[ListCache],
         provider: ProviderFilter = None,
         limit: Limit = MOST,
         cursor: Cursor = None,
@@ -88,10 +90,10 @@ class CredentialController(Controller):
     @get("/by-provider/{provider:str}", opt=READ, summary="List the credentials of a provider")
     async def by_provider(
         self,
-        keycairn: Keycairn,
-        caller: Caller,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
         request: Request[Any, Any, Any],
-        provider: str,
+        provider: PathText,
         limit: Limit = MOST,
         cursor: Cursor = None,
     ) -> Response[list[CredentialView]]:
@@ -99,12 +101,14 @@ class CredentialController(Controller):
         return await page(keycairn, request, caller, provider, limit, cursor)
 
     @get("/{id:str}", opt=READ, summary="Get a credential")
-    async def read(self, keycairn: Keycairn, caller: Caller, id: str) -> Response[CredentialView]:
+    async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> Response[CredentialView]:
         """One credential, with its version as the ETag. Never its secrets."""
         return single(keycairn, await keycairn.credentials.get(credential_id(id), workspace=caller.workspace))
 
     @post("/", opt=WRITE, summary="Create a credential")
-    async def create(self, keycairn: Keycairn, caller: Caller, data: CreateCredential) -> Response[CredentialView]:
+    async def create(
+        self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateCredential]
+    ) -> Response[CredentialView]:
         """Seal the secrets and store the credential. Well-known fields are flat, a plugin's own stand in `config`."""
         spec = keycairn.registry.get(data.provider).spec
         listed = await keycairn.credentials.create(
@@ -119,7 +123,12 @@ class CredentialController(Controller):
 
     @put("/{id:str}", opt=WRITE, summary="Change a credential")
     async def update(
-        self, keycairn: Keycairn, caller: Caller, id: str, data: UpdateCredential, if_match: IfMatch = None
+        self,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
+        id: PathText,
+        data: JSONBody[UpdateCredential],
+        if_match: IfMatch = None,
     ) -> Response[CredentialView]:
         """Absent fields stay, null clears. A change of host needs the secret again, for it is bound to its host."""
         key, version = credential_id(id), expected_version(if_match)
@@ -134,14 +143,14 @@ class CredentialController(Controller):
     @delete("/{id:str}", opt=WRITE, status_code=200, summary="Delete a credential")
     async def remove(
         self,
-        keycairn: Keycairn,
-        caller: Caller,
-        id: str,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
+        id: PathText,
         *,
         migrate_to: Annotated[
-            str | None, Parameter(description="The credential that takes the models over; else they are deleted.")
+            str | None, QueryParameter(description="The credential that takes the models over; else they are deleted.")
         ] = None,
-        dry_run: Annotated[bool, Parameter(description="Only say what would happen.")] = False,
+        dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
         if_match: IfMatch = None,
     ) -> DeletionView:
         """Delete it with its models, or move them to another credential of the provider; all of it or nothing."""

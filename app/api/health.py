@@ -1,11 +1,12 @@
 """Whether the process lives, whether it can work, and what it did so far."""
 
 from litestar import Controller, Response, get
+from litestar.di import NamedDependency
 from msgspec import Struct
 
 from keycairn.app.api.auth import Access
+from keycairn.app.api.inputs import TheKeycairn
 from keycairn.app.api.metrics import Metrics
-from keycairn.app.keycairn import Keycairn
 from keycairn.domain.errors import StoreError
 
 PUBLIC = {"scope": Access.PUBLIC}
@@ -31,7 +32,7 @@ class HealthController(Controller):
         return HealthView("ok")
 
     @get("/health/ready", opt=PUBLIC, summary="Can it serve?")
-    async def ready(self, keycairn: Keycairn) -> Response[HealthView]:
+    async def ready(self, keycairn: TheKeycairn) -> Response[HealthView]:
         """200 when the vault is open and the database answers, else 503 with the reason."""
         if why := keycairn.vault.why_sealed:
             return Response(HealthView("unavailable", why, "sealed"), status_code=503)
@@ -42,6 +43,6 @@ class HealthController(Controller):
         return Response(HealthView("ok"))
 
     @get("/metrics", opt={"scope": Access.ANY_TOKEN}, media_type="text/plain; version=0.0.4", summary="Metrics")
-    async def metrics(self, meter: Metrics) -> bytes:
+    async def metrics(self, meter: NamedDependency[Metrics]) -> bytes:
         """Counters in Prometheus' text format."""
         return meter.text()

@@ -1,7 +1,16 @@
-"""Reading values that stand in paths, queries and bodies alike."""
+"""What handlers take: the marked types Litestar fills in, and values that paths, queries and bodies share."""
+
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from keycairn.app.api.problems import InvalidModelTypeError
+from keycairn.app.keycairn import Keycairn
+from keycairn.domain.audit import Caller
 from keycairn.domain.modality import Modality
+
+TheKeycairn = NamedDependency[Keycairn]
+TheCaller = NamedDependency[Caller]
+PathText = FromPath[str]
 
 
 def model_type(text: str) -> Modality:

@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from keycairn.app.api.bodies import CreateModel, SetDefaults
-from keycairn.app.api.inputs import model_type
+from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.model_views import (
     AssignmentView,
     CountView,
@@ -29,7 +29,7 @@ from keycairn.ports.store import MOST
 READ = {"scope": Scope.MODELS_READ}
 WRITE = {"scope": Scope.MODELS_WRITE}
 
-TypeFilter = Annotated[str | None, Parameter(description=f"One of: {', '.join(Modality)}.")]
+TypeFilter = Annotated[str | None, QueryParameter(description=f"One of: {', '.join(Modality)}.")]
 
 
 class ModelController(Controller):
@@ -41,8 +41,8 @@ class ModelController(Controller):
     @get("/", opt=READ, summary="List models")
     async def listing(
         self,
-        keycairn: Keycairn,
-        caller: Caller,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
         request: Request[Any, Any, Any],
         type: TypeFilter = None,
         limit: Limit = MOST,
@@ -54,10 +54,10 @@ class ModelController(Controller):
     @get("/by-provider/{provider:str}", opt=READ, summary="List the models of a provider")
     async def by_provider(
         self,
-        keycairn: Keycairn,
-        caller: Caller,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
         request: Request[Any, Any, Any],
-        provider: str,
+        provider: PathText,
         limit: Limit = MOST,
         cursor: Cursor = None,
     ) -> Response[list[ModelView]]:
@@ -65,30 +65,30 @@ class ModelController(Controller):
         return await self._page(keycairn, caller, request, limit, cursor, provider=canonical_name(provider))
 
     @get("/count/{provider:str}", opt=READ, summary="Count the models of a provider")
-    async def count(self, keycairn: Keycairn, caller: Caller, provider: str) -> CountView:
+    async def count(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> CountView:
         """By type; every type is there."""
         counts = await keycairn.models.count(provider, workspace=caller.workspace)
         return CountView(keycairn.registry.get(provider).spec.name, counts, sum(counts.values()))
 
     @get("/defaults", opt=READ, summary="Get the default models")
-    async def defaults(self, keycairn: Keycairn, caller: Caller) -> DefaultsView:
+    async def defaults(self, keycairn: TheKeycairn, caller: TheCaller) -> DefaultsView:
         """The slots as they are set; transformation, tools and large context fall back to chat where they are not."""
         return defaults_view(await keycairn.models.defaults(workspace=caller.workspace))
 
     @put("/defaults", opt=WRITE, summary="Set default models")
-    async def set_defaults(self, keycairn: Keycairn, caller: Caller, data: SetDefaults) -> DefaultsView:
+    async def set_defaults(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[SetDefaults]) -> DefaultsView:
         """All of the slots sent or none. Chat and embedding can be replaced, not cleared."""
         return defaults_view(await keycairn.models.set_defaults(data.wishes(), by=caller))
 
     @post("/auto-assign", opt=WRITE, status_code=200, summary="Fill the empty chat and embedding slots")
-    async def auto_assign(self, keycairn: Keycairn, caller: Caller) -> AssignmentView:
+    async def auto_assign(self, keycairn: TheKeycairn, caller: TheCaller) -> AssignmentView:
         """By the best registered model; a slot that has a model keeps it."""
         done = await keycairn.models.auto_assign(by=caller)
         assigned = {slot.value: id for slot, id in done.assigned.items()}
         return AssignmentView(assigned, [*done.skipped], [*done.missing])
 
     @post("/", opt=WRITE, summary="Register a model")
-    async def create(self, keycairn: Keycairn, caller: Caller, data: CreateModel) -> ModelView:
+    async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateModel]) -> ModelView:
         """Linked to `credential`, where one is named."""
         model = await keycairn.models.create(
             data.name,
@@ -100,13 +100,13 @@ class ModelController(Controller):
         return model_view(model)
 
     @delete("/{id:str}", opt=WRITE, status_code=200, summary="Delete a model")
-    async def remove(self, keycairn: Keycairn, caller: Caller, id: str) -> DeletedModelView:
+    async def remove(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> DeletedModelView:
         """The default slots it held become empty."""
         cleared = await keycairn.models.delete(model_id(id), by=caller)
         return DeletedModelView("Model deleted", [*cleared])
 
     @post("/{id:str}/test", opt=WRITE, status_code=200, summary="Test a model")
-    async def test(self, keycairn: Keycairn, caller: Caller, id: str) -> ModelTestView:
+    async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> ModelTestView:
         """One small real call of it. A failure is a result, not an error."""
         report = await keycairn.probing.try_model(model_id(id), by=caller)
         return ModelTestView(

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from keycairn.app.api.problems import BadRequestError
 from keycairn.ports.store import MOST
@@ -15,9 +15,9 @@ LONGEST_CURSOR = 1024
 PREFIX = "keycairn_prefix"
 """The scope key of the path the routes are mounted under."""
 
-Limit = Annotated[int, Parameter(ge=1, le=MOST, description="Records of a page at most.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MOST, description="Records of a page at most.")]
 Cursor = Annotated[
-    str | None, Parameter(description="From the `Link` header of the page before.", max_length=LONGEST_CURSOR)
+    str | None, QueryParameter(description="From the `Link` header of the page before.", max_length=LONGEST_CURSOR)
 ]
 
 _T = TypeVar("_T")
