@@ -329,6 +329,10 @@ class CannotConnectError(ProviderError):
         super().__init__(message, status=status)
 
 
+class NotSentError(CannotConnectError):
+    """No connection came about, so the provider has seen nothing of the request. Repeating it is safe."""
+
+
 class ProviderTimeoutError(CannotConnectError):
     """The provider did not answer within the deadline."""
 

@@ -47,7 +47,9 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
 
     `any_of`: besides the required fields, one field of each group must be given. `env_requires`: groups that must
     also be present for the environment to count as configured (a field with a default can still be demanded there).
-    `preferred_models`: beginnings of model names, best first, that auto-assignment favours.
+    `preferred_models`: beginnings of model names, best first, that auto-assignment favours. `native_paths`: beginnings
+    of the paths under its base URL that the gateway passes through as they are, such as `chat/completions`; a path
+    matches whole segments of them.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     preferred_models: tuple[str, ...] = ()
     docs_url: str = ""
     api_version: int = 1
+    native_paths: tuple[str, ...] = ()
 
     def field(self, name: str) -> FieldSpec | None:
         """The declared field of this name, or None."""

@@ -59,6 +59,22 @@ class Provider(Protocol):
         ...
 
 
+class SpeaksOpenAI(Protocol):
+    """What a provider may add when its OpenAI-compatible API is not simply at `base_url`. Looked up by name."""
+
+    def openai_base_url(self, account: Account, type: Modality | None = None) -> str:
+        """What the gateway appends `/chat/completions` and the like to, without a trailing slash."""
+        ...
+
+
+class SpeaksAnthropic(Protocol):
+    """What a provider adds when it speaks Anthropic's API. Looked up by name."""
+
+    def anthropic_base_url(self, account: Account) -> str:
+        """What the gateway appends `/messages` to, without a trailing slash."""
+        ...
+
+
 class PluginStatus(Struct, frozen=True, kw_only=True):
     """One plugin as it was found at start. `failure` says why it is not in use, None when it is."""
 

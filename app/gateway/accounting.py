@@ -1,0 +1,50 @@
+"""Counting what calls use, and writing it down in batches."""
+
+import asyncio
+
+import structlog
+
+from keycairn.app.gateway.directory import Directory
+from keycairn.domain.change import AddUsage
+from keycairn.domain.errors import KeycairnError
+from keycairn.domain.usage import Usage, UsageKey
+from keycairn.ports.store import Store
+
+EVERY = 2.0
+"""Seconds between two writes. What was counted since the last one is lost in a crash, not at an orderly end."""
+
+_log = structlog.get_logger()
+
+
+class Accounting:
+    """Sums of what was not written yet, by key."""
+
+    def __init__(self, store: Store, directory: Directory) -> None:
+        self._store = store
+        self._directory = directory
+        self._pending: dict[UsageKey, Usage] = {}
+
+    def add(self, key: UsageKey, usage: Usage) -> None:
+        """Count one call."""
+        before = self._pending.get(key)
+        self._pending[key] = usage if before is None else before.plus(usage)
+
+    async def flush(self) -> None:
+        """Write everything counted so far in one changeset. What cannot be written is kept for the next time."""
+        if not self._pending:
+            return
+        batch, self._pending = self._pending, {}
+        try:
+            before = await self._store.revision()
+            await self._store.commit(tuple(AddUsage(key, usage) for key, usage in batch.items()))
+            self._directory.wrote(before, await self._store.revision())
+        except KeycairnError as error:
+            _log.warning("usage could not be written, and is kept", code=error.code)
+            for key, usage in batch.items():
+                self.add(key, usage)
+
+    async def run(self) -> None:
+        """Write again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            await self.flush()

@@ -1,0 +1,56 @@
+"""One call: what the client asked for, and what is known of how it went."""
+
+from msgspec import Struct
+
+from keycairn.app.gateway.incoming import Outgoing
+from keycairn.app.services.tokens import Principal
+from keycairn.domain.modality import Modality
+
+CONNECT_WITHIN = 10.0
+"""Seconds for the name, the connection and TLS."""
+ANSWER_WITHIN = 600.0
+"""Seconds a provider may be silent, before the first byte and between two: models think long."""
+CALL_WITHIN = 3600.0
+"""Seconds a call may take as a whole, however busy both sides are."""
+MOST_ATTEMPTS = 4
+
+
+class Api(Struct, frozen=True):
+    """One operation of an API. `path` is what follows the provider's base URL.
+
+    `repeatable`: doing it twice does no harm, so that it is repeated even where the provider may have begun.
+    """
+
+    name: str
+    path: str
+    type: Modality | None = None
+    repeatable: bool = False
+    anthropic: bool = False
+
+
+class Call(Struct, kw_only=True):
+    """A call that may be made. `model` is the name as the client gave it, None for a native call."""
+
+    api: Api
+    method: str
+    query: str
+    headers: list[tuple[str, str]]
+    caller: Principal
+    accepts: str = ""
+    model: str | None = None
+    credential: str | None = None
+    body: Outgoing | None = None
+
+
+class Report(Struct):
+    """How a call went, for its accounting and its headers."""
+
+    attempts: int = 0
+    credential: str = ""
+    provider: str = ""
+    model: str = ""
+    status: int = 0
+    code: str = ""
+    first_byte: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0

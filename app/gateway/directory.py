@@ -1,0 +1,164 @@
+"""Who may call and what serves a name, remembered for as long as the store has not changed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import TypeVar
+
+from msgspec import Struct
+
+from keycairn.app.services.provisioning import NoDefaultError, UnlinkedModelError
+from keycairn.app.services.tokens import Principal, Tokens
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import AuthenticationError, CredentialNotFoundError, InvalidIdError, ModelNotFoundError
+from keycairn.domain.ids import CredentialId, TokenId, credential_id, model_id
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
+from keycairn.domain.routing import SLOT_NAMES, Serving, ordered, qualified
+from keycairn.domain.secret import Secret
+from keycairn.ports.clock import Clock
+from keycairn.ports.store import Store
+
+MOST = 10_000
+"""Entries remembered of each kind; then all are forgotten and asked for again."""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class _Known(Struct, frozen=True):
+    principal: Principal
+    expires: datetime | None
+
+
+class Directory:
+    """Answers from memory while `Store.revision` stands still, so that a revoked token or a rotated key holds at once.
+
+    Credentials are remembered as they are stored, sealed. Refusals are not remembered.
+    """
+
+    def __init__(self, store: Store, tokens: Tokens, clock: Clock) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
+        self._revision = -1
+        self._callers: dict[bytes, _Known] = {}
+        self._serving: dict[tuple[str, str, Modality | None, frozenset[str] | None], Sequence[Serving]] = {}
+        self._credentials: dict[tuple[str, str], Credential] = {}
+
+    async def refresh(self) -> None:
+        """Forget everything unless the store is as it was. Call it first, once for each request."""
+        revision = await self._store.revision()
+        if revision != self._revision:
+            self._forget(revision)
+
+    def wrote(self, before: int, after: int) -> None:
+        """The gateway itself committed its accounting, which changes nothing remembered here.
+
+        `before` and `after` are the revisions around that commit; any other commit in between shows in their distance.
+        """
+        if self._revision == before and after == before + 1:
+            self._revision = after
+
+    async def caller(self, token: Secret) -> Principal:
+        """Who calls. Raises AuthenticationError or SealedError."""
+        key = sha256(token.reveal().encode("utf-8", "replace")).digest()
+        memory = self._callers  # of this revision: what is read below must not outlive it
+        known = memory.get(key)
+        if known is None:
+            principal = await self._tokens.authenticate(token)
+            stored = await self._store.token(TokenId(principal.actor)) if principal.actor.startswith("token:") else None
+            known = _Known(principal, stored.expires if stored else None)
+            _remember(memory, key, known)
+        elif known.expires is not None and known.expires <= self._clock.now():
+            raise AuthenticationError
+        return known.principal
+
+    async def serving(
+        self, workspace: str, name: str, type: Modality | None, providers: frozenset[str] | None = None
+    ) -> Sequence[Serving]:
+        """What serves a model's name, in order of precedence, at least one.
+
+        `name` is a model's id, `default:` and a slot, `provider/name`, or a name. Raises ModelNotFoundError,
+        UnlinkedModelError, NoDefaultError or CredentialNotFoundError.
+        """
+        key = (workspace, name, type, providers)
+        memory = self._serving
+        found = memory.get(key)
+        if found is None:
+            rows = ordered(await self._rows(workspace, name), type, providers)
+            if not rows:
+                raise UnlinkedModelError
+            found = [Serving(row, await self._credential_of(row)) for row in rows]
+            _remember(memory, key, found)
+        return found
+
+    async def credential(self, workspace: str, key: str) -> Credential:
+        """A credential by its id, with or without the `credential:` before it. Raises CredentialNotFoundError."""
+        memory = self._credentials
+        known = memory.get((workspace, key))
+        if known is None:
+            try:
+                id = credential_id(key if key.startswith("credential:") else f"credential:{key}")
+            except InvalidIdError:
+                raise CredentialNotFoundError from None
+            known = await self._load(workspace, id)
+            _remember(memory, (workspace, key), known)
+        return known
+
+    async def models(self, workspace: str) -> Sequence[Model]:
+        """Every model that is linked to a credential, ordered by id."""
+        return [model for model in await self._store.models(workspace, limit=None) if model.credential is not None]
+
+    async def _rows(self, workspace: str, name: str) -> Sequence[Model]:
+        if name.startswith("default:"):
+            return [await self._default(workspace, name.removeprefix("default:"))]
+        if name.startswith("model:") and (row := await self._by_id(workspace, name)):
+            return [row]
+        if parts := qualified(name):
+            rows = await self._store.models(workspace, provider=parts[0], name=parts[1], limit=None)
+            if rows:
+                return rows
+        rows = await self._store.models(workspace, name=name, limit=None)
+        if not rows:
+            raise ModelNotFoundError
+        return rows
+
+    async def _by_id(self, workspace: str, name: str) -> Model | None:
+        try:
+            return await self._store.model(workspace, model_id(name))
+        except InvalidIdError:
+            return None
+
+    async def _default(self, workspace: str, name: str) -> Model:
+        slot = SLOT_NAMES.get(name)
+        if slot is None:
+            raise ModelNotFoundError
+        id = (await self._store.defaults(workspace)).model_for(slot)
+        if id is None:
+            raise NoDefaultError(slot)
+        model = await self._store.model(workspace, id)
+        if model is None:
+            raise ModelNotFoundError
+        return model
+
+    async def _credential_of(self, row: Model) -> Credential:
+        if row.credential is None:
+            raise UnlinkedModelError
+        return await self._load(row.workspace, row.credential)
+
+    async def _load(self, workspace: str, id: CredentialId) -> Credential:
+        found = await self._store.credential(workspace, id)
+        if found is None:
+            raise CredentialNotFoundError
+        return found
+
+    def _forget(self, revision: int) -> None:
+        self._revision = revision
+        self._callers, self._serving, self._credentials = {}, {}, {}
+
+
+def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(memory) >= MOST:
+        memory.clear()
+    memory[key] = value

@@ -1,0 +1,223 @@
+"""Carrying a call out: one credential after the other, until an answer can be passed on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from email.utils import parsedate_to_datetime
+
+import structlog
+from msgspec import Struct
+
+from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, MOST_ATTEMPTS, Call, Report
+from keycairn.app.gateway.directory import Directory
+from keycairn.app.gateway.errors import NoRouteError
+from keycairn.app.gateway.headers import texts
+from keycairn.app.gateway.health import Health
+from keycairn.app.services.accounts import Accounts
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import (
+    CannotConnectError,
+    CredentialNotFoundError,
+    InvalidAuthError,
+    KeycairnError,
+    NotSentError,
+    PluginError,
+    UndecryptableError,
+)
+from keycairn.domain.provider import Account
+from keycairn.domain.routing import Serving, Verdict, retry_after, verdict
+from keycairn.ports.http import Http, Request
+from keycairn.ports.provider import Provider, ProviderRegistry
+from keycairn.ports.upstream import Upstream, UpstreamAnswer, UpstreamRequest
+
+PAUSE = 0.05
+"""Seconds before the only credential is tried once more after no connection came about."""
+
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_log = structlog.get_logger()
+
+
+class Exchange(Struct, frozen=True):
+    """An answer to pass on, and the texts that must not be seen in it."""
+
+    answer: UpstreamAnswer
+    secrets: Sequence[str]
+
+
+class Exchanges:
+    """Makes exchanges. What an attempt teaches about a credential goes into `health`.
+
+    `count` is told the provider and the outcome of every attempt.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        accounts: Accounts,
+        registry: ProviderRegistry,
+        http: Http,
+        upstream: Upstream,
+        health: Health,
+        count: Callable[[str, str], None],
+    ) -> None:
+        self._directory = directory
+        self._accounts = accounts
+        self._registry = registry
+        self._http = http
+        self._upstream = upstream
+        self._health = health
+        self._count = count
+        self.anthropic = frozenset(one.spec.name for one in registry.all() if hasattr(one, "anthropic_base_url"))
+
+    async def candidates(self, call: Call) -> Sequence[Serving]:
+        """What can do the call, in order of precedence. Raises as `Directory.serving` and `Directory.credential`."""
+        workspace = call.caller.workspace
+        if call.model is None:
+            return [Serving(None, await self._directory.credential(workspace, call.credential or ""))]
+        providers = self.anthropic if call.api.anthropic else None
+        return await self._directory.serving(workspace, call.model, call.api.type, providers)
+
+    async def run(self, call: Call, report: Report) -> Exchange:
+        """An answer that is the client's: the first good one, else the last there was.
+
+        Raises KeycairnError where no provider gave one. `report` says at any time how far it came.
+        """
+        tried: set[tuple[str, int]] = set()
+        failure: KeycairnError = CredentialNotFoundError()
+        while report.attempts < MOST_ATTEMPTS:
+            candidates = self._health.ordered(await self.candidates(call))
+            left = [one for one in candidates if (one.credential.id, one.credential.version) not in tried]
+            if not left:
+                break
+            serving, last_one = left[0], len(left) == 1
+            tried.add((serving.credential.id, serving.credential.version))
+            self._note(serving, report)
+            try:
+                exchange = await self._attempt(call, serving, patient=last_one, report=report)
+            except (UndecryptableError, CannotConnectError) as error:
+                self._failed(serving.credential, error)
+                failure = error
+                if not self._may_repeat(call, error):
+                    break
+                continue
+            outcome = self._learn(serving.credential, exchange.answer)
+            if outcome is Verdict.BAD_KEY:
+                failure = InvalidAuthError(status=401)
+                exchange.answer.close()
+                if not self._unsent(call):
+                    break
+                await self._directory.refresh()  # a key that was rotated meanwhile is another one to try
+                continue
+            if outcome is Verdict.DONE or last_one or not self._goes_on(call, outcome, report):
+                return exchange
+            exchange.answer.close()
+        raise failure
+
+    async def _attempt(self, call: Call, serving: Serving, *, patient: bool, report: Report) -> Exchange:
+        """One answer. `patient`: no other credential is left, so a failure to connect is worth a second try."""
+        provider = self._registry.get(serving.credential.provider)
+        account = await self._accounts.open(serving.credential)
+        request = await self._authorized(call, provider, account)
+        outgoing = UpstreamRequest(
+            method=request.method,
+            url=request.url,
+            headers=[*request.headers.items()],
+            body=call.body.content if call.body else None,
+            length=call.body.length if call.body and not call.body.whole else None,
+        )
+        secrets = texts(account.secrets.values())
+        try:
+            answer = await self._start(outgoing)
+        except NotSentError:
+            if not patient or not self._unsent(call):
+                raise
+            await asyncio.sleep(PAUSE)
+            report.attempts += 1
+            answer = await self._start(outgoing)
+        return Exchange(answer, secrets)
+
+    async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:
+        return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)
+
+    async def _authorized(self, call: Call, provider: Provider, account: Account) -> Request:
+        url = self._url(call, provider, account)
+        body = call.body.head if call.body else None
+        request = Request(method=call.method, url=url, headers=dict(call.headers), body=bytes(body) if body else None)
+        return await _guarded(lambda: provider.authorize(account, request, self._http))
+
+    def _url(self, call: Call, provider: Provider, account: Account) -> str:
+        api = call.api
+        if api.anthropic:
+            base = getattr(provider, "anthropic_base_url", None)
+            if base is None:
+                raise NoRouteError("This model's provider does not speak Anthropic's API.")
+            root: str = base(account)
+        elif call.model is not None:
+            openai = getattr(provider, "openai_base_url", None) or provider.base_url
+            root = openai(account, api.type)
+        else:
+            root = provider.base_url(account)
+        return f"{root}{api.path}?{call.query}" if call.query else root + api.path
+
+    def _unsent(self, call: Call) -> bool:
+        """Whether the body can be sent once more."""
+        return call.body is None or call.body.repeatable
+
+    def _may_repeat(self, call: Call, error: KeycairnError) -> bool:
+        if not self._unsent(call):
+            return False
+        if isinstance(error, (UndecryptableError, NotSentError)):
+            return True
+        return call.api.repeatable or call.method in _SAFE_METHODS
+
+    def _goes_on(self, call: Call, outcome: Verdict, report: Report) -> bool:
+        """Whether another credential is asked after such an answer."""
+        if report.attempts >= MOST_ATTEMPTS or not self._unsent(call):
+            return False
+        return outcome is Verdict.WAIT or call.api.repeatable or call.method in _SAFE_METHODS
+
+    def _note(self, serving: Serving, report: Report) -> None:
+        report.attempts += 1
+        report.credential, report.provider = serving.credential.id, serving.credential.provider
+        report.model = serving.model.id if serving.model else ""
+
+    def _failed(self, credential: Credential, error: KeycairnError) -> None:
+        self._count(credential.provider, error.code)
+        self._health.rest(credential)
+
+    def _learn(self, credential: Credential, answer: UpstreamAnswer) -> Verdict:
+        outcome = verdict(answer.status)
+        if outcome is Verdict.DONE:
+            if answer.status < 400:
+                self._health.good(credential)
+        elif outcome is Verdict.BAD_KEY:
+            self._health.refused(credential)
+            _log.warning("a provider refused a key", credential=credential.id, provider=credential.provider)
+        else:
+            self._health.rest(credential, _patience(answer))
+        self._count(credential.provider, str(answer.status))
+        return outcome
+
+
+def _patience(answer: UpstreamAnswer) -> float | None:
+    """Seconds the provider asks to wait, None where it does not say."""
+    headers = dict(answer.headers)
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    try:
+        date = parsedate_to_datetime(text).timestamp()
+        now = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except (ValueError, TypeError):
+        return retry_after(text, 0.0)
+    return retry_after(None, now, date)
+
+
+async def _guarded(call: Callable[[], Awaitable[Request]]) -> Request:
+    """What a plugin gives. An exception it should not raise becomes a PluginError; its text may hold the key."""
+    try:
+        return await call()
+    except KeycairnError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the boundary to third-party code
+        raise PluginError(f"The provider plugin failed ({type(error).__name__}).") from None

@@ -1,0 +1,258 @@
+"""The gateway as an ASGI application."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
+
+from keycairn.app.gateway.accounting import Accounting
+from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
+from keycairn.app.gateway.call import CALL_WITHIN, Api, Call, Report
+from keycairn.app.gateway.directory import Directory
+from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, OverloadedError, render
+from keycairn.app.gateway.exchange import Exchanges
+from keycairn.app.gateway.health import Health
+from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Memory
+from keycairn.app.gateway.listing import anthropic_models, openai_models
+from keycairn.app.gateway.metrics import GatewayMetrics
+from keycairn.app.gateway.recovery import Recovery
+from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.tokens import Principal
+from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, ProviderTimeoutError
+from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope as TokenScope
+from keycairn.domain.token import carries
+from keycairn.domain.usage import Usage, UsageKey
+from keycairn.ports.clock import Clock
+from keycairn.ports.http import Http
+from keycairn.ports.upstream import Upstream
+
+MOST_CALLS = 4000
+"""Calls under way at one time."""
+LONGEST_TOKEN = 4096
+
+_NATIVE = Api("native", "")
+_log = structlog.get_logger()
+
+
+class Gateway:
+    """Serves `/v1/...`, `/anthropic/v1/...` and `/native/{credential}/...`, whatever prefix the scope's path had.
+
+    `start` and `aclose` frame its life; it writes its accounting and probes refused keys in between. `monotonic` is
+    in seconds.
+    """
+
+    def __init__(
+        self,
+        keycairn: Keycairn,
+        upstream: Upstream,
+        http: Http,
+        clock: Clock,
+        metrics: GatewayMetrics,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keycairn = keycairn
+        self._clock = clock
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self.directory = Directory(keycairn.store, keycairn.tokens, clock)
+        self.health = Health(monotonic)
+        self.accounting = Accounting(keycairn.store, self.directory)
+        self._exchanges = Exchanges(
+            directory=self.directory,
+            accounts=keycairn.accounts,
+            registry=keycairn.registry,
+            http=http,
+            upstream=upstream,
+            health=self.health,
+            count=metrics.attempt,
+        )
+        self._recovery = Recovery(self.health, keycairn.accounts, keycairn.registry, http)
+        self._memory = Memory()
+        self._calls = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to write the accounting."""
+        self._tasks = [asyncio.create_task(self.accounting.run())]
+
+    async def aclose(self) -> None:
+        """Stop, and write what was counted last. Calls under way are the server's to end."""
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks = []
+        await self._recovery.aclose()
+        await self.accounting.flush()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != ScopeType.HTTP:
+            return
+        path: str = scope["path"]
+        dialect = Dialect.ANTHROPIC if path.startswith(ANTHROPIC) else Dialect.OPENAI
+        report = Report()
+        begun = self._monotonic()
+        try:
+            await self._serve(scope, path, receive, send, dialect, report)
+        except KeycairnError as error:
+            await self._refuse(error, dialect, report, send)
+        except ClientGoneError:
+            report.code = "client_gone"
+        except BrokenOffError:
+            pass  # returning without an end makes the server cut the connection
+        except Exception as error:  # noqa: BLE001  # a fault of ours must still be answered in the caller's dialect
+            frames = traceback.extract_tb(error.__traceback__)
+            places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+            _log.error("unexpected error", exception=type(error).__name__, places=places)
+            await self._refuse(KeycairnError(), dialect, report, send)
+        finally:
+            api = APIS.get(path)
+            name = api.name if api else "native" if path.startswith(NATIVE) else "other"
+            self._metrics.call(name, report, self._monotonic() - begun)
+
+    async def _serve(  # a request and its answer
+        self, scope: Any, path: str, receive: Receive, send: Send, dialect: Dialect, report: Report
+    ) -> None:
+        await self.directory.refresh()
+        headers = [(name.lower(), value) for name, value in scope["headers"]]
+        caller = await self.directory.caller(_token(dict(headers)))
+        if not carries(caller.scopes, TokenScope.INVOKE):
+            raise ForbiddenError(TokenScope.INVOKE)
+        method = scope["method"]
+        api = APIS.get(path)
+        if api is None and not path.startswith(NATIVE):
+            await self._list(path, method, caller, send)
+            return
+        if self._calls >= MOST_CALLS:
+            raise OverloadedError
+        self._calls += 1
+        incoming = Incoming(receive, self._memory, _length(headers))
+        try:
+            query = scope["query_string"].decode("latin-1")
+            if api is not None:
+                call, rename = await model_call(api, method, query, headers, caller, incoming)
+                candidates = await self._exchanges.candidates(call)
+                model = candidates[0].model
+                call.body = rename(model.name if model else call.model or "")
+            else:
+                raw = _raw_path(scope).partition(NATIVE)[2]
+                call = await native_call(raw, method, query, headers, caller, incoming)
+                (one,) = await self._exchanges.candidates(call)
+                check_native(self._keycairn.registry.get(one.credential.provider).spec, call.api.path)
+            await self._carry_out(call, incoming, send, dialect, report)
+        finally:
+            self._calls -= 1
+            incoming.close()
+
+    async def _carry_out(self, call: Call, incoming: Incoming, send: Send, dialect: Dialect, report: Report) -> None:
+        """The call, its answer passed on, and its accounting, under the watch of the client's connection."""
+        begun = self._monotonic()
+        task = asyncio.current_task()
+        ended: list[str] = []
+
+        def end(why: str) -> None:
+            if not ended and task is not None:
+                ended.append(why)
+                task.cancel()
+
+        async def watch() -> None:
+            await incoming.gone()
+            end("gone")
+
+        watcher = asyncio.create_task(watch())
+        timer = asyncio.get_running_loop().call_later(CALL_WITHIN, end, "late")
+        try:
+            exchange = await self._exchanges.run(call, report)
+            try:
+                await pass_on(exchange, call, report, send, dialect, lambda: self._monotonic() - begun)
+            finally:
+                exchange.answer.close()
+        except asyncio.CancelledError:
+            if not ended or task is None or task.uncancel() > 0:
+                raise
+            if ended[0] == "gone":
+                raise ClientGoneError from None
+            report.code = ProviderTimeoutError.code
+            if report.status:
+                raise BrokenOffError from None
+            raise ProviderTimeoutError from None
+        finally:
+            ended.append("done")
+            timer.cancel()
+            watcher.cancel()
+            self._account(call, report)
+
+    def _account(self, call: Call, report: Report) -> None:
+        now = self._clock.now()
+        key = UsageKey(
+            day=now.date(),
+            workspace=call.caller.workspace,
+            token=call.caller.actor,
+            credential=report.credential,
+            model=report.model,
+        )
+        failed = not 200 <= report.status < 400 or bool(report.code)
+        self.accounting.add(
+            key,
+            Usage(
+                requests=1,
+                failed=int(failed),
+                input_tokens=report.input_tokens,
+                output_tokens=report.output_tokens,
+                last_used=now,
+            ),
+        )
+
+    async def _list(self, path: str, method: str, caller: Principal, send: Send) -> None:
+        """The models, in the form of the API the caller speaks."""
+        if path == "/v1/models" or path.startswith("/v1/models/"):
+            listing = openai_models
+        elif path == "/anthropic/v1/models" or path.startswith("/anthropic/v1/models/"):
+            listing = anthropic_models
+        else:
+            raise NoRouteError
+        if method not in {"GET", "HEAD"}:
+            raise MethodError
+        models = await self.directory.models(caller.workspace)
+        wanted = path.partition("/v1/models")[2].lstrip("/")
+        body = listing(models, wanted or None, self._exchanges.anthropic)
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body, "more_body": False})
+
+    async def _refuse(self, error: KeycairnError, dialect: Dialect, report: Report, send: Send) -> None:
+        status, headers, body = render(error, dialect)
+        report.status, report.code = status, error.code
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, *marks(report)]})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _token(headers: dict[bytes, bytes]) -> Secret:
+    """The Keycairn token, wherever the client's SDK puts its key. Raises AuthenticationError where there is none."""
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() != b"bearer":
+        value = next((headers[name] for name in (b"x-api-key", b"api-key", b"x-goog-api-key") if name in headers), b"")
+    text = value.strip()
+    if not text or len(text) > LONGEST_TOKEN or not text.isascii():
+        raise AuthenticationError
+    return Secret(text.decode("ascii"))
+
+
+def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    text = next((value for name, value in headers if name == b"content-length"), b"")
+    return int(text) if text.isdigit() and len(text) < 16 else None
+
+
+def _raw_path(scope: Any) -> str:
+    raw = scope.get("raw_path")
+    return str(raw.decode("latin-1")) if raw else str(scope["path"])

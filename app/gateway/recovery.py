@@ -1,0 +1,56 @@
+"""Probing refused keys again, so that a repaired account comes back by itself."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from keycairn.app.gateway.health import Health
+from keycairn.app.services.accounts import Accounts
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import KeycairnError
+from keycairn.ports.http import Http
+from keycairn.ports.provider import ProviderRegistry
+
+_log = structlog.get_logger()
+
+
+class Recovery:
+    """Checks a refused key in the background, when a call passes it by and its rest is over."""
+
+    def __init__(self, health: Health, accounts: Accounts, registry: ProviderRegistry, http: Http) -> None:
+        self._health = health
+        self._accounts = accounts
+        self._registry = registry
+        self._http = http
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def consider(self, credential: Credential) -> None:
+        """Begin a probe where one is due."""
+        if self._health.due(credential):
+            task = asyncio.create_task(self._probe(credential))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        """End the probes under way."""
+        for task in list(self._tasks):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _probe(self, credential: Credential) -> None:
+        try:
+            provider = self._registry.get(credential.provider)
+            report = await provider.check(await self._accounts.open(credential), self._http)
+        except KeycairnError:
+            self._health.refused(credential)
+            return
+        except Exception as error:  # noqa: BLE001  # a plugin's; its text may hold the key
+            _log.warning("a provider plugin failed", exception=type(error).__name__)
+            return
+        if report.success:
+            _log.info("a refused key works again", credential=credential.id)
+            self._health.good(credential)
+        else:
+            self._health.refused(credential)

@@ -1,0 +1,144 @@
+"""The gateway's paths, and reading a call from a request."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from keycairn.app.gateway.call import Api, Call
+from keycairn.app.gateway.errors import MethodError, NoRouteError, RequestRefusedError
+from keycairn.app.gateway.headers import RawHeaders, forwarded
+from keycairn.app.gateway.incoming import Incoming, Outgoing
+from keycairn.app.gateway.naming import boundary_of, form_model, json_model, with_form_model, with_json_model
+from keycairn.app.services.tokens import Principal
+from keycairn.domain.modality import Modality
+from keycairn.domain.provider import ProviderSpec
+
+OPENAI, ANTHROPIC, NATIVE = "/v1/", "/anthropic/", "/native/"
+
+_L, _E, _S, _T = Modality.LANGUAGE, Modality.EMBEDDING, Modality.SPEECH_TO_TEXT, Modality.TEXT_TO_SPEECH
+_OPENAI_APIS = (
+    Api("chat", "/chat/completions", _L),
+    Api("completions", "/completions", _L),
+    Api("responses", "/responses", _L),
+    Api("embeddings", "/embeddings", _E, repeatable=True),
+    Api("transcriptions", "/audio/transcriptions", _S),
+    Api("translations", "/audio/translations", _S),
+    Api("speech", "/audio/speech", _T),
+    Api("images", "/images/generations"),
+    Api("moderations", "/moderations", repeatable=True),
+)
+_ANTHROPIC_APIS = (
+    Api("messages", "/messages", _L, anthropic=True),
+    Api("count_tokens", "/messages/count_tokens", _L, repeatable=True, anthropic=True),
+)
+APIS: Mapping[str, Api] = {
+    **{f"/v1{api.path}": api for api in _OPENAI_APIS},
+    **{f"/anthropic/v1{api.path}": api for api in _ANTHROPIC_APIS},
+}
+"""Every operation that names a model, by its path."""
+NATIVE_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+
+_HIDDEN = re.compile(r"%(?:2[ef]|5c)|//", re.IGNORECASE)
+
+
+async def model_call(
+    api: Api, method: str, query: str, headers: RawHeaders, caller: Principal, incoming: Incoming
+) -> tuple[Call, "Rename"]:
+    """A call of an operation that names its model, and how to put another name in. Raises RequestRefusedError."""
+    if method != "POST":
+        raise MethodError
+    given = dict(headers)
+    boundary = boundary_of(given.get(b"content-type", b"").decode("latin-1"))
+    if boundary is None:
+        body = await incoming.read()
+        name = json_model(body)
+        rename: Rename = JsonRename(body, name)
+    else:
+        name, begin, end = await form_model(incoming, boundary)
+        rename = FormRename(incoming, name, (begin, end))
+    call = Call(
+        api=api,
+        method=method,
+        query=query,
+        headers=forwarded(headers),
+        caller=caller,
+        accepts=given.get(b"accept-encoding", b"").decode("latin-1"),
+        model=name,
+    )
+    return call, rename
+
+
+class JsonRename:
+    """A JSON body and the model's name in it."""
+
+    def __init__(self, body: bytes, name: str) -> None:
+        self._body, self._name = body, name
+
+    def __call__(self, new: str) -> Outgoing:
+        """The body with the model `new`."""
+        return Outgoing(with_json_model(self._body, self._name, new))
+
+
+class FormRename:
+    """A form and the place of the model's name in it."""
+
+    def __init__(self, incoming: Incoming, name: str, place: tuple[int, int]) -> None:
+        self._incoming, self._name, self._place = incoming, name, place
+
+    def __call__(self, new: str) -> Outgoing:
+        """The form with the model `new`."""
+        return with_form_model(self._incoming, self._place, None if new == self._name else new)
+
+
+Rename = JsonRename | FormRename
+
+
+async def native_call(  # what a request is made of
+    path: str, method: str, query: str, headers: RawHeaders, caller: Principal, incoming: Incoming
+) -> Call:
+    """A call of a provider's own API: `path` is the raw path after `/native/`. Raises NoRouteError or MethodError."""
+    if method not in NATIVE_METHODS:
+        raise MethodError
+    credential, slash, rest = path.partition("/")
+    if not credential or not slash or not rest:
+        raise NoRouteError
+    check_plain(rest)
+    given = dict(headers)
+    has_body = b"content-length" in given or b"transfer-encoding" in given
+    body = None
+    if has_body and incoming.length != 0:
+        body = Outgoing(await incoming.read()) if _small(incoming) else Outgoing(b"", incoming, incoming.length)
+    return Call(
+        api=Api("native", "/" + rest),
+        method=method,
+        query=query,
+        headers=forwarded(headers),
+        caller=caller,
+        accepts=given.get(b"accept-encoding", b"").decode("latin-1"),
+        credential=unquote(credential),
+        body=body,
+    )
+
+
+def check_plain(path: str) -> None:
+    """Raise NoRouteError for a path that another parser might read as another one."""
+    if _HIDDEN.search(path) or {".", ".."} & set(path.split("/")) or not path.isascii():
+        raise NoRouteError
+
+
+def check_native(spec: ProviderSpec, path: str) -> None:
+    """Raise NoRouteError unless the provider declares `path`, which begins with a slash."""
+    plain = path.lstrip("/")
+    for declared in spec.native_paths:
+        beginning = declared.strip("/")
+        if plain == beginning or plain.startswith((beginning + "/", beginning + ":")):
+            return
+    raise NoRouteError("This provider's plugin does not declare that path for native calls.")
+
+
+def _small(incoming: Incoming) -> bool:
+    """Whether a body is held, which lets it be repeated."""
+    return incoming.length is not None and incoming.length <= 2**20
+
+
+__all__ = ["ANTHROPIC", "APIS", "NATIVE", "OPENAI", "RequestRefusedError", "check_native", "model_call", "native_call"]

@@ -1,0 +1,100 @@
+"""Which credential serves a call: what a model's name may mean, whose turn it is, and what may be tried again."""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from msgspec import Struct
+
+from keycairn.domain.assignment import PROVIDER_ORDER
+from keycairn.domain.credential import Credential
+from keycairn.domain.ids import CredentialId
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model, Slot
+from keycairn.domain.provider import canonical_name
+
+SLOT_NAMES = {
+    "chat": Slot.CHAT,
+    "transformation": Slot.TRANSFORMATION,
+    "large_context": Slot.LARGE_CONTEXT,
+    "text_to_speech": Slot.TEXT_TO_SPEECH,
+    "speech_to_text": Slot.SPEECH_TO_TEXT,
+    "embedding": Slot.EMBEDDING,
+    "tools": Slot.TOOLS,
+}
+"""What may follow `default:` in place of a model's name."""
+
+LONGEST_PATIENCE = 600.0
+"""Seconds a credential rests at most, whatever the provider asks for."""
+FIRST_REST, REST_GROWTH = 15.0, 2.0
+"""Seconds until a refused credential is probed again, and how they grow with each probe that fails."""
+SHORT_REST = 5.0
+"""Seconds a credential is passed over after its provider failed or could not be reached."""
+
+
+class Serving(Struct, frozen=True):
+    """A credential that can do a call, and the model it is linked to; None where the call names no model of ours."""
+
+    model: Model | None
+    credential: Credential
+
+
+def ordered(rows: Sequence[Model], type: Modality | None, providers: frozenset[str] | None = None) -> list[Model]:
+    """The linked models among `rows` that serve one name, in their order of precedence.
+
+    They belong to one provider: where several offer the name, the first in auto-assignment's order, so that a call
+    never changes provider by itself. Models of the route's `type` win over others, which serve only where there are
+    none; those discovery misses come last; then age decides. `providers` limits whose models are looked at.
+    """
+    usable = [row for row in rows if row.credential is not None and (providers is None or row.provider in providers)]
+    fitting = [row for row in usable if type is None or row.type is type] or usable
+    if not fitting:
+        return []
+    first = min(fitting, key=lambda row: _provider_rank(row.provider)).provider
+    mine = sorted(
+        (row for row in fitting if row.provider == first), key=lambda row: (row.missing_since is not None, row.id)
+    )
+    seen: set[CredentialId | None] = set()
+    return [row for row in mine if row.credential not in seen and not seen.add(row.credential)]  # type: ignore[func-returns-value]  # add gives None, which is what it is here for
+
+
+def _provider_rank(name: str) -> tuple[int, str]:
+    return (PROVIDER_ORDER.index(name) if name in PROVIDER_ORDER else len(PROVIDER_ORDER)), name
+
+
+def qualified(name: str) -> tuple[str, str] | None:
+    """`provider/name` as its two parts, None where there is no provider in front."""
+    provider, slash, rest = name.partition("/")
+    return (canonical_name(provider), rest) if slash and provider and rest else None
+
+
+class Verdict(Enum):
+    """What an attempt says about the call and the credential."""
+
+    DONE = auto()
+    """The answer is the client's, good or bad."""
+    BAD_KEY = auto()
+    """The provider refused the key: another credential may do."""
+    WAIT = auto()
+    """The provider asks for patience and has done nothing: another credential may do, or the same one later."""
+    FAILED = auto()
+    """The provider failed, perhaps in the middle of the work."""
+
+
+def verdict(status: int) -> Verdict:
+    """What a provider's status stands for. 503 and Anthropic's 529 say that the work was not begun."""
+    if status == 401:
+        return Verdict.BAD_KEY
+    if status in {429, 503, 529}:
+        return Verdict.WAIT
+    return Verdict.FAILED if status in {500, 502, 504} else Verdict.DONE
+
+
+def retry_after(text: str | None, now: float, http_date: float | None = None) -> float | None:
+    """Seconds to wait by a Retry-After header, None where it says nothing usable. A date comes as `http_date`."""
+    if http_date is not None:
+        return min(max(http_date - now, 0.0), LONGEST_PATIENCE)
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return min(seconds, LONGEST_PATIENCE) if seconds >= 0 else None

@@ -1,0 +1,117 @@
+"""A Keycairn with its gateway on a real socket: real providers, real outgoing connections, to local servers only."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from tests.fakes import NOON, FakeClock, FakeEnvironment, FakeIds
+from tests.house import ROOT_KEY, FakeKeysets
+
+from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
+from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.adapters.memory import MemoryStore
+from keycairn.app.gateway import Gateway
+from keycairn.app.gateway.metrics import GatewayMetrics
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.credentials import CredentialPatch
+from keycairn.domain.credential import Credential
+from keycairn.domain.egress import EgressPolicy
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
+from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope, Token
+from keycairn.domain.usage import Usage, UsageKey
+from keycairn.plugins.registry import PluginRegistry
+from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.store import Store
+
+
+class GatewayHouse:
+    """`async with gateway_house() as house`. `url` is the gateway's, `token` may invoke."""
+
+    def __init__(self, *, store: Store | None = None, registry: ProviderRegistry | None = None) -> None:
+        policy = EgressPolicy()
+        self.http = GuardedHttp(policy)
+        self.upstream = AiohttpUpstream(policy)
+        self.clock = FakeClock(NOON, step=0.001)
+        self.keycairn = Keycairn(
+            store=store or MemoryStore(),
+            opener=FakeKeysets(),
+            registry=registry or PluginRegistry(external=False),
+            http=self.http,
+            environment=FakeEnvironment(),
+            clock=self.clock,
+            ids=FakeIds(),
+        )
+        self.metrics = CollectorRegistry()
+        self.now = 0.0
+        self.gateway = Gateway(
+            self.keycairn,
+            self.upstream,
+            self.http,
+            self.clock,
+            GatewayMetrics(self.metrics),
+            monotonic=lambda: asyncio.get_running_loop().time() + self.now,
+        )
+        self.url = ""
+        self.token = ""
+
+    async def credential(self, provider: str, key: str, **settings: str) -> Credential:
+        listed = await self.keycairn.credentials.create(
+            provider, name=provider, settings=settings, secrets={"api_key": Secret(key)}
+        )
+        return listed.credential
+
+    async def model(self, credential: Credential, name: str, type: Modality = Modality.LANGUAGE) -> Model:
+        return await self.keycairn.models.create(
+            name, provider=credential.provider, type=type, credential=credential.id
+        )
+
+    async def rotate(self, credential: Credential, key: str) -> None:
+        await self.keycairn.credentials.update(credential.id, CredentialPatch(secrets={"api_key": Secret(key)}))
+
+    async def new_token(self, *scopes: Scope) -> tuple[Token, str]:
+        token, text = await self.keycairn.tokens.create("test", scopes or (Scope.INVOKE,))
+        return token, text.reveal()
+
+    async def usage(self) -> dict[UsageKey, Usage]:
+        await self.gateway.accounting.flush()
+        day = self.clock.now().date()
+        week = timedelta(days=7)
+        return dict(await self.keycairn.store.usage("default", since=day - week, until=day + week))
+
+
+@asynccontextmanager
+async def gateway_house(
+    *, store: Store | None = None, registry: ProviderRegistry | None = None
+) -> AsyncIterator[GatewayHouse]:
+    house = GatewayHouse(store=store, registry=registry)
+    await house.keycairn.vault.unlock(ROOT_KEY)
+    _, house.token = await house.new_token()
+    await house.gateway.start()
+    config = uvicorn.Config(
+        house.gateway,
+        port=0,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,  # type: ignore[arg-type]  # Litestar's ASGI types
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the test's process keeps its own
+    task = asyncio.create_task(server._serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    house.url = f"http://{host}:{port}"
+    try:
+        yield house
+    finally:
+        server.should_exit = True
+        await task
+        await house.gateway.aclose()
+        await house.upstream.aclose()
+        await house.http.aclose()
