@@ -66,6 +66,7 @@ def openapi_config(path: str) -> OpenAPIConfig:
         servers=[Server(url=path)],
         components=Components(security_schemes={"token": token}),
         security=[{"token": []}],
+        use_handler_docstrings=True,
         openapi_router=router,
         render_plugins=[TryPage(path="/"), JsonRenderPlugin(path="/openapi.json", media_type="application/json")],  # type: ignore[arg-type]  # plain JSON, which every tool reads
     )

@@ -1,5 +1,5 @@
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from litestar import Litestar
@@ -35,3 +35,8 @@ async def api(house: House) -> AsyncIterator[Client]:
     await house.open()
     async with serving(house) as client:
         yield client
+
+
+@pytest.fixture
+def serve() -> Callable[..., AbstractAsyncContextManager[Client]]:
+    return serving
