@@ -7,7 +7,7 @@ from litestar.params import JSONBody
 
 from keycairn.app.api.bodies import CreateToken
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import BrokenCursorError, Cursor, Limit, next_link, read_cursor, write_cursor
+from keycairn.app.api.paging import Cursor, Limit, next_link, read_id, write_cursor
 from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
 from keycairn.domain.ids import EventId
 from keycairn.domain.token import Scope
@@ -55,9 +55,7 @@ class AuditController(Controller):
         cursor: Cursor = None,
     ) -> Response[list[EventView]]:
         """Oldest first. Events hold names and counts, never values."""
-        after = read_cursor(cursor, str) if cursor else None
-        if after is not None and not after.startswith("event:"):
-            raise BrokenCursorError
-        events = await keycairn.events(after=EventId(after) if after else None, limit=limit, workspace=caller.workspace)
-        headers = next_link(request, write_cursor(events[-1].id)) if len(events) == limit else {}
+        after = EventId(read_id(cursor, "event")) if cursor else None
+        events = await keycairn.events(after=after, limit=limit, workspace=caller.workspace)
+        headers = next_link(request, write_cursor(events[-1].id), limit=limit) if len(events) == limit else {}
         return Response([event_view(event) for event in events], headers=headers)

@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Response
 
+from keycairn.app.api.conditions import names
 from keycairn.app.keycairn import Keycairn
 
 MOST_PAGES = 64
@@ -22,8 +24,13 @@ class ListCache:
         self._pages: OrderedDict[tuple[object, ...], tuple[bytes, dict[str, str]]] = OrderedDict()
         self._bytes = 0
 
-    async def answer(self, key: tuple[object, ...], make: Callable[[], Awaitable[Response[Any]]]) -> Response[Any]:
-        """The page, from here or from `make`. What `make` reads after a change in between is not kept."""
+    async def answer(
+        self, key: tuple[object, ...], if_none_match: str | None, make: Callable[[], Awaitable[Response[Any]]]
+    ) -> Response[Any]:
+        """The page with its ETag, from here or from `make`; 304 when the client has it already.
+
+        What `make` reads after a change in between is not kept.
+        """
         keycairn = self._keycairn()
         state = await _state(keycairn)
         if state != self._state:
@@ -31,12 +38,13 @@ class ListCache:
             self._state, self._bytes = state, 0
         if kept := self._pages.get(key):
             self._pages.move_to_end(key)
-            return Response(kept[0], headers=kept[1], media_type=MediaType.JSON)
+            return _answer(*kept, if_none_match)
         fresh = await make()
         body = msgspec.json.encode(fresh.content)
+        headers = {**fresh.headers, "ETag": f'"{sha256(body).hexdigest()[:32]}"'}
         if await _state(keycairn) == state == self._state:
-            self._keep(key, body, dict(fresh.headers))
-        return Response(body, headers=fresh.headers, media_type=MediaType.JSON)
+            self._keep(key, body, headers)
+        return _answer(body, headers, if_none_match)
 
     def _keep(self, key: tuple[object, ...], body: bytes, headers: dict[str, str]) -> None:
         if key in self._pages:
@@ -46,6 +54,12 @@ class ListCache:
         while len(self._pages) > MOST_PAGES or self._bytes > MOST_BYTES:
             _, (dropped, _) = self._pages.popitem(last=False)
             self._bytes -= len(dropped)
+
+
+def _answer(body: bytes, headers: dict[str, str], if_none_match: str | None) -> Response[Any]:
+    if names(if_none_match, headers["ETag"]):
+        return Response(b"", headers=headers, status_code=304, media_type=MediaType.JSON)
+    return Response(body, headers=headers, media_type=MediaType.JSON)
 
 
 async def _state(keycairn: Keycairn) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""Conditional requests: a record's version as its ETag, and `If-Match`."""
+"""Conditional requests: a record's version as its ETag, `If-Match`, and `If-None-Match`."""
 
 import re
 
@@ -29,3 +29,9 @@ def expected_version(if_match: str | None) -> int | None:
     if match is None:
         raise MalformedConditionError
     return int(match[1])
+
+
+def names(if_none_match: str | None, etag: str) -> bool:
+    """Whether an If-None-Match header names `etag`; weak tags count, as RFC 9110 says for reading."""
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return etag in tags or tags == ["*"]

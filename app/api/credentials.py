@@ -10,13 +10,13 @@ from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import Cursor, Limit, next_link, read_cursor, write_cursor
+from keycairn.app.api.paging import Cursor, Limit, next_link, read_position, write_cursor
 from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import Listed
 from keycairn.domain.audit import Caller
-from keycairn.domain.errors import InvalidInputError, UnknownProviderError
-from keycairn.domain.ids import credential_id
+from keycairn.domain.errors import InvalidIdError, InvalidInputError, InvalidMigrationTargetError, UnknownProviderError
+from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.provider import ProviderSpec, canonical_name
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST, Position
@@ -26,6 +26,9 @@ WRITE = {"scope": Scope.CREDENTIALS_WRITE}
 
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description="The ETag the record must have, or `*`; else 412.")
+]
+IfNoneMatch = Annotated[
+    str | None, HeaderParameter(name="If-None-Match", description="The ETag of the list you have; 304 when it holds.")
 ]
 ProviderFilter = Annotated[str | None, QueryParameter(description="Only this provider; case and hyphens are alike.")]
 
@@ -53,13 +56,15 @@ async def page(
     cursor: str | None,
 ) -> Response[list[CredentialView]]:
     """A page of credentials, and the link to the next."""
-    after = read_cursor(cursor, Position) if cursor else None
+    after = read_position(cursor) if cursor else None
     found = await keycairn.credentials.list(provider=provider, after=after, limit=limit, workspace=caller.workspace)
     views = [credential_view(listed, spec_of(keycairn, listed.credential.provider)) for listed in found]
     headers = {}
     if len(found) == limit:
         last = found[-1].credential
-        headers = next_link(request, write_cursor(Position(last.provider, last.created, last.id)))
+        position = write_cursor(Position(last.provider, last.created, last.id))
+        filtered = None if request.path_params else provider
+        headers = next_link(request, position, provider=filtered, limit=limit)
     return Response(views, headers=headers)
 
 
@@ -79,11 +84,13 @@ class CredentialController(Controller):
         provider: ProviderFilter = None,
         limit: Limit = MOST,
         cursor: Cursor = None,
+        if_none_match: IfNoneMatch = None,
     ) -> Response[list[CredentialView]]:
         """By provider, then age. A record whose secret does not open is listed with its `decryption_error`."""
         name = canonical_name(provider) if provider else None
         return await list_cache.answer(
             (caller.workspace, name, cursor, limit),
+            if_none_match,
             lambda: page(keycairn, request, caller, name, limit, cursor),
         )
 
@@ -156,7 +163,7 @@ class CredentialController(Controller):
         """Delete it with its models, or move them to another credential of the provider; all of it or nothing."""
         plan = await keycairn.credentials.delete(
             credential_id(id),
-            migrate_to=credential_id(migrate_to) if migrate_to else None,
+            migrate_to=_target(migrate_to) if migrate_to else None,
             if_match=expected_version(if_match),
             dry_run=dry_run,
             by=caller,
@@ -171,3 +178,10 @@ class CredentialController(Controller):
             cleared_defaults=plan.cleared,
             redirected_defaults=plan.redirected,
         )
+
+
+def _target(text: str) -> CredentialId:
+    try:
+        return credential_id(text)
+    except InvalidIdError:
+        raise InvalidMigrationTargetError("There is no such credential to move the models to.") from None

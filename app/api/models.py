@@ -17,10 +17,10 @@ from keycairn.app.api.model_views import (
     defaults_view,
     model_view,
 )
-from keycairn.app.api.paging import Cursor, Limit, next_link, read_cursor, write_cursor
+from keycairn.app.api.paging import Cursor, Limit, next_link, read_id, write_cursor
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
-from keycairn.domain.ids import credential_id, model_id
+from keycairn.domain.ids import ModelId, credential_id, model_id
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.token import Scope
@@ -127,9 +127,11 @@ class ModelController(Controller):
         found = await keycairn.models.list(
             type=model_type(type) if type else None,
             provider=provider,
-            after=model_id(read_cursor(cursor, str)) if cursor else None,
+            after=ModelId(read_id(cursor, "model")) if cursor else None,
             limit=limit,
             workspace=caller.workspace,
         )
-        headers = next_link(request, write_cursor(found[-1].id)) if len(found) == limit else {}
+        headers = {}
+        if len(found) == limit:
+            headers = next_link(request, write_cursor(found[-1].id), type=type, limit=limit)
         return Response([model_view(model) for model in found], headers=headers)

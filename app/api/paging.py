@@ -1,15 +1,19 @@
 """Keyset paging: opaque cursors and the `Link` header (RFC 8288)."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from litestar import Request
 from litestar.params import QueryParameter
 
 from keycairn.app.api.problems import BadRequestError
-from keycairn.ports.store import MOST
+from keycairn.domain.errors import InvalidIdError
+from keycairn.domain.ids import credential_id
+from keycairn.ports.store import MOST, Position
 
 LONGEST_CURSOR = 1024
 PREFIX = "keycairn_prefix"
@@ -20,6 +24,7 @@ Cursor = Annotated[
     str | None, QueryParameter(description="From the `Link` header of the page before.", max_length=LONGEST_CURSOR)
 ]
 
+_ID = re.compile(r"([a-z]{1,20}):[A-Za-z0-9_-]{1,128}", re.ASCII)
 _T = TypeVar("_T")
 
 
@@ -37,8 +42,28 @@ def write_cursor(position: Any) -> str:
     return urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
 
 
-def read_cursor(text: str, type: type[_T]) -> _T:
-    """The position in a cursor. Raises BrokenCursorError."""
+def read_position(text: str) -> Position:
+    """The place in the credential list a cursor names. Raises BrokenCursorError."""
+    position = _read(text, Position)
+    try:
+        created = position.created.astimezone(UTC)
+        if position.created.tzinfo is not None and position.provider.isprintable():
+            return Position(position.provider, created, credential_id(position.id))
+    except (InvalidIdError, OverflowError):
+        pass
+    raise BrokenCursorError
+
+
+def read_id(text: str, table: str) -> str:
+    """The record id a cursor names. Raises BrokenCursorError."""
+    id = _read(text, str)
+    match = _ID.fullmatch(id)
+    if match is None or match[1] != table:
+        raise BrokenCursorError
+    return id
+
+
+def _read(text: str, type: type[_T]) -> _T:
     try:
         return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=type)
     except (ValueError, RecursionError):
@@ -46,11 +71,11 @@ def read_cursor(text: str, type: type[_T]) -> _T:
     raise BrokenCursorError
 
 
-def next_link(request: Request[Any, Any, Any], cursor: str) -> dict[str, str]:
-    """The header that leads to the next page: the same query with another cursor."""
-    kept = [(key, value) for key, value in request.query_params.multi_items() if key != "cursor"]
-    path = f"{request.scope.get(PREFIX, '')}{request.scope['path']}"
-    return {"Link": f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'}
+def next_link(request: Request[Any, Any, Any], cursor: str, **query: str | int | None) -> dict[str, str]:
+    """The header that leads to the next page. `query` are the parameters of the list; anything else sent is dropped.
 
-
-__all__ = ["Cursor", "Limit", "next_link", "read_cursor", "write_cursor"]
+    The page may be kept for other clients, and what one of them sent besides is not theirs to see.
+    """
+    kept = {name: value for name, value in query.items() if value is not None}
+    path = quote(f"{request.scope.get(PREFIX, '')}{request.scope['path']}")
+    return {"Link": f'<{path}?{urlencode({**kept, "cursor": cursor})}>; rel="next"'}

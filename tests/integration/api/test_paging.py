@@ -1,0 +1,120 @@
+"""Pages, their links, and the list that is kept in memory."""
+
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+Client = AsyncTestClient[Litestar]
+MISPLACED = "sk-canary-4f9A7c2E81b6D05x"
+
+
+async def create(api: Client, name: str, provider: str = "openai") -> None:
+    body = {"name": name, "provider": provider, "api_key": f"key-of-{name}-0123456789"}
+    assert (await api.post("/api/credentials", json=body)).status_code == 201
+
+
+def cursor(position: object) -> str:
+    return urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+async def walk(api: Client, path: str | None, field: str) -> list[Any]:
+    seen: list[Any] = []
+    while path:
+        answer = await api.get(path)
+        assert answer.status_code == 200
+        seen += [item[field] for item in answer.json()]
+        link = answer.headers.get("link")
+        path = link[1 : link.index(">")] if link else None
+    return seen
+
+
+async def test_every_list_can_be_walked_by_its_links(api: Client) -> None:
+    for number in range(5):
+        await create(api, f"C{number}")
+        body = {"name": f"m{number}", "provider": "openai", "type": "language"}
+        assert (await api.post("/api/models", json=body)).status_code == 201
+    await create(api, "other", "anthropic")
+
+    assert await walk(api, "/api/credentials?limit=2", "name") == ["other", "C0", "C1", "C2", "C3", "C4"]
+    assert await walk(api, "/api/credentials/by-provider/OpenAI?limit=2", "name") == ["C0", "C1", "C2", "C3", "C4"]
+    assert await walk(api, "/api/models?limit=2&type=language", "name") == ["m0", "m1", "m2", "m3", "m4"]
+    assert await walk(api, "/api/models/by-provider/openai?limit=4", "name") == ["m0", "m1", "m2", "m3", "m4"]
+    ids = await walk(api, "/api/audit?limit=3", "id")
+    assert len(ids) == len(set(ids)) >= 11
+
+
+async def test_what_one_client_adds_to_the_query_is_in_no_link(api: Client) -> None:
+    await create(api, "A")
+    await create(api, "B")
+
+    first = await api.get(f"/api/credentials?limit=1&note={MISPLACED}")
+    second = await api.get("/api/credentials?limit=1")
+
+    assert "limit=1" in first.headers["link"]
+    assert MISPLACED not in first.headers["link"] + second.headers["link"]
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        {"provider": "openai", "created": "2026-01-01T12:00:00", "id": "credential:x"},
+        {"provider": "openai", "created": "2026-01-01T12:00:00Z", "id": "credential:x\u0000"},
+        {"provider": "openai", "created": "2026-01-01T12:00:00Z", "id": "model:x"},
+        {"provider": "open\u0000ai", "created": "2026-01-01T12:00:00Z", "id": "credential:x"},
+        {"provider": "openai", "created": "0001-01-01T00:00:00+14:00", "id": "credential:x"},
+        {"provider": "openai"},
+        [],
+        5,
+    ],
+)
+async def test_a_cursor_that_was_made_up_is_refused(api: Client, position: object) -> None:
+    answer = await api.get(f"/api/credentials?cursor={cursor(position)}")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
+
+
+@pytest.mark.parametrize("path", ["/api/models", "/api/models/by-provider/openai", "/api/audit"])
+@pytest.mark.parametrize("id", ["credential:x", "model:../x", "event:\u0000", "event:", "", 7])
+async def test_a_cursor_of_another_list_is_refused(api: Client, path: str, id: object) -> None:
+    answer = await api.get(f"{path}?cursor={cursor(id)}")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
+
+
+async def test_a_list_the_client_has_already_is_not_sent_again(api: Client) -> None:
+    await create(api, "A")
+    tag = (await api.get("/api/credentials")).headers["etag"]
+
+    for condition in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        answer = await api.get("/api/credentials", headers={"If-None-Match": condition})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+
+    await create(api, "B")
+    answer = await api.get("/api/credentials", headers={"If-None-Match": tag})
+    assert answer.status_code == 200
+    assert len(answer.json()) == 2
+    assert answer.headers["etag"] != tag
+
+
+async def test_a_known_list_still_needs_a_token(api: Client) -> None:
+    await create(api, "A")
+    tag = (await api.get("/api/credentials")).headers["etag"]
+
+    answer = await api.get("/api/credentials", headers={"If-None-Match": tag, "Authorization": "Bearer nobody"})
+
+    assert answer.status_code == 401
+
+
+async def test_the_target_of_a_move_that_is_no_id_is_an_invalid_target(api: Client) -> None:
+    await create(api, "A")
+    id = (await api.get("/api/credentials")).json()[0]["id"]
+
+    answer = await api.delete(f"/api/credentials/{id}?migrate_to={MISPLACED}")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_migration_target")
+    assert MISPLACED not in answer.text
+    assert (await api.get(f"/api/credentials/{id}")).status_code == 200
