@@ -63,7 +63,7 @@ def parse_url(text: str, *, field: str | None = None) -> Url:
     no second parser can read it differently.
     """
     url = _parse(text, LONGEST, field)
-    if url.query or "?" in text or _HIDDEN.search(url.path) or {".", ".."} & set(url.path.split("/")):
+    if url.query or "?" in text or _HIDDEN.search(url.path) or _dotted(url.path):
         raise UrlRefusedError("a base URL ends in a plain path, without ?, dot segments or escaped separators", field)
     return url
 
@@ -71,9 +71,14 @@ def parse_url(text: str, *, field: str | None = None) -> Url:
 def parse_target(text: str) -> Url:
     """The URL of one request, which may have a query. Raises UrlRefusedError."""
     url = _parse(text, LONGEST_TARGET, None)
-    if {".", ".."} & set(re.sub("%2[Ee]", ".", url.path).split("/")):
+    if _dotted(re.sub("%2[Ee]", ".", url.path)):
         raise UrlRefusedError("its path has dot segments")
     return url
+
+
+def _dotted(path: str) -> bool:
+    """Whether a segment goes up or nowhere; some servers cut a segment at its semicolon first."""
+    return any(segment.partition(";")[0] in {".", ".."} for segment in path.split("/"))
 
 
 def _parse(text: str, longest: int, field: str | None) -> Url:
