@@ -82,7 +82,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and not _known(name))
     if unknown:
-        raise SettingsError(f"{unknown[0]} is not a setting of Keycairn. `keycairn serve --help` lists them all.")
+        raise SettingsError(f"{unknown[0]} is not a setting of Keycairn. `keycairn settings` lists them all.")
     read = _Reader(environment)
     return Settings(
         root_key=read.secret("ROOT_KEY", _root_key),

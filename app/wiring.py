@@ -12,6 +12,7 @@ import structlog
 from msgspec import Struct
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
+from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
 from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.environment import ProcessEnvironment
 from keycairn.adapters.guarded_http import GuardedHttp
@@ -21,13 +22,15 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import Settings
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.egress import EgressPolicy, parse_allow
-from keycairn.domain.errors import KeycairnError, SettingsError
+from keycairn.domain.errors import KeycairnError, RootKeyError, SettingsError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry
 
 ROOT_KEY_FILE = "root-key"
+STAGED = ".next"
+"""Ends the name of the file a changed root key waits in until the database has taken it."""
 FIRST_TOKEN_FILE = "first-token"  # noqa: S105  # a file's name
 
 _log = structlog.get_logger()
@@ -75,6 +78,8 @@ async def open_with_birth(
         stack.push_async_callback(store.aclose)
         http = GuardedHttp(policy)
         stack.push_async_callback(http.aclose)
+        upstream = AiohttpUpstream(policy)
+        stack.push_async_callback(upstream.aclose)
         keycairn = Keycairn(
             store=store,
             opener=AesGcmKeysets(),
@@ -84,6 +89,7 @@ async def open_with_birth(
             clock=SystemClock(),
             ids=UlidIds(),
             admin_token=settings.admin_token,
+            upstream=upstream,
         )
         birth = await _unlock(keycairn, settings)
         if keycairn.vault.why_sealed is None:
@@ -100,7 +106,11 @@ async def _unlock(keycairn: Keycairn, settings: Settings) -> Birth:
     if root_key is None and settings.embedded and await _untouched(keycairn):
         root_key, generated = _generate_root_key(None if settings.in_memory else key_file)
     if not await keycairn.vault.unlock(root_key):
-        return Birth(root_key_file=generated)
+        staged = key_file.with_suffix(STAGED)
+        if settings.root_key or not await keycairn.vault.unlock(_stored_root_key(staged)):
+            await keycairn.vault.unlock(root_key)  # for its own reason
+            return Birth(root_key_file=generated)
+        staged.replace(key_file)  # a change of the root key was cut off just before this
     return Birth(root_key_file=generated, token_file=await _first_token(keycairn, settings))
 
 
@@ -114,20 +124,25 @@ async def _first_token(keycairn: Keycairn, settings: Settings) -> Path | None:
     if text is None:
         return None
     file = settings.data_dir / FIRST_TOKEN_FILE
-    _write_private(file, text.reveal() + "\n")
+    write_private(file, text.reveal() + "\n")
     return file
 
 
 def _stored_root_key(file: Path) -> RootKey | None:
-    with suppress(FileNotFoundError):
+    try:
         return parse_root_key(Secret(file.read_text()))
-    return None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, RootKeyError):
+        raise SettingsError(
+            f"The root key in {file} cannot be read or used. Restore the file from your copy."
+        ) from None
 
 
 def _generate_root_key(file: Path | None) -> tuple[RootKey, Path | None]:
     text = "base64:" + b64encode(secrets.token_bytes(32)).decode()
     if file is not None:
-        _write_private(file, text + "\n")
+        write_private(file, text + "\n")
     return parse_root_key(Secret(text)), file
 
 
@@ -138,7 +153,7 @@ def _make_private(folder: Path) -> None:
         raise SettingsError(f"KEYCAIRN_DATA_DIR is {folder}, which cannot be made: {error.strerror}.") from None
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """Write a file only its owner can read, and make sure it is on the disk: the database will rely on it."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:

@@ -6,6 +6,7 @@ from keycairn.app.api.accounts import AccountController
 from keycairn.app.api.administration import AuditController, TokenController
 from keycairn.app.api.catalog import CatalogController
 from keycairn.app.api.credentials import CredentialController
+from keycairn.app.api.encryption import EncryptionController
 from keycairn.app.api.health import HealthController
 from keycairn.app.api.models import ModelController
 
@@ -16,6 +17,7 @@ HANDLERS: tuple[ControllerRouterHandler, ...] = (
     CatalogController,
     TokenController,
     AuditController,
+    EncryptionController,
     HealthController,
 )
 """Every controller that stands under the plugin's path."""

@@ -99,7 +99,7 @@ class Rotation:
             secrets=dict(sorted(secrets.items())),
             pending=sum(count - stuck[kid] for kid, count in secrets.items() if kid != primary),
             quarantined=tuple(quarantined),
-            rotating=self._turning.locked(),
+            rotating=self._turning.locked() or (self._background is not None and not self._background.done()),
         )
 
     async def rotate(self, *, by: Caller = IN_PROCESS, progress: Callable[[int], None] = lambda _: None) -> Encryption:
@@ -118,7 +118,7 @@ class Rotation:
     def start(self, *, by: Caller = IN_PROCESS) -> None:
         """Begin `rotate` in the background; a no-op while one runs. Raises SealedError."""
         _ = self._vault.keyset
-        if not self._turning.locked():
+        if not self._turning.locked() and (self._background is None or self._background.done()):
             self._background = asyncio.create_task(self._quietly(by))
 
     async def resume(self) -> bool:

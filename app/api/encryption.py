@@ -1,0 +1,50 @@
+"""The keys that encrypt everything, over HTTP."""
+
+from litestar import Controller, get, post
+from litestar.params import JSONBody
+from msgspec import Struct
+
+from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.app.services.rotation import Encryption
+from keycairn.domain.errors import InvalidInputError, RootKeyError
+from keycairn.domain.rootkey import parse_root_key
+from keycairn.domain.secret import MASK, Secret
+from keycairn.domain.token import Scope
+
+ADMIN = {"scope": Scope.ADMIN}
+
+
+class NewRootKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """`root_key` in one of its forms, `base64:...` or `passphrase:...`."""
+
+    root_key: str
+
+    def __repr__(self) -> str:
+        return f"NewRootKey({MASK})"
+
+
+class EncryptionController(Controller):
+    """Watch and rotate."""
+
+    path = "/api/encryption"
+    tags = ("Encryption",)
+
+    @get("/", opt=ADMIN, summary="How everything is encrypted")
+    async def status(self, keycairn: TheKeycairn) -> Encryption:
+        """The keys by state, how many secrets each seals, and which secrets do not open. No key is in it."""
+        return await keycairn.rotation.status()
+
+    @post("/rotate", opt=ADMIN, status_code=202, summary="Rotate the data key")
+    async def rotate(self, keycairn: TheKeycairn, caller: TheCaller) -> Encryption:
+        """Begins in the background, or finishes the rotation under way; calls and edits go on. Watch the status."""
+        keycairn.rotation.start(by=caller)
+        return await keycairn.rotation.status()
+
+    @post("/root-key", opt=ADMIN, status_code=200, summary="Change the root key")
+    async def change_root_key(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[NewRootKey]) -> Encryption:
+        """The new one opens everything from now on, the old one nothing. Give the new one to the next start."""
+        try:
+            new = parse_root_key(Secret(data.root_key))
+        except RootKeyError as error:
+            raise InvalidInputError(str(error), {"root_key": "cannot be used"}) from None
+        return await keycairn.rotation.change_root_key(new, by=caller)

@@ -1,0 +1,175 @@
+"""Commands about provider accounts: where they come from, whether they work, what they offer."""
+
+import rich_click as click
+
+from keycairn.app.cli.client import Client, RequestFailedError
+from keycairn.app.cli.group import FAILED, as_json, main, shown, with_client
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
+
+
+@main.command()
+@as_json
+@with_client
+async def status(client: Client, *, as_json: bool) -> None:
+    """Show where each provider is configured, and the stored credentials."""
+    overview = await client.get("/api/credentials/status")
+    credentials = await client.all("/api/credentials")
+    if shown({**overview, "credentials": credentials}, as_json=as_json):
+        return
+    say(f"Talking to {client.where}.", DULL)
+    if not overview["encryption_configured"]:
+        say("No root key: nothing can be stored or used. Set KEYCAIRN_ROOT_KEY.", BAD)
+    used = [(name, source) for name, source in overview["source"].items() if source != "none"]
+    table(("provider", "configured in"), used, empty="No provider is configured yet. Try: keycairn env")
+    if credentials:
+        say("")
+        table(
+            ("id", "provider", "name", "models", "last test", "trouble"),
+            (
+                (
+                    c["id"],
+                    c["provider"],
+                    c["name"],
+                    c["model_count"],
+                    (c["last_check"] or {}).get("outcome", "never"),
+                    c["decryption_error"],
+                )
+                for c in credentials
+            ),
+            empty="",
+        )
+
+
+@main.command()
+@as_json
+@with_client
+async def env(client: Client, *, as_json: bool) -> None:
+    """Show what the environment and the .env file hold, by variable name; values are never shown."""
+    plan = await client.post("/api/credentials/migrate-from-env", dry_run="true")
+    found = [entry for entry in plan["entries"] if entry["variables"]]
+    if shown(found, as_json=as_json):
+        return
+    table(
+        ("provider", "variables", "then"),
+        ((e["provider"], ", ".join(e["variables"].values()), _then(e)) for e in found),
+        empty="No provider variable is set.",
+    )
+    if plan["migrated"]:
+        say("\nMove them into the database with: keycairn migrate-env")
+
+
+def _then(entry: dict[str, str]) -> str:
+    return "can be moved in" if entry["step"] == "migrate" else entry["reason"]
+
+
+@main.command("migrate-env")
+@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+@as_json
+@with_client
+async def migrate_env(client: Client, *, dry_run: bool, as_json: bool) -> int | None:
+    """Move the environment's keys into the database. Running it again changes nothing."""
+    done = await client.post("/api/credentials/migrate-from-env", dry_run=str(dry_run).lower())
+    failed = FAILED if done["errors"] else None
+    if shown(done, as_json=as_json):
+        return failed
+    entries = [entry for entry in done["entries"] if entry["variables"]]
+    verbs = {"migrate": "would be moved in" if dry_run else "moved in", "skip": "skipped", "error": "FAILED"}
+    table(
+        ("provider", "result", "variables", "models linked", "why"),
+        (
+            (
+                e["provider"],
+                verbs.get(e["step"], "incomplete"),
+                ", ".join(e["variables"].values()),
+                ", ".join(e["linked_models"]),
+                e["reason"],
+            )
+            for e in entries
+        ),
+        empty="No provider variable is set.",
+    )
+    moved = [name for e in entries if e["step"] == "migrate" for name in e["variables"].values()]
+    if moved and not dry_run:
+        say(f"\nThe database is now the source of truth. You may remove: {', '.join(sorted(moved))}")
+    return failed
+
+
+@main.command()
+@click.argument("credential", required=False)
+@click.option("--all", "everything", is_flag=True, help="Test every stored credential.")
+@as_json
+@with_client
+async def test(client: Client, *, credential: str | None, everything: bool, as_json: bool) -> int | None:
+    """Prove a key at its provider. Give a credential's id, or --all."""
+    if bool(credential) == everything:
+        raise click.UsageError("Give either a credential's id or --all; `keycairn status` lists the ids.")
+    found = await client.all("/api/credentials") if everything else [{"id": credential, "name": ""}]
+    results = []
+    for one in found:
+        if everything and not as_json:
+            say(f"Testing {one['name']} ({one['provider']}) ...", DULL)
+        results.append({"id": one["id"], **await client.post(f"/api/credentials/{one['id']}/test")})
+    if not shown(results, as_json=as_json):
+        for result in results:
+            mark, style = ("works", GOOD) if result["success"] else ("FAILED", BAD)
+            say(f"{mark:7} {result['provider']:18} {result['message']}  {result['id']}", style)
+        if not results:
+            say("There is no credential yet. Try: keycairn migrate-env", DULL)
+    return None if all(result["success"] for result in results) else FAILED
+
+
+@main.command()
+@click.argument("credential")
+@click.option("--register", is_flag=True, help="Register what is new with the credential.")
+@as_json
+@with_client
+async def discover(client: Client, *, credential: str, register: bool, as_json: bool) -> None:
+    """List the models a credential can use."""
+    found = await client.post(f"/api/credentials/{credential}/discover")
+    usable = [
+        {"name": m["name"], "provider": m["provider"], "model_type": m["model_type"]}
+        for m in found["discovered"]
+        if m["model_type"]
+    ]
+    if register and not found["failure"]:
+        found["registered"] = await client.post(f"/api/credentials/{credential}/register-models", {"models": usable})
+    if shown(found, as_json=as_json):
+        return
+    table(
+        ("model", "type", "from"),
+        ((m["name"], m["model_type"] or "(none of the four)", m["provenance"]) for m in found["discovered"]),
+        empty="The provider lists no models.",
+    )
+    if found["failure"]:
+        say(f"\nThe provider's list could not be read: {found['failure']} Nothing is registered from a fallback.", BAD)
+        if register:
+            raise RequestFailedError(0, {"detail": "Nothing was registered."})
+    for label in ("new", "vanished", "retyped"):
+        if found[label]:
+            say(f"{label}: {', '.join(found[label])}")
+    if "registered" in found:
+        say(f"\nRegistered {found['registered']['created']}, already there {found['registered']['existing']}.", GOOD)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def plugins(context: click.Context) -> None:
+    """Show the provider plugins, those that failed to load included."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_plugins)
+
+
+@plugins.command("list")
+@as_json
+@with_client
+async def list_plugins(client: Client, *, as_json: bool = False) -> int | None:
+    """Show the provider plugins, those that failed to load included."""
+    found = await client.get("/api/plugins")
+    failed = FAILED if any(plugin["failure"] for plugin in found) else None
+    if not shown(found, as_json=as_json):
+        table(
+            ("plugin", "from", "API", "providers", "failure"),
+            ((p["name"], p["origin"], p["api_version"], ", ".join(p["providers"]), p["failure"]) for p in found),
+            empty="No plugin is loaded.",
+        )
+    return failed
