@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from keycairn.app.gateway import Gateway
 from keycairn.app.services.accounts import Accounts
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.environment import EnvironmentAccounts
@@ -22,6 +23,7 @@ from keycairn.ports.http import Http
 from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import MOST, Store
+from keycairn.ports.upstream import Upstream
 
 
 class Keycairn:
@@ -38,6 +40,7 @@ class Keycairn:
         clock: Clock,
         ids: Ids,
         admin_token: Secret | None = None,
+        upstream: Upstream | None = None,
     ) -> None:
         recorder = Recorder(clock, ids)
         self.store = store
@@ -51,6 +54,20 @@ class Keycairn:
         self.provisioning = Provisioning(store, registry, self.accounts)
         self.rotation = Rotation(store, self.vault, opener, registry, recorder)
         self.tokens = Tokens(store, self.vault, clock, ids, recorder, admin_token)
+        self.gateway = (
+            upstream
+            if upstream is None
+            else Gateway(
+                store=store,
+                tokens=self.tokens,
+                accounts=self.accounts,
+                registry=registry,
+                upstream=upstream,
+                http=http,
+                clock=clock,
+            )
+        )
+        """Serves calls of models; None where no way out for them was given."""
 
     async def events(
         self, *, after: EventId | None = None, limit: int = MOST, workspace: str = DEFAULT_WORKSPACE

@@ -18,6 +18,7 @@ from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.openapi import SecretSchema, openapi_config
 from keycairn.app.api.problems import EXCEPTION_HANDLERS
 from keycairn.app.api.shell import Shell
+from keycairn.app.gateway import Gateway
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import Birth, open_with_birth
@@ -26,6 +27,8 @@ from keycairn.domain.audit import Caller
 LARGEST_BODY = 64 * 1024
 """Bytes of a request's body, where a route does not say otherwise."""
 _REST = "keycairn_rest"
+_OURS = {"exclude_from_auth": True, "exclude_from_csrf": True}
+"""Read by Litestar's own middleware. Ours asks for a bearer token itself, and no browser sends that by itself."""
 
 
 class KeycairnPlugin(InitPlugin):
@@ -79,13 +82,14 @@ class KeycairnPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Mount the routes and tie Keycairn's life to the application's."""
-        shell = Shell(self.router, self.path, self.metrics)
+        shell = Shell(self.router, self.path, self.metrics, gateway=self.gateway)
 
         # A path parameter and not a mount: a mount at /vault would also swallow /vaults/{id} of the other side.
         @route(
             [self.path, f"{self.path.rstrip('/')}/{{{_REST}:path}}"],
             http_method=list(HttpMethod),
             include_in_schema=False,
+            opt=_OURS,
             name=f"keycairn:{self.path}",
         )
         async def keycairn_routes() -> ASGIApp:
@@ -102,7 +106,16 @@ class KeycairnPlugin(InitPlugin):
                 self._keycairn, self.birth = await stack.enter_async_context(open_with_birth(self.settings))
                 stack.callback(self._forget)
             await stack.enter_async_context(self.router.lifespan())
+            if (gateway := self.keycairn.gateway) is not None:
+                await gateway.start()
+                stack.push_async_callback(gateway.aclose)
+                self.metrics.registry.register(gateway.metrics.registry)
+                stack.callback(self.metrics.registry.unregister, gateway.metrics.registry)
             yield
+
+    def gateway(self) -> Gateway | None:
+        """What serves calls of models, once the application started."""
+        return self._keycairn.gateway if self._keycairn is not None else None
 
     def _forget(self) -> None:
         self._keycairn = None

@@ -1,7 +1,10 @@
 """Keycairn as an application of its own."""
 
 from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
 
+from keycairn.app.gateway import GATEWAY_PATHS
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.settings import Settings
 
@@ -9,3 +12,21 @@ from keycairn.app.settings import Settings
 def create_app(settings: Settings | None = None) -> Litestar:
     """A bare Litestar application with nothing but the plugin, at the root."""
     return Litestar(plugins=[KeycairnPlugin(settings)], openapi_config=None, logging_config=None)
+
+
+def fronted(app: Litestar) -> ASGIApp:
+    """`app` with calls of models led past its routing, straight to the gateway: that halves what a call costs.
+
+    For an application whose plugin stands at the root, as that of `create_app`.
+    """
+    plugin = app.plugins.get(KeycairnPlugin)
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and scope["path"].startswith(GATEWAY_PATHS):
+            gateway = plugin.gateway()
+            if gateway is not None:
+                await gateway(scope, receive, send)
+                return
+        await app(scope, receive, send)
+
+    return front

@@ -37,6 +37,12 @@ class AliasedProvider:
         """As the provider."""
         return self._provider.base_url(account, type)
 
+    def __getattr__(self, name: str) -> Any:
+        """What a provider may have besides: other APIs it speaks."""
+        if name in {"openai_base_url", "anthropic_base_url"}:
+            return getattr(self._provider, name)
+        raise AttributeError(name)
+
     @property
     def client_name(self) -> str:
         """As the provider."""

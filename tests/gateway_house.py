@@ -6,15 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import uvicorn
-from prometheus_client import CollectorRegistry
 from tests.fakes import NOON, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
 from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.memory import MemoryStore
-from keycairn.app.gateway import Gateway
-from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
@@ -45,17 +42,10 @@ class GatewayHouse:
             environment=FakeEnvironment(),
             clock=self.clock,
             ids=FakeIds(),
+            upstream=self.upstream,
         )
-        self.metrics = CollectorRegistry()
-        self.now = 0.0
-        self.gateway = Gateway(
-            self.keycairn,
-            self.upstream,
-            self.http,
-            self.clock,
-            GatewayMetrics(self.metrics),
-            monotonic=lambda: asyncio.get_running_loop().time() + self.now,
-        )
+        assert self.keycairn.gateway is not None
+        self.gateway = self.keycairn.gateway
         self.url = ""
         self.token = ""
 

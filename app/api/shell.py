@@ -15,6 +15,7 @@ from keycairn.app.api.auth import CALLER, REQUEST_ID
 from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.paging import PREFIX
 from keycairn.app.api.problems import MEDIA_TYPE, problem_response
+from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.domain.audit import Caller
 
 SECURITY_HEADERS = (
@@ -38,19 +39,28 @@ class Shell:
     """
 
     def __init__(
-        self, inner: ASGIApp, prefix: str, metrics: Metrics, monotonic: Callable[[], float] = time.monotonic
+        self,
+        inner: ASGIApp,
+        prefix: str,
+        metrics: Metrics,
+        monotonic: Callable[[], float] = time.monotonic,
+        gateway: Callable[[], Gateway | None] = lambda: None,
     ) -> None:
         self._inner = inner
         self._prefix = prefix.rstrip("/")
         self._metrics = metrics
         self._monotonic = monotonic
+        self._gateway = gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request. Calls of models go to the gateway, which has authorization and errors of its own."""
+        path = scope["path"].removeprefix(self._prefix) or "/"
+        if path.startswith(GATEWAY_PATHS) and (gateway := self._gateway()) is not None:
+            await gateway({**scope, "path": path}, receive, send)  # type: ignore[misc,arg-type]  # a scope's copy
+            return
         request_id = _request_id(scope)
         state: dict[str, Any] = {REQUEST_ID: request_id}
         inner: Any = {key: value for key, value in scope.items() if key in _SCOPE_KEYS}
-        path = scope["path"].removeprefix(self._prefix) or "/"
         inner.update({"path": path, "raw_path": path.encode(), "root_path": "", "state": state, PREFIX: self._prefix})
         started = self._monotonic()
         status = 500

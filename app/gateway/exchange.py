@@ -12,6 +12,7 @@ from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.errors import NoRouteError
 from keycairn.app.gateway.headers import texts
 from keycairn.app.gateway.health import Health
+from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.services.accounts import Accounts
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
@@ -58,6 +59,7 @@ class Exchanges:
         http: Http,
         upstream: Upstream,
         health: Health,
+        recovery: Recovery,
         count: Callable[[str, str], None],
     ) -> None:
         self._directory = directory
@@ -66,6 +68,7 @@ class Exchanges:
         self._http = http
         self._upstream = upstream
         self._health = health
+        self._recovery = recovery
         self._count = count
         self.anthropic = frozenset(one.spec.name for one in registry.all() if hasattr(one, "anthropic_base_url"))
 
@@ -85,11 +88,14 @@ class Exchanges:
         tried: set[tuple[str, int]] = set()
         failure: KeycairnError = CredentialNotFoundError()
         while report.attempts < MOST_ATTEMPTS:
-            candidates = self._health.ordered(await self.candidates(call))
+            candidates = await self.candidates(call)
+            if not self._health.clear:
+                candidates = self._health.ordered(candidates)
             left = [one for one in candidates if (one.credential.id, one.credential.version) not in tried]
             if not left:
                 break
             serving, last_one = left[0], len(left) == 1
+            self._reconsider(candidates, serving)
             tried.add((serving.credential.id, serving.credential.version))
             self._note(serving, report)
             try:
@@ -180,6 +186,13 @@ class Exchanges:
         report.attempts += 1
         report.credential, report.provider = serving.credential.id, serving.credential.provider
         report.model = serving.model.id if serving.model else ""
+
+    def _reconsider(self, candidates: Sequence[Serving], serving: Serving) -> None:
+        """Have refused keys that are passed by probed in the background, when it is time."""
+        if not self._health.clear:
+            for one in candidates:
+                if one is not serving:
+                    self._recovery.consider(one.credential)
 
     def _failed(self, credential: Credential, error: KeycairnError) -> None:
         self._count(credential.provider, error.code)

@@ -1,9 +1,7 @@
 """The gateway as an ASGI application."""
 
 import asyncio
-import time
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +11,7 @@ from litestar.types import Receive, Scope, Send
 
 from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
-from keycairn.app.gateway.call import CALL_WITHIN, Api, Call, Report
+from keycairn.app.gateway.call import CALL_WITHIN, Call, Report
 from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, OverloadedError, render
 from keycairn.app.gateway.exchange import Exchanges
@@ -23,8 +21,8 @@ from keycairn.app.gateway.listing import anthropic_models, openai_models
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
-from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.tokens import Principal
+from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, ProviderTimeoutError
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope as TokenScope
@@ -32,50 +30,52 @@ from keycairn.domain.token import carries
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http
+from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.store import Store
 from keycairn.ports.upstream import Upstream
 
 MOST_CALLS = 4000
 """Calls under way at one time."""
 LONGEST_TOKEN = 4096
 
-_NATIVE = Api("native", "")
 _log = structlog.get_logger()
 
 
 class Gateway:
     """Serves `/v1/...`, `/anthropic/v1/...` and `/native/{credential}/...`, whatever prefix the scope's path had.
 
-    `start` and `aclose` frame its life; it writes its accounting and probes refused keys in between. `monotonic` is
-    in seconds.
+    `start` and `aclose` frame its life; it writes its accounting and probes refused keys in between.
     """
 
     def __init__(
         self,
-        keycairn: Keycairn,
+        *,
+        store: Store,
+        tokens: Tokens,
+        accounts: Accounts,
+        registry: ProviderRegistry,
         upstream: Upstream,
         http: Http,
         clock: Clock,
-        metrics: GatewayMetrics,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._keycairn = keycairn
+        self._registry = registry
         self._clock = clock
-        self._metrics = metrics
-        self._monotonic = monotonic
-        self.directory = Directory(keycairn.store, keycairn.tokens, clock)
-        self.health = Health(monotonic)
-        self.accounting = Accounting(keycairn.store, self.directory)
+        self._monotonic = clock.monotonic
+        self.metrics = GatewayMetrics()
+        self.directory = Directory(store, tokens, clock)
+        self.health = Health(clock.monotonic)
+        self.accounting = Accounting(store, self.directory)
+        self._recovery = Recovery(self.health, accounts, registry, http)
         self._exchanges = Exchanges(
             directory=self.directory,
-            accounts=keycairn.accounts,
-            registry=keycairn.registry,
+            accounts=accounts,
+            registry=registry,
             http=http,
             upstream=upstream,
             health=self.health,
-            count=metrics.attempt,
+            recovery=self._recovery,
+            count=self.metrics.attempt,
         )
-        self._recovery = Recovery(self.health, keycairn.accounts, keycairn.registry, http)
         self._memory = Memory()
         self._calls = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -118,7 +118,7 @@ class Gateway:
         finally:
             api = APIS.get(path)
             name = api.name if api else "native" if path.startswith(NATIVE) else "other"
-            self._metrics.call(name, report, self._monotonic() - begun)
+            self.metrics.call(name, report, self._monotonic() - begun)
 
     async def _serve(  # a request and its answer
         self, scope: Any, path: str, receive: Receive, send: Send, dialect: Dialect, report: Report
@@ -148,7 +148,7 @@ class Gateway:
                 raw = _raw_path(scope).partition(NATIVE)[2]
                 call = await native_call(raw, method, query, headers, caller, incoming)
                 (one,) = await self._exchanges.candidates(call)
-                check_native(self._keycairn.registry.get(one.credential.provider).spec, call.api.path)
+                check_native(self._registry.get(one.credential.provider).spec, call.api.path)
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
             self._calls -= 1

@@ -21,6 +21,11 @@ class Health:
         self._monotonic = monotonic
         self._states: dict[tuple[str, int], _State] = {}
 
+    @property
+    def clear(self) -> bool:
+        """Whether nothing is known against any credential."""
+        return not self._states
+
     def ordered(self, candidates: Sequence[Serving]) -> Sequence[Serving]:
         """The candidates, those that rest after the others, soonest usable first. None is ever left out."""
         if not self._states or len(candidates) == 1:

@@ -6,9 +6,10 @@ from keycairn.app.gateway.call import Report
 
 
 class GatewayMetrics:
-    """Metrics in the given registry."""
+    """Metrics in a registry of their own, which can be registered in another one."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
         self._calls = Counter(
             "keycairn_gateway_calls", "Calls answered.", ("api", "provider", "status", "code"), registry=registry
         )

@@ -122,7 +122,7 @@ async def native_call(  # what a request is made of
 
 def check_plain(path: str) -> None:
     """Raise NoRouteError for a path that another parser might read as another one."""
-    if _HIDDEN.search(path) or {".", ".."} & set(path.split("/")) or not path.isascii():
+    if path.startswith("/") or _HIDDEN.search(path) or {".", ".."} & set(path.split("/")) or not path.isascii():
         raise NoRouteError
 
 

@@ -19,6 +19,7 @@ from keycairn.ports.http import Http, Request
 
 VERSION = "2023-06-01"
 PAGE = 100
+NATIVE_PATHS = ("messages", "models", "chat/completions")
 FALLBACK = (
     "claude-opus-4-8",
     "claude-opus-4-7",
@@ -66,6 +67,10 @@ class Anthropic(ListedProvider):
         """The base URL, ending in `/v1` whether or not the account's does."""
         url = own_url(account, "base_url", strip=("/models", "/messages", "/v1")) or self._url.removesuffix("/v1")
         return required_url(account, url, "base_url") + "/v1"
+
+    def anthropic_base_url(self, account: Account) -> str:
+        """As `base_url`: this is Anthropic's API."""
+        return self.base_url(account)
 
     def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
         """The key and the version of the API."""
@@ -121,6 +126,7 @@ PROVIDER = Anthropic(
         Modality.LANGUAGE,
         docs_url="https://console.anthropic.com/settings/keys",
         url_env=("ANTHROPIC_BASE_URL",),
+        native_paths=NATIVE_PATHS,
         preferred_models=("claude-sonnet", "claude-opus", "claude-haiku"),
     ),
     url="https://api.anthropic.com/v1",

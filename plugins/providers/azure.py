@@ -134,5 +134,6 @@ PROVIDER = Azure(
         any_of=(("endpoint", "base_url", *(field.name for field in _PER_MODE)),),
         env_requires=(("endpoint",), ("api_version",)),
         docs_url="https://portal.azure.com/",
+        native_paths=("deployments", "models"),
     )
 )

@@ -9,7 +9,7 @@ account with a base URL is therefore to be used with the variable set, or throug
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -19,7 +19,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.outcome import DiscoveredModel
 from keycairn.domain.provider import Account
-from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, dimensions, unique
+from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, authorized, dimensions, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, required_header_secret
 from keycairn.plugins.openai_base import keyed_spec
@@ -61,6 +61,16 @@ class Google(ListedProvider):
         """The base URL with the version of the API, which the account may leave out."""
         url = own_url(account, "base_url", strip=("/models",)) or URL
         return url if url.endswith(("/v1beta", "/v1")) else f"{url}/v1beta"
+
+    def openai_base_url(self, account: Account, type: Modality | None = None) -> str:
+        """Google's OpenAI-compatible API. Source: ai.google.dev/gemini-api/docs/openai."""
+        return f"{self.base_url(account, type)}/openai"
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:
+        """The key, as a bearer token where the path is of the OpenAI-compatible API."""
+        if "/openai/" not in urlsplit(request.url).path:
+            return await super().authorize(account, request, http)
+        return authorized(request, {"Authorization": required_header_secret(account, prefix="Bearer ")})
 
     def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
         """The key."""
@@ -147,6 +157,7 @@ PROVIDER = Google(
         docs_url="https://aistudio.google.com/app/apikey",
         key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         url_env=("GEMINI_API_BASE_URL",),
+        native_paths=("models", "openai"),
         preferred_models=("gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding", "text-embedding"),
     )
 )

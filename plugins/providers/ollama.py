@@ -49,6 +49,10 @@ class Ollama(ListedProvider):
         """The root of the server; a pasted `/api` or `/v1` at its end is taken off."""
         return own_url(account, "base_url", strip=("/tags", "/models", "/api", "/v1")) or URL
 
+    def openai_base_url(self, account: Account, type: Modality | None = None) -> str:
+        """Its OpenAI-compatible API. Source: docs.ollama.com/openai."""
+        return f"{self.base_url(account, type)}/v1"
+
     def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
         """None."""
         return {}
@@ -96,6 +100,7 @@ PROVIDER = Ollama(
         name="ollama",
         label="Ollama",
         modalities=(Modality.LANGUAGE, Modality.EMBEDDING),
+        native_paths=("api/chat", "api/generate", "api/embed", "api/embeddings", "api/tags", "api/show", "v1"),
         fields=(
             url_field(
                 label="Server URL",
