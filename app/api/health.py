@@ -1,23 +1,22 @@
 """Whether the process lives, whether it can work, and what it did so far."""
 
-from litestar import Controller, Response, get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
 from keycairn.app.api.auth import Access
 from keycairn.app.api.inputs import TheKeycairn
 from keycairn.app.api.metrics import Metrics
-from keycairn.domain.errors import StoreError
+from keycairn.domain.errors import SealedError
+from keycairn.domain.token import Scope
 
 PUBLIC = {"scope": Access.PUBLIC}
 
 
-class HealthView(Struct, frozen=True, omit_defaults=True):
-    """`status` is `ok` or `unavailable`; `reason` says what to do about it."""
+class HealthView(Struct, frozen=True):
+    """`status` is `ok`; what is not ok is a problem document."""
 
-    status: str
-    reason: str = ""
-    code: str = ""
+    status: str = "ok"
 
 
 class HealthController(Controller):
@@ -29,20 +28,17 @@ class HealthController(Controller):
     @get("/health/live", opt=PUBLIC, summary="Is the process alive?")
     async def live(self) -> HealthView:
         """Always 200 while the process serves at all."""
-        return HealthView("ok")
+        return HealthView()
 
     @get("/health/ready", opt=PUBLIC, summary="Can it serve?")
-    async def ready(self, keycairn: TheKeycairn) -> Response[HealthView]:
-        """200 when the vault is open and the database answers, else 503 with the reason."""
+    async def ready(self, keycairn: TheKeycairn) -> HealthView:
+        """200 when the vault is open and the database answers; else 503, `sealed` or `store_unavailable`."""
         if why := keycairn.vault.why_sealed:
-            return Response(HealthView("unavailable", why, "sealed"), status_code=503)
-        try:
-            await keycairn.store.ping()
-        except StoreError as error:
-            return Response(HealthView("unavailable", str(error), error.code), status_code=503)
-        return Response(HealthView("ok"))
+            raise SealedError(why)
+        await keycairn.store.ping()
+        return HealthView()
 
-    @get("/metrics", opt={"scope": Access.ANY_TOKEN}, media_type="text/plain; version=0.0.4", summary="Metrics")
-    async def metrics(self, meter: NamedDependency[Metrics]) -> bytes:
+    @get("/metrics", opt={"scope": Scope.AUDIT_READ}, media_type="text/plain; version=0.0.4", summary="Metrics")
+    async def metrics(self, keycairn: TheKeycairn, meter: NamedDependency[Metrics]) -> bytes:
         """Counters in Prometheus' text format."""
-        return meter.text()
+        return meter.text(sealed=keycairn.vault.why_sealed is not None)

@@ -1,6 +1,6 @@
 """Counters for Prometheus. Labels are route templates, never paths, so no id or misplaced key becomes one."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -20,12 +20,17 @@ class Metrics:
             "keycairn_auth_failures", "Requests refused for want of a valid token.", registry=self.registry
         )
 
+        self._sealed = Gauge(
+            "keycairn_vault_sealed", "1 while no root key opens the keyset, else 0.", registry=self.registry
+        )
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         verb = method if method in _METHODS else "other"
         self._requests.labels(verb, route, str(status)).inc()
         self._seconds.labels(verb, route).observe(seconds)
 
-    def text(self) -> bytes:
+    def text(self, *, sealed: bool) -> bytes:
         """Everything in Prometheus' text format."""
+        self._sealed.set(sealed)
         return generate_latest(self.registry)

@@ -74,7 +74,9 @@ async def test_a_token_does_what_its_scopes_say_and_no_more(api: Client) -> None
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert (await api.get("/api/models", headers=reader)).status_code == 403
     assert (await api.get("/api/tokens", headers=reader)).status_code == 403
-    assert (await api.get("/metrics", headers=reader)).status_code == 200
+    assert (await api.get("/metrics", headers=reader)).status_code == 403
+    auditor = as_bearer(await token_for(api, "audit:read"))
+    assert (await api.get("/metrics", headers=auditor)).status_code == 200
 
 
 async def test_a_token_is_shown_once_and_stops_when_revoked(api: Client) -> None:
@@ -132,7 +134,9 @@ async def test_sealed_everything_says_what_to_set_and_nothing_is_written(house: 
 
         assert (await api.get("/health/live")).status_code == 200
         assert ready.status_code == 503
-        assert "KEYCAIRN_ROOT_KEY" in ready.json()["reason"]
+        assert ready.json()["code"] == "sealed"
+        assert "KEYCAIRN_ROOT_KEY" in ready.json()["detail"]
+        assert "keycairn_vault_sealed 1.0" in (await api.get("/metrics")).text
         assert (listed.status_code, listed.json()) == (200, [])
         for refused in (created, token):
             assert (refused.status_code, refused.json()["code"]) == (503, "sealed")

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from litestar import Litestar, Request, Response, get
+from litestar.config.csrf import CSRFConfig
+from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath
 from litestar.testing import AsyncTestClient
@@ -122,3 +125,31 @@ async def test_a_fault_of_ours_shows_nothing_even_when_they_debug(house: House, 
 
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "Traceback" not in answer.text
+
+
+class TheirLogin(AbstractAuthenticationMiddleware):
+    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+        if connection.headers.get("authorization") == "Bearer theirs":
+            return AuthenticationResult(user="them", auth=None)
+        raise NotAuthorizedException
+
+
+async def test_their_login_and_ours_do_not_meet(house: House) -> None:
+    await house.open()
+    app = Litestar(
+        [their_vaults],
+        plugins=[KeycairnPlugin(keycairn=house.keycairn, path="/vault")],
+        middleware=[DefineMiddleware(TheirLogin)],
+        csrf_config=CSRFConfig(secret="their-secret"),
+        openapi_config=None,
+        logging_config=None,
+    )
+    good = {"name": "W", "provider": "openai", "api_key": "sk-123456789"}
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/vaults/7")).status_code == 401
+        assert (await client.get("/vaults/7", headers=BEARER)).status_code == 401
+        assert (await client.get("/vaults/7", headers={"Authorization": "Bearer theirs"})).status_code == 200
+        assert (await client.get("/vault/health/live")).status_code == 200
+        assert (await client.post("/vault/api/credentials", json=good, headers=BEARER)).status_code == 201
+        theirs = {"Authorization": "Bearer theirs"}
+        assert (await client.post("/vault/api/credentials", json=good, headers=theirs)).status_code == 401
