@@ -56,7 +56,7 @@ class Shell:
         """Serve one request. Calls of models go to the gateway, which has authorization and errors of its own."""
         path = scope["path"].removeprefix(self._prefix) or "/"
         if path.startswith(GATEWAY_PATHS) and (gateway := self._gateway()) is not None:
-            await gateway({**scope, "path": path}, receive, send)  # type: ignore[misc,arg-type]  # a scope's copy
+            await gateway({**scope, "path": path}, receive, send)  # type: ignore[arg-type]  # a scope's copy
             return
         request_id = _request_id(scope)
         state: dict[str, Any] = {REQUEST_ID: request_id}
