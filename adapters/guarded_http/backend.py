@@ -4,14 +4,18 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
+from ipaddress import ip_address
 from typing import Any
 
 import httpcore
 from msgspec import Struct
 
-from keycairn.domain.egress import EgressPolicy, is_literal
+from keycairn.domain.egress import OURSELVES, EgressPolicy, is_literal
 from keycairn.domain.errors import CannotConnectError, EgressRefusedError
 from keycairn.domain.url import Url
+
+ATTEMPT = 3.0
+"""Seconds for one address while others are left: a route that swallows packets must not use up the deadline."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Gives the addresses of a name. Raises OSError when it has none."""
@@ -41,18 +45,22 @@ async def judged_addresses(policy: EgressPolicy, destination: Destination, looku
     EgressRefusedError, or CannotConnectError when the name has no address.
     """
     url = destination.url
-    if is_literal(url.host):
-        addresses: Sequence[str] = (url.host,)
-    else:
-        try:
-            addresses = await lookup(url.host, url.port)
-        except (OSError, UnicodeError):
-            raise CannotConnectError("The provider's host name cannot be resolved.") from None
+    addresses: Sequence[str] = (url.host,) if is_literal(url.host) else await _answers(lookup, url.host, url.port)
     if not addresses:
-        raise CannotConnectError("The provider's host name has no address.")
+        raise CannotConnectError("The provider's host name cannot be resolved.")
     for address in addresses:
         policy.judge_address(url, address, secret=destination.secret)
+    for name in policy.own_names(url.port):
+        if {ip_address(own) for own in await _answers(lookup, name, url.port)} & set(map(ip_address, addresses)):
+            raise EgressRefusedError(OURSELVES)
     return addresses
+
+
+async def _answers(lookup: Resolve, host: str, port: int) -> Sequence[str]:
+    try:
+        return await lookup(host, port)
+    except (OSError, UnicodeError):
+        return ()
 
 
 class VettingBackend(httpcore.AsyncNetworkBackend):
@@ -70,7 +78,7 @@ class VettingBackend(httpcore.AsyncNetworkBackend):
 
     async def connect_tcp(
         self,
-        host: str,  # noqa: ARG002  # the destination under way is the one that was parsed
+        host: str,
         port: int,
         timeout: float | None = None,  # noqa: ASYNC109  # the backend's signature
         local_address: str | None = None,
@@ -78,16 +86,18 @@ class VettingBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """A connection to the first judged address that accepts one."""
         destination = under_way.get()
-        failure: Exception = CannotConnectError()
-        for address in await judged_addresses(self._policy, destination, self._lookup):
+        if (host, port) != (destination.url.host, destination.url.port):
+            raise EgressRefusedError("it is not the destination that was judged")
+        addresses = await judged_addresses(self._policy, destination, self._lookup)
+        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             try:
-                stream = await self._connect.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
+                async with asyncio.timeout(ATTEMPT if left else None):
+                    stream = await self._connect.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout, TimeoutError):
                 continue
             await self._refuse_ourselves(stream, port)
             return stream
-        raise failure
+        raise CannotConnectError
 
     async def _refuse_ourselves(self, stream: httpcore.AsyncNetworkStream, port: int) -> None:
         """A listener on all addresses is reached by any address of this machine: both ends then have the same one."""
@@ -95,7 +105,7 @@ class VettingBackend(httpcore.AsyncNetworkBackend):
         listens_everywhere = any(own == port and host in {"0.0.0.0", "::", ""} for host, own in self._policy.own)  # noqa: S104
         if listens_everywhere and here and there and here[0] == there[0]:
             await stream.aclose()
-            raise EgressRefusedError("it is Keycairn itself")
+            raise EgressRefusedError(OURSELVES)
 
     async def connect_unix_socket(
         self,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator
 from functools import cached_property
@@ -16,6 +17,7 @@ from keycairn.domain.errors import (
     EgressRefusedError,
     GarbledAnswerError,
     InvalidInputError,
+    KeycairnError,
     ProviderTimeoutError,
     UrlRefusedError,
 )
@@ -28,6 +30,12 @@ LARGEST_ANSWER = 8 * 2**20
 CONNECTIONS = 50
 KEEP_ALIVE = 20.0
 """Seconds an idle connection is kept; its address was judged when it was opened."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_OURS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"}
+) | {"accept-encoding", "proxy-authorization", "proxy-connection", "cookie"}
+"""Headers a caller may not set: they say who is asked, where a message ends, and what comes back."""
 
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # they log URLs at INFO, headers at DEBUG
@@ -53,7 +61,7 @@ class GuardedHttp:
         self._given_tls = tls
         self._largest = largest_answer
         self._connect = connect
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._transports: dict[bool, _Transport] = {}
 
     def vet(self, url: str, *, field: str | None = None) -> None:
         """See `Http.vet`."""
@@ -72,34 +80,33 @@ class GuardedHttp:
         secret = any(isinstance(value, Secret) for value in request.headers.values())
         headers = _checked(request, url)
         under_way.set(Destination(url, secret))
+        failure: KeycairnError
         try:
             async with asyncio.timeout(deadline):
-                return await self._exchange(self._client(secret=secret), request, url, headers)
-        except (TimeoutError, httpx.TimeoutException):
-            raise ProviderTimeoutError from None
-        except httpx.RemoteProtocolError as error:
-            if str(error).startswith("Server disconnected"):
-                raise CannotConnectError("The provider closed the connection without an answer.") from None
-            raise GarbledAnswerError from None
-        except httpx.TransportError as error:
-            raise _unreachable(error) from None
+                return await self._exchange(self._transport(secret=secret), request, url, headers)
+        except TimeoutError:
+            failure = ProviderTimeoutError()
+        except (httpx.TransportError, OSError) as error:  # a broken TLS record comes as OSError
+            failure = _failure(error)
+        raise failure  # outside of the handlers: what is raised there drags the foreign exception along
 
     async def aclose(self) -> None:
         """Close every connection. The client can be used again after."""
-        clients, self._clients = list(self._clients.values()), {}
-        for client in clients:
-            await client.aclose()
+        transports, self._transports = list(self._transports.values()), {}
+        for transport in transports:
+            await transport.aclose()
 
     async def _exchange(
-        self, client: httpx.AsyncClient, request: Request, url: Url, headers: list[tuple[bytes, bytes]]
+        self, transport: "_Transport", request: Request, url: Url, headers: list[tuple[bytes, bytes]]
     ) -> Response:
+        """One exchange, on the transport itself: a client would add cookies, redirects and logs of its own."""
         outgoing = httpx.Request(
             request.method,
             httpx.URL(scheme=url.scheme, host=url.host, port=url.port, raw_path=url.target.encode()),
             headers=headers,
             content=request.body,
         )
-        answer = await client.send(outgoing, stream=True, follow_redirects=False)
+        answer = await transport.handle_async_request(outgoing)
         try:
             if answer.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
                 raise GarbledAnswerError("The provider's answer is compressed, which was not asked for.")
@@ -116,11 +123,11 @@ class GuardedHttp:
                 raise GarbledAnswerError(f"The provider's answer is longer than {self._largest} bytes.")
         return bytes(body)
 
-    def _client(self, *, secret: bool) -> httpx.AsyncClient:
-        if secret not in self._clients:
-            transport = _Transport(VettingBackend(self._policy, self._lookup, self._connect), self._tls)
-            self._clients[secret] = httpx.AsyncClient(transport=transport, trust_env=False, timeout=None)  # noqa: S113  # asyncio.timeout holds the deadline
-        return self._clients[secret]
+    def _transport(self, *, secret: bool) -> "_Transport":
+        if secret not in self._transports:
+            backend = VettingBackend(self._policy, self._lookup, self._connect)
+            self._transports[secret] = _Transport(backend, self._tls)
+        return self._transports[secret]
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -171,7 +178,7 @@ class _Stream(httpx.AsyncByteStream):
 
 
 class _translated:  # noqa: N801  # reads as a statement
-    """Raise httpx's exceptions for httpcore's: the pairs of the same name. No cause: it may quote a header."""
+    """Raise httpx's exceptions for httpcore's: the pairs of the same name."""
 
     def __enter__(self) -> None:
         pass
@@ -184,19 +191,25 @@ class _translated:  # noqa: N801  # reads as a statement
 def _checked(request: Request, url: Url) -> list[tuple[bytes, bytes]]:
     """The headers in the clear. Raises InvalidInputError for one that cannot be sent."""
     headers = {"host": url.authority, "user-agent": "keycairn", "accept": "*/*", "accept-encoding": "identity"}
-    headers |= {
-        name.lower(): value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()
-    }
-    checked: list[tuple[bytes, bytes]] = []
-    for name, value in headers.items():
-        if not value.isascii() or not value.isprintable():
+    for name, value in request.headers.items():
+        if name.lower() in _OURS or not _TOKEN.fullmatch(name):
+            raise InvalidInputError("A request has a header that only the client itself may set, or a malformed one.")
+        text = value.reveal() if isinstance(value, Secret) else value
+        if not text.isascii() or not text.isprintable():
             raise InvalidInputError(f"The header {name} cannot be sent: it holds characters HTTP does not allow.")
-        checked.append((name.encode("ascii"), value.strip().encode("ascii")))
-    return checked
+        headers[name.lower()] = text.strip()
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
 
 
-def _unreachable(error: httpx.TransportError) -> CannotConnectError:
+def _failure(error: Exception) -> KeycairnError:
+    """The error of ours that stands for a foreign one. It keeps none of its text, which may quote a header."""
     text = str(error)
+    if isinstance(error, httpx.TimeoutException):
+        return ProviderTimeoutError()
+    if isinstance(error, httpx.RemoteProtocolError):
+        if text.startswith("Server disconnected"):
+            return CannotConnectError("The provider closed the connection without an answer.")
+        return GarbledAnswerError()
     if "CERTIFICATE" in text.upper() or "SSL" in text:
         return CannotConnectError("The provider's TLS certificate or handshake is not acceptable.")
     return CannotConnectError()
