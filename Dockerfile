@@ -1,0 +1,37 @@
+# syntax=docker/dockerfile:1
+FROM python:3.13-slim-bookworm AS build
+WORKDIR /src
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+RUN python -m venv /opt/keycairn
+COPY src src
+COPY domain domain
+COPY ports ports
+COPY adapters adapters
+COPY plugins plugins
+COPY app app
+# The lock only constrains: what is installed are the package's own dependencies, at the tested versions.
+RUN /opt/keycairn/bin/pip install "setuptools>=77" \
+ && /opt/keycairn/bin/pip install --constraint requirements.lock --no-build-isolation . \
+ && /opt/keycairn/bin/pip uninstall --yes setuptools pip
+
+FROM python:3.13-slim-bookworm
+LABEL org.opencontainers.image.title="Keycairn" \
+      org.opencontainers.image.description="A self-hosted service for AI provider accounts" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin keycairn \
+ && install --directory --owner keycairn --group keycairn --mode 0700 /data
+COPY --from=build /opt/keycairn /opt/keycairn
+ENV PATH=/opt/keycairn/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    KEYCAIRN_HOST=0.0.0.0 \
+    KEYCAIRN_PORT=8765 \
+    KEYCAIRN_DATA_DIR=/data
+USER keycairn
+WORKDIR /data
+VOLUME /data
+EXPOSE 8765
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['KEYCAIRN_PORT']}/health/live\", timeout=2)"]
+ENTRYPOINT ["keycairn"]
+CMD ["serve"]

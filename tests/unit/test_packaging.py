@@ -1,0 +1,73 @@
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAYERS = ("domain", "ports", "adapters", "app", "plugins")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETUPTOOLS = PROJECT["tool"]["setuptools"]
+
+
+def folders_of_packages() -> dict[str, str]:
+    """Package names and their folders, by the `__init__.py` files that are there."""
+    found = {"keycairn": "src/keycairn"}
+    for top in (*LAYERS, "src/keycairn"):
+        for file in (ROOT / top).glob("**/__init__.py"):
+            folder = file.parent.relative_to(ROOT)
+            name = ".".join(folder.parts if folder.parts[0] != "src" else folder.parts[2:])
+            layer_by_link = folder.parts[0] == "src" and len(folder.parts) > 2 and folder.parts[2] in LAYERS
+            if name and not layer_by_link:
+                found[f"keycairn.{name}"] = str(folder)
+    return found
+
+
+def test_the_wheel_maps_every_package_and_no_other() -> None:
+    expected = folders_of_packages()
+    assert sorted(SETUPTOOLS["packages"]) == sorted(expected)
+    assert SETUPTOOLS["package-dir"] == expected
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_links_for_editors_are_relative_and_lead_to_the_layers(layer: str) -> None:
+    link = ROOT / "src/keycairn" / layer
+    assert link.is_symlink()
+    assert link.readlink() == Path("../..") / layer
+
+
+def test_the_built_wheel_holds_every_module_and_nothing_at_the_top_but_its_own(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)  # noqa: S603  # our own words
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+
+    assert {name.split("/")[0] for name in names} == {"keycairn", f"keycairn-{PROJECT['project']['version']}.dist-info"}
+    assert "keycairn/py.typed" in names
+    for package, folder in folders_of_packages().items():
+        for file in (ROOT / folder).glob("*.py"):
+            assert f"{package.replace('.', '/')}/{file.name}" in names
+
+
+def test_every_line_of_the_lock_is_an_exact_version_from_wherever_packages_come() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.+!]+(; .+)?", line) for line in lines)
+
+
+class TestTheDockerfile:
+    text = (ROOT / "Dockerfile").read_text()
+
+    def test_runs_as_nobody_special_and_says_whether_it_is_alive(self) -> None:
+        final = self.text.split("\nFROM ")[-1]
+        assert "\nUSER keycairn\n" in final
+        assert "HEALTHCHECK" in final
+        assert "/health/live" in final
+        assert "\nVOLUME /data\n" in final
+
+    def test_copies_every_layer_and_bakes_no_secret_in(self) -> None:
+        for layer in LAYERS:
+            assert f"\nCOPY {layer} {layer}\n" in self.text
+            assert f"\n!{layer}\n" in (ROOT / ".dockerignore").read_text()
+        assert not re.search(r"ROOT_KEY|TOKEN|PASSWORD|API_KEY", self.text)

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from keycairn.app.settings import HELP, SECRETS, Settings, read_settings
+from keycairn.domain.errors import SettingsError
+from keycairn.domain.rootkey import RootKeyForm
+
+PHRASE = "passphrase:seven violet herons over the quiet mill"
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert read_settings({"PATH": "/bin", "KEYCAIRN_PORT": "  "}) == Settings()
+    assert Settings().store_url == "surrealkv://keycairn-data/db"
+
+
+def test_every_setting_is_read() -> None:
+    settings = read_settings(
+        {
+            "KEYCAIRN_ROOT_KEY": PHRASE,
+            "KEYCAIRN_DATA_DIR": "/srv/keycairn",
+            "KEYCAIRN_DATABASE_URL": "wss://db.example",
+            "KEYCAIRN_DATABASE_NAMESPACE": "n",
+            "KEYCAIRN_DATABASE_DATABASE": "d",
+            "KEYCAIRN_DATABASE_USER": "u",
+            "KEYCAIRN_DATABASE_PASSWORD": "p",
+            "KEYCAIRN_HOST": "::1",
+            "KEYCAIRN_PORT": "80",
+            "KEYCAIRN_ADMIN_TOKEN": "t" * 32,
+            "KEYCAIRN_EGRESS_POLICY": "Strict",
+            "KEYCAIRN_EGRESS_ALLOW": "https://a.example, 10.0.0.0/8,",
+            "KEYCAIRN_ENV_FILE": "/etc/keys.env",
+            "KEYCAIRN_EXTERNAL_PLUGINS": "off",
+            "KEYCAIRN_LOG_LEVEL": "debug",
+        }
+    )
+    assert settings.root_key is not None
+    assert settings.root_key.form is RootKeyForm.PASSPHRASE
+    assert (settings.database_namespace, settings.database_name, settings.database_user) == ("n", "d", "u")
+    assert settings.database_password is not None
+    assert settings.database_password.reveal() == "p"
+    assert (settings.host, settings.port, settings.embedded) == ("::1", 80, False)
+    assert (settings.egress_policy, settings.egress_allow) == ("strict", ("https://a.example", "10.0.0.0/8"))
+    assert (settings.env_file, settings.external_plugins) == (Path("/etc/keys.env"), False)
+    assert settings.log_level == "debug"
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{PHRASE.replace(' ', '-') if name == 'ADMIN_TOKEN' else PHRASE}\n")
+    assert read_settings({f"KEYCAIRN_{name}_FILE": str(file)}) != Settings()
+    with pytest.raises(SettingsError, match="not both"):
+        read_settings({f"KEYCAIRN_{name}": PHRASE, f"KEYCAIRN_{name}_FILE": str(file)})
+    file.write_text(" \n")
+    with pytest.raises(SettingsError, match="empty"):
+        read_settings({f"KEYCAIRN_{name}_FILE": str(file)})
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_settings({f"KEYCAIRN_{name}_FILE": str(tmp_path / "nowhere")})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ROOT_KEY", "changeme-canary"),
+        ("ROOT_KEY", "base64:canary"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("PORT", "٨٠"),
+        ("ADMIN_TOKEN", "short-canary"),
+        ("ADMIN_TOKEN", "with a space canary " * 3),
+        ("EGRESS_POLICY", "open"),
+        ("EXTERNAL_PLUGINS", "maybe"),
+        ("LOG_LEVEL", "loud"),
+        ("DATABASE_URL", "postgres://x"),
+        ("DATABASE_URL", "ws://root:canary@db"),
+        ("DATABASE_URL", "surrealkv://x?sync=every"),
+        ("PROT", "1"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence_that_names_it_and_keeps_secrets(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({f"KEYCAIRN_{name}": value})
+    assert f"KEYCAIRN_{name}" in str(refused.value)
+    assert "canary" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert HELP.keys() >= SECRETS
+    assert all(text.endswith(".") or "Default" in text for text in HELP.values())
