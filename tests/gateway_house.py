@@ -93,7 +93,7 @@ async def gateway_house(
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the test's process keeps its own
     task = asyncio.create_task(server._serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  # uvicorn tells it in no other way
         await asyncio.sleep(0.005)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     house.url = f"http://{host}:{port}"

@@ -16,7 +16,7 @@ from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, OverloadedError, render
 from keycairn.app.gateway.exchange import Exchanges
 from keycairn.app.gateway.health import Health
-from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Memory
+from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.listing import anthropic_models, openai_models
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.recovery import Recovery
@@ -76,7 +76,7 @@ class Gateway:
             recovery=self._recovery,
             count=self.metrics.attempt,
         )
-        self._memory = Memory()
+        self.intake = Intake()
         self._calls = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -136,7 +136,7 @@ class Gateway:
         if self._calls >= MOST_CALLS:
             raise OverloadedError
         self._calls += 1
-        incoming = Incoming(receive, self._memory, _length(headers))
+        incoming = Incoming(receive, self.intake, _length(headers))
         try:
             query = scope["query_string"].decode("latin-1")
             if api is not None:

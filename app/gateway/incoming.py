@@ -20,11 +20,15 @@ class ClientGoneError(Exception):
     """The client closed its connection. Nobody is left to be told."""
 
 
-class Memory:
-    """Counts the bytes all calls hold, and refuses what would be too many."""
+class Intake:
+    """The limits of taking bodies in: counts the bytes all calls hold, and refuses what would be too many.
 
-    def __init__(self, most: int = MOST_HELD) -> None:
+    `within` is in seconds, as BODY_WITHIN says.
+    """
+
+    def __init__(self, most: int = MOST_HELD, within: float = BODY_WITHIN) -> None:
         self._most = most
+        self.within = within
         self.held = 0
 
     def take(self, count: int) -> None:
@@ -41,11 +45,11 @@ class Memory:
 class Incoming:
     """One request's body. `close` gives back what it held."""
 
-    __slots__ = ("_held", "_memory", "_receive", "complete", "drawn", "finished", "head", "length")
+    __slots__ = ("_held", "_intake", "_receive", "complete", "drawn", "finished", "head", "length")
 
-    def __init__(self, receive: Receive, memory: Memory, length: int | None) -> None:
+    def __init__(self, receive: Receive, intake: Intake, length: int | None) -> None:
         self._receive = receive
-        self._memory = memory
+        self._intake = intake
         self._held = 0
         self.length = length
         self.head: bytes | bytearray = b""
@@ -60,7 +64,7 @@ class Incoming:
         if self.length is not None and self.length > LARGEST_HEAD:
             raise _too_large()
         try:
-            async with asyncio.timeout(BODY_WITHIN):
+            async with asyncio.timeout(self._intake.within):
                 chunk, more = await self._next()
                 if not more:
                     self.head = chunk
@@ -79,7 +83,7 @@ class Incoming:
     async def more(self) -> None:
         """Add one chunk more to `head`. Raises as `read`."""
         try:
-            async with asyncio.timeout(BODY_WITHIN):
+            async with asyncio.timeout(self._intake.within):
                 chunk, _ = await self._next()
         except TimeoutError:
             raise BodyTooSlowError from None
@@ -94,7 +98,7 @@ class Incoming:
         while not self.complete:
             self.drawn = True
             try:
-                async with asyncio.timeout(BODY_WITHIN):
+                async with asyncio.timeout(self._intake.within):
                     chunk, _ = await self._next(keep=False)
             except TimeoutError:
                 raise BodyTooSlowError from None
@@ -109,7 +113,7 @@ class Incoming:
 
     def close(self) -> None:
         """Give back what was held."""
-        self._memory.give_back(self._held)
+        self._intake.give_back(self._held)
         self._held = 0
         self.head = b""
 
@@ -122,7 +126,7 @@ class Incoming:
             raise ClientGoneError
         chunk: bytes = message.get("body", b"")  # type: ignore[assignment]  # a http.request, which holds bytes
         if keep and chunk:
-            self._memory.take(len(chunk))
+            self._intake.take(len(chunk))
             self._held += len(chunk)
         more = bool(message.get("more_body", False))
         if not more:
