@@ -2,6 +2,7 @@
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
+from litestar.openapi.spec import SecurityRequirement
 from msgspec import Struct
 
 from keycairn.app.api.auth import Access
@@ -11,6 +12,7 @@ from keycairn.domain.errors import SealedError
 from keycairn.domain.token import Scope
 
 PUBLIC = {"scope": Access.PUBLIC}
+NO_TOKEN: list[SecurityRequirement] = [{}]
 
 
 class HealthView(Struct, frozen=True):
@@ -25,12 +27,12 @@ class HealthController(Controller):
     path = "/"
     tags = ("Health",)
 
-    @get("/health/live", opt=PUBLIC, summary="Is the process alive?")
+    @get("/health/live", opt=PUBLIC, security=NO_TOKEN, summary="Is the process alive?")
     async def live(self) -> HealthView:
         """Always 200 while the process serves at all."""
         return HealthView()
 
-    @get("/health/ready", opt=PUBLIC, summary="Can it serve?")
+    @get("/health/ready", opt=PUBLIC, security=NO_TOKEN, summary="Can it serve?")
     async def ready(self, keycairn: TheKeycairn) -> HealthView:
         """200 when the vault is open and the database answers; else 503, `sealed` or `store_unavailable`."""
         if why := keycairn.vault.why_sealed:

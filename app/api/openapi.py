@@ -1,19 +1,22 @@
 """The OpenAPI document, and a page to read it and try it that loads nothing from elsewhere."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 from litestar import Request, Router
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIType, Schema, SecurityScheme, Server
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
 from keycairn.app.api.auth import Access
+from keycairn.app.api.examples import EXAMPLES
 from keycairn.app.api.openapi_page import PAGE, SCRIPT, STYLE
+from keycairn.app.api.problems import MEDIA_TYPE, Problem
 from keycairn.domain.secret import Secret
 
 _ABOUT = (
@@ -21,6 +24,7 @@ _ABOUT = (
     "models without holding a key. Every request needs a token: `Authorization: Bearer kc_...`; only the health "
     "probes and this document are open. Errors are `application/problem+json` with a stable `code`."
 )
+_PROBLEM = "#/components/schemas/Problem"
 
 
 class SecretSchema(OpenAPISchemaPlugin):
@@ -41,8 +45,45 @@ class TryPage(OpenAPIRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002  # the interface
         """The page with the document inside."""
-        document = msgspec.json.encode(openapi_schema).decode().replace("<", "\\u003c")
+        document = msgspec.json.encode(completed(openapi_schema)).decode().replace("<", "\\u003c")
         return PAGE.replace("{{style}}", STYLE).replace("{{script}}", SCRIPT).replace("{{document}}", document).encode()
+
+
+class PlainJson(OpenAPIRenderPlugin):
+    """The document as plain JSON, which every tool reads."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/openapi.json", media_type="application/json")  # type: ignore[arg-type]  # not Litestar's vendor type
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002  # the interface
+        """The document."""
+        return msgspec.json.encode(completed(openapi_schema))
+
+
+def completed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` with our errors in the place of Litestar's own, and with examples."""
+    schemas = {**document["components"]["schemas"], "Problem": _problem_schema()}
+    for name, example in EXAMPLES.items():
+        if name in schemas:
+            schemas[name] = {**schemas[name], "examples": [example]}
+    paths = {
+        path: {verb: _with_problem(part) for verb, part in item.items()} for path, item in document["paths"].items()
+    }
+    return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
+
+
+def _with_problem(operation: Any) -> Any:
+    if not isinstance(operation, dict) or "responses" not in operation:
+        return operation
+    problem = {"description": "A problem; `code` says which.", "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}}
+    own = {status: answer for status, answer in operation["responses"].items() if status != "400"}
+    return {**operation, "responses": {**own, "default": problem}}
+
+
+def _problem_schema() -> dict[str, Any]:
+    _, components = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
+    schema: dict[str, Any] = components["Problem"]
+    return schema
 
 
 def openapi_config(path: str) -> OpenAPIConfig:
@@ -68,7 +109,7 @@ def openapi_config(path: str) -> OpenAPIConfig:
         security=[{"token": []}],
         use_handler_docstrings=True,
         openapi_router=router,
-        render_plugins=[TryPage(path="/"), JsonRenderPlugin(path="/openapi.json", media_type="application/json")],  # type: ignore[arg-type]  # plain JSON, which every tool reads
+        render_plugins=[TryPage(path="/"), PlainJson()],
     )
 
 

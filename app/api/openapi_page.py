@@ -17,11 +17,12 @@ details,h2{border-color:#30363d}}
 
 SCRIPT = """
 const doc=JSON.parse(document.getElementById("document").textContent);
-const base=(doc.servers[0].url||"").replace(/\\/$/,"");
+const base=location.pathname.replace(/\\/openapi\\/?$/,"");
 const make=(tag,text,parent)=>{const node=document.createElement(tag);if(text)node.textContent=text;
 if(parent)parent.append(node);return node};
 const resolve=s=>{while(s&&s.$ref)s=doc.components.schemas[s.$ref.split("/").pop()];return s||{}};
 const sample=(s,depth=0)=>{s=resolve(s);if(s.oneOf||s.anyOf)return sample((s.oneOf||s.anyOf)[0],depth);
+if(s.examples)return s.examples[0];
 if(s.enum)return s.enum[0];const type=[].concat(s.type||"object")[0];
 if(type==="array")return depth>3?[]:[sample(s.items,depth+1)];
 if(type==="integer"||type==="number")return 0;if(type==="boolean")return false;if(type==="string")return "";

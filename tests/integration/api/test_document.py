@@ -1,0 +1,67 @@
+"""The OpenAPI document says what really happens."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from litestar.testing import AsyncTestClient
+
+from keycairn.app.api import bodies
+from keycairn.app.api.decoding import decode
+from keycairn.app.api.examples import EXAMPLES
+from keycairn.app.api.problems import Problem
+
+Client = AsyncTestClient[Any]
+
+
+async def document(api: Client) -> Any:
+    return (await api.get("/openapi/openapi.json", headers={"Authorization": ""})).json()
+
+
+def operations(document: Any) -> dict[str, Any]:
+    return {f"{verb} {path}": op for path, item in document["paths"].items() for verb, op in item.items()}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_is_a_body_that_is_understood(name: str) -> None:
+    if name == "Problem":
+        assert msgspec.convert(EXAMPLES[name], Problem).status == 404
+    else:
+        assert decode(msgspec.json.encode(EXAMPLES[name]), getattr(bodies, name))
+
+
+async def test_every_body_has_an_example_and_no_reference_dangles(api: Client) -> None:
+    found = await document(api)
+    schemas = found["components"]["schemas"]
+
+    assert set(re.findall(r'#/components/schemas/([^"\']+)', str(found))) <= set(schemas)
+    for name in EXAMPLES:
+        assert schemas[name]["examples"] == [EXAMPLES[name]]
+
+
+async def test_every_operation_tells_its_problems_and_none_of_the_frameworks(api: Client) -> None:
+    found = await document(api)
+
+    for name, operation in operations(found).items():
+        problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
+        assert problem == {"$ref": "#/components/schemas/Problem"}, name
+        assert "400" not in operation["responses"], name
+        assert any(status.startswith("2") for status in operation["responses"]), name
+    assert "status_code" not in str(found)
+
+
+async def test_only_the_probes_are_documented_as_open(api: Client) -> None:
+    found = await document(api)
+
+    assert found["security"] == [{"token": []}]
+    open_ones = {name for name, operation in operations(found).items() if operation.get("security") == [{}]}
+    assert open_ones == {"get /health/live", "get /health/ready"}
+
+
+async def test_a_secret_is_documented_as_only_ever_sent(api: Client) -> None:
+    schemas = (await document(api))["components"]["schemas"]
+
+    assert schemas["CreateCredential"]["properties"]["api_key"]["oneOf"][0]["writeOnly"] is True
+    assert "api_key" not in schemas["CredentialView"]["properties"]
+    assert "secrets" not in schemas["CredentialView"]["properties"]
