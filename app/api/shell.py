@@ -61,7 +61,15 @@ class Shell:
         request_id = _request_id(scope)
         state: dict[str, Any] = {REQUEST_ID: request_id}
         inner: Any = {key: value for key, value in scope.items() if key in _SCOPE_KEYS}
-        inner.update({"path": path, "raw_path": path.encode(), "root_path": "", "state": state, PREFIX: self._prefix})
+        inner.update(
+            {
+                "path": path,
+                "raw_path": path.encode(),
+                "root_path": "",
+                "state": state,
+                PREFIX: _base(scope, self._prefix),
+            }
+        )
         started = self._monotonic()
         status = 500
 
@@ -101,6 +109,11 @@ class Shell:
 _SCOPE_KEYS = frozenset(
     {"type", "asgi", "http_version", "method", "scheme", "query_string", "headers", "client", "server", "extensions"}
 )
+
+
+def _base(scope: Scope, prefix: str) -> str:
+    """What stands before our paths for the client: a proxy's or a server's root path, then ours."""
+    return scope.get("root_path", "").rstrip("/") + prefix
 
 
 def _request_id(scope: Scope) -> str:

@@ -153,3 +153,17 @@ async def test_their_login_and_ours_do_not_meet(house: House) -> None:
         assert (await client.post("/vault/api/credentials", json=good, headers=BEARER)).status_code == 201
         theirs = {"Authorization": "Bearer theirs"}
         assert (await client.post("/vault/api/credentials", json=good, headers=theirs)).status_code == 401
+
+
+async def test_behind_a_root_path_links_lead_back_to_the_client(house: House) -> None:
+    await house.open()
+    app = Litestar(
+        plugins=[KeycairnPlugin(keycairn=house.keycairn, path="/vault")], openapi_config=None, logging_config=None
+    )
+    async with AsyncTestClient(app, root_path="/tools") as client:
+        for name in ("A", "B"):
+            body = {"name": name, "provider": "openai", "api_key": f"sk-123456789-{name}"}
+            assert (await client.post("/tools/vault/api/credentials", json=body, headers=BEARER)).status_code == 201
+        listed = await client.get("/tools/vault/api/credentials?limit=1", headers=BEARER)
+
+    assert listed.headers["link"].startswith("</tools/vault/api/credentials?limit=1&cursor=")
