@@ -1,0 +1,110 @@
+"""When the database is gone: said as what it is, never as "not found", and over as soon as it is back."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from litestar.testing import AsyncTestClient
+from tests.house import House
+
+from keycairn.adapters.memory import MemoryStore
+from keycairn.domain.change import Changeset
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import StoreUnavailableError
+from keycairn.domain.ids import CredentialId
+
+ADMIN = "admin-0123456789-0123456789-0123456789"
+GOOD = {"name": "W", "provider": "openai", "api_key": "sk-123456789-abc"}
+Client = AsyncTestClient[Any]
+
+
+class FlakyStore(MemoryStore):
+    """Answers nothing while `down`."""
+
+    down = False
+
+    def _check(self) -> None:
+        if self.down:
+            raise StoreUnavailableError
+
+    async def credential(self, workspace: str, id: CredentialId) -> Credential | None:
+        self._check()
+        return await super().credential(workspace, id)
+
+    async def credentials(self, *args: Any, **query: Any) -> Sequence[Credential]:
+        self._check()
+        return await super().credentials(*args, **query)
+
+    async def commit(self, changes: Changeset) -> None:
+        self._check()
+        await super().commit(changes)
+
+    async def revision(self) -> int:
+        self._check()
+        return await super().revision()
+
+    async def ping(self) -> None:
+        self._check()
+
+
+@pytest.fixture
+def store() -> FlakyStore:
+    return FlakyStore()
+
+
+@pytest.fixture
+async def api(store: FlakyStore, serve: Any) -> AsyncIterator[Client]:
+    house = House(store=store, admin_token=ADMIN)
+    await house.open()
+    async with serve(house) as client:
+        yield client
+
+
+async def test_an_outage_is_an_outage_and_ends(api: Client, store: FlakyStore) -> None:
+    made = (await api.post("/api/credentials", json=GOOD)).json()
+    path = f"/api/credentials/{made['id']}"
+    assert len((await api.get("/api/credentials")).json()) == 1
+
+    store.down = True
+    requests: list[tuple[str, str, Any]] = [
+        ("GET", "/api/credentials", None),
+        ("GET", path, None),
+        ("PUT", path, {"name": "Other"}),
+        ("DELETE", path, None),
+        ("POST", "/api/credentials", GOOD),
+        ("POST", f"{path}/test", None),
+        ("GET", "/health/ready", None),
+    ]
+    for method, place, body in requests:
+        answer = await api.request(method, place, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable"), (method, place)
+        assert answer.headers["retry-after"]
+    assert (await api.get("/health/live")).status_code == 200
+
+    store.down = False
+    assert (await api.get("/health/ready")).status_code == 200
+    assert [item["name"] for item in (await api.get("/api/credentials")).json()] == ["W"]
+
+
+async def test_a_body_without_a_length_is_limited_too(api: Client) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'{"name": "'
+        for _ in range(100):
+            yield b"x" * 1024
+
+    transport = httpx.ASGITransport(app=api.app)
+    headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": "application/json"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://keycairn.test", headers=headers) as streaming:
+        answer = await streaming.post("/api/credentials", content=endless())
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer", "Bearer ", "Basic YTpi", "bearer nobody", "Bearer \u00e9", "kc_x", "x" * 9000]
+)
+async def test_a_strange_authorization_header_is_no_token(api: Client, header: str) -> None:
+    answer = await api.get("/api/credentials", headers=[(b"Authorization", header.encode("latin-1"))])
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
