@@ -70,10 +70,16 @@ class VettingBackend(httpcore.AsyncNetworkBackend):
     """
 
     def __init__(
-        self, policy: EgressPolicy, lookup: Resolve, connect: httpcore.AsyncNetworkBackend | None = None
+        self,
+        policy: EgressPolicy,
+        lookup: Resolve,
+        connect: httpcore.AsyncNetworkBackend | None = None,
+        *,
+        attempt: float = ATTEMPT,
     ) -> None:
         self._policy = policy
         self._lookup = lookup
+        self._attempt = attempt
         self._connect = connect or httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -91,7 +97,7 @@ class VettingBackend(httpcore.AsyncNetworkBackend):
         addresses = await judged_addresses(self._policy, destination, self._lookup)
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             try:
-                async with asyncio.timeout(ATTEMPT if left else None):
+                async with asyncio.timeout(self._attempt if left else None):
                     stream = await self._connect.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout, TimeoutError):
                 continue

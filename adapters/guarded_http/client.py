@@ -61,7 +61,7 @@ class GuardedHttp:
         self._given_tls = tls
         self._largest = largest_answer
         self._connect = connect
-        self._transports: dict[bool, _Transport] = {}
+        self._transports: dict[tuple[str, bool], _Transport] = {}
 
     def vet(self, url: str, *, field: str | None = None) -> None:
         """See `Http.vet`."""
@@ -83,7 +83,7 @@ class GuardedHttp:
         failure: KeycairnError
         try:
             async with asyncio.timeout(deadline):
-                return await self._exchange(self._transport(secret=secret), request, url, headers)
+                return await self._exchange(self._transport(url.scheme, secret=secret), request, url, headers)
         except TimeoutError:
             failure = ProviderTimeoutError()
         except (httpx.TransportError, OSError) as error:  # a broken TLS record comes as OSError
@@ -123,11 +123,12 @@ class GuardedHttp:
                 raise GarbledAnswerError(f"The provider's answer is longer than {self._largest} bytes.")
         return bytes(body)
 
-    def _transport(self, *, secret: bool) -> "_Transport":
-        if secret not in self._transports:
+    def _transport(self, scheme: str, *, secret: bool) -> "_Transport":
+        kind = (scheme, secret)
+        if kind not in self._transports:
             backend = VettingBackend(self._policy, self._lookup, self._connect)
-            self._transports[secret] = _Transport(backend, self._tls)
-        return self._transports[secret]
+            self._transports[kind] = _Transport(backend, self._tls if scheme == "https" else None)
+        return self._transports[kind]
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -138,7 +139,7 @@ class GuardedHttp:
 class _Transport(httpx.AsyncBaseTransport):
     """httpcore's connection pool over our own network backend, by public interfaces only."""
 
-    def __init__(self, backend: VettingBackend, tls: ssl.SSLContext) -> None:
+    def __init__(self, backend: VettingBackend, tls: ssl.SSLContext | None) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             network_backend=backend,

@@ -66,10 +66,9 @@ async def test_no_socket_is_told_to_connect_to_a_forbidden_address(case: dict[st
     sequence = {host: [*answers] for host, answers in case.get("dns_seq", {}).items()}
 
     async def lookup(host: str, port: int) -> Sequence[str]:
-        if sequence.get(host):
-            answers: list[str] = sequence[host].pop(0)
-            return answers
-        return case.get("dns", {}).get(host, ["93.184.216.34"])
+        answers: list[str]
+        answers = sequence[host].pop(0) if sequence.get(host) else case.get("dns", {}).get(host, ["93.184.216.34"])
+        return answers
 
     client = GuardedHttp(EgressPolicy(strict=strict), lookup=lookup)
     outcomes: list[type[Exception]] = []

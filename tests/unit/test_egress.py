@@ -111,10 +111,29 @@ class TestTheAllowList:
         with pytest.raises(UrlRefusedError):
             EgressPolicy(allow=allow).judge_url(parse_url("http://metadata.google.internal"))
 
-    @pytest.mark.parametrize("entry", ["llm.example", "10.0.0.1/8", "ftp://x", "https://a.example/?x", "*"])
-    def test_refuses_what_is_neither(self, entry: str) -> None:
-        with pytest.raises(SettingsError, match="KEYCAIRN_EGRESS_ALLOW"):
-            parse_allow([entry])
+    def test_lets_a_key_go_in_the_clear_for_an_origin_but_not_for_a_network(self) -> None:
+        policy = EgressPolicy(allow=parse_allow(["http://llm.example", "0.0.0.0/0"]))
+        policy.judge_address(parse_url("http://llm.example"), "8.8.8.8")
+        with pytest.raises(EgressRefusedError, match="in the clear"):
+            policy.judge_address(parse_url("http://other.example"), "8.8.8.8")
+
+    def test_opens_a_service_port_by_origin_only(self) -> None:
+        policy = EgressPolicy(allow=parse_allow(["http://llm.lan:6379", "10.0.0.0/8"]))
+        policy.judge_url(parse_url("http://llm.lan:6379"))
+        with pytest.raises(UrlRefusedError, match="another kind of service"):
+            policy.judge_url(parse_url("http://10.0.0.1:6379"))
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            *("llm.example", "10.0.0.1/8", "ftp://x", "https://a.example/?x", "https://a.example/v1", "*", ""),
+            "https://user:canary@a.example",
+        ],
+    )
+    def test_refuses_what_is_neither_and_says_which_without_an_echo(self, entry: str) -> None:
+        with pytest.raises(SettingsError, match="Entry 2 of KEYCAIRN_EGRESS_ALLOW") as refused:
+            parse_allow(["10.0.0.0/8", entry])
+        assert "canary" not in str(refused.value)
 
 
 class TestOurselves:
@@ -125,6 +144,20 @@ class TestOurselves:
         with pytest.raises(EgressRefusedError):
             policy.judge_address(parse_url("http://any.example:8765"), address)
         policy.judge_address(parse_url("http://any.example:8766"), address)
+
+    @pytest.mark.parametrize("own", ["[FD00:0::9]", "fd00::9", "fd00:0:0:0:0:0:0:9"])
+    def test_are_known_in_every_spelling(self, own: str) -> None:
+        policy = EgressPolicy(own=((own, 8000),))
+        with pytest.raises(UrlRefusedError):
+            policy.judge_url(parse_url("http://[fd00::9]:8000"))
+        policy.judge_url(parse_url("http://[fd00::a]:8000"))
+
+    @pytest.mark.parametrize("entry", ["http://10.0.0.9:8000", "10.0.0.0/8"])
+    def test_are_not_lifted_by_the_allow_list(self, entry: str) -> None:
+        policy = EgressPolicy(own=(("10.0.0.9", 8000),), allow=parse_allow([entry]))
+        with pytest.raises(UrlRefusedError, match="Keycairn itself"):
+            policy.judge_url(parse_url("http://10.0.0.9:8000"))
+        policy.judge_url(parse_url("http://10.0.0.9:8001"))
 
     def test_include_a_database_known_by_name(self) -> None:
         policy = EgressPolicy(own=(("surreal.lan", 8000),))
