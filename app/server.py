@@ -5,13 +5,14 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from keycairn.app.gateway import GATEWAY_PATHS
+from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.settings import Settings
 
 
-def create_app(settings: Settings | None = None) -> Litestar:
-    """A bare Litestar application with nothing but the plugin, at the root."""
-    return Litestar(plugins=[KeycairnPlugin(settings)], openapi_config=None, logging_config=None)
+def create_app(settings: Settings | None = None, *, keycairn: Keycairn | None = None) -> Litestar:
+    """A bare Litestar application with nothing but the plugin, at the root; see `KeycairnPlugin`."""
+    return Litestar(plugins=[KeycairnPlugin(settings, keycairn=keycairn)], openapi_config=None, logging_config=None)
 
 
 def fronted(app: Litestar) -> ASGIApp:

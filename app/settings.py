@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -172,3 +173,10 @@ def _database_url(url: str) -> None:
         raise SettingsError(
             "KEYCAIRN_DATABASE_URL takes no options and no password; use KEYCAIRN_DATABASE_USER and _PASSWORD."
         )
+    try:
+        parts = urlsplit(url)
+        reachable = parts.scheme not in {"ws", "wss"} or bool(parts.hostname and parts.port != 0)
+    except ValueError:
+        reachable = False
+    if not reachable:
+        raise SettingsError("KEYCAIRN_DATABASE_URL needs a host, and a port from 1 to 65535 where it names one.")

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 from msgspec import Struct
@@ -29,6 +30,7 @@ from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry
 
 ROOT_KEY_FILE = "root-key"
+_PORTS = {"ws": 80, "wss": 443}
 STAGED = ".next"
 """Ends the name of the file a changed root key waits in until the database has taken it."""
 FIRST_TOKEN_FILE = "first-token"  # noqa: S105  # a file's name
@@ -167,8 +169,8 @@ def _own_endpoints(settings: Settings) -> tuple[tuple[str, int], ...]:
     """Our own listener and our own database: never a destination of a provider call."""
     own = [(settings.host, settings.port)]
     if not settings.embedded:
-        host, _, port = settings.store_url.partition("://")[2].partition("/")[0].rpartition(":")
-        own.append((host, int(port)) if port.isdigit() else (port, 443))
+        database = urlsplit(settings.store_url)
+        own.append((database.hostname or "", database.port or _PORTS[database.scheme]))
     return tuple(own)
 
 

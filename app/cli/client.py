@@ -7,17 +7,16 @@ network when a server runs, inside this process when none does.
 import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import msgspec
-from litestar import Litestar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.plugin import KeycairnPlugin
+from keycairn.app.server import create_app
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import FIRST_TOKEN_FILE, open_keycairn
 from keycairn.domain.errors import KeycairnError, SettingsError
@@ -71,12 +70,19 @@ class Client:
         url: str | None = path
         while url:
             answer = await self._send("GET", url)
-            items += answer.json()
+            items += self._decoded(answer)
             url = answer.links.get("next", {}).get("url")
         return items
 
     async def _call(self, method: str, path: str, query: Mapping[str, str | int], body: object = None) -> Any:
-        return (await self._send(method, path, query, body)).json()
+        return self._decoded(await self._send(method, path, query, body))
+
+    def _decoded(self, answer: httpx.Response) -> Any:
+        try:
+            return answer.json()
+        except ValueError:
+            problem = {"detail": f"{self.where} does not answer as Keycairn does."}
+            raise RequestFailedError(answer.status_code, problem) from None
 
     async def _send(
         self, method: str, path: str, query: Mapping[str, str | int] | None = None, body: object = None
@@ -85,7 +91,7 @@ class Client:
             answer = await self._http.request(method, path, params=query or None, json=body)
         except httpx.TransportError as error:
             raise RequestFailedError(0, {"detail": f"{self.where} does not answer ({type(error).__name__})."}) from None
-        if answer.is_error:
+        if not answer.is_success:
             raise RequestFailedError(answer.status_code, _problem(answer))
         return answer
 
@@ -102,11 +108,12 @@ def _problem(answer: httpx.Response) -> Mapping[str, Any]:
 async def connect(settings: Settings) -> AsyncIterator[Client]:
     """A client of the server KEYCAIRN_URL names, else of the one running on the data folder, else of one in here.
 
-    Raises SettingsError when a running server is found but no token, and what opening Keycairn raises.
+    Raises SettingsError when KEYCAIRN_URL is no address or no token for a server is found, and what opening Keycairn
+    raises.
     """
-    url = os.environ.get("KEYCAIRN_URL", "").strip() or await running_url(settings.data_dir)
-    if url:
-        token = _token(settings)
+    named = _named_url()
+    if url := named or await running_url(settings.data_dir):
+        token = _token(settings, FIRST_TOKEN_FILE if named is None else None)
         async with httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {token.reveal()}"},
@@ -118,7 +125,7 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
     passing = secrets.token_urlsafe(32)
     inside = replace(settings, admin_token=Secret(passing))
     async with open_keycairn(inside) as keycairn:
-        app = Litestar(plugins=[KeycairnPlugin(inside, keycairn=keycairn)], openapi_config=None, logging_config=None)
+        app = create_app(inside, keycairn=keycairn)
         transport = httpx.ASGITransport(app=cast("Any", app), client=("in-process", 0))  # two spellings of ASGI
         headers = {"Authorization": f"Bearer {passing}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://keycairn", headers=headers) as http:
@@ -131,6 +138,8 @@ async def running_url(data_dir: Path) -> str | None:
         server = msgspec.json.decode((data_dir / SERVER_FILE).read_bytes(), type=RunningServer)
     except (OSError, msgspec.MsgspecError):
         return None
+    if not _lives(server.pid):
+        return None  # on its port another may listen by now
     try:
         async with httpx.AsyncClient(base_url=server.url, timeout=2.0, trust_env=False) as http:
             answer = await http.get("/health/live")
@@ -139,12 +148,38 @@ async def running_url(data_dir: Path) -> str | None:
     return server.url if answer.status_code == 200 else None
 
 
-def _token(settings: Settings) -> Secret:
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # it is there, and another user's
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _named_url() -> str | None:
+    url = os.environ.get("KEYCAIRN_URL", "").strip()
+    if not url:
+        return None
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo or parsed.query:
+        raise SettingsError("KEYCAIRN_URL must look like https://keycairn.example:8765.")
+    return url
+
+
+def _token(settings: Settings, first_token_file: str | None) -> Secret:
+    """A token for the server. The first token of the data folder is for the server of that folder and no other."""
     if given := os.environ.get("KEYCAIRN_TOKEN", "").strip():
+        if not given.isascii() or not given.isprintable():
+            raise SettingsError("KEYCAIRN_TOKEN holds characters no token has.")
         return Secret(given)
     if settings.admin_token:
         return settings.admin_token
-    try:
-        return Secret((settings.data_dir / FIRST_TOKEN_FILE).read_text().strip())
-    except OSError:
-        raise SettingsError("A server is running. Set KEYCAIRN_TOKEN to a token it knows.") from None
+    if first_token_file:
+        with suppress(OSError, UnicodeDecodeError):
+            return Secret((settings.data_dir / first_token_file).read_text().strip())
+    raise SettingsError("A server is to be asked, and it wants a token. Set KEYCAIRN_TOKEN to one it knows.")

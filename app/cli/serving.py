@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import rich_click as click
 import uvicorn
-from litestar import Litestar
 from msgspec.structs import replace
 
 from keycairn.app.cli.client import SERVER_FILE, RunningServer
@@ -22,7 +22,7 @@ from keycairn.app.cli.group import main, settings
 from keycairn.app.cli.show import say
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.logs import configure_logs
-from keycairn.app.plugin import KeycairnPlugin
+from keycairn.app.server import create_app, fronted
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import FIRST_TOKEN_FILE, Birth, open_with_birth, write_private
 from keycairn.domain.errors import KeycairnError
@@ -61,10 +61,10 @@ async def _serve(chosen: Settings) -> None:
         port = listener.getsockname()[1]
         here = replace(chosen, port=port)
         async with open_with_birth(here) as (keycairn, birth):
-            app = Litestar(plugins=[KeycairnPlugin(here, keycairn=keycairn)], openapi_config=None, logging_config=None)
+            app = fronted(create_app(here, keycairn=keycairn))
             server = _Server(
                 uvicorn.Config(
-                    app,
+                    cast("Any", app),  # two spellings of ASGI
                     http="httptools",
                     lifespan="on",
                     log_config=None,
