@@ -10,10 +10,9 @@ from msgspec import Struct
 from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, MOST_ATTEMPTS, Call, Report
 from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.errors import NoRouteError
-from keycairn.app.gateway.headers import texts
 from keycairn.app.gateway.health import Health
+from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.recovery import Recovery
-from keycairn.app.services.accounts import Accounts
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     CannotConnectError,
@@ -54,7 +53,7 @@ class Exchanges:
         self,
         *,
         directory: Directory,
-        accounts: Accounts,
+        opened: OpenAccounts,
         registry: ProviderRegistry,
         http: Http,
         upstream: Upstream,
@@ -63,8 +62,7 @@ class Exchanges:
         count: Callable[[str, str], None],
     ) -> None:
         self._directory = directory
-        self._accounts = accounts
-        self._registry = registry
+        self._opened = opened
         self._http = http
         self._upstream = upstream
         self._health = health
@@ -121,9 +119,8 @@ class Exchanges:
 
     async def _attempt(self, call: Call, serving: Serving, *, patient: bool, report: Report) -> Exchange:
         """One answer. `patient`: no other credential is left, so a failure to connect is worth a second try."""
-        provider = self._registry.get(serving.credential.provider)
-        account = await self._accounts.open(serving.credential)
-        request = await self._authorized(call, provider, account)
+        opened = await self._opened.open(serving.credential)
+        request = await self._authorized(call, opened.provider, opened.account)
         outgoing = UpstreamRequest(
             method=request.method,
             url=request.url,
@@ -131,7 +128,6 @@ class Exchanges:
             body=call.body.content if call.body else None,
             length=call.body.length if call.body and not call.body.whole else None,
         )
-        secrets = texts(account.secrets.values())
         try:
             answer = await self._start(outgoing)
         except NotSentError:
@@ -140,7 +136,7 @@ class Exchanges:
             await asyncio.sleep(PAUSE)
             report.attempts += 1
             answer = await self._start(outgoing)
-        return Exchange(answer, secrets)
+        return Exchange(answer, opened.secrets)
 
     async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:
         return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)

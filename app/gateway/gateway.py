@@ -19,6 +19,7 @@ from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.listing import anthropic_models, openai_models
 from keycairn.app.gateway.metrics import GatewayMetrics
+from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
 from keycairn.app.services.accounts import Accounts
@@ -68,7 +69,7 @@ class Gateway:
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._exchanges = Exchanges(
             directory=self.directory,
-            accounts=accounts,
+            opened=OpenAccounts(accounts, registry),
             registry=registry,
             http=http,
             upstream=upstream,

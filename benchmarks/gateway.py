@@ -1,0 +1,280 @@
+"""What the gateway costs, side by side in one run with the same upstream: direct, nginx, Keycairn, LiteLLM's proxy.
+
+    python benchmarks/gateway.py [--seconds 5] [--litellm PYTHON] [--json FILE]
+
+nginx only adds a header; it is left out where it is not installed, and LiteLLM where `--litellm` names no interpreter
+that has it. Keycairn checks the token, resolves the model, opens the sealed key, counts usage and metrics, as always.
+Requests/s and streams/s (200 events each) are at concurrency 32; "added" is at concurrency 1, minus direct. CPU is that
+of the proxy's processes, in milliseconds for each request; memory is their resident set after the load, in MiB.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import uvloop
+from wire import Client, Upstream, request_of
+
+CONCURRENCY = 32
+KEY = "sk-bench-0123456789abcdef"
+HERE = Path(__file__).resolve()
+WHOLE = json.dumps({"model": "bench", "messages": [{"role": "user", "content": "Hello " * 20}]}).encode()
+STREAM = json.dumps({"model": "bench", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}).encode()
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def serve_upstream(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=1024)
+    await server.serve_forever()
+
+
+async def serve_keycairn(port: int, upstream: int, token_file: Path) -> None:
+    import uvicorn  # noqa: PLC0415  # only this process needs it
+
+    from keycairn.app.plugin import KeycairnPlugin  # noqa: PLC0415
+    from keycairn.app.server import create_app, fronted  # noqa: PLC0415
+    from keycairn.app.settings import Settings  # noqa: PLC0415
+    from keycairn.domain.modality import Modality  # noqa: PLC0415
+    from keycairn.domain.secret import Secret  # noqa: PLC0415
+    from keycairn.domain.token import Scope  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        app = create_app(Settings(data_dir=Path(folder), port=port, env_file=None))
+        config = uvicorn.Config(fronted(app), port=port, loop="uvloop", http="httptools", ws="none", log_config=None)
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110  # uvicorn tells it in no other way
+            await asyncio.sleep(0.05)
+        import gc; gc.collect(); gc.freeze()
+        keycairn = app.plugins.get(KeycairnPlugin).keycairn
+        listed = await keycairn.credentials.create(
+            "openai_compatible",
+            name="bench",
+            settings={"base_url": f"http://127.0.0.1:{upstream}/v1"},
+            secrets={"api_key": Secret(KEY)},
+        )
+        await keycairn.models.create(
+            "bench", provider="openai_compatible", type=Modality.LANGUAGE, credential=listed.credential.id
+        )
+        _, token = await keycairn.tokens.create("bench", [Scope.INVOKE])
+        token_file.write_text(token.reveal())
+        await task
+
+
+class Process:
+    """A server in processes of its own, with what they used."""
+
+    def __init__(self, *command: str, env: dict[str, str] | None = None) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
+        self._child = subprocess.Popen(  # noqa: S603  # our own commands
+            command, stdout=self._log, stderr=self._log, start_new_session=True, env={**os.environ, **(env or {})}
+        )
+
+    def ids(self) -> list[int]:
+        """The process and all below it."""
+        found, wait = [], [self._child.pid]
+        while wait:
+            id = wait.pop()
+            found.append(id)
+            with contextlib.suppress(OSError):
+                wait += [int(one) for one in Path(f"/proc/{id}/task/{id}/children").read_text().split()]
+        return found
+
+    def cpu(self) -> float:
+        """Seconds."""
+        total = 0.0
+        for id in self.ids():
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{id}/stat").read_text().rpartition(")")[2].split()
+                total += (int(fields[11]) + int(fields[12])) / _TICKS
+        return total
+
+    def memory(self) -> float:
+        """MiB."""
+        total = 0
+        for id in self.ids():
+            with contextlib.suppress(OSError):
+                total += int(Path(f"/proc/{id}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+        return total / 2**20
+
+    def wait_for(self, port: int, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._child.poll() is not None:
+                break
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            time.sleep(0.1)
+        self._log.seek(0)
+        raise RuntimeError(self._log.read().decode()[-2000:])
+
+    def stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGTERM)
+        try:
+            self._child.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._child.pid, signal.SIGKILL)
+
+
+def nginx(folder: Path, port: int, upstream: int) -> Process:
+    config = folder / "nginx.conf"
+    config.write_text(
+        f"""daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{ access_log off; client_body_temp_path {folder}; proxy_temp_path {folder};
+  upstream mock {{ server 127.0.0.1:{upstream}; keepalive 64; }}
+  server {{ listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://mock; proxy_http_version 1.1; proxy_buffering off; keepalive_requests 1000000;
+      proxy_set_header Connection ""; proxy_set_header Authorization "Bearer {KEY}"; }} }} }}
+"""
+    )
+    return Process("nginx", "-c", str(config), "-p", str(folder))
+
+
+def litellm(folder: Path, python: str, port: int, upstream: int) -> Process:
+    config = folder / "litellm.yaml"
+    params = {"model": "openai/bench", "api_base": f"http://127.0.0.1:{upstream}/v1", "api_key": KEY}
+    settings = {
+        "model_list": [{"model_name": "bench", "litellm_params": params}],
+        "general_settings": {"master_key": "sk-master"},
+    }
+    config.write_text(json.dumps(settings))  # JSON is YAML
+    command = (str(Path(python).parent / "litellm"), "--config", str(config), "--host", "127.0.0.1")
+    return Process(*command, "--port", str(port), env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"})
+
+
+async def load(port: int, token: str, body: bytes, *, concurrency: int, seconds: float) -> list[Client]:
+    """The clients after so many seconds of sending as fast as they are answered."""
+    end = time.monotonic() + seconds
+    loop = asyncio.get_running_loop()
+    request = request_of(f"127.0.0.1:{port}", token, body)
+    clients = []
+    for _ in range(concurrency):
+        _, client = await loop.create_connection(lambda: Client(request, lambda: time.monotonic() < end), "127.0.0.1", port)
+        clients.append(client)
+    await asyncio.gather(*(client.ended for client in clients))
+    return clients
+
+
+def percentiles(values: list[float]) -> tuple[float, float]:
+    """p50 and p99 in milliseconds."""
+    return median(values) * 1000, quantiles(values, n=100)[98] * 1000
+
+
+async def measure(port: int, token: str, process: Process | None, seconds: float) -> dict[str, float]:
+    await load(port, token, WHOLE, concurrency=4, seconds=min(1.0, seconds))
+    row: dict[str, float] = {}
+    before = process.cpu() if process else 0.0
+    began = time.monotonic()
+    clients = await load(port, token, WHOLE, concurrency=CONCURRENCY, seconds=seconds)
+    done = sum(len(client.total) for client in clients)
+    row["requests/s"] = done / (time.monotonic() - began)
+    row["cpu ms"] = (process.cpu() - before) * 1000 / done if process else 0.0
+    began = time.monotonic()
+    clients = await load(port, token, STREAM, concurrency=CONCURRENCY, seconds=seconds)
+    row["streams/s"] = sum(len(client.total) for client in clients) / (time.monotonic() - began)
+    (client,) = await load(port, token, WHOLE, concurrency=1, seconds=seconds)
+    row["p50 ms"], row["p99 ms"] = percentiles(client.total)
+    (client,) = await load(port, token, STREAM, concurrency=1, seconds=seconds / 2)
+    row["first byte ms"] = median(client.first) * 1000
+    row["MiB"] = process.memory() if process else 0.0
+    return row
+
+
+@contextlib.contextmanager
+def running(process: Process, port: int) -> Iterator[Process]:
+    try:
+        process.wait_for(port)
+        yield process
+    finally:
+        process.stop()
+
+
+def run(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    rows: dict[str, dict[str, float]] = {}
+    measured = lambda port, token, process: asyncio.run(measure(port, token, process, arguments.seconds))  # noqa: E731
+    upstream = free_port()
+    mine = (sys.executable, str(HERE))
+    with (
+        tempfile.TemporaryDirectory() as name,
+        running(Process(*mine, "--serve-upstream", str(upstream)), upstream),
+    ):
+        folder = Path(name)
+        rows["direct"] = measured(upstream, KEY, None)
+        if shutil.which("nginx"):
+            port = free_port()
+            with running(nginx(folder, port, upstream), port) as process:
+                rows["nginx"] = measured(port, KEY, process)
+        port, token_file = free_port(), folder / "token"
+        keycairn = Process(*mine, "--serve-keycairn", str(port), str(upstream), str(token_file))
+        with running(keycairn, port) as process:
+            while not token_file.exists() or not token_file.read_text():
+                time.sleep(0.1)
+            rows["keycairn"] = measured(port, token_file.read_text(), process)
+        if arguments.litellm:
+            port = free_port()
+            with running(litellm(folder, arguments.litellm, port, upstream), port) as process:
+                time.sleep(5)
+                rows["litellm"] = measured(port, "sk-master", process)
+    return rows
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """The rows as Markdown, with what each adds to direct, and its ratios."""
+    columns = ("requests/s", "streams/s", "added p50 ms", "added p99 ms", "first byte ms", "cpu ms", "MiB")
+    lines = ["| | " + " | ".join(columns) + " |", "|-" * (len(columns) + 1) + "|"]
+    direct = rows["direct"]
+    for name, row in rows.items():
+        shown: dict[str, Any] = {**row, "added p50 ms": row["p50 ms"] - direct["p50 ms"]}
+        shown["added p99 ms"] = row["p99 ms"] - direct["p99 ms"]
+        lines.append(f"| {name} | " + " | ".join(f"{shown[column]:,.2f}" for column in columns) + " |")
+    for other in ("nginx", "litellm"):
+        if other in rows:
+            ratios = (f"{what} {rows['keycairn'][what] / rows[other][what]:.2f}x" for what in ("requests/s", "streams/s"))
+            lines.append(f"\nKeycairn to {other}: {', '.join(ratios)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--litellm", help="a Python interpreter that has litellm[proxy]")
+    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--serve-upstream", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--serve-keycairn", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    uvloop.install()
+    if arguments.serve_upstream:
+        asyncio.run(serve_upstream(arguments.serve_upstream))
+    elif arguments.serve_keycairn:
+        port, upstream, token_file = arguments.serve_keycairn
+        asyncio.run(serve_keycairn(int(port), int(upstream), Path(token_file)))
+    else:
+        rows = run(arguments)
+        print(table(rows))
+        if arguments.json:
+            arguments.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
