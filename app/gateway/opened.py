@@ -1,0 +1,53 @@
+"""Accounts that are open for the calls of this moment."""
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from keycairn.app.gateway.headers import texts
+from keycairn.app.services.accounts import Accounts
+from keycairn.domain.credential import Credential
+from keycairn.domain.provider import Account
+from keycairn.ports.provider import Provider, ProviderRegistry
+
+OPEN_FOR = 1.0
+"""Seconds an account stays open. Opening it for every one of thousands of calls a second would not shorten the time
+its key is in memory; an idle one is closed after this."""
+
+
+class Opened(Struct, frozen=True):
+    """An open account, its provider, and the texts that must not be seen in an answer. Its repr shows no key."""
+
+    provider: Provider
+    account: Account
+    secrets: Sequence[str]
+
+    def __repr__(self) -> str:
+        return f"Opened({self.account.provider!r})"
+
+
+class OpenAccounts:
+    """Opens accounts and closes each a moment later. A credential that changed is another object, and opened anew."""
+
+    def __init__(self, accounts: Accounts, registry: ProviderRegistry) -> None:
+        self._accounts = accounts
+        self._registry = registry
+        self._open: dict[str, tuple[Credential, Opened]] = {}
+
+    async def open(self, credential: Credential) -> Opened:
+        """The open account. Raises as `Accounts.open`."""
+        known = self._open.get(credential.id)
+        # The directory hands out the same object for as long as the store has not changed.
+        if known is not None and known[0] is credential:
+            return known[1]
+        account = await self._accounts.open(credential)
+        opened = Opened(self._registry.get(credential.provider), account, texts(account.secrets.values()))
+        self._open[credential.id] = (credential, opened)
+        asyncio.get_running_loop().call_later(OPEN_FOR, self._close, credential)
+        return opened
+
+    def _close(self, credential: Credential) -> None:
+        known = self._open.get(credential.id)
+        if known is not None and known[0] is credential:
+            del self._open[credential.id]
