@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from keycairn.app.cli.client import Client, RequestFailedError
+from keycairn.app.cli.client import Client, RequestFailedError, segment
 from keycairn.app.cli.group import FAILED, as_json, main, shown, with_client
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
 
@@ -103,12 +103,12 @@ async def test(client: Client, *, credential: str | None, everything: bool, as_j
     """Prove a key at its provider. Give a credential's id, or --all."""
     if bool(credential) == everything:
         raise click.UsageError("Give either a credential's id or --all; `keycairn status` lists the ids.")
-    found = await client.all("/api/credentials") if everything else [{"id": credential, "name": ""}]
+    found = [{"id": credential}] if credential else await client.all("/api/credentials")
     results = []
     for one in found:
         if everything and not as_json:
             say(f"Testing {one['name']} ({one['provider']}) ...", DULL)
-        results.append({"id": one["id"], **await client.post(f"/api/credentials/{one['id']}/test")})
+        results.append({"id": one["id"], **await client.post(f"/api/credentials/{segment(one['id'])}/test")})
     if not shown(results, as_json=as_json):
         for result in results:
             mark, style = ("works", GOOD) if result["success"] else ("FAILED", BAD)
@@ -125,14 +125,17 @@ async def test(client: Client, *, credential: str | None, everything: bool, as_j
 @with_client
 async def discover(client: Client, *, credential: str, register: bool, as_json: bool) -> None:
     """List the models a credential can use."""
-    found = await client.post(f"/api/credentials/{credential}/discover")
+    path = f"/api/credentials/{segment(credential)}"
+    found = await client.post(f"{path}/discover")
     usable = [
         {"name": m["name"], "provider": m["provider"], "model_type": m["model_type"]}
         for m in found["discovered"]
         if m["model_type"]
     ]
     if register and not found["failure"]:
-        found["registered"] = await client.post(f"/api/credentials/{credential}/register-models", {"models": usable})
+        found["registered"] = await client.post(
+            f"/api/credentials/{segment(credential)}/register-models", {"models": usable}
+        )
     if shown(found, as_json=as_json):
         return
     table(

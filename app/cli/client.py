@@ -10,15 +10,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 import msgspec
+import rich_click as click
 from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.server import create_app
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import FIRST_TOKEN_FILE, open_keycairn
+from keycairn.app.wiring import FIRST_TOKEN_FILE, open_with_birth
 from keycairn.domain.errors import KeycairnError, SettingsError
 from keycairn.domain.secret import Secret
 
@@ -96,6 +98,11 @@ class Client:
         return answer
 
 
+def segment(id: str) -> str:
+    """An id as one segment of a path, whatever a person typed for it."""
+    return quote(id, safe=":")
+
+
 def _problem(answer: httpx.Response) -> Mapping[str, Any]:
     try:
         problem = answer.json()
@@ -124,7 +131,9 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
         return
     passing = secrets.token_urlsafe(32)
     inside = replace(settings, admin_token=Secret(passing))
-    async with open_keycairn(inside) as keycairn:
+    async with open_with_birth(inside) as (keycairn, birth):
+        if birth.root_key_file:
+            click.echo(f"Made a root key: {birth.root_key_file}. Keep a copy away from the database.", err=True)
         app = create_app(inside, keycairn=keycairn)
         transport = httpx.ASGITransport(app=cast("Any", app), client=("in-process", 0))  # two spellings of ASGI
         headers = {"Authorization": f"Bearer {passing}"}

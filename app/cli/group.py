@@ -40,7 +40,7 @@ def _has_errors(error: KeycairnError) -> bool:
     return isinstance(error, RequestFailedError) and isinstance(error.problem.get("errors"), dict)
 
 
-@click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("keycairn", cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="keycairn")
 def main() -> None:
     """Keep the keys of your AI providers in one place.

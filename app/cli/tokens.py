@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from keycairn.app.cli.client import Client
+from keycairn.app.cli.client import Client, segment
 from keycairn.app.cli.group import as_json, main, shown, with_client
 from keycairn.app.cli.show import GOOD, say, table
 from keycairn.domain.token import Scope
@@ -53,6 +53,6 @@ async def list_tokens(client: Client, *, as_json: bool) -> None:
 @with_client
 async def revoke(client: Client, *, id: str, as_json: bool) -> None:
     """Stop a token from working, at once and for good."""
-    gone = await client.delete(f"/api/tokens/{id}")
+    gone = await client.delete(f"/api/tokens/{segment(id)}")
     if not shown(gone, as_json=as_json):
         say(f"{gone['id']} ({gone['name']}) is revoked.", GOOD)

@@ -1,0 +1,188 @@
+"""The service as its own process, and the commands beside it."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.shell import KEY, Shell
+
+COMMAND = str(Path(sys.executable).with_name("keycairn"))
+
+
+class Served:
+    """A running `keycairn serve`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self._log = log
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+    async def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(by)
+        return await asyncio.wait_for(self.process.wait(), 20)
+
+
+@asynccontextmanager
+async def serving(shell: Shell, **variables: str) -> AsyncIterator[Served]:
+    log = shell.folder / "log"
+    with log.open("w") as stream:
+        process = await asyncio.create_subprocess_exec(
+            COMMAND,
+            "serve",
+            "--port",
+            "0",
+            env={"PATH": os.environ["PATH"], **shell.variables, **variables},
+            stdout=stream,
+            stderr=stream,
+        )
+    try:
+        address = shell.data / "server.json"
+        async with asyncio.timeout(20):
+            while not address.exists() or json.loads(address.read_bytes() or b"{}").get("pid") != process.pid:
+                assert process.returncode is None, log.read_text()
+                await asyncio.sleep(0.02)
+        yield Served(process, json.loads(address.read_bytes())["url"], log)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        shell.said += log.read_text()
+
+
+async def test_it_greets_serves_its_commands_and_leaves_no_trace_of_its_address(shell: Shell) -> None:
+    async with serving(shell, OPENAI_API_KEY=KEY, AZURE_OPENAI_API_KEY=KEY) as served:
+        token_file, address = shell.data / "first-token", shell.data / "server.json"
+        said = served.said()
+        for word in (served.url, str(token_file), str(shell.data / "root-key"), "OPENAI_API_KEY", "migrate-env"):
+            assert word in said
+        assert token_file.read_text().strip() not in said, "a token is for terminals only"
+        for file in (token_file, address, shell.data / "root-key"):
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+        told = await shell.run("status")
+        assert f"Talking to {served.url}" in told.output
+        assert [entry["provider"] for entry in await shell.read("env")] == ["openai", "azure"], "the server's, not ours"
+
+        async with httpx.AsyncClient(base_url=served.url) as http:
+            answer = await http.get("/health/ready")
+        assert answer.status_code == 200
+        assert "server" not in answer.headers
+
+        assert await served.stop() == 0
+    assert not address.exists()
+    assert "this process" in (await shell.run("status")).output
+
+
+async def test_the_second_start_makes_nothing_and_says_where_things_are(shell: Shell) -> None:
+    async with serving(shell) as first:
+        await first.stop()
+    made = {name: (shell.data / name).read_text() for name in ("root-key", "first-token")}
+    async with serving(shell) as served:
+        assert "Made" not in served.said()
+        assert str(shell.data / "first-token") in served.said()
+        assert await served.stop(signal.SIGINT) == 0
+    assert made == {name: (shell.data / name).read_text() for name in made}
+
+
+async def test_a_lost_root_key_is_said_loudly_and_the_service_stays_up(shell: Shell) -> None:
+    async with serving(shell) as first:
+        await first.stop()
+    (shell.data / "root-key").unlink()
+    async with serving(shell) as served:
+        assert "SEALED" in served.said()
+        async with httpx.AsyncClient(base_url=served.url) as http:
+            assert (await http.get("/health/live")).status_code == 200
+            assert (await http.get("/health/ready")).status_code == 503
+        looked = await shell.run("doctor")
+        assert looked.exit_code == 1
+        assert "KEYCAIRN_ROOT_KEY" in looked.output
+
+
+async def test_a_port_or_a_folder_that_is_taken_is_one_sentence_and_exit_code_1(shell: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = await shell.run("serve", KEYCAIRN_PORT=str(port))
+    assert refused.exit_code == 1
+    assert f"port {port}" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+    async with serving(shell):
+        refused = await shell.run("serve", "--port", "0")
+        assert refused.exit_code == 1
+        assert "Another Keycairn process" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+        assert (shell.data / "server.json").exists(), "the first one's word stays"
+
+
+async def test_word_of_a_server_that_was_killed_is_not_believed(shell: Shell) -> None:
+    async with serving(shell) as served:
+        await served.stop(signal.SIGKILL)
+    assert (shell.data / "server.json").exists()
+    assert "this process" in (await shell.run("status")).output
+
+
+async def test_a_server_elsewhere_gets_no_token_but_one_meant_for_it(shell: Shell) -> None:
+    async with serving(shell) as served:
+        other = {"KEYCAIRN_URL": served.url, "KEYCAIRN_DATA_DIR": str(shell.folder / "other")}
+        (shell.folder / "other").mkdir()
+        token = (shell.data / "first-token").read_text()
+        (shell.folder / "other" / "first-token").write_text(token)
+
+        refused = await shell.run("status", **other)
+        assert refused.exit_code == 2
+        assert "KEYCAIRN_TOKEN" in refused.stderr
+
+        assert (await shell.run("status", **other, KEYCAIRN_TOKEN=token)).exit_code == 0
+        unknown = await shell.run("status", **other, KEYCAIRN_TOKEN="kc_" + "a" * 40)
+        assert unknown.exit_code == 1
+        assert "token" in unknown.stderr
+
+
+@pytest.mark.parametrize("url", ["keycairn.example", "http://[::1", "https://user:canary@keycairn.example", "ftp://x"])
+async def test_an_address_that_is_none_is_an_unusable_setting(shell: Shell, url: str) -> None:
+    refused = await shell.run("status", KEYCAIRN_URL=url, KEYCAIRN_TOKEN="kc_x")
+    assert refused.exit_code == 2
+    assert "KEYCAIRN_URL" in refused.stderr
+    assert "canary" not in refused.output
+
+
+async def test_somebody_else_at_the_address_is_said_in_one_sentence(shell: Shell) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello")
+        writer.close()
+
+    other = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with other:
+        url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
+        refused = await shell.run("status", KEYCAIRN_URL=url, KEYCAIRN_TOKEN="kc_x")
+    assert refused.exit_code == 1
+    assert refused.stderr == f"keycairn: {url} does not answer as Keycairn does.\n"
+    nobody = await shell.run("status", KEYCAIRN_URL=url, KEYCAIRN_TOKEN="kc_x")
+    assert (nobody.exit_code, "does not answer" in nobody.stderr) == (1, True)
+
+
+def seen_in_proc(pid: int) -> tuple[str, int]:
+    shown = Path("/proc", str(pid))
+    return (shown / "limits").read_text(), shown.stat().st_uid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what the kernel shows of a process")
+async def test_its_memory_is_private(shell: Shell) -> None:
+    async with serving(shell) as served:
+        limits, owner = seen_in_proc(served.process.pid)
+    assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
+    assert owner == 0, "the kernel keeps to itself what may not be dumped"

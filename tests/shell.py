@@ -1,0 +1,35 @@
+"""The command line, used as a person or a program would."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from keycairn.app.cli import main
+
+KEY = "sk-cli-0123456789-canary"
+
+
+class Shell:
+    """Runs commands as a person would, in a folder and an environment of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.variables = {"KEYCAIRN_DATA_DIR": str(self.data), "KEYCAIRN_EXTERNAL_PLUGINS": "off"}
+        self.said = ""
+
+    async def run(self, *words: str, **variables: str) -> Result:
+        result = await asyncio.to_thread(CliRunner().invoke, main, words, env={**self.variables, **variables})
+        self.said += result.output
+        assert isinstance(result.exception, SystemExit | None), result.exc_info
+        assert "Traceback" not in result.output
+        return result
+
+    async def read(self, *words: str, **variables: str) -> Any:
+        """What a command that succeeds gives to programs."""
+        result = await self.run(*words, "--json", **variables)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
