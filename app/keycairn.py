@@ -44,6 +44,7 @@ class Keycairn:
     ) -> None:
         recorder = Recorder(clock, ids)
         self.store = store
+        self.clock = clock
         self.registry = registry
         self.vault = Vault(store, opener, clock, recorder)
         self.accounts = Accounts(store, self.vault, registry, recorder)

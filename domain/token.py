@@ -28,6 +28,20 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much a token may call models; None is no limit. `tokens_per_day` are model tokens, the day is UTC's.
+
+    Each process counts for itself.
+    """
+
+    concurrent: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_day: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
 class Token(Struct, frozen=True, kw_only=True):
     """A token as it is stored. `mac` is hex; `revoked` and `expires` are when it stopped or stops working."""
 
@@ -39,6 +53,7 @@ class Token(Struct, frozen=True, kw_only=True):
     created: datetime
     expires: datetime | None = None
     revoked: datetime | None = None
+    limits: Limits = NO_LIMITS
 
     def valid_at(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""

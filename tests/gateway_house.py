@@ -19,7 +19,7 @@ from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import Scope, Token
+from keycairn.domain.token import NO_LIMITS, Limits, Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry
@@ -63,8 +63,8 @@ class GatewayHouse:
     async def rotate(self, credential: Credential, key: str) -> None:
         await self.keycairn.credentials.update(credential.id, CredentialPatch(secrets={"api_key": Secret(key)}))
 
-    async def new_token(self, *scopes: Scope) -> tuple[Token, str]:
-        token, text = await self.keycairn.tokens.create("test", scopes or (Scope.INVOKE,))
+    async def new_token(self, *scopes: Scope, limits: Limits = NO_LIMITS) -> tuple[Token, str]:
+        token, text = await self.keycairn.tokens.create("test", scopes or (Scope.INVOKE,), limits=limits)
         return token, text.reveal()
 
     async def usage(self) -> dict[UsageKey, Usage]:

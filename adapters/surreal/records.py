@@ -22,7 +22,7 @@ from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import SettingValue
 from keycairn.domain.sealed import SealedSecret
-from keycairn.domain.token import Scope, Token
+from keycairn.domain.token import NO_LIMITS, Limits, Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
 
 Row = dict[str, Any]
@@ -35,6 +35,7 @@ _sealed = msgspec.json.Decoder(dict[str, SealedSecret])
 _check = msgspec.json.Decoder(CheckRecord)
 _slots = msgspec.json.Decoder(dict[Slot, ModelId])
 _keyset = msgspec.json.Decoder(Keyset)
+_limits = msgspec.json.Decoder(Limits)
 _details = msgspec.json.Decoder(dict[str, str | int | list[str]])
 
 
@@ -173,6 +174,7 @@ def token_row(token: Token) -> Row:
         "created": token.created,
         "expires": token.expires,
         "revoked": token.revoked,
+        "limits": None if token.limits == NO_LIMITS else json_text(token.limits),
     }
 
 
@@ -187,6 +189,7 @@ def token_of(row: Row) -> Token:
         created=row["created"],
         expires=row.get("expires"),
         revoked=row.get("revoked"),
+        limits=_limits.decode(row["limits"]) if row.get("limits") else NO_LIMITS,
     )
 
 

@@ -93,7 +93,9 @@ DEFINE FIELD last_used ON usage TYPE option<datetime>;
 DEFINE INDEX usage_day ON usage FIELDS workspace, day;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE)
+_LIMITS = "DEFINE FIELD limits ON token TYPE option<string> COMMENT 'JSON';"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS)
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 
 _REGISTER = """

@@ -9,6 +9,7 @@ from keycairn.app.api.credentials import CredentialController
 from keycairn.app.api.encryption import EncryptionController
 from keycairn.app.api.health import HealthController
 from keycairn.app.api.models import ModelController
+from keycairn.app.api.usage import UsageController
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
     CredentialController,
@@ -17,6 +18,7 @@ HANDLERS: tuple[ControllerRouterHandler, ...] = (
     CatalogController,
     TokenController,
     AuditController,
+    UsageController,
     EncryptionController,
     HealthController,
 )

@@ -13,7 +13,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import Scope
+from keycairn.domain.token import NO_LIMITS, Limits, Scope
 
 WELL_KNOWN = (
     "base_url",
@@ -159,6 +159,7 @@ class CreateToken(Struct, kw_only=True, forbid_unknown_fields=True):
     name: str
     scopes: list[Scope]
     expires: datetime | None = None
+    limits: Limits = NO_LIMITS
 
 
 def _blank(value: Secret | None) -> bool:

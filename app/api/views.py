@@ -13,7 +13,7 @@ from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import ProviderSpec, SettingValue
-from keycairn.domain.token import Scope, Token
+from keycairn.domain.token import Limits, Scope, Token
 from keycairn.ports.provider import PluginStatus
 
 
@@ -216,6 +216,7 @@ class TokenView(Struct, frozen=True, kw_only=True):
     created: datetime
     expires: datetime | None
     revoked: datetime | None
+    limits: Limits
 
 
 class NewTokenView(TokenView, frozen=True, kw_only=True):

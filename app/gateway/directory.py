@@ -16,6 +16,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.routing import SLOT_NAMES, Serving, ordered, qualified
 from keycairn.domain.secret import Secret
+from keycairn.domain.token import NO_LIMITS, Limits
 from keycairn.ports.clock import Clock
 from keycairn.ports.store import Store
 
@@ -26,9 +27,12 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-class _Known(Struct, frozen=True):
+class KnownCaller(Struct, frozen=True):
+    """Who calls, and within which limits."""
+
     principal: Principal
     expires: datetime | None
+    limits: Limits
 
 
 class Directory:
@@ -42,7 +46,7 @@ class Directory:
         self._tokens = tokens
         self._clock = clock
         self._revision = -1
-        self._callers: dict[bytes, _Known] = {}
+        self._callers: dict[bytes, KnownCaller] = {}
         self._serving: dict[tuple[str, str, Modality | None, frozenset[str] | None], Sequence[Serving]] = {}
         self._credentials: dict[tuple[str, str], Credential] = {}
 
@@ -60,7 +64,7 @@ class Directory:
         if self._revision == before and after == before + 1:
             self._revision = after
 
-    async def caller(self, token: Secret) -> Principal:
+    async def caller(self, token: Secret) -> KnownCaller:
         """Who calls. Raises AuthenticationError or SealedError."""
         key = sha256(token.reveal().encode("utf-8", "replace")).digest()
         memory = self._callers  # of this revision: what is read below must not outlive it
@@ -68,11 +72,11 @@ class Directory:
         if known is None:
             principal = await self._tokens.authenticate(token)
             stored = await self._store.token(TokenId(principal.actor)) if principal.actor.startswith("token:") else None
-            known = _Known(principal, stored.expires if stored else None)
+            known = KnownCaller(principal, stored.expires if stored else None, stored.limits if stored else NO_LIMITS)
             _remember(memory, key, known)
         elif known.expires is not None and known.expires <= self._clock.now():
             raise AuthenticationError
-        return known.principal
+        return known
 
     async def serving(
         self, workspace: str, name: str, type: Modality | None, providers: frozenset[str] | None = None

@@ -17,6 +17,7 @@ from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, Over
 from keycairn.app.gateway.exchange import Exchanges
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
+from keycairn.app.gateway.limits import Limiter
 from keycairn.app.gateway.listing import anthropic_models, openai_models
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.opened import OpenAccounts
@@ -26,8 +27,8 @@ from keycairn.app.services.accounts import Accounts
 from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, ProviderTimeoutError
 from keycairn.domain.secret import Secret
+from keycairn.domain.token import NO_LIMITS, carries
 from keycairn.domain.token import Scope as TokenScope
-from keycairn.domain.token import carries
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http
@@ -78,6 +79,7 @@ class Gateway:
             count=self.metrics.attempt,
         )
         self.intake = Intake()
+        self._limiter = Limiter(store, clock)
         self._calls = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -126,7 +128,8 @@ class Gateway:
     ) -> None:
         await self.directory.refresh()
         headers = [(name.lower(), value) for name, value in scope["headers"]]
-        caller = await self.directory.caller(_token(dict(headers)))
+        known = await self.directory.caller(_token(dict(headers)))
+        caller = known.principal
         if not carries(caller.scopes, TokenScope.INVOKE):
             raise ForbiddenError(TokenScope.INVOKE)
         method = scope["method"]
@@ -134,6 +137,8 @@ class Gateway:
         if api is None and not path.startswith(NATIVE):
             await self._list(path, method, caller, send)
             return
+        if known.limits is not NO_LIMITS:
+            await self._limiter.check(caller.actor, caller.workspace, known.limits)
         if self._calls >= MOST_CALLS:
             raise OverloadedError
         self._calls += 1
@@ -150,7 +155,14 @@ class Gateway:
                 call = await native_call(raw, method, query, headers, caller, incoming)
                 (one,) = await self._exchanges.candidates(call)
                 check_native(self._registry.get(one.credential.provider).spec, call.api.path)
-            await self._carry_out(call, incoming, send, dialect, report)
+            if known.limits is NO_LIMITS:
+                await self._carry_out(call, incoming, send, dialect, report)
+                return
+            with self._limiter.under_way(caller.actor, known.limits) as used:
+                try:
+                    await self._carry_out(call, incoming, send, dialect, report)
+                finally:
+                    used(report.input_tokens + report.output_tokens)
         finally:
             self._calls -= 1
             incoming.close()

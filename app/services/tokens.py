@@ -16,11 +16,12 @@ from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import AuthenticationError, InvalidInputError, TokenNotFoundError
 from keycairn.domain.ids import TokenId, key_of
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import Scope, Token, token_key, token_text
+from keycairn.domain.token import NO_LIMITS, Limits, Scope, Token, token_key, token_text
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.store import Store
 
 LONGEST_NAME = 200
+LARGEST_LIMIT = 2**40
 FIRST_TOKEN_NAME = "first admin token"  # noqa: S105  # a name
 
 
@@ -72,6 +73,7 @@ class Tokens:
         scopes: Sequence[Scope],
         *,
         expires: datetime | None = None,
+        limits: Limits = NO_LIMITS,
         by: Caller = IN_PROCESS,
     ) -> tuple[Token, Secret]:
         """A new token, and its text, which nobody can ask for again. Raises InvalidInputError or SealedError."""
@@ -86,6 +88,11 @@ class Tokens:
         if expires is not None and (expires.tzinfo is None or expires <= now):
             message = "A token's expiry must lie in the future and carry a time zone."
             raise InvalidInputError(message, {"expires": "must be in the future, with a time zone"})
+        given = {name: getattr(limits, name) for name in limits.__struct_fields__}
+        wrong = [name for name, most in given.items() if most is not None and not 1 <= most <= LARGEST_LIMIT]
+        if wrong:
+            message = f"A limit is a whole number from 1 to {LARGEST_LIMIT}: {', '.join(wrong)}."
+            raise InvalidInputError(message, {f"limits.{name}": f"must be from 1 to {LARGEST_LIMIT}" for name in wrong})
         key, random = self._ids.token()
         text = token_text(key, random)
         token = Token(
@@ -96,6 +103,7 @@ class Tokens:
             mac=self._vault.keyset.token_mac(text.reveal().encode()),
             created=now,
             expires=expires,
+            limits=limits,
         )
         event = self._recorder.event(by, Action.TOKEN_CREATED, token.id, details={"scopes": [*token.scopes]})
         await self._store.commit((PutToken(token), event))

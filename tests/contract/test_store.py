@@ -43,6 +43,7 @@ from keycairn.domain.keyset import KeyState
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.token import Limits
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import Position, Store
 
@@ -731,3 +732,11 @@ async def test_usage_is_asked_for_by_day_and_workspace(store: Store) -> None:
 
     assert sorted(key.day for key in found) == days[1:3]
     assert not await store.usage("nobody", since=days[0], until=days[-1])
+
+
+async def test_a_tokens_limits_are_kept(store: Store) -> None:
+    token = a_token(limits=Limits(concurrent=3, tokens_per_day=2**40))
+
+    await store.commit((PutToken(token),))
+
+    assert await store.token(token.id) == token

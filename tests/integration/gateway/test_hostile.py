@@ -67,6 +67,7 @@ async def test_rotation_under_load_fails_no_request_and_uses_no_old_key(house: G
     async def reading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
             number = head.lower().partition(b"authorization: bearer sk-rotated-")[2][:6]
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
             for _ in range(3):

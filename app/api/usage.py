@@ -1,0 +1,93 @@
+"""What calls through the gateway used, over HTTP."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.params import FromQuery, QueryParameter
+from msgspec import Struct
+
+from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.app.api.problems import BadRequestError
+from keycairn.domain.token import Scope
+from keycairn.domain.usage import Usage, UsageKey
+
+DAYS = 30
+"""How far back an answer reaches when not told."""
+MOST_DAYS = 366
+
+
+class By(StrEnum):
+    """What sums are kept apart by."""
+
+    DAY = "day"
+    TOKEN = "token"  # noqa: S105  # a name
+    CREDENTIAL = "credential"
+    MODEL = "model"
+
+
+class UsageView(Struct, frozen=True, kw_only=True):
+    """Sums of calls. What was not asked for in `by` is null; `model` is "" for native calls."""
+
+    day: date | None
+    token: str | None
+    credential: str | None
+    model: str | None
+    requests: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    last_used: datetime | None
+
+
+class UsageController(Controller):
+    """What tokens, credentials and models were used for."""
+
+    path = "/api/usage"
+    tags = ("Usage",)
+
+    @get("/", opt={"scope": Scope.AUDIT_READ}, summary="Sum up calls of models")
+    async def listing(
+        self,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
+        since: FromQuery[date | None] = None,
+        until: FromQuery[date | None] = None,
+        by: Annotated[list[By] | None, QueryParameter(description="Repeat it; all four when left out.")] = None,
+    ) -> list[UsageView]:
+        """Days are UTC's. The last 30 days unless told otherwise; tokens are as providers report them."""
+        last = until or keycairn.clock.now().date()
+        first = since or last - timedelta(days=DAYS - 1)
+        if (last - first).days >= MOST_DAYS:
+            message = f"Ask for at most {MOST_DAYS} days."
+            raise BadRequestError(message, {"since": "is too far from until"})
+        if keycairn.gateway is not None:
+            await keycairn.gateway.accounting.flush()
+        found = await keycairn.store.usage(caller.workspace, since=first, until=last)
+        return summed(found.items(), by or list(By))
+
+
+def summed(found: Iterable[tuple[UsageKey, Usage]], by: Sequence[By]) -> list[UsageView]:
+    """The sums of `found`, kept apart by `by`, in the order of those values."""
+    sums: dict[tuple[str, ...], tuple[UsageKey, Usage]] = {}
+    for key, usage in found:
+        group = tuple(str(getattr(key, one)) for one in by)
+        before = sums.get(group)
+        sums[group] = (key, usage if before is None else before[1].plus(usage))
+    return [_view(*sums[group], by) for group in sorted(sums)]
+
+
+def _view(key: UsageKey, usage: Usage, by: Sequence[By]) -> UsageView:
+    return UsageView(
+        day=key.day if By.DAY in by else None,
+        token=key.token if By.TOKEN in by else None,
+        credential=key.credential if By.CREDENTIAL in by else None,
+        model=key.model if By.MODEL in by else None,
+        requests=usage.requests,
+        failed=usage.failed,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        last_used=usage.last_used,
+    )

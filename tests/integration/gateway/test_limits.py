@@ -1,0 +1,128 @@
+"""Limits of tokens, scopes, revocation, and the accounting over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from tests.gateway_house import GatewayHouse
+from tests.servers.base import KEY
+from tests.servers.openai_api import OpenAIServer
+
+from keycairn.app.plugin import KeycairnPlugin
+from keycairn.domain.credential import Credential
+from keycairn.domain.token import Limits, Scope
+
+BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+Ask = Callable[[str], Awaitable[httpx.Response]]
+
+
+@pytest.fixture
+async def account(house: GatewayHouse, openai_server: OpenAIServer) -> Credential:
+    credential = await house.credential("openai", KEY, base_url=openai_server.url)
+    await house.model(credential, "gpt-4o")
+    return credential
+
+
+@pytest.fixture
+async def ask(house: GatewayHouse, account: Credential) -> AsyncIterator[Ask]:
+    async with httpx.AsyncClient(base_url=house.url) as client:
+
+        async def one(token: str) -> httpx.Response:
+            return await client.post("/v1/chat/completions", json=BODY, headers={"authorization": f"Bearer {token}"})
+
+        yield one
+
+
+async def test_requests_in_a_minute(house: GatewayHouse, ask: Ask) -> None:
+    _, token = await house.new_token(limits=Limits(requests_per_minute=2))
+
+    statuses = [(await ask(token)).status_code for _ in range(2)]
+    refused = await ask(token)
+    house.clock.tick(30)
+    after = await ask(token)
+
+    assert statuses == [200, 200]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limit_reached")
+    assert 25 <= int(refused.headers["retry-after"]) <= 30
+    assert after.status_code == 200
+
+
+async def test_model_tokens_in_a_day_count_those_of_before(house: GatewayHouse, ask: Ask) -> None:
+    _, token = await house.new_token(limits=Limits(tokens_per_day=20))
+
+    statuses = [(await ask(token)).status_code for _ in range(3)]
+    house.clock.tick(86_400)
+    after = await ask(token)
+
+    assert statuses == [200, 200, 429]  # ten each
+    assert after.status_code == 200
+
+
+async def test_calls_at_one_time(house: GatewayHouse, ask: Ask, openai_server: OpenAIServer) -> None:
+    _, token = await house.new_token(limits=Limits(concurrent=1))
+    openai_server.faults = ["slow"]
+
+    first = asyncio.create_task(ask(token))
+    while not openai_server.requests:  # noqa: ASYNC110  # the server tells it in no other way
+        await asyncio.sleep(0.01)
+    second = await ask(token)
+    other = await ask(house.token)
+    first.cancel()
+
+    assert second.status_code == 429
+    assert other.status_code == 200
+
+
+async def test_a_token_without_the_scope(house: GatewayHouse, ask: Ask) -> None:
+    _, token = await house.new_token(Scope.MODELS_READ)
+
+    answer = await ask(token)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+
+
+async def test_a_revoked_token_stops_at_once(house: GatewayHouse, ask: Ask) -> None:
+    token, text = await house.new_token()
+    before = await ask(text)
+
+    await house.keycairn.tokens.revoke(token.id)
+    after = await ask(text)
+
+    assert (before.status_code, after.status_code) == (200, 401)
+
+
+async def test_an_expired_token_stops(house: GatewayHouse, ask: Ask) -> None:
+    _, text = await house.keycairn.tokens.create(
+        "short", [Scope.INVOKE], expires=house.clock.now() + timedelta(seconds=120)
+    )
+    house.clock.tick(60)
+    before = await ask(text.reveal())
+    house.clock.tick(120)
+    after = await ask(text.reveal())
+
+    assert (before.status_code, after.status_code) == (200, 401)
+
+
+async def test_the_accounting_over_http(house: GatewayHouse, ask: Ask, account: Credential) -> None:
+    token, text = await house.new_token()
+    await ask(text)
+    await ask(house.token)
+    await ask(house.token)
+    _, admin = await house.new_token(Scope.ADMIN)
+    app = Litestar(plugins=[KeycairnPlugin(keycairn=house.keycairn)], openapi_config=None, logging_config=None)
+
+    async with AsyncTestClient(app) as client:
+        client.headers["authorization"] = f"Bearer {admin}"
+        by_token = (await client.get("/api/usage", params={"by": "token"})).json()
+        by_credential = (await client.get("/api/usage", params={"by": "credential"})).json()
+        whole = (await client.get("/api/usage")).json()
+        metrics = (await client.get("/metrics")).text
+
+    assert {one["token"]: one["requests"] for one in by_token}[token.id] == 1
+    assert [(one["credential"], one["requests"], one["input_tokens"]) for one in by_credential] == [(account.id, 3, 24)]
+    assert len(whole) == 2
+    assert 'keycairn_gateway_calls_total{api="chat",code="",provider="openai",status="200"} 3.0' in metrics
