@@ -41,17 +41,15 @@ async def doctor(client: Client, *, as_json: bool) -> int | None:
 
 
 async def _examine(client: Client, data_dir: Path) -> AsyncIterator[Finding]:
+    for file in _private_files(data_dir):
+        yield file
     try:
         await client.get("/health/ready")
         yield Finding("service", f"{client.where} is ready")
     except RequestFailedError as error:
-        reason = str(error.problem.get("reason") or error)
-        yield Finding("service", "not ready", reason, broken=True)
+        yield Finding("service", "not ready", str(error), broken=True)
         return
-    for file in _private_files(data_dir):
-        yield file
-    encryption = await client.get("/api/encryption")
-    yield _encryption(encryption)
+    yield _encryption(await client.post("/api/encryption/verify"))
     credentials = await client.all("/api/credentials")
     models = await client.all("/api/models")
     for credential in credentials:

@@ -1,0 +1,95 @@
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec.structs import replace
+from tests.fakes import NOON
+from tests.servers.openai_api import OpenAIServer
+from tests.shell import KEY, Shell
+
+from keycairn.app import Keycairn, Modality, Secret, Settings, Slot, open_keycairn
+from keycairn.domain.change import CreateModel, PutDefaults, ReplaceCredential
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.model import Defaults, Model
+
+GONE = "01J9ZK3V6Q8M2T4B7N5R0XWYCE"
+
+
+@asynccontextmanager
+async def inside(shell: Shell) -> AsyncIterator[Keycairn]:
+    """The shell's data, past every rule of the services."""
+    async with open_keycairn(Settings(data_dir=shell.data, env_file=None, external_plugins=False)) as keycairn:
+        yield keycairn
+
+
+async def examined(shell: Shell, *, broken: bool) -> dict[str, Any]:
+    """What doctor found, by subject. Each thing that is broken says what to do."""
+    told = await shell.run("doctor", "--json")
+    assert told.exit_code == int(broken), told.output
+    findings = json.loads(told.stdout)
+    assert any(finding["broken"] for finding in findings) is broken
+    assert all(finding["what_to_do"] for finding in findings if finding["broken"])
+    return {finding["subject"]: finding for finding in findings}
+
+
+async def test_a_fresh_start_is_well_and_says_where_its_root_key_lies(shell: Shell) -> None:
+    findings = await examined(shell, broken=False)
+    assert str(shell.data / "root-key") in findings["root key"]["found"]
+    assert findings["records"]["what_to_do"] == ""
+    assert "BAD" not in (await shell.run("doctor")).output
+
+
+async def test_keys_still_in_the_environment_are_a_note(shell: Shell) -> None:
+    shell.variables["OPENAI_API_KEY"] = KEY
+    findings = await examined(shell, broken=False)
+    assert "openai" in findings["environment"]["found"]
+    assert findings["environment"]["what_to_do"] == "keycairn migrate-env"
+
+
+async def test_a_root_key_others_can_read_is_broken_until_it_is_private(shell: Shell) -> None:
+    file = shell.data / "root-key"
+    await shell.run("status")
+    file.chmod(0o644)
+    assert (await examined(shell, broken=True))[str(file)]["what_to_do"] == f"chmod 600 {file}"
+    file.chmod(0o600)
+    await examined(shell, broken=False)
+
+
+async def test_a_lost_root_key_is_the_first_thing_to_mend(stocked: Shell) -> None:
+    (stocked.data / "root-key").unlink()
+    findings = await examined(stocked, broken=True)
+    assert "KEYCAIRN_ROOT_KEY" in findings["service"]["what_to_do"]
+
+
+async def test_a_secret_that_does_not_open_is_found_though_nobody_used_it(stocked: Shell, openai: OpenAIServer) -> None:
+    async with inside(stocked) as keycairn:
+        [first] = [listed.credential for listed in await keycairn.credentials.list()]
+        twin = await keycairn.credentials.create(
+            "openai", name="twin", settings={"base_url": openai.url}, secrets={"api_key": Secret(KEY)}
+        )
+        spoilt = replace(first, sealed=twin.credential.sealed, version=first.version + 1)
+        await keycairn.store.commit((ReplaceCredential(spoilt, expected=first.version),))
+    findings = await examined(stocked, broken=True)
+    [bad] = [finding for finding in findings.values() if finding["broken"]]
+    assert first.id in bad["subject"]
+    assert "api_key" in bad["what_to_do"]
+
+
+async def test_links_that_lead_nowhere_are_found(stocked: Shell) -> None:
+    lost = Model(
+        id=ModelId(f"model:{GONE}"),
+        name="orphan",
+        provider="openai",
+        type=Modality.LANGUAGE,
+        credential=CredentialId(f"credential:{GONE}"),
+        created=NOON,
+        updated=NOON,
+    )
+    async with inside(stocked) as keycairn:
+        await keycairn.store.commit((CreateModel(lost),))
+        slots = {Slot.EMBEDDING: ModelId(f"model:{GONE[:-1]}0")}
+        await keycairn.store.commit((PutDefaults(Defaults(slots=slots, version=1), expected=0),))
+    findings = await examined(stocked, broken=True)
+    assert findings[f"model {lost.id} (orphan)"]["broken"]
+    assert findings["default_embedding_model"]["broken"]
