@@ -11,7 +11,7 @@ COPY adapters adapters
 COPY plugins plugins
 COPY app app
 # The lock only constrains: what is installed are the package's own dependencies, at the tested versions.
-RUN /opt/keycairn/bin/pip install "setuptools>=77" \
+RUN /opt/keycairn/bin/pip install --constraint requirements.lock setuptools \
  && /opt/keycairn/bin/pip install --constraint requirements.lock --no-build-isolation . \
  && /opt/keycairn/bin/pip uninstall --yes setuptools pip
 
@@ -27,7 +27,8 @@ ENV PATH=/opt/keycairn/bin:$PATH \
     KEYCAIRN_HOST=0.0.0.0 \
     KEYCAIRN_PORT=8765 \
     KEYCAIRN_DATA_DIR=/data
-USER keycairn
+# By number: a cluster that refuses root has to see from the image alone that this is another.
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8765

@@ -66,20 +66,3 @@ def test_the_built_wheel_holds_every_file_of_the_layers_and_nothing_else(tmp_pat
 def test_every_line_of_the_lock_is_an_exact_version_from_wherever_packages_come() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.+!]+(; .+)?", line) for line in lines)
-
-
-class TestTheDockerfile:
-    text = (ROOT / "Dockerfile").read_text()
-
-    def test_runs_as_nobody_special_and_says_whether_it_is_alive(self) -> None:
-        final = self.text.split("\nFROM ")[-1]
-        assert "\nUSER keycairn\n" in final
-        assert "HEALTHCHECK" in final
-        assert "/health/live" in final
-        assert "\nVOLUME /data\n" in final
-
-    def test_copies_every_layer_and_bakes_no_secret_in(self) -> None:
-        for layer in LAYERS:
-            assert f"\nCOPY {layer} {layer}\n" in self.text
-            assert f"\n!{layer}\n" in (ROOT / ".dockerignore").read_text()
-        assert not re.search(r"ROOT_KEY|TOKEN|PASSWORD|API_KEY", self.text)
