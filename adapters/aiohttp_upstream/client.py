@@ -11,8 +11,8 @@ from msgspec import Struct
 from multidict import CIMultiDict
 from yarl import URL
 
-from keycairn.adapters.aiohttp_upstream.resolver import JudgingResolver, refuse_ourselves
-from keycairn.adapters.guarded_http.backend import Resolve, resolve
+from keycairn.adapters.aiohttp_upstream.resolver import JudgingResolver, judged
+from keycairn.adapters.guarded_http.backend import Destination, Resolve, resolve
 from keycairn.domain.egress import EgressPolicy, is_literal
 from keycairn.domain.errors import (
     CannotConnectError,
@@ -71,7 +71,7 @@ class AiohttpUpstream:
                 headers.add(name, _sendable(name, value.reveal().strip()))
             else:
                 headers.add(name, _sendable(name, value))
-        place = self._judged(request.url, secret=secret)
+        place = self._places.get((request.url, secret)) or await self._judged(request.url, secret=secret)
         body = request.body
         source: _Source | None = None
         if body is not None and not isinstance(body, bytes):
@@ -102,27 +102,20 @@ class AiohttpUpstream:
         for session in sessions:
             await session.close()
 
-    def _judged(self, text: str, *, secret: bool) -> _Place:
-        """The place a URL names. What is remembered is what the rules alone decide, which do not change."""
-        known = self._places.get((text, secret))
-        if known is not None:
-            return known
+    async def _judged(self, text: str, *, secret: bool) -> _Place:
+        """The place a URL names. What is remembered is what the rules alone decide, which do not change.
+
+        A literal address is judged here, as aiohttp asks no resolver about it.
+        """
         try:
             url = parse_target(text)
             self._policy.judge_url(url, secret=secret)
         except UrlRefusedError as error:
             raise EgressRefusedError(error.why) from None
         if is_literal(url.host):
-            refuse_ourselves(self._policy, url.host, url.port)
+            await judged(self._policy, Destination(url, secret), self._lookup)
         place = _Place(
-            URL.build(
-                scheme=url.scheme,
-                host=url.host,
-                port=url.port,
-                path=url.path or "/",
-                query_string=url.query,
-                encoded=True,
-            ),
+            URL(url.origin + url.target, encoded=True),
             url.scheme,
         )
         if len(self._places) >= _KNOWN:

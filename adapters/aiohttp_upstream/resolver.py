@@ -1,14 +1,15 @@
 """Name resolution that gives judged addresses only."""
 
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, judged_addresses
-from keycairn.domain.egress import EgressPolicy
-from keycairn.domain.errors import EgressRefusedError
+from keycairn.domain.egress import OURSELVES, EgressPolicy
+from keycairn.domain.errors import CannotConnectError, EgressRefusedError, NotSentError
 from keycairn.domain.url import Url
 
 
@@ -27,11 +28,9 @@ class JudgingResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of `host`. Raises EgressRefusedError or CannotConnectError."""
+        """The addresses of `host`. Raises EgressRefusedError or NotSentError."""
         destination = Destination(Url(self._scheme, host.rstrip("."), port, ""), self._secret)
-        addresses = await judged_addresses(self._policy, destination, self._lookup)
-        for address in addresses:
-            refuse_ourselves(self._policy, address, port)
+        addresses = await judged(self._policy, destination, self._lookup)
         return [
             ResolveResult(
                 hostname=host,
@@ -49,7 +48,21 @@ class JudgingResolver(AbstractResolver):
         """Nothing is held."""
 
 
-def refuse_ourselves(policy: EgressPolicy, address: str, port: int) -> None:
+async def judged(policy: EgressPolicy, destination: Destination, lookup: Resolve) -> Sequence[str]:
+    """The addresses of `destination`, every one of them allowed, our own listener's excluded.
+
+    Raises EgressRefusedError, or NotSentError when the name has no address.
+    """
+    try:
+        addresses = await judged_addresses(policy, destination, lookup)
+    except CannotConnectError as error:
+        raise NotSentError(str(error)) from None
+    for address in addresses:
+        _refuse_ourselves(policy, address, destination.url.port)
+    return addresses
+
+
+def _refuse_ourselves(policy: EgressPolicy, address: str, port: int) -> None:
     """Raise EgressRefusedError when a listener of ours on all addresses would be reached at this one.
 
     An address is this machine's own exactly when a socket can be bound to it.
@@ -59,4 +72,4 @@ def refuse_ourselves(policy: EgressPolicy, address: str, port: int) -> None:
     family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
     with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((address, 0))
-        raise EgressRefusedError("it is Keycairn itself")
+        raise EgressRefusedError(OURSELVES)
