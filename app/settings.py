@@ -1,5 +1,6 @@
 """The settings, read once at start from environment variables."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -33,8 +34,19 @@ HELP: Mapping[str, str] = {
 }
 """Every setting, by its name after KEYCAIRN_, with what it means."""
 
+FOR_COMMANDS: Mapping[str, str] = {
+    "URL": "Only for commands: the Keycairn to talk to, when it is not the one of the data folder.",
+    "TOKEN": "Only for commands: the token to show to a running Keycairn.",
+}
+"""What only the commands read, by its name after KEYCAIRN_, with what it means."""
+
 SECRETS = frozenset({"ROOT_KEY", "DATABASE_PASSWORD", "ADMIN_TOKEN"})
 """Settings that are secrets: each can also be read from the file named by KEYCAIRN_<NAME>_FILE."""
+
+_SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
+_LINKED_PORT = re.compile(r"(tcp|udp|sctp)://\S+")
+"""What Kubernetes sets beside a service that is called keycairn, such as KEYCAIRN_PORT=tcp://10.0.0.1:8765; not for us.
+Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables"""
 
 _T = TypeVar("_T")
 _POLICIES = ("self-hosted", "strict")
@@ -106,7 +118,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def _known(name: str) -> bool:
     bare = name.removeprefix(PREFIX)
-    return bare in HELP or bare.removesuffix("_FILE") in SECRETS or bare in {"URL", "TOKEN"}
+    return (
+        bare in HELP
+        or bare in FOR_COMMANDS
+        or bare.removesuffix("_FILE") in SECRETS
+        or _SERVICE_LINK.fullmatch(bare) is not None
+    )
 
 
 class _Reader:
@@ -127,6 +144,8 @@ class _Reader:
 
     def port(self, name: str, default: int) -> int:
         value = self.text(name, str(default))
+        if _LINKED_PORT.fullmatch(value):
+            return default
         if not (value.isascii() and value.isdigit() and 0 <= int(value) <= 65535):
             raise SettingsError(f"{PREFIX}{name} must be a port number from 0 to 65535.")
         return int(value)

@@ -13,7 +13,7 @@ from keycairn import __version__
 from keycairn.app.cli.client import RequestFailedError, connect
 from keycairn.app.cli.show import print_json, table
 from keycairn.app.logs import configure_logs
-from keycairn.app.settings import HELP, PREFIX, SECRETS, Settings, read_settings
+from keycairn.app.settings import FOR_COMMANDS, HELP, PREFIX, SECRETS, Settings, read_settings
 from keycairn.domain.errors import KeycairnError, SettingsError
 
 FAILED, WRONG_USE = 1, 2
@@ -62,7 +62,8 @@ def list_settings() -> None:
         return any(os.environ.get(f"{PREFIX}{name}{ending}", "").strip() for ending in ("", "_FILE"))
 
     rows = (
-        (f"{PREFIX}{name}{'[_FILE]' if name in SECRETS else ''}", is_set(name), text) for name, text in HELP.items()
+        (f"{PREFIX}{name}{'[_FILE]' if name in SECRETS else ''}", is_set(name), text)
+        for name, text in {**HELP, **FOR_COMMANDS}.items()
     )
     table(("variable", "set", "meaning"), rows, empty="")
 

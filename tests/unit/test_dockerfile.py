@@ -60,6 +60,11 @@ def test_what_the_build_copies_is_there_and_is_sent(source: str) -> None:
     assert sent_to_the_builder(PurePosixPath(source))
 
 
+def test_every_folder_of_the_package_is_copied() -> None:
+    copied = {name for rest in rests("COPY", BUILD) for name in rest.split()[:-1]}
+    assert copied >= {"src", *(link.name for link in (ROOT / "src/keycairn").iterdir() if link.is_symlink())}
+
+
 def test_no_local_state_is_sent_to_the_builder() -> None:
     for name in (
         ".env",

@@ -92,3 +92,27 @@ def test_what_cannot_be_used_is_one_sentence_that_names_it_and_keeps_secrets(nam
 def test_every_setting_says_what_it_means() -> None:
     assert HELP.keys() >= SECRETS
     assert all(text.endswith(".") or "Default" in text for text in HELP.values())
+
+
+def test_what_a_cluster_sets_beside_a_service_called_keycairn_is_not_meant_for_us() -> None:
+    links = {
+        "KEYCAIRN_SERVICE_HOST": "10.0.0.1",
+        "KEYCAIRN_SERVICE_PORT": "8765",
+        "KEYCAIRN_SERVICE_PORT_HTTP": "8765",
+        "KEYCAIRN_PORT": "tcp://10.0.0.1:8765",
+        "KEYCAIRN_PORT_8765_TCP": "tcp://10.0.0.1:8765",
+        "KEYCAIRN_PORT_8765_TCP_PROTO": "tcp",
+        "KEYCAIRN_PORT_8765_TCP_PORT": "8765",
+        "KEYCAIRN_PORT_8765_TCP_ADDR": "10.0.0.1",
+    }
+    assert read_settings(links) == Settings()
+
+
+@pytest.mark.parametrize("name", ["KEYCAIRN_SERVICE_HOSTS", "KEYCAIRN_PORTS", "KEYCAIRN_PORT_TCP"])
+def test_but_what_only_looks_like_it_is_a_slip(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_settings({name: "1"})
+
+
+def test_what_only_the_commands_read_does_not_stop_a_server() -> None:
+    assert read_settings({"KEYCAIRN_URL": "https://keycairn.example", "KEYCAIRN_TOKEN": "kc_x"}) == Settings()
