@@ -1,5 +1,6 @@
 # Every target sets itself up: a virtual environment in .venv with the versions of requirements.lock.
-PYTHON ?= python3
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python; do \
+  $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -27,9 +28,11 @@ demo: $(READY)  ## play the whole story against local stand-ins of three provide
 
 bench: $(READY)  ## measure, side by side
 	$(BIN)/python benchmarks/listing.py
+	$(BIN)/python benchmarks/gateway.py
 
 lock: $(READY)  ## write the versions of .venv into requirements.lock
-	$(BIN)/pip freeze --all --exclude-editable | grep -v -e '^keycairn' -e '^pip==' > requirements.lock
+	$(BIN)/pip freeze --all --exclude-editable | grep -v -e '^keycairn' -e '^pip==' \
+	  | sed "s/^uvloop==.*/&; sys_platform != 'win32'/" > requirements.lock
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
