@@ -36,6 +36,7 @@ from keycairn.domain.change import (
     ReplaceModel,
     Reseal,
     check_text,
+    only_counts,
 )
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import DuplicateError, StaleVersionError, StoreUnavailableError
@@ -373,7 +374,7 @@ class MemoryStore:
             state = self._state.copy()
             for change in changes:
                 _apply(change, state)
-            state.revision += 1
+            state.revision += not only_counts(changes)
             state.before = state
             self._current = state
 

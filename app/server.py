@@ -1,5 +1,7 @@
 """Keycairn as an application of its own."""
 
+import gc
+
 from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -21,9 +23,17 @@ def fronted(app: Litestar) -> ASGIApp:
     For an application whose plugin stands at the root, as that of `create_app`.
     """
     plugin = app.plugins.get(KeycairnPlugin)
+    settled = False
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["path"].startswith(GATEWAY_PATHS):
+            nonlocal settled
+            if not settled:
+                # What exists by now lives as long as the process: looking through it again and again is a tenth of a
+                # call's cost.
+                settled = True
+                gc.collect()
+                gc.freeze()
             gateway = plugin.gateway()
             if gateway is not None:
                 await gateway(scope, receive, send)

@@ -64,7 +64,6 @@ async def serve_keycairn(port: int, upstream: int, token_file: Path) -> None:
         task = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110  # uvicorn tells it in no other way
             await asyncio.sleep(0.05)
-        import gc; gc.collect(); gc.freeze()
         keycairn = app.plugins.get(KeycairnPlugin).keycairn
         listed = await keycairn.credentials.create(
             "openai_compatible",
@@ -170,7 +169,9 @@ async def load(port: int, token: str, body: bytes, *, concurrency: int, seconds:
     request = request_of(f"127.0.0.1:{port}", token, body)
     clients = []
     for _ in range(concurrency):
-        _, client = await loop.create_connection(lambda: Client(request, lambda: time.monotonic() < end), "127.0.0.1", port)
+        _, client = await loop.create_connection(
+            lambda: Client(request, lambda: time.monotonic() < end), "127.0.0.1", port
+        )
         clients.append(client)
     await asyncio.gather(*(client.ended for client in clients))
     return clients
@@ -250,7 +251,9 @@ def table(rows: dict[str, dict[str, float]]) -> str:
         lines.append(f"| {name} | " + " | ".join(f"{shown[column]:,.2f}" for column in columns) + " |")
     for other in ("nginx", "litellm"):
         if other in rows:
-            ratios = (f"{what} {rows['keycairn'][what] / rows[other][what]:.2f}x" for what in ("requests/s", "streams/s"))
+            ratios = (
+                f"{what} {rows['keycairn'][what] / rows[other][what]:.2f}x" for what in ("requests/s", "streams/s")
+            )
             lines.append(f"\nKeycairn to {other}: {', '.join(ratios)}")
     return "\n".join(lines)
 

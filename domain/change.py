@@ -188,6 +188,11 @@ created in the same changeset is not theirs.
 """
 
 
+def only_counts(changes: Changeset) -> bool:
+    """Whether a changeset only adds usage, so that nothing else anyone has read becomes untrue by it."""
+    return all(isinstance(change, AddUsage) for change in changes)
+
+
 def check_text(entity: Struct) -> None:
     """Raise InvalidInputError when a text field holds the NUL character, which not every database can hold.
 

@@ -117,7 +117,10 @@ class Store(Protocol):
         ...
 
     async def revision(self) -> int:
-        """A number that every commit changes: what was derived from reads at the same revision is still true."""
+        """A number that every commit changes: what was derived from reads at the same revision is still true.
+
+        A commit that only adds usage leaves it: what is counted is read from the store itself, always.
+        """
         ...
 
     async def ping(self) -> None:

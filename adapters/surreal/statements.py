@@ -46,6 +46,7 @@ from keycairn.domain.change import (
     ReplaceModel,
     Reseal,
     check_text,
+    only_counts,
 )
 
 KEYSET = RecordID("keyset", "current")
@@ -109,7 +110,7 @@ def transaction(changes: Changeset, *, shared: bool) -> Transaction:
     whole = Transaction()
     for change in changes:
         _add(change, whole)
-    if shared:
+    if shared and not only_counts(changes):
         whole.put("SET number = (number ?? 0) + 1", id=REVISION)
     return whole
 

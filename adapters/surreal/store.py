@@ -23,7 +23,7 @@ from keycairn.adapters.surreal.records import (
 )
 from keycairn.adapters.surreal.statements import KEYSET, REVISION, Transaction, transaction
 from keycairn.domain.audit import AuditEvent
-from keycairn.domain.change import Append, Changeset
+from keycairn.domain.change import Append, Changeset, only_counts
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import ConflictError, StoreUnavailableError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
@@ -274,7 +274,7 @@ class SurrealStore:
             self._check_open()
             await self._attempt(whole, changes)
         finally:
-            self._revision += 1
+            self._revision += not only_counts(changes)
             self._writing.release()
 
     async def _attempt(self, whole: Transaction, changes: Changeset) -> None:

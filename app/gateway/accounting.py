@@ -4,7 +4,6 @@ import asyncio
 
 import structlog
 
-from keycairn.app.gateway.directory import Directory
 from keycairn.domain.change import AddUsage
 from keycairn.domain.errors import KeycairnError
 from keycairn.domain.usage import Usage, UsageKey
@@ -19,9 +18,8 @@ _log = structlog.get_logger()
 class Accounting:
     """Sums of what was not written yet, by key."""
 
-    def __init__(self, store: Store, directory: Directory) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._directory = directory
         self._pending: dict[UsageKey, Usage] = {}
 
     def add(self, key: UsageKey, usage: Usage) -> None:
@@ -35,9 +33,7 @@ class Accounting:
             return
         batch, self._pending = self._pending, {}
         try:
-            before = await self._store.revision()
             await self._store.commit(tuple(AddUsage(key, usage) for key, usage in batch.items()))
-            self._directory.wrote(before, await self._store.revision())
         except KeycairnError as error:
             _log.warning("usage could not be written, and is kept", code=error.code)
             for key, usage in batch.items():

@@ -56,14 +56,6 @@ class Directory:
         if revision != self._revision:
             self._forget(revision)
 
-    def wrote(self, before: int, after: int) -> None:
-        """The gateway itself committed its accounting, which changes nothing remembered here.
-
-        `before` and `after` are the revisions around that commit; any other commit in between shows in their distance.
-        """
-        if self._revision == before and after == before + 1:
-            self._revision = after
-
     async def caller(self, token: Secret) -> KnownCaller:
         """Who calls. Raises AuthenticationError or SealedError."""
         key = sha256(token.reveal().encode("utf-8", "replace")).digest()

@@ -66,7 +66,7 @@ class Gateway:
         self.metrics = GatewayMetrics()
         self.directory = Directory(store, tokens, clock)
         self.health = Health(clock.monotonic)
-        self.accounting = Accounting(store, self.directory)
+        self.accounting = Accounting(store)
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._exchanges = Exchanges(
             directory=self.directory,

@@ -740,3 +740,14 @@ async def test_a_tokens_limits_are_kept(store: Store) -> None:
     await store.commit((PutToken(token),))
 
     assert await store.token(token.id) == token
+
+
+async def test_counting_usage_leaves_the_revision_as_it_is(store: Store) -> None:
+    before = await store.revision()
+
+    await store.commit((AddUsage(a_key(), Usage(requests=1)),))
+    counted = await store.revision()
+    await store.commit((AddUsage(a_key(), Usage(requests=1)), PutToken(a_token())))
+
+    assert counted == before
+    assert await store.revision() != before
