@@ -75,7 +75,7 @@ async def _serve(chosen: Settings) -> None:
             )
             url = _url(here)
             _greet(here, url, keycairn, birth)
-            with _announced(here.data_dir, url), server.stopped_by_signals():
+            with server.stopped_by_signals(), _announced(here.data_dir, url):
                 await server.serve(sockets=[listener])
 
 

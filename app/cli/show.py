@@ -27,8 +27,8 @@ def print_json(value: Any) -> None:
 
 
 def say(text: str, style: str = "") -> None:
-    """One line. Markup in it has no meaning: names come from strangers."""
-    console().print(Text(text, style=style))
+    """One line, left whole so that a token can be copied. Markup in it has no meaning: names come from strangers."""
+    console().print(Text(text, style=style), soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import os
+import pty
 import signal
 import socket
 import stat
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -48,12 +49,7 @@ async def serving(shell: Shell, **variables: str) -> AsyncIterator[Served]:
             stderr=stream,
         )
     try:
-        address = shell.data / "server.json"
-        async with asyncio.timeout(20):
-            while not address.exists() or json.loads(address.read_bytes() or b"{}").get("pid") != process.pid:
-                assert process.returncode is None, log.read_text()
-                await asyncio.sleep(0.02)
-        yield Served(process, json.loads(address.read_bytes())["url"], log)
+        yield Served(process, await announced(shell, process), log)
     finally:
         if process.returncode is None:
             process.kill()
@@ -83,6 +79,49 @@ async def test_it_greets_serves_its_commands_and_leaves_no_trace_of_its_address(
         assert await served.stop() == 0
     assert not address.exists()
     assert "this process" in (await shell.run("status")).output
+
+
+async def said_on_a_terminal(shell: Shell) -> str:
+    """What `keycairn serve` says to somebody who looks, until it stops by Ctrl-C."""
+    ours, theirs = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "dumb", **shell.variables}
+    process = await asyncio.create_subprocess_exec(
+        COMMAND, "serve", "--port", "0", env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    reading = asyncio.create_task(asyncio.to_thread(all_of, ours))
+    await announced(shell, process)
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+    return await reading
+
+
+def all_of(terminal: int) -> str:
+    said = b""
+    with suppress(OSError):  # the terminal is gone when the last one who writes to it is
+        while chunk := os.read(terminal, 4096):
+            said += chunk
+    os.close(terminal)
+    return said.decode()
+
+
+async def announced(shell: Shell, process: asyncio.subprocess.Process) -> str:
+    """The address the process left word of."""
+    address = shell.data / "server.json"
+    async with asyncio.timeout(20):
+        while not address.exists() or json.loads(address.read_bytes() or b"{}").get("pid") != process.pid:
+            assert process.returncode is None, "it ended"
+            await asyncio.sleep(0.02)
+    return str(json.loads(address.read_bytes())["url"])
+
+
+async def test_a_terminal_is_told_the_first_token_once(shell: Shell) -> None:
+    first = await said_on_a_terminal(shell)
+    token = (shell.data / "first-token").read_text().strip()
+    assert first.count(token) == 1
+    second = await said_on_a_terminal(shell)
+    assert token not in second
+    assert str(shell.data / "first-token") in second
 
 
 async def test_the_second_start_makes_nothing_and_says_where_things_are(shell: Shell) -> None:
