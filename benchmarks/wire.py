@@ -60,7 +60,7 @@ class Upstream(asyncio.Protocol):
 
 
 class Client(asyncio.Protocol):
-    """Sends one request after the other on its connection, until told to stop; notes when each answer began and ended."""
+    """Sends one request after the other on its connection until told to stop; notes when answers begin and end."""
 
     def __init__(self, request: bytes, go_on: Callable[[], bool]) -> None:
         self._request = request
