@@ -76,7 +76,9 @@ class _Embeddings(Struct):
     data: list[_Embedding]
 
 
-class _Transcription(Struct):
+class Transcription(Struct):
+    """What was heard."""
+
     text: str
 
 
@@ -185,7 +187,7 @@ class OpenAICompatible(ListedProvider):
             ),
             deadline=MODEL_DEADLINE,
         )
-        text = decode(response, _Transcription, of_model=True).text
+        text = decode(response, Transcription, of_model=True).text
         return f"It heard {len(text.split())} words in silence."
 
     async def try_speaking(self, account: Account, name: str, http: Http) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.secret import Secret
@@ -13,12 +14,16 @@ JSON_HEADERS: Mapping[str, str | Secret] = {"Content-Type": "application/json"}
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """An outgoing request. A header that carries a secret is a `Secret`, so the repr masks it."""
+    """An outgoing request. A header that carries a secret is a `Secret`, so the repr masks it.
+
+    `secret_body`: the body carries one; the request is then judged like one with such a header.
+    """
 
     method: str = "GET"
     url: str
     headers: Mapping[str, str | Secret] = {}
     body: bytes | None = None
+    secret_body: bool = False
 
     def __repr__(self) -> str:
         origin = "/".join(self.url.split("/", 3)[:3])
@@ -26,7 +31,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
     def with_header(self, name: str, value: str | Secret) -> "Request":
         """The same request with one more header."""
-        return Request(method=self.method, url=self.url, headers={**self.headers, name: value}, body=self.body)
+        return replace(self, headers={**self.headers, name: value})
 
 
 class Response(Struct, frozen=True, kw_only=True):

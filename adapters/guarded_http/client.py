@@ -77,7 +77,7 @@ class GuardedHttp:
             self._policy.judge_url(url, secret=False)
         except UrlRefusedError as error:
             raise EgressRefusedError(error.why) from None
-        secret = any(isinstance(value, Secret) for value in request.headers.values())
+        secret = request.secret_body or any(isinstance(value, Secret) for value in request.headers.values())
         headers = _checked(request, url)
         under_way.set(Destination(url, secret))
         failure: KeycairnError

@@ -3,7 +3,30 @@
 from collections.abc import Iterable
 
 from keycairn.plugins.hookspecs import hookimpl
-from keycairn.plugins.providers import anthropic, azure, google, ollama, openai, openai_compatible
+from keycairn.plugins.providers import (
+    anthropic,
+    anthropic_compatible,
+    azure,
+    cohere,
+    dashscope,
+    deepgram,
+    deepseek,
+    elevenlabs,
+    google,
+    groq,
+    minimax,
+    mistral,
+    novita,
+    ollama,
+    omlx,
+    openai,
+    openai_compatible,
+    openrouter,
+    ppq,
+    vertex,
+    voyage,
+    xai,
+)
 from keycairn.ports.provider import Provider
 
 
@@ -14,7 +37,23 @@ def keycairn_providers() -> Iterable[Provider]:
         openai.PROVIDER,
         anthropic.PROVIDER,
         google.PROVIDER,
+        groq.PROVIDER,
+        mistral.PROVIDER,
+        deepseek.PROVIDER,
+        xai.PROVIDER,
+        openrouter.PROVIDER,
+        dashscope.PROVIDER,
+        minimax.PROVIDER,
+        novita.PROVIDER,
+        ppq.PROVIDER,
+        cohere.PROVIDER,
+        voyage.PROVIDER,
+        elevenlabs.PROVIDER,
+        deepgram.PROVIDER,
         ollama.PROVIDER,
+        omlx.PROVIDER,
         azure.PROVIDER,
+        vertex.PROVIDER,
         openai_compatible.PROVIDER,
+        anthropic_compatible.PROVIDER,
     )

@@ -1,0 +1,101 @@
+"""Cohere. Source: docs.cohere.com/reference (list-models, chat, embed)."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from msgspec import Struct
+
+from keycairn.domain.errors import GarbledAnswerError
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import DiscoveredModel
+from keycairn.domain.provider import Account
+from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, dimensions, unique
+from keycairn.plugins.failures import decode
+from keycairn.plugins.fields import own_url, required_header_secret
+from keycairn.plugins.openai_base import keyed_spec
+from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
+from keycairn.ports.http import Http, Request
+
+URL = "https://api.cohere.com"
+PAGE = 1000
+_TYPES = {"chat": Modality.LANGUAGE, "embed": Modality.EMBEDDING}
+
+
+class _Model(Struct):
+    name: str
+    endpoints: list[str] = []
+
+
+class _Page(Struct):
+    models: list[_Model]
+    next_page_token: str | None = None
+
+
+class _Chat(Struct):
+    message: dict[str, Any]
+
+
+class _Vectors(Struct, rename={"floats": "float"}):
+    floats: list[list[float]]
+
+
+class _Embedded(Struct):
+    embeddings: _Vectors
+
+
+class Cohere(ListedProvider):
+    """Cohere's own API, the second version of it for calls of models."""
+
+    def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
+        """The root, above the versions of the API."""
+        return own_url(account, "base_url", strip=("/models", "/v1", "/v2")) or URL
+
+    def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
+        """A bearer token."""
+        return {"Authorization": required_header_secret(account, prefix="Bearer ")}
+
+    async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
+        """Those that chat or embed; others, such as rerankers, are no use here."""
+        headers = self.headers(account)
+        query: Mapping[str, str | int] = {"page_size": PAGE}
+        models: list[DiscoveredModel] = []
+        for _ in range(MOST_PAGES):
+            url = f"{self.base_url(account)}/v1/models?{urlencode(query)}"
+            page = decode(await http.send(Request(url=url, headers=headers)), _Page)
+            for model in page.models:
+                type = next((type for endpoint, type in _TYPES.items() if endpoint in model.endpoints), None)
+                if type is not None:
+                    models.append(self.found(model.name, type))
+            if not page.next_page_token:
+                break
+            query = {"page_size": PAGE, "page_token": page.next_page_token}
+        return unique(models)
+
+    async def try_language(self, account: Account, name: str, http: Http) -> str:
+        """A chat."""
+        body = {"model": name, "messages": [{"role": "user", "content": GREETING}], "max_tokens": ANSWER_TOKENS}
+        response = await self.post(http, f"{self.base_url(account)}/v2/chat", body, self.headers(account))
+        decode(response, _Chat, of_model=True)
+        return "It answered a greeting."
+
+    async def try_embedding(self, account: Account, name: str, http: Http) -> str:
+        """One embedding; its dimensions."""
+        body = {"model": name, "texts": [GREETING], "input_type": "search_query", "embedding_types": ["float"]}
+        response = await self.post(http, f"{self.base_url(account)}/v2/embed", body, self.headers(account))
+        vectors = decode(response, _Embedded, of_model=True).embeddings.floats
+        if not vectors or not vectors[0]:
+            raise GarbledAnswerError(status=response.status)
+        return dimensions(vectors[0])
+
+
+PROVIDER = Cohere(
+    keyed_spec(
+        "cohere",
+        "Cohere",
+        Modality.LANGUAGE,
+        Modality.EMBEDDING,
+        docs_url="https://dashboard.cohere.com/api-keys",
+        preferred_models=("command-a", "command-r", "embed-v4", "embed-multilingual"),
+    )
+)

@@ -1,0 +1,15 @@
+"""DeepSeek. Source: api-docs.deepseek.com."""
+
+from keycairn.domain.modality import Modality
+from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
+
+PROVIDER = OpenAICompatible(
+    keyed_spec(
+        "deepseek",
+        "DeepSeek",
+        Modality.LANGUAGE,
+        docs_url="https://platform.deepseek.com/api_keys",
+        preferred_models=("deepseek-chat",),
+    ),
+    url="https://api.deepseek.com",
+)

@@ -1,0 +1,45 @@
+"""Mistral AI. Source: docs.mistral.ai/api."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from keycairn.domain.modality import Modality
+from keycairn.domain.modeltypes import classify
+from keycairn.domain.provider import Account
+from keycairn.plugins.failures import audio
+from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
+from keycairn.plugins.payloads import GREETING
+from keycairn.ports.http import Http
+
+
+class Mistral(OpenAICompatible):
+    """Says of each model what it can do, and calls a voice by another name than OpenAI."""
+
+    voice = "en_paul_neutral"
+
+    def type_of(self, item: Mapping[str, Any], name: str) -> Modality | None:
+        """What the name says of speech and embeddings; what can chat is a language model, what cannot is none."""
+        by_name = classify(name)
+        capabilities = item.get("capabilities")
+        if by_name is not Modality.LANGUAGE or not isinstance(capabilities, dict):
+            return by_name
+        return Modality.LANGUAGE if capabilities.get("completion_chat") is True else None
+
+    async def try_speaking(self, account: Account, name: str, http: Http) -> str:
+        """A short speech; its size."""
+        url = self.url(account, "/audio/speech", Modality.TEXT_TO_SPEECH, model=name)
+        body = {"model": name, "input": GREETING, "voice_id": self.voice, "response_format": "mp3"}
+        response = await self.post(http, url, body, self.headers(account, Modality.TEXT_TO_SPEECH))
+        return f"{len(audio(response))} bytes of sound"
+
+
+PROVIDER = Mistral(
+    keyed_spec(
+        "mistral",
+        "Mistral AI",
+        docs_url="https://console.mistral.ai/api-keys",
+        preferred_models=("mistral-large", "mistral-medium", "mistral-small", "mistral-embed"),
+    ),
+    url="https://api.mistral.ai/v1",
+    client_name="openai-compatible",  # esperanto's own class takes no base URL for embeddings
+)

@@ -1,0 +1,221 @@
+"""Google Vertex AI. A signed assertion of a service account buys a token for an hour.
+
+Source: cloud.google.com/vertex-ai/docs/reference/rest, developers.google.com/identity/protocols/oauth2/service-account.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import jwt
+import msgspec
+from msgspec import Struct
+
+from keycairn.domain.errors import GarbledAnswerError, InvalidAuthError
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, Provenance
+from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
+from keycairn.domain.secret import Secret
+from keycairn.plugins.base import Headers, ListedProvider, authorized, dimensions
+from keycairn.plugins.failures import decode
+from keycairn.plugins.fields import own_url, url_field
+from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
+from keycairn.ports.http import Http, Request, Response
+
+KNOWN = {
+    "gemini-3.5-flash": Modality.LANGUAGE,
+    "gemini-2.5-flash": Modality.LANGUAGE,
+    "gemini-2.5-flash-lite": Modality.LANGUAGE,
+    "text-embedding-005": Modality.EMBEDDING,
+}
+TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+LIFE = 3600
+"""Seconds an assertion, and the token it buys, is good for."""
+MARGIN = 300
+"""Seconds before its end a token is renewed."""
+MOST_TOKENS = 100
+LARGEST_FILE = 64 * 1024
+VOICE = "Kore"
+_UNUSABLE = "The service account cannot be used. Store its JSON, or give the path of a file that holds it."
+"""One sentence for everything that can be wrong, so that a path tells nothing about the file it leads to."""
+
+
+class _ServiceAccount(Struct):
+    client_email: str
+    private_key: str
+    private_key_id: str = ""
+
+
+class _Token(Struct):
+    access_token: str
+    expires_in: int = LIFE
+
+
+class _Generated(Struct):
+    candidates: list[dict[str, Any]]
+
+
+class _Values(Struct):
+    values: list[float]
+
+
+class _Prediction(Struct):
+    embeddings: _Values
+
+
+class _Predicted(Struct):
+    predictions: list[_Prediction]
+
+
+class Vertex(ListedProvider):
+    """Google's models inside a project. A token is kept until shortly before it expires, by a digest of the account."""
+
+    def __init__(self, spec: ProviderSpec, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(spec)
+        self._clock = clock
+        self._tokens: OrderedDict[bytes, tuple[Secret, float]] = OrderedDict()
+
+    def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
+        """The location's place in the project, on the location's own host."""
+        location = quote(account.text("location"), safe="")
+        host = "aiplatform.googleapis.com" if location == "global" else f"{location}-aiplatform.googleapis.com"
+        root = own_url(account, "base_url", strip=("/v1",)) or f"https://{host}"
+        return f"{root}/v1/projects/{quote(account.text('project'), safe='')}/locations/{location}"
+
+    def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
+        """None without a token; see `authorize`."""
+        return {}
+
+    async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:  # noqa: ARG002  # the base's
+        """The models known here; a project has no list of Google's."""
+        return tuple(self.found(name, type, provenance=Provenance.STATIC) for name, type in KNOWN.items())
+
+    async def check(self, account: Account, http: Http) -> ConnectionReport:
+        """Buy a token."""
+        self._tokens.pop(_digest(account), None)
+        await self._token(account, http)
+        return ConnectionReport(outcome=Outcome.OK, message="The service account works.")
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:
+        """A bearer token."""
+        return authorized(request, await self._bearer(account, http))
+
+    async def try_language(self, account: Account, name: str, http: Http) -> str:
+        """A greeting."""
+        await self._generate(account, name, GREETING, {"maxOutputTokens": ANSWER_TOKENS}, http)
+        return "It answered a greeting."
+
+    async def try_speaking(self, account: Account, name: str, http: Http) -> str:
+        """A short speech."""
+        voice = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": VOICE}}}
+        await self._generate(
+            account, name, f"Say: {GREETING}", {"responseModalities": ["AUDIO"], "speechConfig": voice}, http
+        )
+        return "It spoke a greeting."
+
+    async def try_embedding(self, account: Account, name: str, http: Http) -> str:
+        """One embedding; its dimensions."""
+        response = await self._call(account, name, "predict", {"instances": [{"content": GREETING}]}, http)
+        predictions = decode(response, _Predicted, of_model=True).predictions
+        if not predictions or not predictions[0].embeddings.values:
+            raise GarbledAnswerError(status=response.status)
+        return dimensions(predictions[0].embeddings.values)
+
+    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:  # noqa: ARG002
+        """The project, the location, and the path where there is one; esperanto takes no service account itself."""
+        config = {"vertex_project": account.text("project"), "vertex_location": account.text("location")}
+        path = account.text("credentials_path")
+        return {**config, "credentials_path": path} if path else config
+
+    async def _generate(self, account: Account, name: str, text: str, config: Mapping[str, Any], http: Http) -> None:
+        body = {"contents": [{"role": "user", "parts": [{"text": text}]}], "generationConfig": config}
+        response = await self._call(account, name, "generateContent", body, http)
+        if not decode(response, _Generated, of_model=True).candidates:
+            raise GarbledAnswerError(status=response.status)
+
+    async def _call(self, account: Account, name: str, method: str, body: object, http: Http) -> Response:
+        url = f"{self.base_url(account)}/publishers/google/models/{quote(name, safe='')}:{method}"
+        return await self.post(http, url, body, await self._bearer(account, http))
+
+    async def _bearer(self, account: Account, http: Http) -> Headers:
+        return {"Authorization": Secret(f"Bearer {(await self._token(account, http)).reveal()}")}
+
+    async def _token(self, account: Account, http: Http) -> Secret:
+        digest = _digest(account)
+        kept = self._tokens.get(digest)
+        if kept and kept[1] > self._clock():
+            return kept[0]
+        url = account.text("token_url")
+        form = urlencode({"grant_type": GRANT, "assertion": self._assertion(account, url)}).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        bought = decode(
+            await http.send(Request(method="POST", url=url, headers=headers, body=form, secret_body=True)), _Token
+        )
+        token = Secret(bought.access_token)
+        self._tokens[digest] = (token, self._clock() + bought.expires_in - MARGIN)
+        while len(self._tokens) > MOST_TOKENS:
+            self._tokens.popitem(last=False)
+        return token
+
+    def _assertion(self, account: Account, audience: str) -> str:
+        now = int(self._clock())
+        try:
+            signer = msgspec.json.decode(_service_account(account), type=_ServiceAccount)
+            claims = {"iss": signer.client_email, "scope": SCOPE, "aud": audience, "iat": now, "exp": now + LIFE}
+            return jwt.encode(claims, signer.private_key, algorithm="RS256", headers={"kid": signer.private_key_id})
+        except (OSError, ValueError, TypeError, msgspec.MsgspecError, jwt.PyJWTError):
+            raise InvalidAuthError(_UNUSABLE) from None
+
+
+def _service_account(account: Account) -> bytes:
+    stored = account.secret("service_account")
+    if stored is not None:
+        return stored.reveal().encode()
+    path = Path(account.text("credentials_path"))
+    if not path.is_file():  # a pipe would hold up everything until somebody writes to it
+        raise OSError
+    with path.open("rb") as file:
+        return file.read(LARGEST_FILE)
+
+
+def _digest(account: Account) -> bytes:
+    stored = account.secret("service_account")
+    parts = (stored.reveal() if stored else "", account.text("credentials_path"), account.text("token_url"))
+    return sha256("\0".join(parts).encode()).digest()
+
+
+PROVIDER = Vertex(
+    ProviderSpec(
+        name="vertex",
+        label="Google Vertex AI",
+        modalities=(Modality.LANGUAGE, Modality.EMBEDDING, Modality.TEXT_TO_SPEECH),
+        fields=(
+            FieldSpec(name="project", label="Project", required=True, env=("VERTEX_PROJECT",)),
+            FieldSpec(name="location", label="Location", required=True, env=("VERTEX_LOCATION",), help="us-central1"),
+            FieldSpec(
+                name="service_account",
+                label="Service account (JSON)",
+                secret=True,
+                env=("VERTEX_SERVICE_ACCOUNT",),
+                help="The whole key file. Stored sealed.",
+            ),
+            FieldSpec(
+                name="credentials_path",
+                label="Path of a service account file",
+                kind=FieldKind.PATH,
+                env=("GOOGLE_APPLICATION_CREDENTIALS",),
+                help="Instead of storing it; read at each use by the service.",
+            ),
+            url_field(),
+            url_field("token_url", "Token URL", default=TOKEN_URL),
+        ),
+        docs_url="https://console.cloud.google.com/iam-admin/serviceaccounts",
+        preferred_models=("gemini-2.5-flash", "text-embedding"),
+    )
+)
