@@ -1,6 +1,6 @@
 """What the gateway costs, side by side in one run with the same upstream: direct, nginx, Keycairn, LiteLLM's proxy.
 
-    python benchmarks/gateway.py [--seconds 5] [--litellm PYTHON] [--json FILE]
+    python benchmarks/gateway.py [--seconds 5] [--litellm PYTHON] [--json FILE] [--plot FILE]
 
 nginx only adds a header; it is left out where it is not installed, and LiteLLM where `--litellm` names no interpreter
 that has it. Keycairn checks the token, resolves the model, opens the sealed key, counts usage and metrics, as always.
@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -258,11 +259,31 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def plot(rows: dict[str, dict[str, float]]) -> str:
+    """The requests and streams a second as an SVG: bars on a logarithmic scale."""
+    height, wide, left = 26, 640, 150
+    bars = [(what, name, row[what]) for what in ("requests/s", "streams/s") for name, row in rows.items()]
+    most = math.log10(max(value for *_, value in bars))
+    size = f'width="{wide}" height="{height * len(bars) + 10}"'
+    style = 'font-family="sans-serif" font-size="13"'
+    white = '<rect width="100%" height="100%" fill="white"/>'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{white}']
+    for number, (what, name, value) in enumerate(bars):
+        y = number * height + 5
+        length = (wide - left - 90) * math.log10(value) / most
+        colour = "#1f6f54" if name == "keycairn" else "#9aa5b1"
+        parts.append(f'<text x="{left - 8}" y="{y + 16}" text-anchor="end">{name}, {what}</text>')
+        parts.append(f'<rect x="{left}" y="{y + 3}" width="{length:.0f}" height="{height - 8}" fill="{colour}"/>')
+        parts.append(f'<text x="{left + length + 6:.0f}" y="{y + 16}">{value:,.0f}</text>')
+    return "".join(parts) + "</svg>\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--litellm", help="a Python interpreter that has litellm[proxy]")
     parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--plot", type=Path, help="draw the rates there, as SVG")
     parser.add_argument("--serve-upstream", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--serve-keycairn", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -277,6 +298,8 @@ def main() -> None:
         print(table(rows))
         if arguments.json:
             arguments.json.write_text(json.dumps(rows, indent=1))
+        if arguments.plot:
+            arguments.plot.write_text(plot(rows))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from keycairn.domain.errors import (
     InvalidInputError,
     KeycairnError,
     NotFoundError,
+    PluginError,
     ProviderError,
     ProviderTimeoutError,
     RateLimitedError,
@@ -107,6 +108,7 @@ _STATUS: tuple[tuple[type[KeycairnError], int], ...] = (
     (ProviderTimeoutError, 504),
     (ProviderError, 502),
     (EgressRefusedError, 502),
+    (PluginError, 502),
 )
 _OPENAI_TYPES: Mapping[int, str] = {
     400: "invalid_request_error",

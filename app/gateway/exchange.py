@@ -98,7 +98,7 @@ class Exchanges:
             self._note(serving, report)
             try:
                 exchange = await self._attempt(call, serving, patient=last_one, report=report)
-            except (UndecryptableError, CannotConnectError) as error:
+            except (UndecryptableError, InvalidAuthError, CannotConnectError) as error:
                 self._failed(serving.credential, error)
                 failure = error
                 if not self._may_repeat(call, error):
@@ -168,7 +168,7 @@ class Exchanges:
     def _may_repeat(self, call: Call, error: KeycairnError) -> bool:
         if not self._unsent(call):
             return False
-        if isinstance(error, (UndecryptableError, NotSentError)):
+        if isinstance(error, (UndecryptableError, InvalidAuthError, NotSentError)):
             return True
         return call.api.repeatable or call.method in _SAFE_METHODS
 
