@@ -11,7 +11,11 @@ from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
 @as_json
 @with_client
 async def status(client: Client, *, as_json: bool) -> None:
-    """Show where each provider is configured, and the stored credentials."""
+    """Show where each provider is configured, and the stored credentials.
+
+    A provider that stands in the database and in the environment is used from the database. The ids are what other
+    commands take.
+    """
     overview = await client.get("/api/credentials/status")
     credentials = await client.all("/api/credentials")
     if shown({**overview, "credentials": credentials}, as_json=as_json):
@@ -24,27 +28,26 @@ async def status(client: Client, *, as_json: bool) -> None:
     if credentials:
         say("")
         table(
-            ("id", "provider", "name", "models", "last test", "trouble"),
+            ("id", "provider", "name", "models", "tested"),
             (
-                (
-                    c["id"],
-                    c["provider"],
-                    c["name"],
-                    c["model_count"],
-                    (c["last_check"] or {}).get("outcome", "never"),
-                    c["decryption_error"],
-                )
+                (c["id"], c["provider"], c["name"], c["model_count"], (c["last_check"] or {}).get("outcome", "never"))
                 for c in credentials
             ),
             empty="",
         )
+    for broken in (c for c in credentials if c["decryption_error"]):
+        say(f"{broken['id']} does not open: {broken['decryption_error']}. Send its key again.", BAD)
 
 
 @main.command()
 @as_json
 @with_client
 async def env(client: Client, *, as_json: bool) -> None:
-    """Show what the environment and the .env file hold, by variable name; values are never shown."""
+    """Show what the environment and the .env file hold, by variable name; values are never shown.
+
+    When a server runs on the data folder, it is the server's environment that is shown. `keycairn migrate-env` moves
+    the keys in.
+    """
     plan = await client.post("/api/credentials/migrate-from-env", dry_run="true")
     found = [entry for entry in plan["entries"] if entry["variables"]]
     if shown(found, as_json=as_json):
@@ -67,7 +70,11 @@ def _then(entry: dict[str, str]) -> str:
 @as_json
 @with_client
 async def migrate_env(client: Client, *, dry_run: bool, as_json: bool) -> int | None:
-    """Move the environment's keys into the database. Running it again changes nothing."""
+    """Move the environment's keys into the database. Running it again changes nothing.
+
+    A provider that has a credential already is skipped. The variables stay as they are; take them away yourself when
+    all is well. Try it first: `keycairn migrate-env --dry-run`
+    """
     done = await client.post("/api/credentials/migrate-from-env", dry_run=str(dry_run).lower())
     failed = FAILED if done["errors"] else None
     if shown(done, as_json=as_json):
@@ -100,7 +107,11 @@ async def migrate_env(client: Client, *, dry_run: bool, as_json: bool) -> int | 
 @as_json
 @with_client
 async def test(client: Client, *, credential: str | None, everything: bool, as_json: bool) -> int | None:
-    """Prove a key at its provider. Give a credential's id, or --all."""
+    """Prove a key at its provider. Give a credential's id, or --all.
+
+    The provider is really asked. That it limits your rate, or has no such model, proves the key too. `keycairn status`
+    lists the ids. Exit code 1 when a key is refused or its provider cannot be reached.
+    """
     if bool(credential) == everything:
         raise click.UsageError("Give either a credential's id or --all; `keycairn status` lists the ids.")
     found = [{"id": credential}] if credential else await client.all("/api/credentials")
@@ -124,7 +135,11 @@ async def test(client: Client, *, credential: str | None, everything: bool, as_j
 @as_json
 @with_client
 async def discover(client: Client, *, credential: str, register: bool, as_json: bool) -> None:
-    """List the models a credential can use."""
+    """List the models a credential can use.
+
+    Where a list comes from is said: `live` is the provider's answer, `static` is part of Keycairn, `fallback` stands in
+    for an answer that failed. For example: `keycairn discover credential:01J9ZK3V6Q8M2T4B7N5R0XWYCE --register`
+    """
     path = f"/api/credentials/{segment(credential)}"
     found = await client.post(f"{path}/discover")
     usable = [

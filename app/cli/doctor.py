@@ -26,7 +26,11 @@ class Finding(Struct, frozen=True):
 @as_json
 @with_client
 async def doctor(client: Client, *, as_json: bool) -> int | None:
-    """Look for trouble, and say what to do about it. Exit code 1 when something is broken."""
+    """Look for trouble, and say what to do about it. Exit code 1 when something is broken.
+
+    Tries every stored secret, and looks at the files, the links between records, the plugins and the environment.
+    Nothing but the notes of what does not open is changed.
+    """
     findings = [finding async for finding in _examine(client, settings().data_dir)]
     broken = any(finding.broken for finding in findings)
     if not shown([to_builtins(finding) for finding in findings], as_json=as_json):
@@ -89,9 +93,9 @@ def _encryption(now: dict[str, Any]) -> Finding:
     total = sum(now["secrets"].values())
     if now["pending"] and not now["rotating"]:
         return Finding(
-            "encryption", f"{now['pending']} of {total} secrets wait for the new key", "keycairn rotate data"
+            "encryption", f"secrets that wait for the new key: {now['pending']} of {total}", "keycairn rotate data"
         )
-    return Finding("encryption", f"{total} secrets, key {now['primary']} is primary")
+    return Finding("encryption", f"secrets: {total}; key {now['primary']} is primary")
 
 
 def _links(
@@ -120,5 +124,5 @@ def _links(
     if missing:
         findings.append(Finding("models", f"no longer offered: {', '.join(missing[:5])}", "Delete them when unused."))
     if not findings:
-        findings.append(Finding("records", f"{len(credentials)} credentials, {len(models)} models, all linked"))
+        findings.append(Finding("records", f"credentials: {len(credentials)}; models: {len(models)}; all linked"))
     return findings

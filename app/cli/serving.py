@@ -45,7 +45,11 @@ class CannotListenError(KeycairnError):
 @click.option("--host", help="Address to listen on, in place of KEYCAIRN_HOST.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, in place of KEYCAIRN_PORT.")
 def serve(host: str | None, port: int | None) -> None:
-    """Start the service, and say where it is."""
+    """Start the service, and say where it is.
+
+    The first start makes a root key and an admin token in the data folder and says where they lie. Ctrl-C stops it;
+    calls under way get ten seconds to finish. What can be set is listed by `keycairn settings`.
+    """
     read = settings()
     chosen = replace(read, host=host or read.host, port=read.port if port is None else port)
     configure_logs(chosen.log_level)

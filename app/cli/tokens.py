@@ -26,7 +26,11 @@ def token() -> None:
 @as_json
 @with_client
 async def create(client: Client, *, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
-    """Make a token and print its text, which nobody can ask for again."""
+    """Make a token and print its text, which nobody can ask for again.
+
+    An application that calls models needs `invoke` and nothing more:
+    `keycairn token create my-app --scope invoke`
+    """
     made = await client.post("/api/tokens", {"name": name, "scopes": list(scopes)})
     if not shown(made, as_json=as_json):
         say(made["token"])

@@ -74,6 +74,7 @@ async def test_a_secret_that_does_not_open_is_found_though_nobody_used_it(stocke
     [bad] = [finding for finding in findings.values() if finding["broken"]]
     assert first.id in bad["subject"]
     assert "api_key" in bad["what_to_do"]
+    assert f"{first.id} does not open" in (await stocked.run("status")).output
 
 
 async def test_links_that_lead_nowhere_are_found(stocked: Shell) -> None:
