@@ -30,7 +30,9 @@ class TokenController(Controller):
     @post("/", opt=ADMIN, summary="Make a token")
     async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateToken]) -> NewTokenView:
         """The answer holds its text, which nobody can ask for again."""
-        token, text = await keycairn.tokens.create(data.name, data.scopes, expires=data.expires, limits=data.limits, by=caller)
+        token, text = await keycairn.tokens.create(
+            data.name, data.scopes, expires=data.expires, limits=data.limits, by=caller
+        )
         return new_token_view(token, text.reveal())
 
     @delete("/{id:str}", opt=ADMIN, status_code=200, summary="Revoke a token")
