@@ -32,6 +32,8 @@ def carries_the_key(case: Case, server: LocalServer) -> bool:
 async def test_esperanto_reaches_the_provider(
     case: Case, type: Modality, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if (case.name, type) == ("mistral", T):
+        pytest.skip("only esperanto's own class knows Mistral's voices, and that one takes no base URL for embeddings")
     async with case.server() as server:
         if case.name == "google":
             monkeypatch.setenv("GEMINI_API_BASE_URL", server.origin)
@@ -56,7 +58,7 @@ async def test_esperanto_reaches_the_provider(
             await listener.aclose()
         elif type is T:
             speaker = AIFactory.create_text_to_speech(name, model, config=config)
-            assert (await speaker.agenerate_speech("Hi", voice="alloy")).audio_data
+            assert (await speaker.agenerate_speech("Hi", voice=model if case.name == "deepgram" else "alloy")).audio_data
             await speaker.aclose()
         assert server.requests
         assert carries_the_key(case, server)

@@ -1,0 +1,222 @@
+"""Providers whose key is proven, or whose models are found, by other calls than one GET of a list."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.contract.provider_cases import CASES, Case, E, L, S, T, opened
+from tests.servers.base import KEY, LocalServer
+from tests.servers.recording_http import RecordingHttp
+from tests.servers.vertex_api import PLACE, VertexServer, service_account
+
+from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.domain.egress import EgressPolicy
+from keycairn.domain.errors import InvalidAuthError, ProviderError, RateLimitedError
+from keycairn.domain.outcome import Provenance
+from keycairn.domain.provider import Account
+from keycairn.plugins.registry import PluginRegistry
+from keycairn.ports.http import Request
+
+BY_NAME = {case.name: case for case in CASES}
+ODD = [case for case in CASES if case.odd and case.name != "vertex"]
+CHECKS = {
+    "openrouter": ("GET", "/api/v1/key"),
+    "voyage": ("POST", "/v1/embeddings"),
+    "elevenlabs": ("GET", "/v1/user"),
+    "deepgram": ("GET", "/v1/projects"),
+}
+LISTS = {
+    "openrouter": ["/api/v1/models", "/api/v1/embeddings/models"],
+    "voyage": [],
+    "elevenlabs": ["/v1/models"],
+    "deepgram": ["/v1/models"],
+}
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[RecordingHttp]:
+    inner = GuardedHttp(EgressPolicy())
+    yield RecordingHttp(inner)
+    await inner.aclose()
+
+
+@pytest.fixture(params=ODD, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    chosen: Case = request.param
+    return chosen
+
+
+@pytest.fixture
+async def server(case: Case) -> AsyncIterator[LocalServer]:
+    async with case.server() as running:
+        yield running
+
+
+async def test_the_call_that_proves_the_key_is_the_documented_one(
+    case: Case, server: LocalServer, http: RecordingHttp
+) -> None:
+    report = await case.provider.check(case.account(server.url), http)
+    assert report.success
+    (request,) = server.requests
+    assert (request.method, request.target) == CHECKS[case.name]
+    assert {name: request.headers[name.lower()] for name in case.auth} == case.auth
+
+
+async def test_a_wrong_key_fails_the_check_even_where_the_list_is_public(
+    case: Case, server: LocalServer, http: RecordingHttp
+) -> None:
+    with pytest.raises(InvalidAuthError) as caught:
+        await case.provider.check(case.account(server.url, api_key="sk-wrong"), http)
+    assert "sk-wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(429, RateLimitedError), (500, ProviderError), ("html", ProviderError)])
+async def test_a_failing_provider_fails_by_the_same_errors(
+    case: Case, server: LocalServer, http: RecordingHttp, fault: int | str, kind: type[ProviderError]
+) -> None:
+    server.fault = fault
+    with pytest.raises(kind) as caught:
+        await case.provider.check(case.account(server.url), http)
+    assert KEY not in str(caught.value)
+
+
+async def test_lists_are_read_where_there_are_any(case: Case, server: LocalServer, http: RecordingHttp) -> None:
+    discovery = await case.provider.discover(case.account(server.url), http)
+    assert [request.target for request in server.requests] == LISTS[case.name]
+    if case.models:
+        assert {model.name: model.type for model in discovery.models} == case.models
+
+
+async def test_openrouter_marks_what_its_lists_leave_out(http: RecordingHttp) -> None:
+    case = BY_NAME["openrouter"]
+    async with case.server() as server:
+        models = (await case.provider.discover(case.account(server.url), http)).models
+    unlisted = {model.name for model in models if model.provenance is Provenance.STATIC}
+    assert unlisted == {"microsoft/mai-voice-2", "openai/whisper-1", "openai/whisper-large-v3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "live", "static"),
+    [
+        ("elevenlabs", {"eleven_v9": T}, {"scribe_v1": S, "scribe_v2": S, "eleven_v3": T}),
+        ("deepgram", {"nova-9": S, "aura-9-thalia-en": T}, {"nova-3": S, "whisper-tiny": S, "aura-2-atlas-en": T}),
+    ],
+)
+async def test_speech_providers_join_their_list_with_what_is_known(
+    name: str, live: dict[str, object], static: dict[str, object], http: RecordingHttp
+) -> None:
+    case = BY_NAME[name]
+    async with case.server() as server:
+        models = (await case.provider.discover(case.account(server.url), http)).models
+    assert {m.name: m.type for m in models if m.provenance is Provenance.LIVE} == live
+    known = {m.name: m.type for m in models if m.provenance is Provenance.STATIC}
+    assert known.items() >= static.items()
+
+
+async def test_deepgram_listens_to_the_sound_itself(http: RecordingHttp) -> None:
+    case = BY_NAME["deepgram"]
+    async with case.server() as server:
+        report = await case.provider.try_model(case.account(server.url), "nova-3", S, http)
+    assert report.success
+    (request,) = server.requests
+    assert (request.target, request.headers["content-type"]) == ("/v1/listen?model=nova-3", "audio/wav")
+    assert request.body.startswith(b"RIFF")
+
+
+async def test_cohere_reads_every_page(http: RecordingHttp) -> None:
+    from tests.servers.cohere_api import CohereServer  # noqa: PLC0415
+
+    async with CohereServer(page=1) as server:
+        account = BY_NAME["cohere"].account(server.url)
+        models = (await BY_NAME["cohere"].provider.discover(account, http)).models
+    assert [model.name for model in models] == ["command-a-03-2025", "embed-v4.0", "command-r7b"]
+
+
+async def test_an_anthropic_compatible_server_without_a_list_is_no_bad_key(http: RecordingHttp) -> None:
+    case = BY_NAME["anthropic_compatible"]
+    async with case.server() as server:
+        server.fault = 404
+        report = await case.provider.check(case.account(server.url), http)
+        assert report.success
+        assert "only a call" in report.message
+        server.fault = 401
+        with pytest.raises(InvalidAuthError):
+            await case.provider.check(case.account(server.url), http)
+
+
+class TestVertex:
+    @pytest.fixture
+    async def server(self) -> AsyncIterator[VertexServer]:
+        async with VertexServer() as running:
+            yield running
+
+    def account(self, server: VertexServer, **changes: str) -> Account:
+        settings = {
+            "project": "my-project",
+            "location": "us-central1",
+            "base_url": server.origin,
+            "token_url": f"{server.origin}/token",
+        }
+        secrets = {} if "credentials_path" in changes else {"service_account": service_account()}
+        return opened(
+            "vertex",
+            {**settings, **{k: v for k, v in changes.items() if k != "service_account"}},
+            {**secrets, **({"service_account": changes["service_account"]} if "service_account" in changes else {})},
+        )
+
+    async def test_the_service_account_buys_a_token_and_that_proves_it(
+        self, server: VertexServer, http: RecordingHttp
+    ) -> None:
+        provider = PluginRegistry(external=False).get("vertex")
+        assert (await provider.check(self.account(server), http)).success
+        assert [(r.method, r.target) for r in server.requests] == [("POST", "/token")]
+
+    async def test_one_token_serves_many_calls(self, server: VertexServer, http: RecordingHttp) -> None:
+        provider = PluginRegistry(external=False).get("vertex")
+        account = self.account(server)
+        await provider.check(account, http)
+        for type, name in ((L, "gemini-2.5-flash"), (E, "text-embedding-005"), (T, "gemini-2.5-flash-tts")):
+            assert (await provider.try_model(account, name, type, http)).success
+        ready = await provider.authorize(account, Request(url=f"{server.origin}/v1/x"), http)
+        assert KEY not in repr(ready)
+        targets = [request.target for request in server.requests]
+        assert targets == [
+            "/token",
+            f"{PLACE}/publishers/google/models/gemini-2.5-flash:generateContent",
+            f"{PLACE}/publishers/google/models/text-embedding-005:predict",
+            f"{PLACE}/publishers/google/models/gemini-2.5-flash-tts:generateContent",
+        ]
+        assert all(r.headers["authorization"] == f"Bearer {KEY}" for r in server.requests[1:])
+
+    async def test_a_file_serves_like_the_stored_json(
+        self, server: VertexServer, http: RecordingHttp, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "account.json"
+        file.write_text(service_account())
+        provider = PluginRegistry(external=False).get("vertex")
+        assert (await provider.check(self.account(server, credentials_path=str(file)), http)).success
+
+    async def test_a_path_tells_nothing_about_what_it_leads_to(
+        self, server: VertexServer, http: RecordingHttp, tmp_path: Path
+    ) -> None:
+        secret = tmp_path / "passwords.txt"
+        secret.write_text("root:hunter2")
+        no_key = tmp_path / "other.json"
+        no_key.write_text('{"client_email": "hunter2", "private_key": "hunter2"}')
+        provider = PluginRegistry(external=False).get("vertex")
+        told = set()
+        for path in (secret, no_key, tmp_path, tmp_path / "nowhere", Path("/dev/zero"), Path("/dev/tty")):
+            with pytest.raises(InvalidAuthError) as caught:
+                await provider.check(self.account(server, credentials_path=str(path)), http)
+            told.add(str(caught.value))
+        assert len(told) == 1
+        assert server.requests == []
+
+    @pytest.mark.parametrize("stored", ["", "{}", "not json", '{"client_email": "a", "private_key": "b"}'])
+    async def test_a_malformed_account_is_refused_before_anything_is_sent(
+        self, server: VertexServer, http: RecordingHttp, stored: str
+    ) -> None:
+        provider = PluginRegistry(external=False).get("vertex")
+        with pytest.raises(InvalidAuthError):
+            await provider.check(self.account(server, service_account=stored), http)
+        assert server.requests == []
