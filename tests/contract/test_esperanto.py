@@ -58,7 +58,8 @@ async def test_esperanto_reaches_the_provider(
             await listener.aclose()
         elif type is T:
             speaker = AIFactory.create_text_to_speech(name, model, config=config)
-            assert (await speaker.agenerate_speech("Hi", voice=model if case.name == "deepgram" else "alloy")).audio_data
+            voice = model if case.name == "deepgram" else "alloy"  # whose models are voices
+            assert (await speaker.agenerate_speech("Hi", voice=voice)).audio_data
             await speaker.aclose()
         assert server.requests
         assert carries_the_key(case, server)

@@ -135,7 +135,8 @@ async def test_a_killed_process_loses_no_acknowledged_commit(tmp_path: Path) -> 
     assert child.stdout is not None
     acknowledged = [await asyncio.to_thread(child.stdout.readline) for _ in range(100)]
     os.kill(child.pid, signal.SIGKILL)
-    rest, _ = await asyncio.to_thread(child.communicate)
+    rest = await asyncio.to_thread(child.stdout.read)  # not communicate: it passes over what readline has buffered
+    await asyncio.to_thread(child.communicate)
     acknowledged += rest.splitlines(keepends=True)
     whole = {line.strip() for line in acknowledged if line.endswith("\n")}
     store = await open_surreal(f"surrealkv://{tmp_path / 'db'}")
