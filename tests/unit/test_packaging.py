@@ -4,9 +4,12 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("domain", "ports", "adapters", "app", "plugins")
@@ -66,3 +69,24 @@ def test_the_built_wheel_holds_every_file_of_the_layers_and_nothing_else(tmp_pat
 def test_every_line_of_the_lock_is_an_exact_version_from_wherever_packages_come() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.+!]+(; .+)?", line) for line in lines)
+
+
+def test_the_lock_holds_everything_the_package_needs_at_a_version_it_allows() -> None:
+    lines = map(Requirement, (ROOT / "requirements.lock").read_text().splitlines())
+    locked = {canonicalize_name(line.name): next(iter(line.specifier)).version for line in lines}
+    extras = PROJECT["project"]["optional-dependencies"]
+    waiting = [Requirement(text) for text in (*PROJECT["project"]["dependencies"], *extras["testing"], *extras["dev"])]
+    seen: set[str] = set()
+    while waiting:
+        needed = waiting.pop()
+        name = canonicalize_name(needed.name)
+        if str(needed) in seen or name == "keycairn":
+            continue
+        seen.add(str(needed))
+        assert name in locked, f"{needed} is missing: make lock"
+        assert needed.specifier.contains(locked[name], prereleases=True), f"{needed} is not in the lock: make lock"
+        for text in requires(name) or ():
+            further = Requirement(text)
+            chosen = ({"extra": extra} for extra in ("", *needed.extras))
+            if further.marker is None or any(further.marker.evaluate(extra) for extra in chosen):
+                waiting.append(further)
