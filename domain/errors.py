@@ -168,6 +168,12 @@ class StaleVersionError(ConflictError):
     code = "stale_version"
 
 
+class HeadMovedError(ConflictError):
+    """Another writer appended to the audit chain first."""
+
+    code = "head_moved"
+
+
 class DuplicateError(ConflictError):
     """A record with this id, or with these unique fields, exists already."""
 
@@ -277,6 +283,48 @@ class StoreLockedError(StoreError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"Another Keycairn process is using the database at {path}. Stop it, or use its HTTP API.")
+
+
+class DamagedAnchorError(StoreError):
+    """The file with the head of the audit chain is not what was written."""
+
+    code = "anchor_damaged"
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where} is damaged, so it cannot prove that the database has lost nothing.")
+
+
+class StoreNotEmptyError(StoreError):
+    """Something is stored already where a backup was to be restored."""
+
+    code = "store_not_empty"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database is not empty, and a backup is restored into an empty one only. Nothing was changed. "
+            "Give another KEYCAIRN_DATA_DIR or KEYCAIRN_DATABASE_URL, or move the present data away first."
+        )
+
+
+class RestoringError(StoreError):
+    """A restore writes into the database, or was cut off within the last minute."""
+
+    code = "store_restoring"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A backup is being restored into this database. Wait until that is done; if it was cut off, "
+            "the database is empty again in a minute."
+        )
+
+
+class DamagedBackupError(KeycairnError):
+    """A file is not a backup, or not a whole one. `why` is a short clause."""
+
+    code = "backup_damaged"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The backup cannot be used: {why}. Nothing was changed; take another copy of it.")
 
 
 class SettingsError(KeycairnError):

@@ -31,6 +31,16 @@ def model_id(text: str) -> ModelId:
     return ModelId(_checked("model", text))
 
 
+def token_id(text: str) -> TokenId:
+    """`text` as a token id; raises InvalidIdError."""
+    return TokenId(_checked("token", text))
+
+
+def event_id(text: str) -> EventId:
+    """`text` as an event id; raises InvalidIdError."""
+    return EventId(_checked("event", text))
+
+
 def key_of(record_id: str) -> str:
     """The part after the table's name."""
     return record_id.partition(":")[2]

@@ -1,0 +1,93 @@
+"""Everything a store holds, as one sequence of records: what a backup is made of."""
+
+import json
+from collections.abc import Callable, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from keycairn.domain.audit import AuditEvent, Head
+from keycairn.domain.change import check_text
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import InvalidInputError
+from keycairn.domain.ids import credential_id, event_id, key_of, model_id, token_id
+from keycairn.domain.keyset import Keyset
+from keycairn.domain.model import Defaults, Model
+from keycairn.domain.token import Token
+from keycairn.domain.usage import Usage, UsageKey
+
+
+class UsageRecord(Struct, frozen=True):
+    """The sums of one key."""
+
+    key: UsageKey
+    usage: Usage
+
+
+Record = Keyset | Credential | Model | Defaults | Token | UsageRecord | AuditEvent | Head
+
+KINDS: Mapping[str, type[Record]] = {
+    "keyset": Keyset,
+    "credential": Credential,
+    "model": Model,
+    "defaults": Defaults,
+    "token": Token,
+    "usage": UsageRecord,
+    "event": AuditEvent,
+    "head": Head,
+}
+"""The name of every kind of record, in the order of a snapshot."""
+
+_NAMES = {kind: name for name, kind in KINDS.items()}
+_IDS: Mapping[str, Callable[[str], str]] = {
+    "credential": credential_id,
+    "model": model_id,
+    "token": token_id,
+    "event": event_id,
+}
+
+
+def kind_of(record: Record) -> str:
+    """The name of the record's kind."""
+    return _NAMES[type(record)]
+
+
+def usage_text(key: UsageKey) -> str:
+    """The parts of a key, of which none holds a tab, joined by tabs."""
+    return f"{key.workspace}\t{key.day.isoformat()}\t{key.token}\t{key.credential}\t{key.model}"
+
+
+def record_key(record: Record) -> str:
+    """What tells the record from the others of its kind; a snapshot is in its order."""
+    match record:
+        case Keyset() | Head():
+            return "current"
+        case Defaults():
+            return record.workspace
+        case UsageRecord():
+            return usage_text(record.key)
+        case _:
+            return key_of(record.id)
+
+
+def record_line(record: Record) -> bytes:
+    """The record as one line of JSON, without its end."""
+    # the standard library's JSON keeps whole numbers of any size, and a lone surrogate
+    return json.dumps({kind_of(record): msgspec.to_builtins(record, str_keys=True)}, separators=(",", ":")).encode()
+
+
+def record_in(line: bytes) -> Record:
+    """The record in a line. Raises InvalidInputError for anything `record_line` does not make."""
+    try:
+        [(name, fields)] = json.loads(line.decode()).items()
+        kind = KINDS[name]
+        unknown = set(fields) - set(kind.__struct_fields__)
+        record: Record = msgspec.convert(fields, kind, str_keys=True)
+        if name in _IDS:
+            _IDS[name](fields["id"])
+        check_text(record.key if isinstance(record, UsageRecord) else record)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidInputError, msgspec.MsgspecError):
+        raise InvalidInputError("This is not a record of Keycairn.") from None
+    if unknown:
+        raise InvalidInputError("This is a record of a later Keycairn.")
+    return record
