@@ -3,7 +3,8 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from copy import copy, deepcopy
 from datetime import date
 from functools import singledispatch
@@ -12,7 +13,7 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
-from keycairn.domain.audit import AuditEvent
+from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import (
     AddUsage,
     Append,
@@ -27,7 +28,9 @@ from keycairn.domain.change import (
     ExpectModel,
     ExpectNoCredential,
     MarkBroken,
+    MoveHead,
     PutDefaults,
+    PutFingerprints,
     PutKeyset,
     PutToken,
     RecordCheck,
@@ -39,11 +42,18 @@ from keycairn.domain.change import (
     only_counts,
 )
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import DuplicateError, StaleVersionError, StoreUnavailableError
+from keycairn.domain.errors import (
+    DuplicateError,
+    HeadMovedError,
+    StaleVersionError,
+    StoreNotEmptyError,
+    StoreUnavailableError,
+)
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
+from keycairn.domain.record import Record, UsageRecord, record_key
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST, Position
@@ -60,6 +70,7 @@ class _State:
         self.keyset: Keyset | None = None
         self.tokens: dict[TokenId, Token] = {}
         self.events: dict[EventId, AuditEvent] = {}
+        self.head: Head | None = None
         self.usage: dict[UsageKey, Usage] = {}
         self.revision = 0
         self.before = self
@@ -93,6 +104,40 @@ class _State:
 
     def drop_model(self, model: Model) -> None:
         del self.models[model.id], self.model_keys[_key(model)]
+
+    def records(self) -> list[Record]:
+        """Everything, in the order of a snapshot."""
+        tables: tuple[Iterable[Record], ...] = (
+            (self.keyset,) if self.keyset else (),
+            self.credentials.values(),
+            self.models.values(),
+            self.defaults.values(),
+            self.tokens.values(),
+            (UsageRecord(key, sums) for key, sums in self.usage.items()),
+            self.events.values(),
+            (self.head,) if self.head else (),
+        )
+        return [record for table in tables for record in sorted(table, key=record_key)]
+
+    def put(self, record: Record) -> None:
+        """Take one record of a snapshot in."""
+        match record:
+            case Keyset():
+                self.keyset = record
+            case Credential():
+                self.credentials[record.id] = record
+            case Model():
+                self.put_model(record)
+            case Defaults():
+                self.defaults[record.workspace] = record
+            case Token():
+                self.tokens[record.id] = record
+            case UsageRecord():
+                self.usage[record.key] = record.usage
+            case AuditEvent():
+                self.events[record.id] = record
+            case Head():
+                self.head = record
 
 
 def _key(model: Model) -> tuple[object, ...]:
@@ -150,6 +195,13 @@ def _(change: Reseal, state: _State) -> None:
     old = state.credential(change.workspace, change.id)
     if old is not None and old.version == change.expected:
         state.credentials[change.id] = replace(old, sealed=dict(change.sealed))
+
+
+@_apply.register
+def _(change: PutFingerprints, state: _State) -> None:
+    old = state.credential(change.workspace, change.id)
+    if old is not None and old.version == change.expected:
+        state.credentials[change.id] = replace(old, fingerprints=dict(change.fingerprints))
 
 
 @_apply.register
@@ -224,6 +276,13 @@ def _(change: Append, state: _State) -> None:
 
 
 @_apply.register
+def _(change: MoveHead, state: _State) -> None:
+    if state.head != change.expected:
+        raise HeadMovedError
+    state.head = change.head
+
+
+@_apply.register
 def _(change: AddUsage, state: _State) -> None:
     check_text(change.key)
     state.usage[change.key] = state.usage.get(change.key, Usage()).plus(change.usage)
@@ -290,6 +349,16 @@ class MemoryStore:
         found = sorted(self._state.credentials.values(), key=attrgetter("id"))
         return [credential for credential in found if after is None or credential.id > after][:limit]
 
+    async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
+        """See `Store.twins`."""
+        wanted = frozenset(fingerprints)
+        found = (
+            credential
+            for credential in self._state.credentials.values()
+            if credential.workspace == workspace and not wanted.isdisjoint(credential.fingerprints.values())
+        )
+        return sorted(found, key=attrgetter("provider", "created", "id"))[:MOST]
+
     async def model(self, workspace: str, id: ModelId) -> Model | None:
         """See `Store.model`."""
         return self._state.model(workspace, id)
@@ -353,14 +422,34 @@ class MemoryStore:
         rows = sorted(self._state.tokens.values(), key=attrgetter("id"))
         return [found for found in rows if found.workspace == workspace]
 
-    async def events(self, workspace: str, *, after: EventId | None = None, limit: int = MOST) -> Sequence[AuditEvent]:
+    async def events(
+        self,
+        workspace: str,
+        *,
+        matching: EventFilter = EVERY_EVENT,
+        after: EventId | None = None,
+        limit: int = MOST,
+    ) -> Sequence[AuditEvent]:
         """See `Store.events`."""
         rows = (
             found
             for found in sorted(self._state.events.values(), key=attrgetter("id"))
-            if found.workspace == workspace and (after is None or found.id > after)
+            if found.workspace == workspace and (after is None or found.id > after) and matching.accepts(found)
         )
         return list(islice(rows, min(limit, MOST)))
+
+    async def chain(self, *, after: int = 0, limit: int = MOST) -> Sequence[AuditEvent]:
+        """See `Store.chain`."""
+        rows = sorted(self._state.events.values(), key=attrgetter("seq"))
+        return list(islice((found for found in rows if found.seq > after), min(limit, MOST)))
+
+    async def event_count(self) -> int:
+        """See `Store.event_count`."""
+        return len(self._state.events)
+
+    async def head(self) -> Head | None:
+        """See `Store.head`."""
+        return self._state.head
 
     async def usage(self, workspace: str, *, since: date, until: date) -> Mapping[UsageKey, Usage]:
         """See `Store.usage`."""
@@ -381,6 +470,28 @@ class MemoryStore:
     async def revision(self) -> int:
         """See `Store.revision`."""
         return self._state.revision
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:
+        """See `Store.snapshot`. No commit has to wait: a state is never changed, only followed by another."""
+        state = self._state
+
+        async def records() -> AsyncIterator[Record]:
+            for record in state.records():
+                yield record
+
+        yield records()
+
+    async def restore(self, records: Iterable[Record]) -> None:
+        """See `Store.restore`."""
+        with self._writing:
+            if self._state.records():
+                raise StoreNotEmptyError
+            state = _State()
+            for record in records:
+                state.put(deepcopy(record))
+            state.revision = self._state.revision + 1
+            self._current = state
 
     async def ping(self) -> None:
         """See `Store.ping`."""

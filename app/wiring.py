@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
+from keycairn.adapters.anchor import FileAnchor, MemoryAnchor
 from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.environment import ProcessEnvironment
 from keycairn.adapters.guarded_http import GuardedHttp
@@ -30,6 +31,7 @@ from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry
 
 ROOT_KEY_FILE = "root-key"
+ANCHOR_FILE = "audit-head"
 _PORTS = {"ws": 80, "wss": 443}
 STAGED = ".next"
 """Ends the name of the file a changed root key waits in until the database has taken it."""
@@ -90,11 +92,17 @@ async def open_with_birth(
             environment=ProcessEnvironment(settings.env_file),
             clock=SystemClock(),
             ids=UlidIds(),
+            anchor=MemoryAnchor() if settings.in_memory else FileAnchor(settings.data_dir / ANCHOR_FILE),
             admin_token=settings.admin_token,
             upstream=upstream,
         )
+        flaw = await keycairn.audit.compare()
+        if flaw is not None:
+            _log.error("the database is not as it was left", detail=flaw.detail)
         birth = await _unlock(keycairn, settings)
         if keycairn.vault.why_sealed is None:
+            if flaw is not None:
+                await keycairn.audit.record(flaw)
             chores = asyncio.create_task(_chores(keycairn))
             stack.push_async_callback(_stop, chores)
             stack.push_async_callback(keycairn.rotation.aclose)

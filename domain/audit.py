@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.ids import EventId
@@ -33,6 +35,9 @@ class Action(StrEnum):
     ROOT_KEY_DROPPED = "root_key.dropped"
     TOKEN_CREATED = "token.created"  # noqa: S105  # a name
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  # a name
+    SECRET_USED = "secret.used"  # noqa: S105  # a name
+    ACCESS_REFUSED = "access.refused"
+    COMMITS_LOST = "commits.lost"
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -49,7 +54,11 @@ SYSTEM = Caller(actor="system")
 
 
 class AuditEvent(Struct, frozen=True, kw_only=True):
-    """One event, committed together with the change it describes. `details` holds names and counts, never values."""
+    """One event, committed together with the change it describes. `details` holds names and counts, never values.
+
+    `seq` and `mac` are its link in the chain of all events of the installation, whatever their workspace: the number
+    after that of the event before, from 1, and the MAC of `chained`.
+    """
 
     id: EventId
     at: datetime
@@ -61,3 +70,46 @@ class AuditEvent(Struct, frozen=True, kw_only=True):
     source: str = ""
     request_id: str = ""
     details: Mapping[str, str | int | list[str]] = {}
+    seq: int = 0
+    mac: str = ""
+
+
+class Head(Struct, frozen=True):
+    """The last link of the chain: the number and the MAC of the youngest event."""
+
+    seq: int
+    mac: str
+
+
+def chained(event: AuditEvent, after: Head | None) -> bytes:
+    """What the MAC of `event` is made of: the MAC of the event before it, and all that the event says, its number too.
+
+    The chain cannot be continued, or any event of it changed, without the key of the MACs.
+    """
+    before = after.mac if after else ""
+    return before.encode() + b"\n" + msgspec.json.encode(replace(event, mac=""), order="deterministic")
+
+
+class EventFilter(Struct, frozen=True, kw_only=True):
+    """Which events to give; every condition given must hold. `since` is included, `until` is not."""
+
+    actor: str | None = None
+    action: Action | None = None
+    target: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def accepts(self, event: AuditEvent) -> bool:
+        """Whether `event` is one of them."""
+        return (
+            self.actor in {None, event.actor}
+            and self.action in {None, event.action}
+            and self.target in {None, event.target}
+            and self.outcome in {None, event.outcome}
+            and (self.since is None or event.at >= self.since)
+            and (self.until is None or event.at < self.until)
+        )
+
+
+EVERY_EVENT = EventFilter()

@@ -3,7 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from keycairn.domain.audit import AuditEvent
+from keycairn.domain.audit import AuditEvent, Head
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import CredentialId, ModelId
@@ -62,6 +62,15 @@ class Reseal(Struct, frozen=True):
     workspace: str
     id: CredentialId
     sealed: dict[str, SealedSecret]
+    expected: int
+
+
+class PutFingerprints(Struct, frozen=True):
+    """Replace `fingerprints`, where the stored version is `expected`; else a no-op. Not an edit: the version stays."""
+
+    workspace: str
+    id: CredentialId
+    fingerprints: dict[str, str]
     expected: int
 
 
@@ -129,6 +138,13 @@ class Append(Struct, frozen=True):
     event: AuditEvent
 
 
+class MoveHead(Struct, frozen=True):
+    """Store the head of the audit chain, where the stored one is `expected`; else HeadMovedError."""
+
+    head: Head
+    expected: Head | None
+
+
 class AddUsage(Struct, frozen=True):
     """Add to the sums stored under the key; the first for a key begins them."""
 
@@ -165,6 +181,7 @@ Change = (
     | RecordCheck
     | MarkBroken
     | Reseal
+    | PutFingerprints
     | CreateModel
     | ReplaceModel
     | DeleteModel
@@ -174,6 +191,7 @@ Change = (
     | PutKeyset
     | PutToken
     | Append
+    | MoveHead
     | AddUsage
     | ExpectCredential
     | ExpectModel

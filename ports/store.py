@@ -1,18 +1,20 @@
 """The database. Reads are queries; every write is one changeset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Protocol
 
 from msgspec import Struct
 
-from keycairn.domain.audit import AuditEvent
+from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
+from keycairn.domain.record import Record
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
 
@@ -46,6 +48,10 @@ class Store(Protocol):
 
     async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
         """A page of the credentials of all workspaces, ordered by id; for the keeper's work, not for callers."""
+        ...
+
+    async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
+        """The credentials with any of `fingerprints`, ordered by provider, created, id; MOST of them at most."""
         ...
 
     async def model(self, workspace: str, id: ModelId) -> Model | None:
@@ -98,8 +104,27 @@ class Store(Protocol):
         """All tokens, ordered by id."""
         ...
 
-    async def events(self, workspace: str, *, after: EventId | None = None, limit: int = MOST) -> Sequence[AuditEvent]:
+    async def events(
+        self,
+        workspace: str,
+        *,
+        matching: EventFilter = EVERY_EVENT,
+        after: EventId | None = None,
+        limit: int = MOST,
+    ) -> Sequence[AuditEvent]:
         """A page of audit events, oldest first."""
+        ...
+
+    async def chain(self, *, after: int = 0, limit: int = MOST) -> Sequence[AuditEvent]:
+        """A page of the chain of all workspaces' events, in the order of `seq`, from the one after `after`."""
+        ...
+
+    async def event_count(self) -> int:
+        """The number of events stored, of all workspaces, chained or not."""
+        ...
+
+    async def head(self) -> Head | None:
+        """The head of the chain, None when it has no link yet."""
         ...
 
     async def usage(self, workspace: str, *, since: date, until: date) -> Mapping[UsageKey, Usage]:
@@ -109,8 +134,8 @@ class Store(Protocol):
     async def commit(self, changes: Changeset) -> None:
         """Apply all of `changes`, or none.
 
-        Raises InvalidInputError as `keycairn.domain.change.check_text` says, StaleVersionError or DuplicateError as
-        each change says, ConflictError when the database gave up on a conflict between writers,
+        Raises InvalidInputError as `keycairn.domain.change.check_text` says, StaleVersionError, HeadMovedError or
+        DuplicateError as each change says, ConflictError when the database gave up on a conflict between writers,
         StoreUnavailableError when nothing is known to have been written. When the outcome itself became unknown, the
         implementation reads the audit event's id again and decides by that.
         """
@@ -120,6 +145,25 @@ class Store(Protocol):
         """A number that every commit changes: what was derived from reads at the same revision is still true.
 
         A commit that only adds usage leaves it: what is counted is read from the store itself, always.
+        """
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[AsyncIterator[Record]]:
+        """Everything that is stored, of all workspaces, as it is at one moment.
+
+        In the order of `keycairn.domain.record.KINDS`, within a kind in that of `record_key`, in bounded memory. Where
+        no other process can write, commits wait until the context is left: read fast, commit nothing inside.
+        Elsewhere ConflictError is raised after the last record when anybody committed meanwhile; what was read is then
+        no snapshot, and worth another attempt. Sums of usage are each true, but may be of a later moment there.
+        """
+        ...
+
+    async def restore(self, records: Iterable[Record]) -> None:
+        """Store all of `records`, in the order of a snapshot, or nothing, even when the process is killed meanwhile.
+
+        Only for a store nobody else uses yet. Raises StoreNotEmptyError when anything is stored; RestoringError when
+        another process restores; DuplicateError for records that exclude each other; what `records` itself raises. The
+        store is empty after each of these but the first.
         """
         ...
 

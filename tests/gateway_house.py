@@ -10,6 +10,7 @@ from tests.fakes import NOON, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
 from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
+from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
@@ -35,6 +36,7 @@ class GatewayHouse:
         self.upstream = AiohttpUpstream(policy)
         self.clock = FakeClock(NOON, step=0.001)
         self.keycairn = Keycairn(
+            anchor=MemoryAnchor(),
             store=store or MemoryStore(),
             opener=FakeKeysets(),
             registry=registry or PluginRegistry(external=False),

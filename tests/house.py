@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
 
+from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.errors import UnknownProviderError, WrongRootKeyError
@@ -31,6 +32,12 @@ class FakeOpenKeyset:
 
     def token_mac(self, text: bytes) -> str:
         return sha256(self.install_id.encode() + text).hexdigest()
+
+    def audit_mac(self, text: bytes) -> str:
+        return sha256(b"audit" + self.install_id.encode() + text).hexdigest()
+
+    def fingerprint_mac(self, text: bytes) -> str:
+        return sha256(b"fingerprint" + self.install_id.encode() + text).hexdigest()
 
 
 class FakeKeysets:
@@ -139,6 +146,7 @@ class House:
         self.ids = ids or FakeIds()
         self.environment = FakeEnvironment()
         self.keysets = FakeKeysets()
+        self.anchor = MemoryAnchor()
         self.keycairn = Keycairn(
             store=self.store,
             opener=self.keysets,
@@ -147,6 +155,7 @@ class House:
             environment=self.environment,
             clock=self.clock,
             ids=self.ids,
+            anchor=self.anchor,
             admin_token=Secret(admin_token) if admin_token else None,
         )
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keycairn.domain.errors import DuplicateError, StaleVersionError, StoreError
+from keycairn.domain.errors import ConflictError, DuplicateError, HeadMovedError, StaleVersionError, StoreError
 
 STALE = "keycairn:stale"
 """What our statements THROW when an expectation does not hold."""
+HEAD_MOVED = "keycairn:head"
+"""The same for the head of the audit chain."""
 
 _THROWN = "An error occurred: "
 _CONSEQUENCES = ("The query was not executed due to a ", "Cannot COMMIT")
@@ -35,11 +37,13 @@ def results(answer: Mapping[str, Any]) -> list[Any]:
     raise _meaning(failures)
 
 
-def _meaning(failures: Sequence[str]) -> StoreError | StaleVersionError | DuplicateError:
+def _meaning(failures: Sequence[str]) -> StoreError | ConflictError:
     causes = [text for text in failures if not text.startswith(_CONSEQUENCES)]
     for text in causes:
         if text == _THROWN + STALE:
             return StaleVersionError()
+        if text == _THROWN + HEAD_MOVED:
+            return HeadMovedError()
         if any(text.startswith(start) and middle in text for start, middle in _DUPLICATES):
             return DuplicateError()
     if any("can be retried" in text for text in causes or failures):

@@ -10,9 +10,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
+from msgspec import to_builtins
+from msgspec.structs import asdict
 from surrealdb import RecordID
 
-from keycairn.domain.audit import Action, AuditEvent
+from keycairn.domain.audit import Action, AuditEvent, Head
 from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
@@ -21,6 +23,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import SettingValue
+from keycairn.domain.record import usage_text
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import NO_LIMITS, Limits, Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
@@ -75,6 +78,7 @@ def credential_row(credential: Credential) -> Row:
         "modalities": [str(modality) for modality in credential.modalities],
         "settings": filled(credential.settings),
         "sealed": filled(credential.sealed),
+        **fingerprint_columns(credential.fingerprints),
         # the standard library's JSON keeps whole numbers of any size; imported records may hold them
         "extra": json.dumps(dict(credential.extra), ensure_ascii=False) if credential.extra else None,
         "broken": filled(credential.broken),
@@ -86,10 +90,15 @@ def credential_row(credential: Credential) -> Row:
     }
 
 
+def fingerprint_columns(fingerprints: Mapping[str, str]) -> Row:
+    """The fingerprints by name, and, for the index, alone."""
+    return {"fingerprints": filled(fingerprints), "prints": sorted(set(fingerprints.values())) or None}
+
+
 def credential_of(row: Row) -> Credential:
     """The credential in a row."""
     settings, sealed, extra, broken = row.get("settings"), row.get("sealed"), row.get("extra"), row.get("broken")
-    check = row.get("last_check")
+    check, prints = row.get("last_check"), row.get("fingerprints")
     return Credential(
         id=CredentialId(text_id(row["id"])),
         workspace=row["workspace"],
@@ -98,6 +107,7 @@ def credential_of(row: Row) -> Credential:
         modalities=tuple([_MODALITIES[name] for name in row["modalities"]]),
         settings=_settings.decode(settings) if settings else {},
         sealed=_sealed.decode(sealed) if sealed else {},
+        fingerprints=_texts.decode(prints) if prints else {},
         extra=json.loads(extra) if extra else {},
         broken=_texts.decode(broken) if broken else {},
         last_check=_check.decode(check) if check else None,
@@ -194,9 +204,14 @@ def token_of(row: Row) -> Token:
 
 
 def usage_id(key: UsageKey) -> RecordID:
-    """The record of one key: its parts, of which none holds a tab, joined by tabs."""
-    parts = (key.workspace, key.day.isoformat(), key.token, key.credential, key.model)
-    return RecordID("usage", "\t".join(parts))
+    """The record of one key."""
+    return RecordID("usage", usage_text(key))
+
+
+def usage_row(key: UsageKey, usage: Usage) -> Row:
+    """The columns of the sums of one key."""
+    check_text(key)
+    return {**to_builtins(key), **asdict(usage)}
 
 
 def usage_of(row: Row) -> tuple[UsageKey, Usage]:
@@ -231,6 +246,8 @@ def event_row(event: AuditEvent) -> Row:
         "source": event.source,
         "request_id": event.request_id,
         "details": filled(event.details),
+        "seq": event.seq or None,
+        "mac": event.mac or None,
     }
 
 
@@ -248,4 +265,17 @@ def event_of(row: Row) -> AuditEvent:
         source=row["source"],
         request_id=row["request_id"],
         details=_details.decode(details) if details else {},
+        seq=row.get("seq") or 0,
+        mac=row.get("mac") or "",
     )
+
+
+def head_row(head: Head) -> Row:
+    """The columns of the head of the audit chain."""
+    return {"link": f"{head.seq} {head.mac}"}
+
+
+def head_of(row: Row) -> Head:
+    """The head in a row."""
+    seq, _, mac = row["link"].partition(" ")
+    return Head(int(seq), mac)

@@ -95,7 +95,21 @@ DEFINE INDEX usage_day ON usage FIELDS workspace, day;
 
 _LIMITS = "DEFINE FIELD limits ON token TYPE option<string> COMMENT 'JSON';"
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS)
+_CHAIN = """
+DEFINE FIELD seq ON event TYPE option<int>;
+DEFINE FIELD mac ON event TYPE option<string>;
+DEFINE INDEX event_seq ON event FIELDS seq;
+DEFINE TABLE head SCHEMAFULL;
+DEFINE FIELD link ON head TYPE string COMMENT 'number and MAC of the youngest event';
+"""
+
+_FINGERPRINTS = """
+DEFINE FIELD fingerprints ON credential TYPE option<string> COMMENT 'JSON: fingerprints of secrets by name';
+DEFINE FIELD prints ON credential TYPE option<array<string>> COMMENT 'the same, for the index';
+DEFINE INDEX credential_prints ON credential FIELDS prints;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS, _CHAIN, _FINGERPRINTS)
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 
 _REGISTER = """

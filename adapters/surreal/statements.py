@@ -10,12 +10,13 @@ from typing import Any
 
 from surrealdb import RecordID
 
-from keycairn.adapters.surreal.errors import STALE
+from keycairn.adapters.surreal.errors import HEAD_MOVED, STALE
 from keycairn.adapters.surreal.records import (
     credential_row,
     defaults_row,
     event_row,
     filled,
+    fingerprint_columns,
     json_text,
     keyset_row,
     model_row,
@@ -37,7 +38,9 @@ from keycairn.domain.change import (
     ExpectModel,
     ExpectNoCredential,
     MarkBroken,
+    MoveHead,
     PutDefaults,
+    PutFingerprints,
     PutKeyset,
     PutToken,
     RecordCheck,
@@ -50,6 +53,7 @@ from keycairn.domain.change import (
 )
 
 KEYSET = RecordID("keyset", "current")
+HEAD = RecordID("head", "current")
 REVISION = RecordID("revision", "current")
 
 
@@ -83,9 +87,9 @@ class Transaction:
             names[name] = f"${variable}"
         return statement.format_map(names)
 
-    def expect(self, condition: str, **values: Any) -> None:
-        """Abort the transaction as stale unless `condition` holds."""
-        self.add(f"IF !({condition}) {{{{ THROW '{STALE}' }}}}", **values)
+    def expect(self, condition: str, *, otherwise: str = STALE, **values: Any) -> None:
+        """Abort the transaction unless `condition` holds."""
+        self.add(f"IF !({condition}) {{{{ THROW '{otherwise}' }}}}", **values)
 
     def put(self, content: str, **values: Any) -> None:
         """Insert the record `id`, or overwrite it. `content` is a clause with its values, such as `CONTENT {row}`."""
@@ -182,6 +186,18 @@ def _(change: Reseal, to: Transaction) -> None:
 
 
 @_add.register
+def _(change: PutFingerprints, to: Transaction) -> None:
+    to.add(
+        "UPDATE {id} SET fingerprints = {fingerprints}, prints = {prints} "
+        "WHERE workspace = {workspace} AND version = {expected} RETURN NONE",
+        id=record_id("credential", change.id),
+        **fingerprint_columns(change.fingerprints),
+        workspace=change.workspace,
+        expected=change.expected,
+    )
+
+
+@_add.register
 def _(change: CreateModel, to: Transaction) -> None:
     id = record_id("model", change.model.id)
     to.add("CREATE {id} CONTENT {row} RETURN NONE", id=id, row=model_row(change.model))
@@ -248,6 +264,13 @@ def _(change: PutToken, to: Transaction) -> None:
 @_add.register
 def _(change: Append, to: Transaction) -> None:
     to.add("CREATE {id} CONTENT {row} RETURN NONE", id=record_id("event", change.event.id), row=event_row(change.event))
+
+
+@_add.register
+def _(change: MoveHead, to: Transaction) -> None:
+    expected = f"{change.expected.seq} {change.expected.mac}" if change.expected else None
+    to.expect("(SELECT VALUE link FROM ONLY {id}) = {link}", otherwise=HEAD_MOVED, id=HEAD, link=expected)
+    to.put("CONTENT {row}", id=HEAD, row={"link": f"{change.head.seq} {change.head.mac}"})
 
 
 @_add.register

@@ -2,10 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from datetime import date
 from operator import itemgetter
 from typing import Any, Protocol
+
+from msgspec.structs import asdict
 
 from keycairn.adapters.surreal.dialect import Dialect
 from keycairn.adapters.surreal.errors import ConnectionLostError, RetryableConflictError
@@ -21,8 +23,8 @@ from keycairn.adapters.surreal.records import (
     token_of,
     usage_of,
 )
-from keycairn.adapters.surreal.statements import KEYSET, REVISION, Transaction, transaction
-from keycairn.domain.audit import AuditEvent
+from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION, Transaction, transaction
+from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Append, Changeset, only_counts
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import ConflictError, StoreUnavailableError
@@ -34,6 +36,7 @@ from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST, Position
 
+_CONDITIONS = {"since": "at >= $since", "until": "at < $until"}
 ATTEMPTS = 8
 """How often a transaction is run before a conflict with other writers is given up."""
 LONGEST_PAUSE = 0.2
@@ -108,6 +111,19 @@ class SurrealStore:
             f"SELECT * FROM {self._dialect.after('credential', '$after')} LIMIT $limit",  # noqa: S608  # our own table
             after=key_of(after or ""),
             limit=_page(limit),
+        )
+        return [credential_of(row) for row in rows]
+
+    async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
+        """See `Store.twins`."""
+        if not fingerprints:
+            return []
+        rows = await self._read(
+            "SELECT * FROM credential WITH INDEX credential_prints "
+            "WHERE prints CONTAINSANY $prints AND workspace = $workspace ORDER BY place LIMIT $limit",
+            prints=sorted(fingerprints),
+            workspace=workspace,
+            limit=MOST,
         )
         return [credential_of(row) for row in rows]
 
@@ -199,15 +215,48 @@ class SurrealStore:
         rows = await self._read("SELECT * FROM token WHERE workspace = $workspace ORDER BY id", workspace=workspace)
         return [token_of(row) for row in rows]
 
-    async def events(self, workspace: str, *, after: EventId | None = None, limit: int = MOST) -> Sequence[AuditEvent]:
+    async def events(
+        self,
+        workspace: str,
+        *,
+        matching: EventFilter = EVERY_EVENT,
+        after: EventId | None = None,
+        limit: int = MOST,
+    ) -> Sequence[AuditEvent]:
         """See `Store.events`."""
+        given = {name: value for name, value in asdict(matching).items() if value is not None}
+        conditions = "".join(f" AND {_CONDITIONS.get(name, f'{name} = ${name}')}" for name in given)
         rows = await self._read(
-            f"SELECT * FROM {self._dialect.after('event', '$after')} WHERE workspace = $workspace LIMIT $limit",  # noqa: S608  # our own table
+            f"SELECT * FROM {self._dialect.after('event', '$after')} "  # noqa: S608  # our own table and columns
+            f"WHERE workspace = $workspace{conditions} LIMIT $limit",
             after=key_of(after or ""),
             workspace=workspace,
             limit=_page(limit),
+            **given,
         )
         return [event_of(row) for row in rows]
+
+    async def chain(self, *, after: int = 0, limit: int = MOST) -> Sequence[AuditEvent]:
+        """See `Store.chain`."""
+        rows = await self._read(
+            "SELECT * FROM event WITH INDEX event_seq WHERE seq > $after ORDER BY seq LIMIT $limit",
+            after=after,
+            limit=_page(limit),
+        )
+        return [event_of(row) for row in rows]
+
+    async def event_count(self) -> int:
+        """See `Store.event_count`."""
+        rows = await self._read("SELECT count() FROM event GROUP ALL")
+        return rows[0]["count"] if rows else 0
+
+    async def head(self) -> Head | None:
+        """See `Store.head`."""
+        rows: list[str] = await self._read("SELECT VALUE link FROM $id", id=HEAD)
+        if not rows:
+            return None
+        seq, _, mac = rows[0].partition(" ")
+        return Head(int(seq), mac)
 
     async def _fits(self, table: str, limit: int) -> bool:
         """Whether a page holds the whole table: reading all of it in key order is then a third faster than by index."""

@@ -58,6 +58,6 @@ class AuditController(Controller):
     ) -> Response[list[EventView]]:
         """Oldest first. Events hold names and counts, never values."""
         after = EventId(read_id(cursor, "event")) if cursor else None
-        events = await keycairn.events(after=after, limit=limit, workspace=caller.workspace)
+        events = await keycairn.audit.events(after=after, limit=limit, workspace=caller.workspace)
         headers = next_link(request, write_cursor(events[-1].id), limit=limit) if len(events) == limit else {}
         return Response([event_view(event) for event in events], headers=headers)

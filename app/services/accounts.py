@@ -1,9 +1,11 @@
 """Opening a credential at the moment of use, and keeping track of what does not open."""
 
-from keycairn.app.services.record import Recorder
+from collections.abc import Mapping
+
+from keycairn.app.services.journal import Journal
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import SYSTEM, Action
-from keycairn.domain.change import MarkBroken
+from keycairn.domain.change import MarkBroken, PutFingerprints
 from keycairn.domain.credential import Credential, account, seal_context
 from keycairn.domain.errors import UndecryptableError, UnknownProviderError, UrlRefusedError
 from keycairn.domain.provider import Account
@@ -15,11 +17,11 @@ from keycairn.ports.store import Position, Store
 class Accounts:
     """Turns stored credentials into usable accounts. The only reader of secrets."""
 
-    def __init__(self, store: Store, vault: Vault, registry: ProviderRegistry, recorder: Recorder) -> None:
+    def __init__(self, store: Store, vault: Vault, registry: ProviderRegistry, journal: Journal) -> None:
         self._store = store
         self._vault = vault
         self._registry = registry
-        self._recorder = recorder
+        self._journal = journal
 
     async def open(self, credential: Credential) -> Account:
         """The account with its secrets in the clear. Use it at once and let it go.
@@ -45,15 +47,22 @@ class Accounts:
         return known
 
     async def sweep(self, workspace: str) -> int:
-        """Try every secret of the workspace once, mark what does not open, unmark what does; the number broken."""
+        """Try every secret of the workspace once, mark what does not open, unmark what does; the number broken.
+
+        Fingerprints that are missing are filled in.
+        """
         after: Position | None = None
         count = 0
         while page := await self._store.credentials(workspace, after=after, limit=200):
+            marks = []
             for credential in page:
-                _, broken = self._try_open(credential)
+                secrets, broken = self._try_open(credential)
                 count += bool(broken)
                 if broken != credential.broken:
                     await self._mark(credential, broken)
+                if change := self._fingerprinted(credential, secrets):
+                    marks.append(change)
+            await self._journal.commit(tuple(marks))
             last = page[-1]
             after = Position(last.provider, last.created, last.id)
         return count
@@ -76,15 +85,23 @@ class Accounts:
             broken = dict.fromkeys(credential.sealed, "a URL of the record is malformed")
         return secrets, broken
 
+    def _fingerprinted(self, credential: Credential, secrets: Mapping[str, Secret]) -> PutFingerprints | None:
+        """The change that gives each opened secret its fingerprint, None where all have it."""
+        found = {name: self._vault.fingerprint(credential.workspace, secret) for name, secret in secrets.items()}
+        whole = {name: mark for name, mark in credential.fingerprints.items() if name in credential.sealed} | found
+        if whole == credential.fingerprints:
+            return None
+        return PutFingerprints(credential.workspace, credential.id, whole, credential.version)
+
     async def _mark(self, credential: Credential, broken: dict[str, str]) -> None:
         if broken == credential.broken:
             return
         changes = [MarkBroken(credential.workspace, credential.id, broken, credential.version)]
-        event = self._recorder.event(
+        event = self._journal.event(
             SYSTEM,
             Action.CREDENTIAL_BROKEN,
             credential.id,
             outcome="broken" if broken else "repaired",
             details={"secrets": sorted(broken or credential.broken)},
         )
-        await self._store.commit((*changes, event))
+        await self._journal.commit((*changes, event))

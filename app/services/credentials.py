@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.record import Recorder
+from keycairn.app.services.journal import Journal
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import CreateCredential, ReplaceCredential
@@ -46,11 +46,15 @@ ATTEMPTS = 8
 
 
 class Listed(Struct, frozen=True):
-    """A credential with the number of its models and the secrets that do not open."""
+    """A credential with the number of its models and the secrets that do not open.
+
+    `duplicates` are the other credentials with the same secret; None where nobody looked.
+    """
 
     credential: Credential
     model_count: int
     broken: Mapping[str, str]
+    duplicates: tuple[Credential, ...] | None = None
 
     @property
     def decryption_error(self) -> str | None:
@@ -79,7 +83,7 @@ class Credentials:
         http: Http,
         clock: Clock,
         ids: Ids,
-        recorder: Recorder,
+        journal: Journal,
     ) -> None:
         self._store = store
         self._vault = vault
@@ -88,7 +92,7 @@ class Credentials:
         self._http = http
         self._clock = clock
         self._ids = ids
-        self._recorder = recorder
+        self._journal = journal
 
     async def list(
         self,
@@ -131,14 +135,19 @@ class Credentials:
         Raises UnknownProviderError, InvalidInputError (its subclasses name the field) or SealedError.
         """
         draft = self.draft(provider, name=name, settings=settings, secrets=secrets, modalities=modalities, by=by)
-        event = self._recorder.event(
+        event = self._journal.event(
             by,
             Action.CREDENTIAL_CREATED,
             draft.id,
             details={"provider": draft.provider, "secrets": sorted(draft.sealed)},
         )
-        await self._store.commit((CreateCredential(draft), event))
-        return Listed(draft, 0, {})
+        await self._journal.commit((CreateCredential(draft), event))
+        return Listed(draft, 0, {}, await self.duplicates(draft))
+
+    async def duplicates(self, credential: Credential) -> tuple[Credential, ...]:
+        """The other credentials of the workspace that hold one of the same secrets; found without opening any."""
+        found = await self._store.twins(credential.workspace, frozenset(credential.fingerprints.values()))
+        return tuple(twin for twin in found if twin.id != credential.id)
 
     def draft(
         self,
@@ -186,11 +195,11 @@ class Credentials:
             if after == before:
                 return await self._listed(before)
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
-            event = self._recorder.event(
+            event = self._journal.event(
                 by, Action.CREDENTIAL_UPDATED, id, details={"fields": _changed(before, after, patch)}
             )
             try:
-                await self._store.commit((ReplaceCredential(after, expected=before.version), event))
+                await self._journal.commit((ReplaceCredential(after, expected=before.version), event))
             except ConflictError:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -219,9 +228,9 @@ class Credentials:
             plan = await self._plan(credential, migrate_to)
             if dry_run:
                 return plan
-            event = self._recorder.event(by, Action.CREDENTIAL_DELETED, id, details=_impact(plan, migrate_to))
+            event = self._journal.event(by, Action.CREDENTIAL_DELETED, id, details=_impact(plan, migrate_to))
             try:
-                await self._store.commit((*plan.changes, event))
+                await self._journal.commit((*plan.changes, event))
             except ConflictError:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -247,7 +256,8 @@ class Credentials:
 
     async def _listed(self, credential: Credential) -> Listed:
         models = await self._store.models(credential.workspace, credential=credential.id, limit=None)
-        return Listed(credential, len(models), self._accounts.unreadable(credential))
+        duplicates = await self.duplicates(credential)
+        return Listed(credential, len(models), self._accounts.unreadable(credential), duplicates)
 
     def _patched(self, spec: ProviderSpec, before: Credential, patch: CredentialPatch) -> Credential:
         """`before` with `patch` applied and its secrets sealed; version and times untouched."""
@@ -265,6 +275,10 @@ class Credentials:
         return replace(
             after,
             sealed={**kept, **self._sealed(spec, after, given)},
+            fingerprints={
+                **{key: mark for key, mark in before.fingerprints.items() if key in kept},
+                **{key: self._vault.fingerprint(before.workspace, secret) for key, secret in given.items()},
+            },
             broken={key: why for key, why in before.broken.items() if key in kept},
         )
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.credentials import Credentials
-from keycairn.app.services.record import Recorder
+from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import CreateCredential, ExpectNoCredential, ReplaceModel
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
@@ -33,7 +33,10 @@ class Step(StrEnum):
 
 
 class MigrationEntry(Struct, frozen=True, kw_only=True):
-    """One provider in a migration. `variables` maps fields to the variables they are read from; no values."""
+    """One provider in a migration. `variables` maps fields to the variables they are read from; no values.
+
+    `duplicates` are stored credentials with the same secret.
+    """
 
     provider: str
     step: Step
@@ -41,6 +44,7 @@ class MigrationEntry(Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str] = {}
     linked_models: tuple[str, ...] = ()
     credential: CredentialId | None = None
+    duplicates: tuple[Credential, ...] = ()
 
 
 class Migration(Struct, frozen=True):
@@ -72,14 +76,14 @@ class EnvironmentAccounts:
         environment: Environment,
         credentials: Credentials,
         clock: Clock,
-        recorder: Recorder,
+        journal: Journal,
     ) -> None:
         self._store = store
         self._registry = registry
         self._environment = environment
         self._credentials = credentials
         self._clock = clock
-        self._recorder = recorder
+        self._journal = journal
 
     def found(self) -> list[EnvironmentAccount]:
         """What the environment says about every known provider, in declaration order."""
@@ -126,7 +130,12 @@ class EnvironmentAccounts:
         except InvalidInputError as error:
             return replace(entry, step=Step.ERROR, reason=str(error))
         models = await self._store.unlinked_models(by.workspace, account.provider)
-        entry = replace(entry, step=Step.MIGRATE, linked_models=tuple(model.name for model in models))
+        entry = replace(
+            entry,
+            step=Step.MIGRATE,
+            linked_models=tuple(model.name for model in models),
+            duplicates=await self._credentials.duplicates(draft),
+        )
         return entry if dry_run else await self._store_draft(entry, draft, models, by)
 
     async def _store_draft(
@@ -139,7 +148,7 @@ class EnvironmentAccounts:
             )
             for model in models
         ]
-        event = self._recorder.event(
+        event = self._journal.event(
             by,
             Action.CREDENTIAL_MIGRATED,
             draft.id,
@@ -147,7 +156,7 @@ class EnvironmentAccounts:
         )
         alone = ExpectNoCredential(by.workspace, draft.provider)
         try:
-            await self._store.commit((alone, CreateCredential(draft), *links, event))
+            await self._journal.commit((alone, CreateCredential(draft), *links, event))
         except ConflictError:
             return replace(entry, step=Step.SKIP, reason="somebody else changed this provider meanwhile; run it again")
         return replace(entry, credential=draft.id)

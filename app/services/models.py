@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.services.journal import Journal
 from keycairn.app.services.probing import ATTEMPTS, checked_model_name
-from keycairn.app.services.record import Recorder
 from keycairn.domain.assignment import best_model
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import Change, CreateModel, DeleteModel, ExpectCredential, ExpectModel, PutDefaults
@@ -42,12 +42,12 @@ class Assignment(Struct, frozen=True):
 class Models:
     """Manages models and defaults. Every mutation is one commit together with its audit event."""
 
-    def __init__(self, store: Store, registry: ProviderRegistry, clock: Clock, ids: Ids, recorder: Recorder) -> None:
+    def __init__(self, store: Store, registry: ProviderRegistry, clock: Clock, ids: Ids, journal: Journal) -> None:
         self._store = store
         self._registry = registry
         self._clock = clock
         self._ids = ids
-        self._recorder = recorder
+        self._journal = journal
 
     async def get(self, id: ModelId, *, workspace: str = DEFAULT_WORKSPACE) -> Model:
         """One model. Raises ModelNotFoundError."""
@@ -94,9 +94,9 @@ class Models:
             updated=now,
         )
         expectations = await self._link_expectations(model)
-        event = self._recorder.event(by, Action.MODEL_CREATED, model.id, details={"provider": model.provider})
+        event = self._journal.event(by, Action.MODEL_CREATED, model.id, details={"provider": model.provider})
         try:
-            await self._store.commit((*expectations, CreateModel(model), event))
+            await self._journal.commit((*expectations, CreateModel(model), event))
         except DuplicateError:
             raise ModelExistsError from None
         return model
@@ -108,9 +108,9 @@ class Models:
             before = await self._store.defaults(by.workspace)
             after = before.without({id})
             cleared = tuple(slot for slot in before.slots if slot not in after.slots)
-            event = self._recorder.event(by, Action.MODEL_DELETED, id, details={"cleared": [*cleared]})
+            event = self._journal.event(by, Action.MODEL_DELETED, id, details={"cleared": [*cleared]})
             try:
-                await self._store.commit((DeleteModel(by.workspace, id), _put(before, after), event))
+                await self._journal.commit((DeleteModel(by.workspace, id), _put(before, after), event))
             except ConflictError:
                 continue
             return cleared
@@ -133,11 +133,11 @@ class Models:
                 return before
             expectations = [ExpectModel(by.workspace, id) for id in types]
             put = _put(before, after)
-            event = self._recorder.event(
+            event = self._journal.event(
                 by, Action.DEFAULTS_CHANGED, f"defaults:{by.workspace}", details={"slots": sorted(wishes)}
             )
             try:
-                await self._store.commit((*expectations, put, event))
+                await self._journal.commit((*expectations, put, event))
             except ConflictError:
                 continue
             return put.defaults

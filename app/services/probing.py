@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.record import Recorder
+from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import (
     Change,
@@ -88,7 +88,7 @@ class Probing:
         http: Http,
         clock: Clock,
         ids: Ids,
-        recorder: Recorder,
+        journal: Journal,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -96,7 +96,7 @@ class Probing:
         self._http = http
         self._clock = clock
         self._ids = ids
-        self._recorder = recorder
+        self._journal = journal
 
     async def test(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> ConnectionReport:
         """Prove the credential's key at its provider, and store the result with it.
@@ -121,8 +121,8 @@ class Probing:
             at=self._clock.now(),
             duration_ms=round((self._clock.monotonic() - started) * 1000),
         )
-        event = self._recorder.event(by, Action.CREDENTIAL_TESTED, id, outcome=report.outcome)
-        await self._store.commit((RecordCheck(by.workspace, id, check), event))
+        event = self._journal.event(by, Action.CREDENTIAL_TESTED, id, outcome=report.outcome)
+        await self._journal.commit((RecordCheck(by.workspace, id, check), event))
         return report
 
     async def discover(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Discovery:
@@ -169,10 +169,10 @@ class Probing:
             result = Registered(fresh, len(wanted) - len(fresh))
             if not fresh:
                 return result
-            event = self._recorder.event(by, Action.MODELS_REGISTERED, id, details={"created": len(fresh)})
+            event = self._journal.event(by, Action.MODELS_REGISTERED, id, details={"created": len(fresh)})
             creations = [CreateModel(model) for model in fresh]
             try:
-                await self._store.commit((ExpectCredential(by.workspace, id), *creations, event))
+                await self._journal.commit((ExpectCredential(by.workspace, id), *creations, event))
             except ConflictError:
                 continue
             return result
@@ -234,9 +234,9 @@ class Probing:
             if len(changes) == 1:
                 return drift
             details: dict[str, str | int | list[str]] = {"new": len(drift.new), "vanished": len(drift.vanished)}
-            event = self._recorder.event(by, Action.MODELS_SYNCED, credential.id, details=details)
+            event = self._journal.event(by, Action.MODELS_SYNCED, credential.id, details=details)
             try:
-                await self._store.commit((*changes, event))
+                await self._journal.commit((*changes, event))
             except ConflictError:
                 continue
             return drift

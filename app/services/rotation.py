@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from keycairn.app.services.record import Recorder
+from keycairn.app.services.journal import Journal
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
 from keycairn.domain.change import Change, Reseal
@@ -57,13 +57,13 @@ class Rotation:
     """
 
     def __init__(
-        self, store: Store, vault: Vault, opener: KeysetOpener, registry: ProviderRegistry, recorder: Recorder
+        self, store: Store, vault: Vault, opener: KeysetOpener, registry: ProviderRegistry, journal: Journal
     ) -> None:
         self._store = store
         self._vault = vault
         self._opener = opener
         self._registry = registry
-        self._recorder = recorder
+        self._journal = journal
         self._turning = asyncio.Lock()
         self._background: asyncio.Task[None] | None = None
 
@@ -111,7 +111,7 @@ class Rotation:
             if not _under_way(self._vault.keyset):
                 step = self._vault.keyset.with_new_key()
                 kid = max(step.record.keys)
-                await self._vault.advance(step, self._recorder.event(by, Action.KEY_ADDED, f"key:{kid}"))
+                await self._vault.advance(step, self._journal.event(by, Action.KEY_ADDED, f"key:{kid}"))
             await self._finish(by, progress)
         return await self.status()
 
@@ -143,7 +143,7 @@ class Rotation:
         async with self._turning:
             added = await asyncio.to_thread(self._vault.keyset.with_slot, new)
             mine = added.record.slots[-1].slot_id
-            await self._vault.advance(added, self._recorder.event(by, Action.ROOT_KEY_ADDED, f"slot:{mine}"))
+            await self._vault.advance(added, self._journal.event(by, Action.ROOT_KEY_ADDED, f"slot:{mine}"))
             stored = await self._store.keyset()
             if stored is None or stored.generation != added.record.generation:
                 raise ConflictError
@@ -151,7 +151,7 @@ class Rotation:
             for slot in stored.slots:
                 if slot.slot_id == mine:
                     continue
-                event = self._recorder.event(by, Action.ROOT_KEY_DROPPED, f"slot:{slot.slot_id}")
+                event = self._journal.event(by, Action.ROOT_KEY_DROPPED, f"slot:{slot.slot_id}")
                 opened = await self._vault.advance(opened.without_slot(slot.slot_id), event)
         return await self.status()
 
@@ -162,7 +162,7 @@ class Rotation:
         keyset = self._vault.keyset
         youngest = max(kid for kid, state in keyset.record.keys.items() if state is not KeyState.RETIRED)
         if keyset.record.keys[youngest] is not KeyState.PRIMARY:
-            event = self._recorder.event(by, Action.KEY_PRIMARY, f"key:{youngest}")
+            event = self._journal.event(by, Action.KEY_PRIMARY, f"key:{youngest}")
             await self._vault.advance(keyset.with_key_state(youngest, KeyState.PRIMARY), event)
         await self._reseal_all(youngest, by, progress)
         await self._retire(by)
@@ -184,8 +184,8 @@ class Rotation:
             progress(done + len(batch))
 
     async def _commit(self, batch: Sequence[Change], by: Caller) -> None:
-        event = self._recorder.event(by, Action.SECRETS_RESEALED, "keyset", details={"credentials": len(batch)})
-        await self._store.commit((*batch, event))
+        event = self._journal.event(by, Action.SECRETS_RESEALED, "keyset", details={"credentials": len(batch)})
+        await self._journal.commit((*batch, event))
 
     def _resealed(self, credential: Credential, primary: int) -> dict[str, SealedSecret]:
         """The credential's secrets under the primary key; one that does not open stays as it is."""
@@ -205,7 +205,7 @@ class Rotation:
         used = {kid async for credential in self._everything() for kid in map(_kid, credential.sealed.values())}
         for kid, state in self._vault.keyset.record.keys.items():
             if state is KeyState.DECRYPT_ONLY and kid not in used:
-                event = self._recorder.event(by, Action.KEY_RETIRED, f"key:{kid}")
+                event = self._journal.event(by, Action.KEY_RETIRED, f"key:{kid}")
                 await self._vault.advance(self._vault.keyset.with_key_state(kid, KeyState.RETIRED), event)
 
     async def _everything(self) -> AsyncIterator[Credential]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.record import Recorder
+from keycairn.app.services.journal import Journal
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
 from keycairn.domain.change import PutToken
@@ -42,14 +42,14 @@ class Tokens:
         vault: Vault,
         clock: Clock,
         ids: Ids,
-        recorder: Recorder,
+        journal: Journal,
         admin_token: Secret | None = None,
     ) -> None:
         self._store = store
         self._vault = vault
         self._clock = clock
         self._ids = ids
-        self._recorder = recorder
+        self._journal = journal
         self._admin = sha256(admin_token.reveal().encode()).digest() if admin_token else None
 
     async def authenticate(self, text: Secret) -> Principal:
@@ -105,8 +105,8 @@ class Tokens:
             expires=expires,
             limits=limits,
         )
-        event = self._recorder.event(by, Action.TOKEN_CREATED, token.id, details={"scopes": [*token.scopes]})
-        await self._store.commit((PutToken(token), event))
+        event = self._journal.event(by, Action.TOKEN_CREATED, token.id, details={"scopes": [*token.scopes]})
+        await self._journal.commit((PutToken(token), event))
         return token, text
 
     async def first(self) -> Secret | None:
@@ -131,5 +131,5 @@ class Tokens:
         if token.revoked:
             return token
         revoked = replace(token, revoked=self._clock.now())
-        await self._store.commit((PutToken(revoked), self._recorder.event(by, Action.TOKEN_REVOKED, token.id)))
+        await self._journal.commit((PutToken(revoked), self._journal.event(by, Action.TOKEN_REVOKED, token.id)))
         return revoked

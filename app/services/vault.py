@@ -2,12 +2,12 @@
 
 import asyncio
 
-from keycairn.app.services.record import Recorder
+from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import SYSTEM, Action
 from keycairn.domain.change import Append, PutKeyset
 from keycairn.domain.errors import SealedError, StaleVersionError, WrongRootKeyError
-from keycairn.domain.keyset import Keyset
 from keycairn.domain.rootkey import RootKey
+from keycairn.domain.secret import Secret
 from keycairn.ports.cipher import Cipher
 from keycairn.ports.clock import Clock
 from keycairn.ports.keyset import KeysetOpener, OpenKeyset
@@ -26,11 +26,11 @@ _LOST_KEYSET = (
 class Vault:
     """Sealed until `unlock` succeeds. A sealed vault leaves everything as it is and says what to set."""
 
-    def __init__(self, store: Store, opener: KeysetOpener, clock: Clock, recorder: Recorder) -> None:
+    def __init__(self, store: Store, opener: KeysetOpener, clock: Clock, journal: Journal) -> None:
         self._store = store
         self._opener = opener
         self._clock = clock
-        self._recorder = recorder
+        self._journal = journal
         self._keyset: OpenKeyset | None = None
         self._why = _NO_KEY
 
@@ -51,13 +51,22 @@ class Vault:
         """The cipher of the opened keyset. Raises SealedError."""
         return self.keyset.cipher
 
+    def fingerprint(self, workspace: str, secret: Secret) -> str:
+        """What two secrets of a workspace share when they are the same, and of different ones never.
+
+        It tells nothing to whoever lacks the keyset, and nothing across workspaces. Raises SealedError.
+        """
+        place, text = workspace.encode("utf-8", "surrogatepass"), secret.reveal().encode("utf-8", "surrogatepass")
+        return self.keyset.fingerprint_mac(len(place).to_bytes(4, "big") + place + text)
+
     def seal(self, why: str) -> None:
         """Close the vault, for the given reason."""
         self._keyset, self._why = None, why
+        self._journal.close(why)
 
     async def advance(self, step: OpenKeyset, event: Append) -> OpenKeyset:
         """Commit the next keyset with its event, and use it from now on. Raises ConflictError when another one came."""
-        await self._store.commit((PutKeyset(step.record, expected=step.record.generation - 1), event))
+        await self._journal.commit((PutKeyset(step.record, expected=step.record.generation - 1), event))
         self._keyset = step
         return step
 
@@ -73,20 +82,28 @@ class Vault:
         if stored is None and await self._store.any_sealed():
             self.seal(_LOST_KEYSET)
             return False
-        if stored is None:
-            stored = await self._create(root_key)
         try:
-            self._keyset = await asyncio.to_thread(self._opener.open, stored, root_key)
+            if stored is None:
+                self._keyset = await self._create(root_key)
+            else:
+                self._keyset = await asyncio.to_thread(self._opener.open, stored, root_key)
         except WrongRootKeyError as error:
             self.seal(str(error))
-        return self._keyset is not None
+            return False
+        self._journal.open(self._keyset.audit_mac)
+        return True
 
-    async def _create(self, root_key: RootKey) -> Keyset:
+    async def _create(self, root_key: RootKey) -> OpenKeyset:
         fresh = await asyncio.to_thread(self._opener.create, root_key, self._clock.now())
-        event = self._recorder.event(SYSTEM, Action.KEYSET_CREATED, fresh.install_id)
+        opened = await asyncio.to_thread(self._opener.open, fresh, root_key)
+        self._journal.open(opened.audit_mac)
+        event = self._journal.event(SYSTEM, Action.KEYSET_CREATED, fresh.install_id)
         try:
-            await self._store.commit((PutKeyset(fresh, expected=0), event))
+            await self._journal.commit((PutKeyset(fresh, expected=0), event))
         except StaleVersionError:
             # Another instance was first; its keyset is the one.
-            return await self._store.keyset() or fresh
-        return fresh
+            theirs = await self._store.keyset()
+            if theirs is None:
+                raise
+            return await asyncio.to_thread(self._opener.open, theirs, root_key)
+        return opened

@@ -9,6 +9,7 @@ from tests.fakes import FakeClock, FakeEnvironment
 from tests.house import FakeProvider, FakeRegistry, NoHttp, plain_spec
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
+from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
@@ -41,6 +42,7 @@ class Dying(MemoryStore):
 def keycairn_on(store: Store) -> tuple[Keycairn, FakeProvider]:
     provider = FakeProvider(plain_spec("openai"))
     keycairn = Keycairn(
+        anchor=MemoryAnchor(),
         store=store,
         opener=AesGcmKeysets(),
         registry=FakeRegistry([provider]),

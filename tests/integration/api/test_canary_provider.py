@@ -14,6 +14,7 @@ from tests.canary import scan
 from tests.fakes import FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
+from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
@@ -67,6 +68,7 @@ class Scene:
         self.store = MemoryStore()
         self.said: list[str] = []
         self.keycairn = Keycairn(
+            anchor=MemoryAnchor(),
             store=self.store,
             opener=FakeKeysets(),
             registry=PluginRegistry(external=False),

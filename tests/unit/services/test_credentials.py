@@ -77,7 +77,7 @@ async def test_the_events_tell_what_happened_in_order(kc: Keycairn) -> None:
     await kc.credentials.update(credential.id, CredentialPatch(name="Home", secrets={"api_key": NEW_KEY}), by=by)
     await kc.credentials.delete(credential.id)
 
-    *_, created, updated, deleted = await kc.events()
+    *_, created, updated, deleted = await kc.audit.events()
     assert [event.action for event in (created, updated, deleted)] == [
         Action.CREDENTIAL_CREATED,
         Action.CREDENTIAL_UPDATED,

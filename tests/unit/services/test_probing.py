@@ -66,7 +66,7 @@ async def test_a_check_says_what_it_proved_and_the_record_remembers_it(
     after = (await kc.credentials.get(credential.id)).credential
     assert after.last_check is not None
     assert (after.last_check.outcome, after.version) == (outcome, 1)
-    assert (await kc.events())[-1].outcome == outcome
+    assert (await kc.audit.events())[-1].outcome == outcome
 
 
 async def test_nobody_cannot_be_tested(kc: Keycairn) -> None:
