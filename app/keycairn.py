@@ -2,6 +2,7 @@
 
 from keycairn.app.gateway import Gateway
 from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.attempts import Attempts
 from keycairn.app.services.audit import AuditLog
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.environment import EnvironmentAccounts
@@ -54,6 +55,8 @@ class Keycairn:
         self.provisioning = Provisioning(store, registry, self.accounts)
         self.rotation = Rotation(store, self.vault, opener, registry, self.journal)
         self.tokens = Tokens(store, self.vault, clock, ids, self.journal, admin_token)
+        self.attempts = Attempts(clock.monotonic)
+        """Failed attempts by address, at every door."""
         self.gateway = (
             upstream
             if upstream is None
@@ -65,6 +68,7 @@ class Keycairn:
                 upstream=upstream,
                 http=http,
                 clock=clock,
+                attempts=self.attempts,
             )
         )
         """Serves calls of models; None where no way out for them was given."""

@@ -1,6 +1,5 @@
 """Keycairn as one Litestar plugin."""
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -11,7 +10,7 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from keycairn.app.api import HANDLERS
-from keycairn.app.api.auth import CALLER, Attempts, Guard
+from keycairn.app.api.auth import CALLER, Guard
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.decoding import StrictRequest
 from keycairn.app.api.metrics import Metrics
@@ -130,7 +129,7 @@ class KeycairnPlugin(InitPlugin):
                 raise TypeError
             return found
 
-        guard = Guard(current, Attempts(time.monotonic), self.metrics.auth_failures.inc)
+        guard = Guard(current, self.metrics.auth_failures.inc)
         cache = ListCache(current)
         return Litestar(
             self._handlers,

@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
+from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.domain.errors import (
     AuthenticationError,
     ConflictError,
@@ -77,16 +78,6 @@ class InvalidModelTypeError(BadRequestError):
     """A model's type that does not exist."""
 
     code = "invalid_model_type"
-
-
-class TooManyAttemptsError(KeycairnError):
-    """Too many failed attempts from one address. `retry_after` is in seconds."""
-
-    code = "too_many_attempts"
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("Too many failed attempts from this address. Wait a minute.")
-        self.retry_after = retry_after
 
 
 _STATUS: tuple[tuple[type[KeycairnError], int], ...] = (

@@ -10,7 +10,7 @@ from msgspec import Struct
 from keycairn.app.services.provisioning import NoDefaultError, UnlinkedModelError
 from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import AuthenticationError, CredentialNotFoundError, InvalidIdError, ModelNotFoundError
+from keycairn.domain.errors import CredentialNotFoundError, InvalidIdError, ModelNotFoundError
 from keycairn.domain.ids import CredentialId, TokenId, credential_id, model_id
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
@@ -56,18 +56,20 @@ class Directory:
         if revision != self._revision:
             self._forget(revision)
 
+    def remembered(self, token: Secret) -> KnownCaller | None:
+        """Who calls, where that is known without asking anyone."""
+        known = self._callers.get(_digest(token))
+        if known is not None and known.expires is not None and known.expires <= self._clock.now():
+            return None
+        return known
+
     async def caller(self, token: Secret) -> KnownCaller:
         """Who calls. Raises AuthenticationError or SealedError."""
-        key = sha256(token.reveal().encode("utf-8", "replace")).digest()
         memory = self._callers  # of this revision: what is read below must not outlive it
-        known = memory.get(key)
-        if known is None:
-            principal = await self._tokens.authenticate(token)
-            stored = await self._store.token(TokenId(principal.actor)) if principal.actor.startswith("token:") else None
-            known = KnownCaller(principal, stored.expires if stored else None, stored.limits if stored else NO_LIMITS)
-            _remember(memory, key, known)
-        elif known.expires is not None and known.expires <= self._clock.now():
-            raise AuthenticationError
+        principal = await self._tokens.authenticate(token)
+        stored = await self._store.token(TokenId(principal.actor)) if principal.actor.startswith("token:") else None
+        known = KnownCaller(principal, stored.expires if stored else None, stored.limits if stored else NO_LIMITS)
+        _remember(memory, _digest(token), known)
         return known
 
     async def serving(
@@ -152,6 +154,10 @@ class Directory:
     def _forget(self, revision: int) -> None:
         self._revision = revision
         self._callers, self._serving, self._credentials = {}, {}, {}
+
+
+def _digest(token: Secret) -> bytes:
+    return sha256(token.reveal().encode("utf-8", "replace")).digest()
 
 
 def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:

@@ -5,6 +5,7 @@ from enum import Enum, auto
 
 import msgspec
 
+from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.domain.errors import (
     AuthenticationError,
     EgressRefusedError,
@@ -100,6 +101,7 @@ _STATUS: tuple[tuple[type[KeycairnError], int], ...] = (
     (AuthenticationError, 401),
     (ForbiddenError, 403),
     (LimitReachedError, 429),
+    (TooManyAttemptsError, 429),
     (OverloadedError, 503),
     (RateLimitedError, 429),
     (UndecryptableError, 503),

@@ -12,7 +12,7 @@ from litestar.types import Receive, Scope, Send
 from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
 from keycairn.app.gateway.call import CALL_WITHIN, Call, Report
-from keycairn.app.gateway.directory import Directory
+from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, OverloadedError, render
 from keycairn.app.gateway.exchange import Exchanges
 from keycairn.app.gateway.health import Health
@@ -24,6 +24,7 @@ from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
 from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.attempts import Attempts
 from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, ProviderTimeoutError
 from keycairn.domain.secret import Secret
@@ -59,7 +60,9 @@ class Gateway:
         upstream: Upstream,
         http: Http,
         clock: Clock,
+        attempts: Attempts,
     ) -> None:
+        self._attempts = attempts
         self._registry = registry
         self._clock = clock
         self._monotonic = clock.monotonic
@@ -128,7 +131,7 @@ class Gateway:
     ) -> None:
         await self.directory.refresh()
         headers = [(name.lower(), value) for name, value in scope["headers"]]
-        known = await self.directory.caller(_token(dict(headers)))
+        known = await self._known(scope, dict(headers))
         caller = known.principal
         if not carries(caller.scopes, TokenScope.INVOKE):
             raise ForbiddenError(TokenScope.INVOKE)
@@ -166,6 +169,25 @@ class Gateway:
         finally:
             self._calls -= 1
             incoming.close()
+
+    async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:
+        """Who calls. A token that is not remembered is subject to the limit on failed attempts, as on every door.
+
+        Raises AuthenticationError, TooManyAttemptsError or SealedError.
+        """
+        token = _token(headers)
+        known = self.directory.remembered(token)
+        if known is not None:
+            return known
+        address = scope["client"][0] if scope.get("client") else ""
+        self._attempts.check(address, token)
+        try:
+            known = await self.directory.caller(token)
+        except AuthenticationError:
+            self._attempts.failed(address)
+            raise
+        self._attempts.succeeded(token)
+        return known
 
     async def _carry_out(self, call: Call, incoming: Incoming, send: Send, dialect: Dialect, report: Report) -> None:
         """The call, its answer passed on, and its accounting, under the watch of the client's connection."""
@@ -251,14 +273,12 @@ class Gateway:
 
 
 def _token(headers: dict[bytes, bytes]) -> Secret:
-    """The Keycairn token, wherever the client's SDK puts its key. Raises AuthenticationError where there is none."""
+    """The Keycairn token, wherever the client's SDK puts its key; an empty one where there is none."""
     scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() != b"bearer":
         value = next((headers[name] for name in (b"x-api-key", b"api-key", b"x-goog-api-key") if name in headers), b"")
     text = value.strip()
-    if not text or len(text) > LONGEST_TOKEN or not text.isascii():
-        raise AuthenticationError
-    return Secret(text.decode("ascii"))
+    return Secret(text.decode("ascii") if len(text) <= LONGEST_TOKEN and text.isascii() else "")
 
 
 def _length(headers: list[tuple[bytes, bytes]]) -> int | None:

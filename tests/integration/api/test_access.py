@@ -11,10 +11,10 @@ from litestar.testing import AsyncTestClient
 from tests.fakes import NOON
 from tests.house import House
 
-from keycairn.app.api.auth import ATTEMPTS_PER_MINUTE, MOST_ADDRESSES, Access, Attempts
-from keycairn.app.api.problems import TooManyAttemptsError
+from keycairn.app.api.auth import Access
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.server import create_app
+from keycairn.app.services.attempts import ATTEMPTS_PER_MINUTE, MOST_ADDRESSES, Attempts, TooManyAttemptsError
 from keycairn.app.settings import Settings
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
