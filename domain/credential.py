@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from keycairn.domain.errors import SecretInPlainFieldError
 from keycairn.domain.ids import CredentialId
+from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import Account, FieldKind, ProviderSpec, SettingValue
@@ -22,9 +23,10 @@ TABLE = "credential"
 class Credential(Struct, frozen=True, kw_only=True):
     """One account. Holds no plaintext secret, ever.
 
-    `extra` keeps unknown configuration of imported records for the way back. `broken` maps the name of a secret that
-    does not open to why; sending the secret again clears it. `version` counts edits and is the ETag; recording a check
-    or a broken secret is not an edit.
+    `fingerprints` are keyed, by secret name, and equal where two secrets of the workspace are; a record may lack them.
+    `limits` bound what the gateway does with the account. `extra` keeps unknown configuration of imported records for
+    the way back. `broken` maps the name of a secret that does not open to why; sending the secret again clears it.
+    `version` counts edits and is the ETag; recording a check or a broken secret is not an edit.
     """
 
     id: CredentialId
@@ -34,6 +36,8 @@ class Credential(Struct, frozen=True, kw_only=True):
     modalities: tuple[Modality, ...]
     settings: Mapping[str, SettingValue] = {}
     sealed: Mapping[str, SealedSecret] = {}
+    fingerprints: Mapping[str, str] = {}
+    limits: Limits = NO_LIMITS
     extra: Mapping[str, Any] = {}
     broken: Mapping[str, str] = {}
     last_check: CheckRecord | None = None

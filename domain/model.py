@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.credential import DEFAULT_WORKSPACE
-from keycairn.domain.errors import InvalidDefaultError
+from keycairn.domain.errors import InvalidDefaultError, InvalidInputError
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
 
@@ -17,6 +17,8 @@ class Model(Struct, frozen=True, kw_only=True):
     """A registered model. Unique by workspace, provider, credential, name and type.
 
     `credential` is None for a model nobody has linked yet. `missing_since` is when discovery first did not see it.
+    Where several credentials serve one name, the smallest `priority` goes first; those of one priority share the calls
+    in proportion to `weight`, as the SRV records of RFC 2782 do. A weight of 0 serves when the others cannot.
     """
 
     id: ModelId
@@ -26,9 +28,23 @@ class Model(Struct, frozen=True, kw_only=True):
     type: Modality
     credential: CredentialId | None = None
     missing_since: datetime | None = None
+    priority: int = 0
+    weight: int = 1
     created: datetime
     updated: datetime
     version: int = 1
+
+
+HIGHEST_SHARE = 1_000_000
+
+
+def check_share(priority: int, weight: int) -> None:
+    """Raise InvalidInputError for a priority or a weight that is out of bounds."""
+    given = {"priority": priority, "weight": weight}
+    wrong = [name for name, value in given.items() if not 0 <= value <= HIGHEST_SHARE]
+    if wrong:
+        message = f"A whole number from 0 to {HIGHEST_SHARE} is needed: {', '.join(wrong)}."
+        raise InvalidInputError(message, {name: f"must be from 0 to {HIGHEST_SHARE}" for name in wrong})
 
 
 class Slot(StrEnum):

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.ids import TokenId
+from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.secret import Secret
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -26,20 +27,6 @@ class Scope(StrEnum):
     INVOKE = "invoke"
     AUDIT_READ = "audit:read"
     ADMIN = "admin"
-
-
-class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much a token may call models; None is no limit. `tokens_per_day` are model tokens, the day is UTC's.
-
-    Each process counts for itself.
-    """
-
-    concurrent: int | None = None
-    requests_per_minute: int | None = None
-    tokens_per_day: int | None = None
-
-
-NO_LIMITS = Limits()
 
 
 class Token(Struct, frozen=True, kw_only=True):

@@ -17,10 +17,11 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
 from keycairn.domain.egress import EgressPolicy
+from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import NO_LIMITS, Limits, Scope, Token
+from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry

@@ -19,13 +19,14 @@ from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
+from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import SettingValue
 from keycairn.domain.record import usage_text
 from keycairn.domain.sealed import SealedSecret
-from keycairn.domain.token import NO_LIMITS, Limits, Scope, Token
+from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
 
 Row = dict[str, Any]
@@ -63,6 +64,11 @@ def filled(mapping: Mapping[str, object]) -> str | None:
     return json_text(mapping) if mapping else None
 
 
+def limits_text(limits: Limits) -> str | None:
+    """`limits` as JSON, None where there are none."""
+    return None if limits == NO_LIMITS else json_text(limits)
+
+
 def place(provider: str, created: datetime, id: str) -> str:
     """The credential's place in the list, as text that sorts like the tuple: a tab sorts before any letter."""
     return f"{provider}\t{created.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}\t{id}"
@@ -82,6 +88,7 @@ def credential_row(credential: Credential) -> Row:
         # the standard library's JSON keeps whole numbers of any size; imported records may hold them
         "extra": json.dumps(dict(credential.extra), ensure_ascii=False) if credential.extra else None,
         "broken": filled(credential.broken),
+        "limits": limits_text(credential.limits),
         "last_check": json_text(credential.last_check) if credential.last_check else None,
         "created": credential.created,
         "updated": credential.updated,
@@ -111,6 +118,7 @@ def credential_of(row: Row) -> Credential:
         extra=json.loads(extra) if extra else {},
         broken=_texts.decode(broken) if broken else {},
         last_check=_check.decode(check) if check else None,
+        limits=_limits.decode(row["limits"]) if row.get("limits") else NO_LIMITS,
         created=row["created"],
         updated=row["updated"],
         version=row["version"],
@@ -129,6 +137,8 @@ def model_row(model: Model) -> Row:
         "credential": link,
         "holder": link.id if link else "",
         "missing_since": model.missing_since,
+        "priority": model.priority or None,
+        "weight": None if model.weight == 1 else model.weight,
         "created": model.created,
         "updated": model.updated,
         "version": model.version,
@@ -146,6 +156,8 @@ def model_of(row: Row) -> Model:
         type=_MODALITIES[row["type"]],
         credential=CredentialId(text_id(link)) if link else None,
         missing_since=row.get("missing_since"),
+        priority=row.get("priority") or 0,
+        weight=1 if row.get("weight") is None else row["weight"],
         created=row["created"],
         updated=row["updated"],
         version=row["version"],
@@ -184,7 +196,7 @@ def token_row(token: Token) -> Row:
         "created": token.created,
         "expires": token.expires,
         "revoked": token.revoked,
-        "limits": None if token.limits == NO_LIMITS else json_text(token.limits),
+        "limits": limits_text(token.limits),
     }
 
 

@@ -109,7 +109,19 @@ DEFINE FIELD prints ON credential TYPE option<array<string>> COMMENT 'the same, 
 DEFINE INDEX credential_prints ON credential FIELDS prints;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS, _CHAIN, _FINGERPRINTS)
+_RESTORING = """
+DEFINE TABLE restoring SCHEMAFULL COMMENT 'what is stored beside this is a part of a backup only';
+DEFINE FIELD owner ON restoring TYPE string;
+DEFINE FIELD at ON restoring TYPE datetime;
+"""
+
+_SHARES = """
+DEFINE FIELD priority ON model TYPE option<int> COMMENT '0 where there is none';
+DEFINE FIELD weight ON model TYPE option<int> COMMENT '1 where there is none';
+DEFINE FIELD limits ON credential TYPE option<string> COMMENT 'JSON';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS, _CHAIN, _FINGERPRINTS, _RESTORING, _SHARES)
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 
 _REGISTER = """

@@ -9,11 +9,12 @@ from msgspec import UNSET, Struct, UnsetType
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.errors import InvalidDefaultError, InvalidIdError, InvalidInputError, UndeclaredFieldError
 from keycairn.domain.ids import ModelId, model_id
+from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import NO_LIMITS, Limits, Scope
+from keycairn.domain.token import Scope
 
 WELL_KNOWN = (
     "base_url",

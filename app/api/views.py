@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from keycairn.app.api.bodies import WELL_KNOWN
 from keycairn.app.services.credentials import Listed
-from keycairn.app.services.environment import Migration, Step
+from keycairn.app.services.environment import Migration, MigrationEntry, Step
 from keycairn.domain.audit import Action, AuditEvent
+from keycairn.domain.credential import Credential
+from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import ProviderSpec, SettingValue
-from keycairn.domain.token import Limits, Scope, Token
+from keycairn.domain.token import Scope, Token
 from keycairn.ports.provider import PluginStatus
 
 
@@ -26,8 +28,19 @@ class CheckView(Struct, frozen=True, kw_only=True):
     duration_ms: int
 
 
+class DuplicateView(Struct, frozen=True, kw_only=True):
+    """Another credential that holds the same secret."""
+
+    id: str
+    name: str
+    provider: str
+
+
 class CredentialView(Struct, frozen=True, kw_only=True):
-    """A credential. `config` holds what the provider calls its own; `has_secrets` says which secrets are stored."""
+    """A credential. `config` holds what the provider calls its own; `has_secrets` says which secrets are stored.
+
+    `duplicates` names other credentials with one of the same secrets; lists leave it out.
+    """
 
     id: str
     name: str
@@ -54,6 +67,12 @@ class CredentialView(Struct, frozen=True, kw_only=True):
     workspace: str
     version: int
     last_check: CheckView | None
+    duplicates: list[DuplicateView] | UnsetType = UNSET
+
+
+def duplicate_views(credentials: Sequence[Credential]) -> list[DuplicateView]:
+    """The views of credentials that are named because they hold the same secret."""
+    return [DuplicateView(id=found.id, name=found.name, provider=found.provider) for found in credentials]
 
 
 def credential_view(listed: Listed, spec: ProviderSpec | None) -> CredentialView:
@@ -78,6 +97,7 @@ def credential_view(listed: Listed, spec: ProviderSpec | None) -> CredentialView
         workspace=credential.workspace,
         version=credential.version,
         last_check=CheckView(**{name: getattr(check, name) for name in CheckView.__struct_fields__}) if check else None,
+        duplicates=UNSET if listed.duplicates is None else duplicate_views(listed.duplicates),
         **flat,
     )
 
@@ -267,6 +287,7 @@ class MigrationEntryView(Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str]
     linked_models: Sequence[str]
     credential: str | None
+    duplicates: list[DuplicateView] = []
 
 
 class MigrationView(Struct, frozen=True, kw_only=True):
@@ -292,11 +313,13 @@ def migration_view(migration: Migration) -> MigrationView:
         not_configured=[entry.provider for entry in migration.of(Step.NOT_CONFIGURED)],
         errors=[f"{entry.provider}: {entry.reason}" for entry in migration.of(Step.ERROR)],
         dry_run=migration.dry_run,
-        entries=[
-            MigrationEntryView(**{name: getattr(entry, name) for name in MigrationEntryView.__struct_fields__})
-            for entry in migration.entries
-        ],
+        entries=[_entry_view(entry) for entry in migration.entries],
     )
+
+
+def _entry_view(entry: MigrationEntry) -> MigrationEntryView:
+    same = {name: getattr(entry, name) for name in MigrationEntryView.__struct_fields__ if name != "duplicates"}
+    return MigrationEntryView(**same, duplicates=duplicate_views(entry.duplicates))
 
 
 class PluginView(Struct, frozen=True, kw_only=True):

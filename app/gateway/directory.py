@@ -12,11 +12,11 @@ from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import CredentialNotFoundError, InvalidIdError, ModelNotFoundError
 from keycairn.domain.ids import CredentialId, TokenId, credential_id, model_id
+from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.routing import SLOT_NAMES, Serving, ordered, qualified
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import NO_LIMITS, Limits
 from keycairn.ports.clock import Clock
 from keycairn.ports.store import Store
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from msgspec import Struct
 
 from keycairn.app.gateway.errors import LimitReachedError
-from keycairn.domain.token import Limits
+from keycairn.domain.limits import Limits
 from keycairn.ports.clock import Clock
 from keycairn.ports.store import Store
 

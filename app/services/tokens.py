@@ -15,13 +15,13 @@ from keycairn.domain.change import PutToken
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import AuthenticationError, InvalidInputError, TokenNotFoundError
 from keycairn.domain.ids import TokenId, key_of
+from keycairn.domain.limits import NO_LIMITS, Limits, check_limits
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import NO_LIMITS, Limits, Scope, Token, token_key, token_text
+from keycairn.domain.token import Scope, Token, token_key, token_text
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.store import Store
 
 LONGEST_NAME = 200
-LARGEST_LIMIT = 2**40
 FIRST_TOKEN_NAME = "first admin token"  # noqa: S105  # a name
 
 
@@ -88,11 +88,7 @@ class Tokens:
         if expires is not None and (expires.tzinfo is None or expires <= now):
             message = "A token's expiry must lie in the future and carry a time zone."
             raise InvalidInputError(message, {"expires": "must be in the future, with a time zone"})
-        given = {name: getattr(limits, name) for name in limits.__struct_fields__}
-        wrong = [name for name, most in given.items() if most is not None and not 1 <= most <= LARGEST_LIMIT]
-        if wrong:
-            message = f"A limit is a whole number from 1 to {LARGEST_LIMIT}: {', '.join(wrong)}."
-            raise InvalidInputError(message, {f"limits.{name}": f"must be from 1 to {LARGEST_LIMIT}" for name in wrong})
+        check_limits(limits)
         key, random = self._ids.token()
         text = token_text(key, random)
         token = Token(

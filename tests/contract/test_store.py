@@ -22,6 +22,7 @@ from keycairn.domain.change import (
     ExpectNoCredential,
     MarkBroken,
     PutDefaults,
+    PutFingerprints,
     PutKeyset,
     PutToken,
     RecordCheck,
@@ -40,10 +41,10 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import KeyState
+from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.sealed import SealedSecret
-from keycairn.domain.token import Limits
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import Position, Store
 
@@ -95,8 +96,10 @@ async def test_credential_comes_back_exactly(store: Store) -> None:
         name=HOSTILE[0],
         settings={**odd, "port": 2**63 - 1, "negative": -(2**63)},
         sealed={text: SealedSecret(f"kc1:{text}") for text in HOSTILE},
+        fingerprints={text: f"{number:064x}" for number, text in enumerate(HOSTILE)},
         extra={**odd, "nested": {"null": None, "list": [None, 1, 1.0, True, {"": []}], "huge": 2**70, "float": 0.1}},
         broken=odd,
+        limits=Limits(concurrent=1, requests_per_minute=2, tokens_per_day=2**40),
         last_check=a_check(message=HOSTILE[4]),
         updated=THEN + timedelta(microseconds=1),
         version=7,
@@ -110,7 +113,7 @@ async def test_credential_comes_back_exactly(store: Store) -> None:
 
 async def test_other_records_come_back_exactly(store: Store) -> None:
     model = a_model(name=HOSTILE[1], missing_since=THEN, version=3, credential=CredentialId("credential:c-_9"))
-    unlinked = a_model()
+    unlinked = a_model(priority=2**20, weight=0)
     token = a_token(name=HOSTILE[2], expires=THEN, revoked=THEN)
     event = an_event(details={"count": 3, "names": HOSTILE, "": "x"}, target=HOSTILE[0], source="::1", request_id="r")
     defaults = Defaults(slots={Slot.CHAT: model.id, Slot.TOOLS: unlinked.id}, version=1)
@@ -751,3 +754,35 @@ async def test_counting_usage_leaves_the_revision_as_it_is(store: Store) -> None
 
     assert counted == before
     assert await store.revision() != before
+
+
+async def test_twins_share_a_fingerprint_and_a_workspace(store: Store) -> None:
+    one = a_credential(fingerprints={"api_key": "aa", "other": "bb"})
+    two = a_credential(fingerprints={"token": "aa"}, created=THEN + timedelta(seconds=1))
+    apart = a_credential(fingerprints={"api_key": "cc"})
+    bare = a_credential()
+    elsewhere = a_credential(workspace="other", fingerprints={"api_key": "aa"})
+    await put(store, two, one, apart, bare, elsewhere)
+
+    assert await store.twins(WORKSPACE, {"aa"}) == [one, two]
+    assert await store.twins(WORKSPACE, {"aa", "bb", "dd"}) == [one, two]
+    assert await store.twins("other", {"aa", "cc"}) == [elsewhere]
+    assert [await store.twins(WORKSPACE, wanted) for wanted in ((), {"dd"}, {"a"})] == [[], [], []]
+
+    await store.commit((ReplaceCredential(replace(two, fingerprints={}, version=2), expected=1),))
+    await store.commit((DeleteCredential(WORKSPACE, apart.id, 1),))
+    assert await store.twins(WORKSPACE, {"aa", "cc"}) == [one]
+
+
+async def test_fingerprinting_is_no_edit_and_passes_over_what_was_edited_meanwhile(store: Store) -> None:
+    one, two = a_credential(), a_credential(version=2)
+    await put(store, one, two)
+    await store.commit(
+        tuple(PutFingerprints(WORKSPACE, credential.id, {"api_key": "aa"}, expected=1) for credential in (one, two))
+    )
+    assert await get(store, one) == replace(one, fingerprints={"api_key": "aa"})
+    assert await get(store, two) == two
+    assert await store.twins(WORKSPACE, {"aa"}) == [await get(store, one)]
+    await store.commit((PutFingerprints(WORKSPACE, one.id, {}, expected=1),))
+    assert await get(store, one) == one
+    assert await store.twins(WORKSPACE, {"aa"}) == []

@@ -1,0 +1,30 @@
+"""How much may be done at the gateway, by a token or with a credential."""
+
+from msgspec import Struct
+
+from keycairn.domain.errors import InvalidInputError
+
+LARGEST_LIMIT = 2**40
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much models may be called; None is no limit. `tokens_per_day` are model tokens, the day is UTC's.
+
+    Each process counts for itself.
+    """
+
+    concurrent: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_day: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+def check_limits(limits: Limits) -> None:
+    """Raise InvalidInputError for a limit that nothing could keep, or nothing could reach."""
+    given = {name: getattr(limits, name) for name in limits.__struct_fields__}
+    wrong = [name for name, most in given.items() if most is not None and not 1 <= most <= LARGEST_LIMIT]
+    if wrong:
+        message = f"A limit is a whole number from 1 to {LARGEST_LIMIT}: {', '.join(wrong)}."
+        raise InvalidInputError(message, {f"limits.{name}": f"must be from 1 to {LARGEST_LIMIT}" for name in wrong})
