@@ -24,6 +24,11 @@ _TAG_BYTES = 16
 _LARGEST = HEADER_BYTES + -(-(_LENGTH_BYTES + LONGEST_TEXT) // PAD_BYTES) * PAD_BYTES + _TAG_BYTES
 
 
+UNOPENED = SealedSecret(PREFIX)
+"""Stands for a secret that was already unreadable when its record was imported. Never opens; sending it again heals."""
+UNOPENED_REASON = "it could not be read when this record was imported"
+
+
 class SealedParts(Struct, frozen=True):
     """The bytes of a sealed secret, by meaning. `header` is everything before the ciphertext."""
 
@@ -49,6 +54,8 @@ class SealContext(Struct, frozen=True, kw_only=True):
 
 def split(sealed: SealedSecret) -> SealedParts:
     """The parts of `sealed`; raises UndecryptableError when it is not in the one canonical form."""
+    if sealed == UNOPENED:
+        raise UndecryptableError(UNOPENED_REASON)
     if not sealed.startswith(PREFIX):
         raise UndecryptableError("it is not a sealed secret")
     raw = _decoded(sealed[len(PREFIX) :])

@@ -1,0 +1,1 @@
+"""What credentials can be imported from, a file each."""

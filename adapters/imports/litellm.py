@@ -1,0 +1,290 @@
+"""A LiteLLM `config.yaml`: its `credential_list`, and one credential for each account its `model_list` uses.
+
+Source of the format: https://docs.litellm.ai/docs/proxy/configs
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from keycairn.adapters.imports.notebook_rows import label
+from keycairn.domain.errors import UnreadableSourceError
+from keycairn.domain.incoming import IncomingCredential, IncomingModel, IncomingRow, Refused
+from keycairn.domain.modeltypes import classify
+from keycairn.domain.secret import Secret
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes."""
+MOST_MERGED = 10_000
+"""Keys of one mapping."""
+ENVIRONMENT = "os.environ/"
+
+_PROVIDERS: Mapping[str, str] = {
+    "anthropic": "anthropic",
+    "anthropic_text": "anthropic",
+    "azure": "azure",
+    "azure_text": "azure",
+    "cohere": "cohere",
+    "cohere_chat": "cohere",
+    "custom_openai": "openai_compatible",
+    "dashscope": "dashscope",
+    "deepgram": "deepgram",
+    "deepseek": "deepseek",
+    "elevenlabs": "elevenlabs",
+    "gemini": "google",
+    "groq": "groq",
+    "hosted_vllm": "openai_compatible",
+    "litellm_proxy": "openai_compatible",
+    "llamafile": "openai_compatible",
+    "lm_studio": "openai_compatible",
+    "minimax": "minimax",
+    "mistral": "mistral",
+    "novita": "novita",
+    "ollama": "ollama",
+    "ollama_chat": "ollama",
+    "openai": "openai",
+    "openai_like": "openai_compatible",
+    "openrouter": "openrouter",
+    "text-completion-openai": "openai",
+    "vertex_ai": "vertex",
+    "vertex_ai_beta": "vertex",
+    "voyage": "voyage",
+    "xai": "xai",
+}
+"""LiteLLM's providers and ours. A name that is not here is passed on: a plugin may supply it."""
+
+_BY_MODEL = (
+    (re.compile(r"claude-"), "anthropic"),
+    (re.compile(r"(?:gpt-|chatgpt-|o[1-9](?:-|$)|text-embedding-|whisper-|tts-|ft:)"), "openai"),
+    (re.compile(r"(?:command-|embed-)"), "cohere"),
+    (re.compile(r"deepseek-"), "deepseek"),
+)
+"""Whose a model without a provider before its slash is, as LiteLLM decides it."""
+
+_SETTINGS: Mapping[str, str] = {
+    "api_version": "api_version",
+    "vertex_project": "project",
+    "vertex_location": "location",
+    "num_ctx": "num_ctx",
+}
+_SECRETS: Mapping[str, str] = {"api_key": "api_key"}
+_PASSED = frozenset({"model", "api_base", "base_url", "litellm_credential_name", "custom_llm_provider"})
+_TUNING = frozenset({"rpm", "tpm", "timeout", "stream_timeout", "max_retries", "max_tokens", "temperature", "weight"})
+"""How calls are made rather than who pays for them: it belongs to the model's callers and is left behind unsaid."""
+_MODES: Mapping[str, str] = {
+    "chat": "language",
+    "completion": "language",
+    "responses": "language",
+    "embedding": "embedding",
+    "audio_transcription": "speech_to_text",
+    "audio_speech": "text_to_speech",
+}
+_ACCOUNT_PATH = re.compile(r"vertex_credentials|aws_|azure_ad_token|client_secret|tenant_id", re.ASCII)
+
+
+class _Group(Struct):
+    """One account, found piece by piece."""
+
+    provider: str
+    name: str
+    settings: dict[str, str | int]
+    secrets: dict[str, Secret]
+    unopened: dict[str, str]
+    notes: set[str]
+    models: list[IncomingModel]
+
+
+class LiteLlmConfig:
+    """`keycairn.ports.source.ImportSource` over the document; `variables` are what `os.environ/NAME` refers to."""
+
+    label = "LiteLLM's config.yaml"
+
+    def __init__(self, document: object, variables: Mapping[str, Secret]) -> None:
+        self._document = document
+        self._variables = variables
+
+    async def rows(self) -> AsyncIterator[IncomingRow]:
+        """See the port. A reference to a variable that is not set arrives as a secret to be entered."""
+        models, credentials = self._lists()
+        groups: dict[object, _Group] = {}
+        refused: list[Refused] = []
+        named: dict[str, Mapping[str, Any]] = {}
+        for position, entry in enumerate(credentials, 1):
+            name = entry.get("credential_name") if isinstance(entry, Mapping) else None
+            if not isinstance(name, str) or not isinstance(entry.get("credential_values"), Mapping):
+                refused.append(Refused(where=f"credential_list[{position}]", reason="it has no name or no values"))
+            else:
+                named[name] = entry
+        for position, entry in enumerate(models, 1):
+            refused += self._place(entry, f"model_list[{position}]", named, groups)
+        used = {group.name for group in groups.values()}
+        for name, entry in named.items():
+            if name not in used:
+                refused += self._unused(name, entry, groups)
+        for row in _rows(groups):
+            yield row
+        for refusal in refused:
+            yield refusal
+
+    def _lists(self) -> tuple[list[Any], list[Any]]:
+        document = self._document
+        if not isinstance(document, Mapping):
+            raise UnreadableSourceError("This is no LiteLLM config: it is no mapping.")
+        models, credentials = (document.get(name) or [] for name in ("model_list", "credential_list"))
+        if not isinstance(models, list) or not isinstance(credentials, list):
+            raise UnreadableSourceError("This is no LiteLLM config: model_list and credential_list are lists.")
+        if not models and not credentials:
+            raise UnreadableSourceError("This is no LiteLLM config: it has neither model_list nor credential_list.")
+        return models, credentials
+
+    def _place(
+        self, entry: object, where: str, named: Mapping[str, Mapping[str, Any]], groups: dict[object, _Group]
+    ) -> list[Refused]:
+        """Put a model into the group of its account; what is wrong with it instead."""
+        params = entry.get("litellm_params") if isinstance(entry, Mapping) else None
+        if not isinstance(params, Mapping) or not isinstance(params.get("model"), str):
+            return [Refused(where=where, reason="it has no litellm_params.model")]
+        reference = params.get("litellm_credential_name")
+        values: dict[str, Any] = {}
+        if reference is not None:
+            if not isinstance(reference, str) or reference not in named:
+                return [Refused(where=where, reason="its litellm_credential_name is not in credential_list")]
+            values = dict(named[reference]["credential_values"])
+        values |= {str(key): value for key, value in params.items() if value is not None}
+        provider, model = _provider(values)
+        if provider is None:
+            return [Refused(where=where, reason="its model does not say which provider it is of")]
+        group = self._group(provider, values, reference, where)
+        info = entry.get("model_info") if isinstance(entry, Mapping) else None
+        mode = info.get("mode") if isinstance(info, Mapping) else None
+        type = _MODES.get(mode, "") if isinstance(mode, str) else classify(model) or ""
+        key = (reference, provider, tuple(sorted(group.settings.items())), str(values.get("api_key")))
+        kept = groups.setdefault(key, group)
+        kept.notes |= group.notes
+        if not type:
+            return [Refused(where=where, reason="its model does none of the four kinds of work")]
+        if not any(one.name == model and one.type == type for one in kept.models):
+            kept.models.append(IncomingModel(name=model, type=type, where=where))
+        return []
+
+    def _unused(self, name: str, entry: Mapping[str, Any], groups: dict[object, _Group]) -> list[Refused]:
+        info = entry.get("credential_info")
+        said = info.get("custom_llm_provider") if isinstance(info, Mapping) else None
+        if not isinstance(said, str):
+            return [Refused(where=label("credential_list", name), reason="nothing says which provider it is of")]
+        values = dict(entry["credential_values"])
+        groups[name,] = self._group(_PROVIDERS.get(said.lower(), said), values, name, name)
+        return []
+
+    def _group(self, provider: str, values: Mapping[str, Any], name: str | None, where: str) -> _Group:
+        group = _Group(provider, name or "", {}, {}, {}, set(), [])
+        for key, value in values.items():
+            target = _SETTINGS.get(key) or _SECRETS.get(key)
+            if key in {"api_base", "base_url"}:
+                target = "endpoint" if provider == "azure" else "base_url"
+            if target is None:
+                if key not in _PASSED | _TUNING:
+                    what = "an account's secret in another form" if _ACCOUNT_PATH.match(key) else "a parameter"
+                    group.notes.add(f"left behind: {what} that Keycairn does not take over")
+                continue
+            self._put(group, target, value)
+        if not group.name:
+            group.name = _account_name(values, where)
+        return group
+
+    def _put(self, group: _Group, target: str, value: object) -> None:
+        secret = target in _SECRETS.values()
+        if isinstance(value, str) and value.startswith(ENVIRONMENT):
+            variable = value.removeprefix(ENVIRONMENT).strip()
+            found = self._variables.get(variable)
+            if found is None or not found.reveal().strip():
+                why = "the environment variable it refers to is not set"
+                if secret:
+                    group.unopened[target] = why
+                else:
+                    group.notes.add(f"{target}: {why}")
+                return
+            value = found.reveal().strip()
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            group.notes.add(f"left behind: {target}, which is neither text nor a number")
+        elif secret:
+            group.secrets[target] = Secret(str(value))
+        else:
+            group.settings[target] = value
+
+
+def read_yaml(file: Path) -> Any:
+    """The document in a YAML file. Raises UnreadableSourceError, which says where and does not quote."""
+    where = ""
+    try:
+        if file.stat().st_size > LARGEST:
+            raise UnreadableSourceError(f"{file.name} is larger than {LARGEST // 1024**2} MiB.")
+        raw = file.read_bytes()
+    except OSError as error:
+        raise UnreadableSourceError(f"{file.name} cannot be read: {error.strerror}.") from None
+    try:
+        return parse_yaml(raw)
+    except yaml.MarkedYAMLError as error:
+        where = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, OverflowError):
+        pass  # raised below, so that the parser's exception, which quotes the file, is not its context
+    raise UnreadableSourceError(f"{file.name} is no YAML{where}.")
+
+
+def parse_yaml(raw: bytes) -> Any:
+    """The document in `raw`, of plain types only. Raises yaml.YAMLError, and what Python raises for odd scalars."""
+    return yaml.load(raw, Loader=_Loader)  # noqa: S506  # a SafeLoader
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes merge keys (`<<`), which configs use to share parameters, but no tower of them that grows without end."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_MERGED:
+            raise yaml.YAMLError
+
+
+def _provider(values: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Our provider and the model's own name."""
+    model = str(values["model"]).strip()
+    said = values.get("custom_llm_provider")
+    prefix, slash, rest = model.partition("/")
+    if isinstance(said, str) and said:
+        own = rest if slash and prefix == said else model
+        return _PROVIDERS.get(said.lower(), said), own
+    if slash and rest:
+        return _PROVIDERS.get(prefix.lower(), prefix), rest
+    return next((provider for start, provider in _BY_MODEL if start.match(model)), None), model
+
+
+def _account_name(values: Mapping[str, Any], where: str) -> str:
+    """What an account that has no name is called: the variable of its key, or where it first stands."""
+    key = values.get("api_key")
+    if isinstance(key, str) and key.startswith(ENVIRONMENT):
+        return f"{key.removeprefix(ENVIRONMENT).strip()} (LiteLLM)"
+    return f"{where} (LiteLLM)"
+
+
+def _rows(groups: Mapping[object, _Group]) -> Iterator[IncomingCredential]:
+    taken: set[tuple[str, str]] = set()
+    for group in groups.values():
+        name, number = group.name, 1
+        while (group.provider, name) in taken:
+            number += 1
+            name = f"{group.name} {number}"
+        taken.add((group.provider, name))
+        yield IncomingCredential(
+            where=label(group.provider, name, secrets=group.secrets),
+            provider=group.provider,
+            name=name,
+            settings=group.settings,
+            secrets=group.secrets,
+            unopened=group.unopened,
+            models=tuple(group.models),
+            notes=tuple(sorted(group.notes)),
+        )

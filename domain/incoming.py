@@ -1,0 +1,106 @@
+"""What an import brings: neutral rows, whatever they were read from, and the report of what became of them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.model import Slot
+from keycairn.domain.secret import Secret
+
+
+class IncomingModel(Struct, frozen=True, kw_only=True, tag="model", forbid_unknown_fields=True):
+    """A model. Inside an `IncomingCredential` it is linked to that; as a row of its own it is linked to nothing.
+
+    `id` is the original one, None where the source has none or it is no id of ours. `type` "" means: judge by the name.
+    """
+
+    name: str
+    provider: str = ""
+    type: str = ""
+    id: str | None = None
+    where: str = ""
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+class IncomingCredential(Struct, frozen=True, kw_only=True, tag="credential", forbid_unknown_fields=True):
+    """A credential with its models.
+
+    `where` names it in the report. `secrets` could be read, `unopened` maps those that could not to why. `values` are
+    fields whose source does not know which of them are secret. `extra` is configuration nobody here knows, kept for
+    the way back. `default`: the provider's default account in the source. `adopts`: the models of its provider that no
+    credential is linked to become its own.
+    """
+
+    where: str
+    provider: str
+    name: str
+    id: str | None = None
+    modalities: tuple[str, ...] = ()
+    settings: Mapping[str, str | int] = {}
+    secrets: Mapping[str, Secret] = {}
+    unopened: Mapping[str, str] = {}
+    values: Mapping[str, Secret] = {}
+    extra: Mapping[str, Any] = {}
+    models: tuple[IncomingModel, ...] = ()
+    default: bool = False
+    adopts: bool = False
+    notes: tuple[str, ...] = ()
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+class IncomingDefaults(Struct, frozen=True, kw_only=True, tag="defaults", forbid_unknown_fields=True):
+    """The models of task slots, by original id. It comes after all models."""
+
+    slots: Mapping[str, str]
+
+
+class Refused(Struct, frozen=True, kw_only=True, tag="refused", forbid_unknown_fields=True):
+    """Something a source holds that cannot come in: where it stands and why, never its content."""
+
+    where: str
+    reason: str
+
+
+IncomingRow = IncomingCredential | IncomingModel | IncomingDefaults | Refused
+
+
+class Imported(Struct, frozen=True, kw_only=True):
+    """A credential that was made, or would be: its models by name, and its secrets that came in unreadable."""
+
+    where: str
+    provider: str
+    name: str
+    id: CredentialId
+    models: tuple[str, ...] = ()
+    broken: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Skipped(Struct, frozen=True, kw_only=True):
+    """Something that was left as it is, and why. `id` is the record that stands in its place, where there is one."""
+
+    where: str
+    reason: str
+    id: str | None = None
+
+
+class ImportReport(Struct, frozen=True, kw_only=True):
+    """What an import did, or (with `dry_run`) would do.
+
+    `repaired` are credentials whose unreadable secrets could be read this time. `relinked` are models that had no
+    credential and have one now, `models` all that were registered. `defaults` are the slots that were filled.
+    """
+
+    dry_run: bool
+    created: tuple[Imported, ...] = ()
+    repaired: tuple[Imported, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    relinked: tuple[ModelId, ...] = ()
+    models: tuple[ModelId, ...] = ()
+    defaults: Mapping[Slot, ModelId] = {}
