@@ -22,6 +22,7 @@ class Action(StrEnum):
     CREDENTIAL_BROKEN = "credential.broken"
     CREDENTIAL_MIGRATED = "credential.migrated"
     MODEL_CREATED = "model.created"
+    MODEL_UPDATED = "model.updated"
     MODEL_DELETED = "model.deleted"
     MODELS_REGISTERED = "models.registered"
     MODELS_SYNCED = "models.synced"

@@ -44,7 +44,7 @@ def check_share(priority: int, weight: int) -> None:
     wrong = [name for name, value in given.items() if not 0 <= value <= HIGHEST_SHARE]
     if wrong:
         message = f"A whole number from 0 to {HIGHEST_SHARE} is needed: {', '.join(wrong)}."
-        raise InvalidInputError(message, {name: f"must be from 0 to {HIGHEST_SHARE}" for name in wrong})
+        raise InvalidInputError(message, dict.fromkeys(wrong, f"must be from 0 to {HIGHEST_SHARE}"))
 
 
 class Slot(StrEnum):

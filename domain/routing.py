@@ -1,7 +1,8 @@
 """Which credential serves a call: what a model's name may mean, whose turn it is, and what may be tried again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from math import inf, log
 
 from msgspec import Struct
 
@@ -43,7 +44,8 @@ def ordered(rows: Sequence[Model], type: Modality | None, providers: frozenset[s
 
     They belong to one provider: where several offer the name, the first in auto-assignment's order, so that a call
     never changes provider by itself. Models of the route's `type` win over others, which serve only where there are
-    none; those discovery misses come last; then age decides. `providers` limits whose models are looked at.
+    none; those discovery misses come last; then `priority`, then age decide. `providers` limits whose models are looked
+    at.
     """
     usable = [row for row in rows if row.credential is not None and (providers is None or row.provider in providers)]
     fitting = [row for row in usable if type is None or row.type is type] or usable
@@ -51,10 +53,29 @@ def ordered(rows: Sequence[Model], type: Modality | None, providers: frozenset[s
         return []
     first = min(fitting, key=lambda row: _provider_rank(row.provider)).provider
     mine = sorted(
-        (row for row in fitting if row.provider == first), key=lambda row: (row.missing_since is not None, row.id)
+        (row for row in fitting if row.provider == first),
+        key=lambda row: (row.missing_since is not None, row.priority, row.id),
     )
     seen: set[CredentialId | None] = set()
     return [row for row in mine if row.credential not in seen and not seen.add(row.credential)]  # type: ignore[func-returns-value]  # add gives None, which is what it is here for
+
+
+def drawn(candidates: Sequence[Serving], draw: Callable[[], float]) -> Sequence[Serving]:
+    """The `ordered` candidates of one call: those of the same priority in an order drawn by their weights.
+
+    `draw` gives numbers from 0 up to 1. The chance to come first is in proportion to the weight; weight 0 comes last.
+    Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.
+    """
+    if len(candidates) < 2:
+        return candidates
+    return sorted(candidates, key=lambda one: _turn(one.model, draw))
+
+
+def _turn(model: Model | None, draw: Callable[[], float]) -> tuple[bool, int, float]:
+    if model is None:
+        return False, 0, 0.0
+    late = -log(1.0 - draw()) / model.weight if model.weight else inf
+    return model.missing_since is not None, model.priority, late
 
 
 def _provider_rank(name: str) -> tuple[int, str]:

@@ -58,9 +58,11 @@ class GatewayHouse:
         )
         return listed.credential
 
-    async def model(self, credential: Credential, name: str, type: Modality = Modality.LANGUAGE) -> Model:
+    async def model(
+        self, credential: Credential, name: str, type: Modality = Modality.LANGUAGE, priority: int = 0
+    ) -> Model:
         return await self.keycairn.models.create(
-            name, provider=credential.provider, type=type, credential=credential.id
+            name, provider=credential.provider, type=type, credential=credential.id, priority=priority
         )
 
     async def rotate(self, credential: Credential, key: str) -> None:

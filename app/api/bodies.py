@@ -49,6 +49,7 @@ class _Account(Struct, kw_only=True, forbid_unknown_fields=True):
     location: _Text = UNSET
     credentials_path: _Text = UNSET
     num_ctx: int | UnsetType | None = UNSET
+    limits: Limits | UnsetType | None = UNSET
     config: dict[str, Any] = {}
     secrets: dict[str, Secret | None] = {}
 
@@ -106,6 +107,7 @@ class UpdateCredential(_Account, kw_only=True, forbid_unknown_fields=True):
             modalities=tuple(self.modalities) if isinstance(self.modalities, list) and self.modalities else None,
             settings={**dict(self.flat()), **own_settings(spec, self.config, extra)},
             secrets=self.given_secrets(),
+            limits=None if self.limits is UNSET else self.limits or NO_LIMITS,
         )
 
 
@@ -152,6 +154,15 @@ class CreateModel(Struct, kw_only=True, forbid_unknown_fields=True):
     provider: str
     type: str
     credential: str | None = None
+    priority: int = 0
+    weight: int = 1
+
+
+class ShareModel(Struct, kw_only=True, forbid_unknown_fields=True):
+    """When a model's credential serves, among those with the same model. Absent: keep."""
+
+    priority: int | None = None
+    weight: int | None = None
 
 
 class CreateToken(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from keycairn.app.services.credentials import Listed
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import InvalidIdError, InvalidInputError, InvalidMigrationTargetError, UnknownProviderError
 from keycairn.domain.ids import CredentialId, credential_id
+from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.provider import ProviderSpec, canonical_name
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST, Position
@@ -124,6 +125,7 @@ class CredentialController(Controller):
             settings=data.settings(spec),
             secrets=data.new_secrets(),
             modalities=data.modalities,
+            limits=data.limits or NO_LIMITS,
             by=caller,
         )
         return single(keycairn, listed, status=201)

@@ -11,7 +11,10 @@ from keycairn.domain.outcome import Outcome
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
-    """A registered model. `missing_since`: when the provider first did not list it any more."""
+    """A registered model. `missing_since`: when the provider first did not list it any more.
+
+    Of several credentials with the same model the smallest `priority` serves; equals share by `weight`.
+    """
 
     id: str
     name: str
@@ -21,6 +24,8 @@ class ModelView(Struct, frozen=True, kw_only=True):
     created: datetime
     updated: datetime
     missing_since: datetime | None
+    priority: int
+    weight: int
 
 
 def model_view(model: Model) -> ModelView:
@@ -34,6 +39,8 @@ def model_view(model: Model) -> ModelView:
         created=model.created,
         updated=model.updated,
         missing_since=model.missing_since,
+        priority=model.priority,
+        weight=model.weight,
     )
 
 

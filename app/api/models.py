@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, delete, get, post, put
+from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.params import JSONBody, QueryParameter
 
-from keycairn.app.api.bodies import CreateModel, SetDefaults
+from keycairn.app.api.bodies import CreateModel, SetDefaults, ShareModel
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.model_views import (
     AssignmentView,
@@ -95,8 +95,18 @@ class ModelController(Controller):
             provider=data.provider,
             type=model_type(data.type),
             credential=credential_id(data.credential) if data.credential else None,
+            priority=data.priority,
+            weight=data.weight,
             by=caller,
         )
+        return model_view(model)
+
+    @patch("/{id:str}", opt=WRITE, summary="Set when a model's credential serves")
+    async def share(
+        self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[ShareModel]
+    ) -> ModelView:
+        """Among credentials with the same model: the smallest priority first, equals in proportion to their weights."""
+        model = await keycairn.models.share(model_id(id), priority=data.priority, weight=data.weight, by=caller)
         return model_view(model)
 
     @delete("/{id:str}", opt=WRITE, status_code=200, summary="Delete a model")

@@ -67,6 +67,7 @@ class CredentialView(Struct, frozen=True, kw_only=True):
     workspace: str
     version: int
     last_check: CheckView | None
+    limits: Limits
     duplicates: list[DuplicateView] | UnsetType = UNSET
 
 
@@ -97,6 +98,7 @@ def credential_view(listed: Listed, spec: ProviderSpec | None) -> CredentialView
         workspace=credential.workspace,
         version=credential.version,
         last_check=CheckView(**{name: getattr(check, name) for name in CheckView.__struct_fields__}) if check else None,
+        limits=credential.limits,
         duplicates=UNSET if listed.duplicates is None else duplicate_views(listed.duplicates),
         **flat,
     )

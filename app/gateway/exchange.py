@@ -1,6 +1,7 @@
 """Carrying a call out: one credential after the other, until an answer can be passed on."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from email.utils import parsedate_to_datetime
 
@@ -24,7 +25,7 @@ from keycairn.domain.errors import (
     UndecryptableError,
 )
 from keycairn.domain.provider import Account
-from keycairn.domain.routing import Serving, Verdict, retry_after, verdict
+from keycairn.domain.routing import Serving, Verdict, drawn, retry_after, verdict
 from keycairn.ports.http import Http, Request
 from keycairn.ports.provider import Provider, ProviderRegistry
 from keycairn.ports.upstream import Upstream, UpstreamAnswer, UpstreamRequest
@@ -46,7 +47,7 @@ class Exchange(Struct, frozen=True):
 class Exchanges:
     """Makes exchanges. What an attempt teaches about a credential goes into `health`.
 
-    `count` is told the provider and the outcome of every attempt.
+    `count` is told the provider and the outcome of every attempt; `draw` decides between equals.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Exchanges:
         health: Health,
         recovery: Recovery,
         count: Callable[[str, str], None],
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._directory = directory
         self._opened = opened
@@ -68,6 +70,7 @@ class Exchanges:
         self._health = health
         self._recovery = recovery
         self._count = count
+        self._draw = draw
         self.anthropic = frozenset(one.spec.name for one in registry.all() if hasattr(one, "anthropic_base_url"))
 
     async def candidates(self, call: Call) -> Sequence[Serving]:
@@ -86,7 +89,7 @@ class Exchanges:
         tried: set[tuple[str, int]] = set()
         failure: KeycairnError = CredentialNotFoundError()
         while report.attempts < MOST_ATTEMPTS:
-            candidates = await self.candidates(call)
+            candidates = drawn(await self.candidates(call), self._draw)
             if not self._health.clear:
                 candidates = self._health.ordered(candidates)
             left = [one for one in candidates if (one.credential.id, one.credential.version) not in tried]

@@ -29,8 +29,8 @@ from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, ProviderTimeoutError
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import carries
 from keycairn.domain.token import Scope as TokenScope
+from keycairn.domain.token import carries
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http

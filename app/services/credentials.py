@@ -28,6 +28,7 @@ from keycairn.domain.errors import (
     UndeclaredFieldError,
 )
 from keycairn.domain.ids import CredentialId
+from keycairn.domain.limits import Limits, check_limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.provider import FieldKind, ProviderSpec, SettingValue, canonical_name
@@ -63,12 +64,13 @@ class Listed(Struct, frozen=True):
 
 
 class CredentialPatch(Struct, frozen=True, kw_only=True):
-    """What to change. Absent: keep. A setting or secret that maps to None is cleared; `name` None keeps the name."""
+    """What to change. Absent: keep. A setting or secret that maps to None is cleared; all else that is None stays."""
 
     name: str | None = None
     modalities: tuple[Modality, ...] | None = None
     settings: Mapping[str, SettingValue | None] = {}
     secrets: Mapping[str, Secret | None] = {}
+    limits: Limits | None = None
 
 
 class Credentials:
@@ -128,13 +130,16 @@ class Credentials:
         settings: Mapping[str, SettingValue] | None = None,
         secrets: Mapping[str, Secret] | None = None,
         modalities: Sequence[Modality] | None = None,
+        limits: Limits | None = None,
         by: Caller = IN_PROCESS,
     ) -> Listed:
         """Store a new credential.
 
         Raises UnknownProviderError, InvalidInputError (its subclasses name the field) or SealedError.
         """
-        draft = self.draft(provider, name=name, settings=settings, secrets=secrets, modalities=modalities, by=by)
+        draft = self.draft(
+            provider, name=name, settings=settings, secrets=secrets, modalities=modalities, limits=limits, by=by
+        )
         event = self._journal.event(
             by,
             Action.CREDENTIAL_CREATED,
@@ -157,6 +162,7 @@ class Credentials:
         settings: Mapping[str, SettingValue] | None = None,
         secrets: Mapping[str, Secret] | None = None,
         modalities: Sequence[Modality] | None = None,
+        limits: Limits | None = None,
         by: Caller,
     ) -> Credential:
         """A checked and sealed credential that is not stored yet. Raises as `create` does."""
@@ -176,6 +182,7 @@ class Credentials:
             modalities=tuple(modalities) if modalities else None,
             settings=dict(settings or {}),
             secrets=dict(secrets or {}),
+            limits=limits,
         )
         return self._patched(spec, empty, patch)
 
@@ -265,11 +272,13 @@ class Credentials:
         settings = self._merged_settings(spec, before, patch.settings)
         name = before.name if patch.name is None else _checked_name(patch.name)
         modalities = before.modalities if patch.modalities is None else _checked_modalities(spec, patch.modalities)
+        limits = before.limits if patch.limits is None else patch.limits
+        check_limits(limits)
         given = {key: secret for key, secret in secrets.items() if secret is not None}
         kept = {key: sealed for key, sealed in before.sealed.items() if key not in secrets}
         check_not_repeated(given.values(), {"name": name, **settings})
         spec.check_complete({*settings, *kept, *given})
-        after = replace(before, name=name, modalities=modalities, settings=settings)
+        after = replace(before, name=name, modalities=modalities, settings=settings, limits=limits)
         if kept and destinations(spec, settings) != destinations(spec, before.settings):
             raise SecretReentryRequiredError(sorted(kept))
         return replace(
@@ -335,7 +344,7 @@ def _checked_secrets(spec: ProviderSpec, secrets: Mapping[str, Secret | None]) -
 
 
 def _changed(before: Credential, after: Credential, patch: CredentialPatch) -> list[str]:
-    plain = [key for key in ("name", "modalities") if getattr(before, key) != getattr(after, key)]
+    plain = [key for key in ("name", "modalities", "limits") if getattr(before, key) != getattr(after, key)]
     keys = before.settings.keys() | after.settings.keys()
     settings = [key for key in keys if before.settings.get(key) != after.settings.get(key)]
     return sorted([*plain, *settings, *patch.secrets])

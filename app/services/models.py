@@ -9,7 +9,15 @@ from keycairn.app.services.journal import Journal
 from keycairn.app.services.probing import ATTEMPTS, checked_model_name
 from keycairn.domain.assignment import best_model
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
-from keycairn.domain.change import Change, CreateModel, DeleteModel, ExpectCredential, ExpectModel, PutDefaults
+from keycairn.domain.change import (
+    Change,
+    CreateModel,
+    DeleteModel,
+    ExpectCredential,
+    ExpectModel,
+    PutDefaults,
+    ReplaceModel,
+)
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import (
     ConflictError,
@@ -21,7 +29,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import SLOT_TYPES, Defaults, Model, Slot
+from keycairn.domain.model import SLOT_TYPES, Defaults, Model, Slot, check_share
 from keycairn.domain.provider import canonical_name
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.provider import ProviderRegistry
@@ -76,12 +84,15 @@ class Models:
         provider: str,
         type: Modality,
         credential: CredentialId | None = None,
+        priority: int = 0,
+        weight: int = 1,
         by: Caller = IN_PROCESS,
     ) -> Model:
-        """Register a model, linked to `credential` where one is given.
+        """Register a model, linked to `credential` where one is given; its share is as `Model` says.
 
         Raises UnknownProviderError, InvalidInputError, CredentialNotFoundError or ModelExistsError.
         """
+        check_share(priority, weight)
         now = self._clock.now()
         model = Model(
             id=self._ids.model(),
@@ -90,6 +101,8 @@ class Models:
             name=checked_model_name(name),
             type=type,
             credential=credential,
+            priority=priority,
+            weight=weight,
             created=now,
             updated=now,
         )
@@ -100,6 +113,30 @@ class Models:
         except DuplicateError:
             raise ModelExistsError from None
         return model
+
+    async def share(
+        self, id: ModelId, *, priority: int | None = None, weight: int | None = None, by: Caller = IN_PROCESS
+    ) -> Model:
+        """Set when a model's credential serves; None keeps. Raises ModelNotFoundError or InvalidInputError."""
+        for _ in range(ATTEMPTS):
+            before = await self.get(id, workspace=by.workspace)
+            after = replace(
+                before,
+                priority=before.priority if priority is None else priority,
+                weight=before.weight if weight is None else weight,
+            )
+            check_share(after.priority, after.weight)
+            if after == before:
+                return before
+            after = replace(after, updated=self._clock.now(), version=before.version + 1)
+            details: dict[str, str | int | list[str]] = {"priority": after.priority, "weight": after.weight}
+            event = self._journal.event(by, Action.MODEL_UPDATED, id, details=details)
+            try:
+                await self._journal.commit((ReplaceModel(after, expected=before.version), event))
+            except ConflictError:
+                continue
+            return after
+        raise ConflictError
 
     async def delete(self, id: ModelId, *, by: Caller = IN_PROCESS) -> tuple[Slot, ...]:
         """Delete a model, and clear the default slots it held; those are given. Raises ModelNotFoundError."""

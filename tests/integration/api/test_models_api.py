@@ -211,3 +211,17 @@ async def test_providers_plugins_and_availability(api: Client, house: House, cre
         "supported_types": {"openai": ["language", "embedding"]},
     }
     assert plugins[0]["providers"] == ["openai", "anthropic"]
+
+
+async def test_a_models_share_is_set_kept_and_bounded(api: Client, credential: str) -> None:
+    body = {"name": "gpt-4o", "provider": "openai", "type": "language", "credential": credential, "priority": 2}
+    made = (await api.post("/api/models", json=body)).json()
+    changed = await api.patch(f"/api/models/{made['id']}", json={"weight": 5})
+    wrong = await api.patch(f"/api/models/{made['id']}", json={"priority": -1})
+    unknown = await api.patch("/api/models/model:01J9ZK3V6Q8M2T4B7N5R0XWYCE", json={"weight": 5})
+
+    assert (made["priority"], made["weight"]) == (2, 1)
+    assert (changed.status_code, changed.json()["priority"], changed.json()["weight"]) == (200, 2, 5)
+    assert (wrong.status_code, wrong.json()["errors"]) == (422, {"priority": "must be from 0 to 1000000"})
+    assert unknown.status_code == 404
+    assert [(one["priority"], one["weight"]) for one in (await api.get("/api/models")).json()] == [(2, 5)]

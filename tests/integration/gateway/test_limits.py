@@ -9,12 +9,15 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from tests.gateway_house import GatewayHouse
-from tests.servers.base import KEY
-from tests.servers.openai_api import OpenAIServer
 
 from keycairn.app.plugin import KeycairnPlugin
+from keycairn.app.services.attempts import ATTEMPTS_PER_MINUTE, TooManyAttemptsError
 from keycairn.domain.credential import Credential
-from keycairn.domain.token import Limits, Scope
+from keycairn.domain.limits import Limits
+from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope
+from keycairn.testing.openai_server import OpenAIServer
+from keycairn.testing.server import KEY
 
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
 Ask = Callable[[str], Awaitable[httpx.Response]]
@@ -126,3 +129,28 @@ async def test_the_accounting_over_http(house: GatewayHouse, ask: Ask, account: 
     assert [(one["credential"], one["requests"], one["input_tokens"]) for one in by_credential] == [(account.id, 3, 24)]
     assert len(whole) == 2
     assert 'keycairn_gateway_calls_total{api="chat",code="",provider="openai",status="200"} 3.0' in metrics
+
+
+async def test_guessing_is_slowed_down_on_every_door_together(house: GatewayHouse, ask: Ask) -> None:
+    for _ in range(ATTEMPTS_PER_MINUTE):
+        assert (await ask("kc_guess")).status_code == 401
+
+    limited = await ask("kc_guess")
+    known = await ask(house.token)
+    with pytest.raises(TooManyAttemptsError):
+        house.keycairn.attempts.check("127.0.0.1", Secret("kc_another-guess"))
+
+    assert (limited.status_code, limited.json()["error"]["code"]) == (429, "too_many_attempts")
+    assert 1 <= int(limited.headers["retry-after"]) <= 60
+    assert known.status_code == 429  # it has never been seen to be good
+    house.clock.tick(61)
+    assert (await ask(house.token)).status_code == 200
+
+
+async def test_a_token_that_was_good_passes_where_others_guess(house: GatewayHouse, ask: Ask) -> None:
+    assert (await ask(house.token)).status_code == 200
+    for _ in range(ATTEMPTS_PER_MINUTE + 1):
+        await ask("kc_guess")
+
+    await house.rotate((await house.keycairn.credentials.list())[0].credential, KEY)  # all that is cached is forgotten
+    assert (await ask(house.token)).status_code == 200

@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from tests.gateway_house import GatewayHouse
-from tests.servers.base import KEY
-from tests.servers.openai_api import OpenAIServer
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.modality import Modality
+from keycairn.testing.openai_server import OpenAIServer
+from keycairn.testing.server import KEY
 
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
 
 
 class Two:
-    """Two credentials, each with a server of its own, for the same models."""
+    """Two credentials, each with a server of its own, for the same models; the first goes first."""
 
     def __init__(self, house: GatewayHouse, servers: list[OpenAIServer], credentials: list[Credential]) -> None:
         self.house, self.servers, self.credentials = house, servers, credentials
@@ -37,21 +37,33 @@ class Two:
 async def two(house: GatewayHouse) -> AsyncIterator[Two]:
     async with OpenAIServer() as first, OpenAIServer() as second:
         credentials = []
-        for server in (first, second):
+        for priority, server in enumerate((first, second)):
             credential = await house.credential("openai", KEY, base_url=server.url)
-            await house.model(credential, "gpt-4o")
-            await house.model(credential, "text-embedding-3-small", Modality.EMBEDDING)
+            await house.model(credential, "gpt-4o", priority=priority)
+            await house.model(credential, "text-embedding-3-small", Modality.EMBEDDING, priority=priority)
             credentials.append(credential)
         two = Two(house, [first, second], credentials)
         async with two.client:
             yield two
 
 
-async def test_the_older_credential_serves_while_it_is_healthy(two: Two) -> None:
+async def test_the_first_priority_serves_while_it_is_healthy(two: Two) -> None:
     answers = [await two.chat() for _ in range(3)]
 
     assert {answer.headers["x-keycairn-credential"] for answer in answers} == {two.credentials[0].id}
     assert {answer.headers["x-keycairn-attempts"] for answer in answers} == {"1"}
+
+
+async def test_equals_share_the_calls_by_their_weights(two: Two) -> None:
+    models = await two.house.keycairn.models.list(type=Modality.LANGUAGE)
+    for model, weight in zip(models, (1, 0), strict=True):
+        await two.house.keycairn.models.share(model.id, priority=0, weight=weight)
+    alone = {(await two.chat()).headers["x-keycairn-credential"] for _ in range(10)}
+    await two.house.keycairn.models.share(models[1].id, weight=1)
+    shared = {(await two.chat()).headers["x-keycairn-credential"] for _ in range(60)}
+
+    assert alone == {two.credentials[0].id}
+    assert shared == {credential.id for credential in two.credentials}
 
 
 async def test_a_refused_key_sends_the_call_to_the_next_and_is_passed_by_after(two: Two) -> None:
