@@ -118,6 +118,12 @@ class InvalidDefaultError(InvalidInputError):
     code = "invalid_default"
 
 
+class UnreadableSourceError(InvalidInputError):
+    """What shall be imported is not in the form it should be. The message never quotes it."""
+
+    code = "unreadable_source"
+
+
 class NotFoundError(KeycairnError):
     """The record does not exist in the caller's workspace."""
 
