@@ -1,6 +1,8 @@
 """Counting what calls use, and writing it down in batches."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import date
 
 import structlog
 
@@ -38,6 +40,11 @@ class Accounting:
             _log.warning("usage could not be written, and is kept", code=error.code)
             for key, usage in batch.items():
                 self.add(key, usage)
+
+    async def of_day(self, workspace: str, day: date) -> Mapping[UsageKey, Usage]:
+        """What a workspace used on a day, everything counted so far included."""
+        await self.flush()
+        return await self._store.usage(workspace, since=day, until=day)
 
     async def run(self) -> None:
         """Write again and again, until cancelled."""

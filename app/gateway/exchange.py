@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, MOST_ATTEMPTS, Call, Report
 from keycairn.app.gateway.directory import Directory
-from keycairn.app.gateway.errors import NoRouteError
+from keycairn.app.gateway.errors import LimitReachedError, NoRouteError
 from keycairn.app.gateway.health import Health
+from keycairn.app.gateway.limits import Limiter, Subject
 from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.domain.credential import Credential
@@ -24,6 +25,7 @@ from keycairn.domain.errors import (
     PluginError,
     UndecryptableError,
 )
+from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.provider import Account
 from keycairn.domain.routing import Serving, Verdict, drawn, retry_after, verdict
 from keycairn.ports.http import Http, Request
@@ -42,12 +44,13 @@ class Exchange(Struct, frozen=True):
 
     answer: UpstreamAnswer
     secrets: Sequence[str]
+    subject: Subject
 
 
 class Exchanges:
     """Makes exchanges. What an attempt teaches about a credential goes into `health`.
 
-    `count` is told the provider and the outcome of every attempt; `draw` decides between equals.
+    `count` is told the provider and the outcome of every attempt.
     """
 
     def __init__(
@@ -60,8 +63,8 @@ class Exchanges:
         upstream: Upstream,
         health: Health,
         recovery: Recovery,
+        limiter: Limiter,
         count: Callable[[str, str], None],
-        draw: Callable[[], float] = random.random,
     ) -> None:
         self._directory = directory
         self._opened = opened
@@ -69,8 +72,8 @@ class Exchanges:
         self._upstream = upstream
         self._health = health
         self._recovery = recovery
+        self._limiter = limiter
         self._count = count
-        self._draw = draw
         self.anthropic = frozenset(one.spec.name for one in registry.all() if hasattr(one, "anthropic_base_url"))
 
     async def candidates(self, call: Call) -> Sequence[Serving]:
@@ -89,11 +92,13 @@ class Exchanges:
         tried: set[tuple[str, int]] = set()
         failure: KeycairnError = CredentialNotFoundError()
         while report.attempts < MOST_ATTEMPTS:
-            candidates = drawn(await self.candidates(call), self._draw)
+            candidates = drawn(await self.candidates(call), random.random)
             if not self._health.clear:
                 candidates = self._health.ordered(candidates)
-            left = [one for one in candidates if (one.credential.id, one.credential.version) not in tried]
+            untried = [one for one in candidates if (one.credential.id, one.credential.version) not in tried]
+            left, refusals = await self._within_limits(untried)
             if not left:
+                failure = min(refusals, key=lambda refused: refused.retry_after, default=failure)
                 break
             serving, last_one = left[0], len(left) == 1
             self._reconsider(candidates, serving)
@@ -110,17 +115,51 @@ class Exchanges:
             outcome = self._learn(serving.credential, exchange.answer)
             if outcome is Verdict.BAD_KEY:
                 failure = InvalidAuthError(status=401)
-                exchange.answer.close()
+                self.end(exchange, 0)
                 if not self._unsent(call):
                     break
                 await self._directory.refresh()  # a key that was rotated meanwhile is another one to try
                 continue
             if outcome is Verdict.DONE or last_one or not self._goes_on(call, outcome, report):
                 return exchange
-            exchange.answer.close()
+            self.end(exchange, 0)
         raise failure
 
+    def end(self, exchange: Exchange, tokens: int) -> None:
+        """End an exchange, which used so many model tokens. Once only."""
+        exchange.answer.close()
+        self._limiter.end(exchange.subject, tokens)
+
+    async def _within_limits(self, untried: Sequence[Serving]) -> tuple[Sequence[Serving], Sequence[LimitReachedError]]:
+        """Those whose credential's own limits allow a call now, and why the others are passed over."""
+        if all(one.credential.limits == NO_LIMITS for one in untried):
+            return untried, ()
+        for one in untried:
+            await self._limiter.prepare(_subject(one.credential))
+        allowed: list[Serving] = []
+        refusals: list[LimitReachedError] = []
+        for one in untried:
+            refused = self._limiter.refusal(_subject(one.credential))
+            if refused is None:
+                allowed.append(one)
+            else:
+                refusals.append(refused)
+                self._count(one.credential.provider, refused.code)
+        return allowed, refusals
+
     async def _attempt(self, call: Call, serving: Serving, *, patient: bool, report: Report) -> Exchange:
+        """One answer, within the credential's limits, which hold until `end`."""
+        subject = _subject(serving.credential)
+        self._limiter.begin(subject)
+        try:
+            return await self._asked(call, serving, subject, patient=patient, report=report)
+        except BaseException:
+            self._limiter.end(subject, 0)
+            raise
+
+    async def _asked(
+        self, call: Call, serving: Serving, subject: Subject, *, patient: bool, report: Report
+    ) -> Exchange:
         """One answer. `patient`: no other credential is left, so a failure to connect is worth a second try."""
         opened = await self._opened.open(serving.credential)
         request = await self._authorized(call, opened.provider, opened.account)
@@ -139,7 +178,7 @@ class Exchanges:
             await asyncio.sleep(PAUSE)
             report.attempts += 1
             answer = await self._start(outgoing)
-        return Exchange(answer, opened.secrets)
+        return Exchange(answer, opened.secrets, subject)
 
     async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:
         return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)
@@ -209,6 +248,10 @@ class Exchanges:
             self._health.rest(credential, _patience(answer))
         self._count(credential.provider, str(answer.status))
         return outcome
+
+
+def _subject(credential: Credential) -> Subject:
+    return Subject("credential", credential.id, credential.workspace, credential.limits)
 
 
 def _patience(answer: UpstreamAnswer) -> float | None:

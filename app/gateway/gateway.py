@@ -17,7 +17,7 @@ from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, Over
 from keycairn.app.gateway.exchange import Exchanges
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
-from keycairn.app.gateway.limits import Limiter
+from keycairn.app.gateway.limits import Limiter, Subject
 from keycairn.app.gateway.listing import anthropic_models, openai_models
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.opened import OpenAccounts
@@ -27,7 +27,6 @@ from keycairn.app.services.accounts import Accounts
 from keycairn.app.services.attempts import Attempts
 from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, ProviderTimeoutError
-from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope as TokenScope
 from keycairn.domain.token import carries
@@ -71,6 +70,7 @@ class Gateway:
         self.directory = Directory(store, tokens, clock)
         self.health = Health(clock.monotonic)
         self.accounting = Accounting(store)
+        self._limiter = Limiter(self.accounting.of_day, clock)
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._exchanges = Exchanges(
             directory=self.directory,
@@ -80,10 +80,10 @@ class Gateway:
             upstream=upstream,
             health=self.health,
             recovery=self._recovery,
+            limiter=self._limiter,
             count=self.metrics.attempt,
         )
         self.intake = Intake()
-        self._limiter = Limiter(store, clock)
         self._calls = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -141,10 +141,11 @@ class Gateway:
         if api is None and not path.startswith(NATIVE):
             await self._list(path, method, caller, send)
             return
-        if known.limits is not NO_LIMITS:
-            await self._limiter.check(caller.actor, caller.workspace, known.limits)
         if self._calls >= MOST_CALLS:
             raise OverloadedError
+        subject = Subject("token", caller.actor, caller.workspace, known.limits)
+        await self._limiter.prepare(subject)
+        self._limiter.begin(subject)
         self._calls += 1
         incoming = Incoming(receive, self.intake, _length(headers))
         try:
@@ -159,16 +160,10 @@ class Gateway:
                 call = await native_call(raw, method, query, headers, caller, incoming)
                 (one,) = await self._exchanges.candidates(call)
                 check_native(self._registry.get(one.credential.provider).spec, call.api.path)
-            if known.limits is NO_LIMITS:
-                await self._carry_out(call, incoming, send, dialect, report)
-                return
-            with self._limiter.under_way(caller.actor, known.limits) as used:
-                try:
-                    await self._carry_out(call, incoming, send, dialect, report)
-                finally:
-                    used(report.input_tokens + report.output_tokens)
+            await self._carry_out(call, incoming, send, dialect, report)
         finally:
             self._calls -= 1
+            self._limiter.end(subject, report.input_tokens + report.output_tokens)
             incoming.close()
 
     async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:
@@ -212,7 +207,7 @@ class Gateway:
             try:
                 await pass_on(exchange, call, report, send, dialect, lambda: self._monotonic() - begun)
             finally:
-                exchange.answer.close()
+                self._exchanges.end(exchange, report.input_tokens + report.output_tokens)
         except asyncio.CancelledError:
             if not ended or task is None or task.uncancel() > 0:
                 raise

@@ -1,18 +1,29 @@
-"""Holding a token to its limits, in the memory of this process."""
+"""Holding tokens and credentials to their limits, in the memory of this process."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 
 from msgspec import Struct
 
 from keycairn.app.gateway.errors import LimitReachedError
-from keycairn.domain.limits import Limits
+from keycairn.domain.limits import NO_LIMITS, Limits
+from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.clock import Clock
-from keycairn.ports.store import Store
 
 MOST = 10_000
-"""Tokens that are remembered; then those that have nothing under way are forgotten."""
+"""Tokens and credentials that are remembered; then those that have nothing under way are forgotten."""
+
+UsageOf = Callable[[str, date], Awaitable[Mapping[UsageKey, Usage]]]
+"""Gives what a workspace used on a day, all that this process has counted included."""
+
+
+class Subject(Struct, frozen=True):
+    """Who is held to limits: a `token` or a `credential`, by its id."""
+
+    kind: str
+    id: str
+    workspace: str
+    limits: Limits
 
 
 class _State(Struct):
@@ -25,61 +36,79 @@ class _State(Struct):
 
 
 class Limiter:
-    """Counts what each token does. Requests are a bucket that refills, so that a minute's worth may come at once."""
+    """Counts what each subject does. Requests are a bucket that refills, so that a minute's worth may come at once."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, usage_of: UsageOf, clock: Clock) -> None:
+        self._usage_of = usage_of
         self._clock = clock
         self._states: dict[str, _State] = {}
 
-    async def check(self, actor: str, workspace: str, limits: Limits) -> None:
-        """Count one request. Raises LimitReachedError."""
-        state = self._state(actor, limits)
-        if limits.tokens_per_day is not None:
-            await self._check_day(actor, workspace, limits.tokens_per_day, state)
+    async def prepare(self, subject: Subject) -> None:
+        """Learn what the subject used today, where that matters and is not known yet."""
+        if subject.limits.tokens_per_day is None:
+            return
+        state, today = self._state(subject), self._clock.now().date()
+        if state.day != today:
+            state.used = 0  # what ends from here on is counted as it ends
+            sums = await self._usage_of(subject.workspace, today)
+            used = (one.input_tokens + one.output_tokens for key, one in sums.items() if _is_of(key, subject))
+            if state.day != today:  # otherwise another call was faster
+                state.day, state.used = today, state.used + sum(used)
+
+    def refusal(self, subject: Subject) -> LimitReachedError | None:
+        """Why a call must not begin now, None where it may. Counts nothing; `prepare` comes first."""
+        limits = subject.limits
+        if limits == NO_LIMITS:
+            return None
+        state = self._state(subject)
+        if limits.concurrent is not None and state.under_way >= limits.concurrent:
+            return LimitReachedError(f"{limits.concurrent} calls of this {subject.kind} at one time", 1.0)
+        if limits.tokens_per_day is not None and state.used >= limits.tokens_per_day:
+            now = self._clock.now()
+            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            what = f"{limits.tokens_per_day} model tokens of this {subject.kind} in a day (UTC)"
+            return LimitReachedError(what, (midnight - now).total_seconds())
         if limits.requests_per_minute is not None:
-            now = self._clock.monotonic()
-            rate = limits.requests_per_minute / 60
-            state.room = min(state.room + (now - state.at) * rate, limits.requests_per_minute)
-            state.at = now
-            if state.room < 1:
-                raise LimitReachedError(
-                    f"{limits.requests_per_minute} requests of this token in a minute", (1 - state.room) / rate
-                )
+            room, rate = self._room(state, limits.requests_per_minute), limits.requests_per_minute / 60
+            if room < 1:
+                what = f"{limits.requests_per_minute} requests of this {subject.kind} in a minute"
+                return LimitReachedError(what, (1 - room) / rate)
+        return None
+
+    def begin(self, subject: Subject) -> None:
+        """Count a call that begins. Raises LimitReachedError, counting nothing; `prepare` comes first."""
+        if subject.limits == NO_LIMITS:
+            return
+        if refused := self.refusal(subject):
+            raise refused
+        state = self._state(subject)
+        state.under_way += 1
+        if subject.limits.requests_per_minute is not None:
             state.room -= 1
 
-    @contextmanager
-    def under_way(self, actor: str, limits: Limits) -> Iterator[Callable[[int], None]]:
-        """Count a call as under way. What it gives takes the tokens the call used. Raises LimitReachedError."""
-        state = self._state(actor, limits)
-        if limits.concurrent is not None and state.under_way >= limits.concurrent:
-            raise LimitReachedError(f"{limits.concurrent} calls of this token at one time", 1.0)
-        state.under_way += 1
+    def end(self, subject: Subject, tokens: int) -> None:
+        """Count a call that began as over, and the model tokens it used."""
+        if subject.limits == NO_LIMITS:
+            return
+        state = self._state(subject)
+        state.under_way -= 1
+        state.used += tokens
 
-        def used(tokens: int) -> None:
-            state.used += tokens
+    def _room(self, state: _State, per_minute: int) -> float:
+        now = self._clock.monotonic()
+        state.room = min(state.room + (now - state.at) * per_minute / 60, per_minute)
+        state.at = now
+        return state.room
 
-        try:
-            yield used
-        finally:
-            state.under_way -= 1
-
-    async def _check_day(self, actor: str, workspace: str, most: int, state: _State) -> None:
-        now = self._clock.now()
-        if state.day != now.date():
-            stored = await self._store.usage(workspace, since=now.date(), until=now.date())
-            used = (one.input_tokens + one.output_tokens for key, one in stored.items() if key.token == actor)
-            state.day, state.used = now.date(), sum(used)
-        if state.used >= most:
-            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-            raise LimitReachedError(
-                f"{most} model tokens of this token in a day (UTC)", (midnight - now).total_seconds()
-            )
-
-    def _state(self, actor: str, limits: Limits) -> _State:
-        state = self._states.get(actor)
+    def _state(self, subject: Subject) -> _State:
+        state = self._states.get(subject.id)
         if state is None:
             if len(self._states) >= MOST:
-                self._states = {name: one for name, one in self._states.items() if one.under_way}
-            state = self._states[actor] = _State(limits.requests_per_minute or 0, self._clock.monotonic())
+                self._states = {id: one for id, one in self._states.items() if one.under_way}
+            room = subject.limits.requests_per_minute or 0
+            state = self._states[subject.id] = _State(room, self._clock.monotonic())
         return state
+
+
+def _is_of(key: UsageKey, subject: Subject) -> bool:
+    return subject.id == (key.token if subject.kind == "token" else key.credential)

@@ -8,10 +8,12 @@ import httpx
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from prometheus_client import generate_latest
 from tests.gateway_house import GatewayHouse
 
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.services.attempts import ATTEMPTS_PER_MINUTE, TooManyAttemptsError
+from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
 from keycairn.domain.limits import Limits
 from keycairn.domain.secret import Secret
@@ -154,3 +156,92 @@ async def test_a_token_that_was_good_passes_where_others_guess(house: GatewayHou
 
     await house.rotate((await house.keycairn.credentials.list())[0].credential, KEY)  # all that is cached is forgotten
     assert (await ask(house.token)).status_code == 200
+
+
+@pytest.fixture
+async def pair(house: GatewayHouse, account: Credential, openai_server: OpenAIServer) -> Credential:
+    """A second credential, which comes after the account's."""
+    spare = await house.credential("openai", KEY, base_url=openai_server.url)
+    await house.model(spare, "gpt-4o", priority=1)
+    return spare
+
+
+async def bound(house: GatewayHouse, credential: Credential, **limits: int) -> None:
+    await house.keycairn.credentials.update(credential.id, CredentialPatch(limits=Limits(**limits)))
+
+
+async def test_a_credential_at_its_limit_is_passed_over(
+    house: GatewayHouse, ask: Ask, account: Credential, pair: Credential
+) -> None:
+    await bound(house, account, requests_per_minute=1)
+
+    served = [(await ask(house.token)).headers for _ in range(2)]
+
+    assert [one["x-keycairn-credential"] for one in served] == [account.id, pair.id]
+    assert [one["x-keycairn-attempts"] for one in served] == ["1", "1"]
+    metrics = generate_latest(house.gateway.metrics.registry).decode()
+    assert 'keycairn_gateway_attempts_total{outcome="limit_reached",provider="openai"} 1.0' in metrics
+
+
+async def test_all_credentials_at_their_limits_refuse_with_the_soonest_end(
+    house: GatewayHouse, ask: Ask, account: Credential, pair: Credential
+) -> None:
+    await bound(house, account, requests_per_minute=1)
+    await bound(house, pair, requests_per_minute=2)
+    statuses = [(await ask(house.token)).status_code for _ in range(3)]
+
+    refused = await ask(house.token)
+
+    assert statuses == [200, 200, 200]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limit_reached")
+    assert "of this credential" in refused.json()["error"]["message"]
+    assert 28 <= int(refused.headers["retry-after"]) <= 30
+    assert refused.headers["x-keycairn-attempts"] == "0"
+
+
+async def test_a_credentials_model_tokens_in_a_day(house: GatewayHouse, ask: Ask, account: Credential) -> None:
+    await ask(house.token)  # ten, before there was a limit
+    await bound(house, account, tokens_per_day=20)
+
+    statuses = [(await ask(house.token)).status_code for _ in range(2)]
+    house.clock.tick(86_400)
+    after = await ask(house.token)
+
+    assert statuses == [200, 429]
+    assert after.status_code == 200
+
+
+async def test_calls_of_a_credential_at_one_time(
+    house: GatewayHouse, ask: Ask, account: Credential, openai_server: OpenAIServer
+) -> None:
+    await bound(house, account, concurrent=1)
+    openai_server.faults = ["slow"]
+
+    first = asyncio.create_task(ask(house.token))
+    while not openai_server.requests:  # noqa: ASYNC110  # the server tells it in no other way
+        await asyncio.sleep(0.01)
+    second = await ask(house.token)
+    first.cancel()
+    for _ in range(100):
+        third = await ask(house.token)
+        if third.status_code == 200:
+            break
+        await asyncio.sleep(0.02)
+
+    assert second.status_code == 429
+    assert third.status_code == 200  # who left holds nothing
+
+
+async def test_what_fails_gives_its_place_back(
+    house: GatewayHouse, ask: Ask, account: Credential, openai_server: OpenAIServer
+) -> None:
+    await bound(house, account, concurrent=1)
+
+    for fault in (400, 401, 429, 500, 503):
+        openai_server.faults = [fault]
+        assert (await ask(house.token)).status_code != 200
+    await openai_server.__aexit__(None, None, None)
+    unreachable = [(await ask(house.token)).json()["error"]["code"] for _ in range(2)]
+    await openai_server.__aenter__()
+
+    assert unreachable == ["provider_unreachable"] * 2
