@@ -45,6 +45,10 @@ class OpenKeyset(Protocol):
         """As `token_mac`, under the key of sessions."""
         ...
 
+    def fingerprint_mac(self, text: bytes) -> str:
+        """As `token_mac`, under the key of the fingerprints by which equal secrets are found."""
+        ...
+
     def with_new_key(self) -> "OpenKeyset":
         """One data key more, of the next kid, which only decrypts: let every instance learn it first."""
         ...

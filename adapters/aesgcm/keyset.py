@@ -127,6 +127,10 @@ class AesGcmKeyset:
         """See the port."""
         return self._contents.macs.mac(b"keycairn/1 session", text)
 
+    def fingerprint_mac(self, text: bytes) -> str:
+        """See the port."""
+        return self._contents.macs.mac(b"keycairn/1 fingerprint", text)
+
     def with_new_key(self) -> "AesGcmKeyset":
         """See the port."""
         kid = max(self._record.keys) + 1

@@ -95,6 +95,9 @@ async def migrate_env(client: Client, *, dry_run: bool, as_json: bool) -> int | 
         ),
         empty="No provider variable is set.",
     )
+    for entry in entries:
+        for twin in entry["duplicates"]:
+            say(f"You already have the {entry['provider']} key as {twin['name']} ({twin['id']}).", DULL)
     moved = [name for e in entries if e["step"] == "migrate" for name in e["variables"].values()]
     if moved and not dry_run:
         say(f"\nThe database is now the source of truth. You may remove: {', '.join(sorted(moved))}")

@@ -264,8 +264,9 @@ def test_there_is_a_limit_to_slots() -> None:
 
 def test_macs_differ_by_purpose_and_installation_and_outlive_rotation() -> None:
     keyset = opened()
-    macs = {keyset.token_mac(b"x"), keyset.audit_mac(b"x"), keyset.session_mac(b"x"), keyset.token_mac(b"y")}
-    assert len(macs | {opened().token_mac(b"x")}) == 5
+    of_each = (keyset.token_mac, keyset.audit_mac, keyset.session_mac, keyset.fingerprint_mac)
+    macs = {mac(b"x") for mac in of_each} | {keyset.token_mac(b"y")}
+    assert len(macs | {opened().token_mac(b"x")}) == 6
     assert all(len(bytes.fromhex(mac)) == 32 for mac in macs)
     rotated = keyset.with_new_key().with_key_state(2, KeyState.PRIMARY).with_slot(NEW)
     later = OPENER.open(rotated.record, NEW).without_slot("slot-1")

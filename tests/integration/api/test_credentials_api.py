@@ -23,6 +23,11 @@ async def create(api: Client, **fields: Any) -> dict[str, Any]:
     return made
 
 
+def in_a_list(shown: dict[str, Any]) -> dict[str, Any]:
+    """A credential as lists show it: nobody looked for its duplicates."""
+    return {name: value for name, value in shown.items() if name != "duplicates"}
+
+
 async def change(api: Client, id: str, **fields: Any) -> dict[str, Any]:
     answer = await api.put(f"/api/credentials/{id}", json=fields)
     assert answer.status_code == 200, answer.text
@@ -92,6 +97,7 @@ async def test_create_answers_201_with_every_field_of_the_wire_and_no_key(api: C
         "workspace": "default",
         "version": 1,
         "last_check": None,
+        "duplicates": [],
     }
 
 
@@ -100,7 +106,7 @@ async def test_what_is_created_is_read_back_and_gone_after_deletion(api: Client)
     path = f"/api/credentials/{made['id']}"
 
     assert (await api.get(path)).json() == made
-    assert (await api.get("/api/credentials")).json() == [made]
+    assert (await api.get("/api/credentials")).json() == [in_a_list(made)]
     gone = await api.delete(path)
     assert gone.json()["message"] == "Credential deleted"
     assert (await api.get(path)).status_code == 404
@@ -111,8 +117,8 @@ async def test_the_list_is_filtered_whatever_the_case_and_the_hyphens(api: Clien
     await create(api)
     other = await create(api, provider="anthropic")
 
-    assert (await api.get("/api/credentials?provider=ANTHROPIC")).json() == [other]
-    assert (await api.get("/api/credentials/by-provider/Anthropic")).json() == [other]
+    assert (await api.get("/api/credentials?provider=ANTHROPIC")).json() == [in_a_list(other)]
+    assert (await api.get("/api/credentials/by-provider/Anthropic")).json() == [in_a_list(other)]
     assert (await api.get("/api/credentials?provider=nobody")).json() == []
 
 
@@ -236,8 +242,8 @@ async def test_a_record_that_does_not_open_is_shown_everywhere_and_can_be_repair
     shown = (await api.get(path)).json()
     assert shown["decryption_error"].startswith("api_key: ")
     assert shown["has_api_key"] is True
-    assert (await api.get("/api/credentials")).json() == [shown]
-    assert (await api.get("/api/credentials/by-provider/openai")).json() == [shown]
+    assert (await api.get("/api/credentials")).json() == [in_a_list(shown)]
+    assert (await api.get("/api/credentials/by-provider/openai")).json() == [in_a_list(shown)]
     assert (await api.put(path, json={"name": "Renamed"})).status_code == 200
     assert (await api.post(f"{path}/test")).json()["success"] is False
     refused = await api.post(f"{path}/discover")
@@ -287,3 +293,28 @@ async def test_the_cached_list_never_lies(api: Client, house: House) -> None:
     assert (await api.get("/api/credentials")).json()[0]["last_check"]["outcome"] == "ok"
     denied = await api.get("/api/credentials", headers={"Authorization": "Bearer nobody"})
     assert denied.status_code == 401
+
+
+async def test_a_key_that_is_here_already_is_named_and_its_fingerprint_never(house: House, api: Client) -> None:
+    one = await create(api, name="One")
+    two = await create(api, name="Two")
+    twin = [{"id": one["id"], "name": "One", "provider": "openai"}]
+    assert one["duplicates"] == []
+    assert two["duplicates"] == twin
+    read = await api.get(f"/api/credentials/{two['id']}")
+    assert read.json()["duplicates"] == twin
+    renamed = await change(api, two["id"], name="Deux")
+    assert renamed["duplicates"] == twin
+    assert (await change(api, two["id"], api_key="sk-another-0123456789"))["duplicates"] == []
+
+    house.environment.values["ANTHROPIC_API_KEY"] = KEY
+    moved = (await api.post("/api/credentials/migrate-from-env")).json()
+    (entry,) = [entry for entry in moved["entries"] if entry["provider"] == "anthropic"]
+    assert entry["duplicates"] == twin
+
+    stored = await house.keycairn.credentials.get(CredentialId(one["id"]))
+    (mark,) = stored.credential.fingerprints.values()
+    listed, audit = await api.get("/api/credentials"), await api.get("/api/audit")
+    assert "duplicates" not in listed.json()[0]
+    for answer in (read, listed, audit):
+        assert mark not in answer.text
