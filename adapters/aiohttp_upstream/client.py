@@ -105,19 +105,19 @@ class AiohttpUpstream:
     async def _judged(self, text: str, *, secret: bool) -> _Place:
         """The place a URL names. What is remembered is what the rules alone decide, which do not change.
 
-        A literal address is judged here, as aiohttp asks no resolver about it.
+        A literal address is judged here, as aiohttp asks no resolver about it; every time where it may be that of a
+        name of ours, for what a name resolves to does change.
         """
         try:
             url = parse_target(text)
             self._policy.judge_url(url, secret=secret)
         except UrlRefusedError as error:
             raise EgressRefusedError(error.why) from None
+        place = _Place(URL(url.origin + url.target, encoded=True), url.scheme)
         if is_literal(url.host):
             await judged(self._policy, Destination(url, secret), self._lookup)
-        place = _Place(
-            URL(url.origin + url.target, encoded=True),
-            url.scheme,
-        )
+            if self._policy.own_names(url.port):
+                return place
         if len(self._places) >= _KNOWN:
             self._places.clear()
         self._places[text, secret] = place

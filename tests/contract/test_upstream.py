@@ -168,6 +168,23 @@ async def test_our_own_listener_is_refused_by_any_of_its_addresses(listener: str
     await client.aclose()
 
 
+async def test_our_own_database_known_by_name_is_refused_by_its_address() -> None:
+    addresses = {"db.internal.example": ["127.0.0.2"], "llm.example": ["127.0.0.1"]}
+
+    async def lookup(host: str, port: int) -> Sequence[str]:
+        return addresses[host]
+
+    async with listening(answering(OK)) as port:
+        client = AiohttpUpstream(EgressPolicy(own=(("db.internal.example", port),)), lookup=lookup)
+        for url in (f"http://127.0.0.1:{port}/", f"http://llm.example:{port}/"):
+            assert await body_of(await start(client, url)) == b"ok"
+        addresses["db.internal.example"] = ["127.0.0.1"]  # it moved
+        for url in (f"http://127.0.0.1:{port}/", f"http://llm.example:{port}/"):
+            with pytest.raises(EgressRefusedError):
+                await start(client, url)
+        await client.aclose()
+
+
 async def test_the_name_is_sent_and_the_judged_address_connected() -> None:
     seen: list[bytes] = []
 
