@@ -2,12 +2,14 @@
 
 from keycairn.app.gateway import Gateway
 from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.arrivals import Arrivals
 from keycairn.app.services.attempts import Attempts
 from keycairn.app.services.audit import AuditLog
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.environment import EnvironmentAccounts
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.models import Models
+from keycairn.app.services.moving import Moving
 from keycairn.app.services.probing import Probing
 from keycairn.app.services.provisioning import Provisioning
 from keycairn.app.services.rotation import Rotation
@@ -49,6 +51,7 @@ class Keycairn:
         self.vault = Vault(store, opener, clock, self.journal)
         self.accounts = Accounts(store, self.vault, registry, self.journal)
         self.credentials = Credentials(store, self.vault, registry, self.accounts, http, clock, ids, self.journal)
+        self.moving = Moving(store, Arrivals(registry, self.credentials), self.journal, clock)
         self.environment = EnvironmentAccounts(store, registry, environment, self.credentials, clock, self.journal)
         self.probing = Probing(store, registry, self.accounts, http, clock, ids, self.journal)
         self.models = Models(store, registry, clock, ids, self.journal)

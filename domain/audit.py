@@ -21,10 +21,12 @@ class Action(StrEnum):
     CREDENTIAL_TESTED = "credential.tested"
     CREDENTIAL_BROKEN = "credential.broken"
     CREDENTIAL_MIGRATED = "credential.migrated"
+    CREDENTIAL_IMPORTED = "credential.imported"
     MODEL_CREATED = "model.created"
     MODEL_UPDATED = "model.updated"
     MODEL_DELETED = "model.deleted"
     MODELS_REGISTERED = "models.registered"
+    MODELS_IMPORTED = "models.imported"
     MODELS_SYNCED = "models.synced"
     DEFAULTS_CHANGED = "defaults.changed"
     KEYSET_CREATED = "keyset.created"
@@ -37,6 +39,7 @@ class Action(StrEnum):
     TOKEN_CREATED = "token.created"  # noqa: S105  # a name
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  # a name
     SECRET_USED = "secret.used"  # noqa: S105  # a name
+    SECRET_REVEALED = "secret.revealed"  # noqa: S105  # a name
     ACCESS_REFUSED = "access.refused"
     COMMITS_LOST = "commits.lost"
 

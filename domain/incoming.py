@@ -11,7 +11,7 @@ from keycairn.domain.model import Slot
 from keycairn.domain.secret import Secret
 
 
-class IncomingModel(Struct, frozen=True, kw_only=True, tag="model", forbid_unknown_fields=True):
+class IncomingModel(Struct, frozen=True, kw_only=True, tag_field="row", tag="model", forbid_unknown_fields=True):
     """A model. Inside an `IncomingCredential` it is linked to that; as a row of its own it is linked to nothing.
 
     `id` is the original one, None where the source has none or it is no id of ours. `type` "" means: judge by the name.
@@ -26,13 +26,15 @@ class IncomingModel(Struct, frozen=True, kw_only=True, tag="model", forbid_unkno
     updated: datetime | None = None
 
 
-class IncomingCredential(Struct, frozen=True, kw_only=True, tag="credential", forbid_unknown_fields=True):
+class IncomingCredential(
+    Struct, frozen=True, kw_only=True, tag_field="row", tag="credential", forbid_unknown_fields=True
+):
     """A credential with its models.
 
     `where` names it in the report. `secrets` could be read, `unopened` maps those that could not to why. `values` are
     fields whose source does not know which of them are secret. `extra` is configuration nobody here knows, kept for
     the way back. `default`: the provider's default account in the source. `adopts`: the models of its provider that no
-    credential is linked to become its own.
+    credential is linked to become its own. `unique_name`: it stays out where its provider has one of its name.
     """
 
     where: str
@@ -48,18 +50,19 @@ class IncomingCredential(Struct, frozen=True, kw_only=True, tag="credential", fo
     models: tuple[IncomingModel, ...] = ()
     default: bool = False
     adopts: bool = False
+    unique_name: bool = False
     notes: tuple[str, ...] = ()
     created: datetime | None = None
     updated: datetime | None = None
 
 
-class IncomingDefaults(Struct, frozen=True, kw_only=True, tag="defaults", forbid_unknown_fields=True):
+class IncomingDefaults(Struct, frozen=True, kw_only=True, tag_field="row", tag="defaults", forbid_unknown_fields=True):
     """The models of task slots, by original id. It comes after all models."""
 
     slots: Mapping[str, str]
 
 
-class Refused(Struct, frozen=True, kw_only=True, tag="refused", forbid_unknown_fields=True):
+class Refused(Struct, frozen=True, kw_only=True, tag_field="row", tag="refused", forbid_unknown_fields=True):
     """Something a source holds that cannot come in: where it stands and why, never its content."""
 
     where: str

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from keycairn.adapters.fernet import NotebookKeys
 from keycairn.adapters.imports.notebook_rows import SETTINGS, label, moment, opened
 from keycairn.domain.errors import UnreadableSourceError
@@ -24,6 +26,7 @@ class LegacyConfig:
         groups = self._document.get("credentials")
         if not isinstance(groups, Mapping):
             raise UnreadableSourceError("This is not a provider_configs record: it has no `credentials` object.")
+        taken: set[tuple[str, str]] = set()
         for provider, entries in groups.items():
             if not isinstance(entries, list):
                 yield Refused(where=label(provider, "*"), reason="it is no list of entries")
@@ -32,7 +35,7 @@ class LegacyConfig:
             if chosen is None:
                 chosen = next((e for e in entries if isinstance(e, Mapping)), None)
             for entry in sorted(entries, key=lambda e: e is not chosen):
-                yield self._row(str(provider), entry, default=entry is chosen)
+                yield _own_name(self._row(str(provider), entry, default=entry is chosen), taken)
 
     def _row(self, group: str, entry: object, *, default: bool) -> IncomingRow:
         if not isinstance(entry, Mapping):
@@ -56,7 +59,20 @@ class LegacyConfig:
             models=(IncomingModel(name=model),) if isinstance(model, str) and model.strip() else (),
             default=default,
             adopts=default,
+            unique_name=True,
             notes=tuple(f"left behind: {key}, which is no text" for key in odd),
             created=moment(entry.get("created")),
             updated=moment(entry.get("updated")),
         )
+
+
+def _own_name(row: IncomingRow, taken: set[tuple[str, str]]) -> IncomingRow:
+    """The row, numbered where an entry above has its name: none is to be lost for its name."""
+    if not isinstance(row, IncomingCredential):
+        return row
+    name, number = row.name, 1
+    while (row.provider, name) in taken:
+        number += 1
+        name = f"{row.name} {number}"
+    taken.add((row.provider, name))
+    return replace(row, name=name)

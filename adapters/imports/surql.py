@@ -77,7 +77,7 @@ class _Splitter:
             self._begin = self._line
         position = 0
         while position < len(line):
-            match = (_ENDS[self._quote] if self._quote else _OUTSIDE).search(line, position)
+            match = _ENDS[self._quote].match(line, position) if self._quote else _OUTSIDE.search(line, position)
             stop = match.end() if match else len(line)
             mark = match[0] if match and not self._quote else ""
             if mark.startswith(_COMMENTS) or self._quote == "/*":

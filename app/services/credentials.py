@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.deleted import deletion_details
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
@@ -186,6 +187,17 @@ class Credentials:
         )
         return self._patched(spec, empty, patch)
 
+    def filled(
+        self, start: Credential, *, settings: Mapping[str, SettingValue], secrets: Mapping[str, Secret]
+    ) -> Credential:
+        """`start`, which holds neither settings nor a secret that opens, with both; not stored yet.
+
+        Raises as `create` does.
+        """
+        spec = self._registry.get(start.provider).spec
+        given = CredentialPatch(name=start.name, modalities=start.modalities, secrets=dict(secrets))
+        return self._patched(spec, replace(start, settings=self._merged_settings(spec, start, settings)), given)
+
     async def update(
         self, id: CredentialId, patch: CredentialPatch, *, if_match: int | None = None, by: Caller = IN_PROCESS
     ) -> Listed:
@@ -235,7 +247,8 @@ class Credentials:
             plan = await self._plan(credential, migrate_to)
             if dry_run:
                 return plan
-            event = self._journal.event(by, Action.CREDENTIAL_DELETED, id, details=_impact(plan, migrate_to))
+            details = {**_impact(plan, migrate_to), **deletion_details(credential)}
+            event = self._journal.event(by, Action.CREDENTIAL_DELETED, id, details=details)
             try:
                 await self._journal.commit((*plan.changes, event))
             except ConflictError:

@@ -1,0 +1,203 @@
+"""Turning an incoming row into a credential and models of our own, before anything is written."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from msgspec import Struct
+
+from keycairn.app.services.credentials import Credentials
+from keycairn.app.services.probing import checked_model_name
+from keycairn.domain.credential import Credential, destinations
+from keycairn.domain.errors import InvalidIdError, InvalidInputError, SecretInPlainFieldError, UndeclaredFieldError
+from keycairn.domain.ids import CredentialId, ModelId, credential_id, model_id
+from keycairn.domain.incoming import IncomingCredential, IncomingModel
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
+from keycairn.domain.modeltypes import classify
+from keycairn.domain.provider import FieldSpec, ProviderSpec, SettingValue
+from keycairn.domain.sealed import UNOPENED, UNOPENED_REASON
+from keycairn.domain.secret import Secret
+from keycairn.ports.provider import ProviderRegistry
+
+Identity = tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """A row as it would be stored. `named`: its id was made from provider and name, for want of one of its own."""
+
+    row: IncomingCredential
+    credential: Credential
+    models: tuple[Model, ...]
+    named: bool
+    notes: tuple[str, ...]
+    refused: Mapping[str, str]
+    """Models that cannot come in, by name, and why."""
+
+
+class _Fields(Struct):
+    settings: dict[str, SettingValue]
+    secrets: dict[str, Secret]
+    unopened: dict[str, str]
+    extra: dict[str, Any]
+    notes: list[str]
+
+
+class Arrivals:
+    """Reads rows against the declared fields of their providers, and seals their secrets to their own destinations."""
+
+    def __init__(self, registry: ProviderRegistry, credentials: Credentials) -> None:
+        self._registry = registry
+        self._credentials = credentials
+
+    def arrival(self, row: IncomingCredential, workspace: str, now: datetime) -> Arrival:
+        """The row, checked and sealed.
+
+        A secret its source could not read is stored as one that does not open, so that sending it heals the record.
+        Raises UnknownProviderError, InvalidInputError or SealedError.
+        """
+        spec = self._registry.get(row.provider).spec
+        fields = _fields(spec, row)
+        for secret in fields.secrets.values():
+            if _holds(fields.extra, secret.reveal()):
+                raise SecretInPlainFieldError("config")
+        own = _own_id(row.id)
+        modalities = tuple(modality for modality in spec.modalities if modality in row.modalities)
+        start = Credential(
+            id=own or named_id(spec.name, row.name),
+            workspace=workspace,
+            provider=spec.name,
+            name=row.name.strip() or "Imported",
+            modalities=modalities or spec.modalities,
+            sealed=dict.fromkeys(fields.unopened, UNOPENED),
+            broken=dict.fromkeys(fields.unopened, UNOPENED_REASON),
+            extra=fields.extra,
+            created=_aware(row.created) or now,
+            updated=_aware(row.updated) or _aware(row.created) or now,
+        )
+        credential = self._credentials.filled(start, settings=fields.settings, secrets=fields.secrets)
+        models, refused = self._models(row.models, credential, now)
+        notes = (*row.notes, *fields.notes)
+        return Arrival(row=row, credential=credential, models=models, named=own is None, notes=notes, refused=refused)
+
+    def loose(self, row: IncomingModel, workspace: str, now: datetime) -> Model:
+        """A model that is linked to nothing. Raises UnknownProviderError or InvalidInputError."""
+        return _model(row, self._registry.get(row.provider).spec.name, workspace, None, now)
+
+    def identity(self, credential: Credential) -> Identity:
+        """What two records of one account share: the provider, the destinations and the keys."""
+        spec = self._registry.get(credential.provider).spec
+        return spec.name, destinations(spec, credential.settings), tuple(sorted(credential.fingerprints.items()))
+
+    def same_place(self, one: Credential, other: Credential) -> bool:
+        """Whether both send their secrets to the same destinations."""
+        return self.identity(one)[:2] == self.identity(other)[:2]
+
+    def _models(
+        self, rows: Iterable[IncomingModel], credential: Credential, now: datetime
+    ) -> tuple[tuple[Model, ...], dict[str, str]]:
+        models: dict[tuple[str, str], Model] = {}
+        refused: dict[str, str] = {}
+        for row in rows:
+            try:
+                if row.provider and self._registry.get(row.provider).spec.name != credential.provider:
+                    raise InvalidInputError("It is another provider's than its credential.")  # noqa: TRY301
+                model = _model(row, credential.provider, credential.workspace, credential.id, now)
+                models.setdefault((model.name, model.type), model)
+            except InvalidInputError as error:
+                refused[row.where or row.name] = str(error)
+        return tuple(models.values()), refused
+
+
+def named_id(provider: str, name: str) -> CredentialId:
+    """The id of a credential whose source has none: the same for the same provider and name, at every import."""
+    return CredentialId(f"credential:n{_digest(provider, name.strip())}")
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _own_id(text: str | None) -> CredentialId | None:
+    try:
+        return credential_id(text) if text else None
+    except InvalidIdError:
+        return None
+
+
+def _model(row: IncomingModel, provider: str, workspace: str, credential: CredentialId | None, now: datetime) -> Model:
+    name = checked_model_name(row.name)
+    try:
+        type = Modality(row.type) if row.type else classify(name)
+    except ValueError:
+        type = None
+    if type is None:
+        raise InvalidInputError(f"A model's type is one of: {', '.join(Modality)}.")
+    try:
+        id = model_id(row.id) if row.id else None
+    except InvalidIdError:
+        id = None
+    created = _aware(row.created) or now
+    return Model(
+        id=id or ModelId(f"model:n{_digest(credential or provider, name, type)}"),
+        workspace=workspace,
+        provider=provider,
+        name=name,
+        type=type,
+        credential=credential,
+        created=created,
+        updated=_aware(row.updated) or created,
+    )
+
+
+def _fields(spec: ProviderSpec, row: IncomingCredential) -> _Fields:
+    """The row's fields by what the provider declares them to be. Raises UndeclaredFieldError."""
+    fields = _Fields({}, {}, {}, dict(row.extra), [])
+    for name, setting in row.settings.items():
+        if _plain(spec.field(name)):
+            fields.settings[name] = setting
+        elif setting != "":
+            fields.extra[name] = setting
+    for name, secret in row.secrets.items():
+        if _secret(spec.field(name)):
+            fields.secrets[name] = secret
+        elif secret:
+            fields.notes.append(f"left behind: {name}, a secret that {spec.label} does not have")
+    fields.unopened |= {
+        name: why for name, why in row.unopened.items() if _secret(spec.field(name)) and name not in fields.secrets
+    }
+    _sort(spec, row.values, fields)
+    return fields
+
+
+def _sort(spec: ProviderSpec, values: Mapping[str, Secret], fields: _Fields) -> None:
+    for name, value in values.items():
+        field = spec.field(name)
+        if field is None:
+            raise UndeclaredFieldError(spec.name, [declared.name for declared in spec.fields])
+        if field.secret:
+            fields.secrets[name] = value
+        else:
+            fields.settings[name] = value.reveal()
+
+
+def _plain(field: FieldSpec | None) -> bool:
+    return field is not None and not field.secret
+
+
+def _secret(field: FieldSpec | None) -> bool:
+    return field is not None and field.secret
+
+
+def _holds(value: object, text: str) -> bool:
+    """Whether `text` stands anywhere in `value`."""
+    if isinstance(value, str):
+        return bool(text) and text in value
+    if isinstance(value, Mapping):
+        return any(_holds(key, text) or _holds(inner, text) for key, inner in value.items())
+    return isinstance(value, list | tuple) and any(_holds(inner, text) for inner in value)
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
