@@ -67,6 +67,14 @@ class SpeaksOpenAI(Protocol):
         ...
 
 
+class NamesModels(Protocol):
+    """What a provider adds when its OpenAI-compatible API names models in another way. Looked up by name."""
+
+    def openai_model_name(self, name: str) -> str:
+        """The name to send for the registered `name`."""
+        ...
+
+
 class SpeaksAnthropic(Protocol):
     """What a provider adds when it speaks Anthropic's API. Looked up by name."""
 

@@ -9,7 +9,8 @@ from litestar.types import Send
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.exchange import Exchange
-from keycairn.app.gateway.headers import masked, returned
+from keycairn.app.gateway.headers import returned
+from keycairn.app.gateway.masking import ContentMask, masked
 from keycairn.app.gateway.watch import Watch
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError
 from keycairn.ports.upstream import UpstreamAnswer
@@ -39,30 +40,41 @@ async def pass_on(
     if answer.status >= 400:
         await _pass_error(exchange, headers, report, send, dialect)
         return
-    watch = Watch()
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    left = _length(answer)
     try:
-        async with aclosing(answer.chunks()) as chunks:
-            async for chunk in chunks:
-                if report.first_byte is None:
-                    report.first_byte = elapsed()
-                watch.see(chunk)
-                if left is not None:
-                    left -= len(chunk)
-                    if left <= 0:
-                        break
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            else:
-                chunk = b""
+        await _pass_content(exchange, report, send, elapsed, counted=plain)
     except KeycairnError as error:
         report.code = error.code
         await _break_off(error, headers, send, dialect)
         raise BrokenOffError from None
+
+
+async def _pass_content(
+    exchange: Exchange, report: Report, send: Send, elapsed: Callable[[], float], *, counted: bool
+) -> None:
+    """The body as it comes. The last chunk, where its length was announced, goes out together with the end."""
+    watch, mask = Watch(), ContentMask(exchange.secrets)
+    left = _length(exchange.answer)
+    passing = b""
+    try:
+        async with aclosing(exchange.answer.chunks()) as chunks:
+            async for chunk in chunks:
+                if report.first_byte is None:
+                    report.first_byte = elapsed()
+                watch.see(chunk)
+                passing = mask.see(chunk)
+                if left is not None:
+                    left -= len(chunk)
+                    if left <= 0:
+                        break
+                if passing:
+                    await send({"type": "http.response.body", "body": passing, "more_body": True})
+            else:
+                passing = b""
     finally:
-        if plain:
+        if counted:
             report.input_tokens, report.output_tokens = watch.tokens()
-    await send({"type": "http.response.body", "body": chunk, "more_body": False})
+    await send({"type": "http.response.body", "body": passing + mask.rest(), "more_body": False})
 
 
 def marks(report: Report) -> list[tuple[bytes, bytes]]:

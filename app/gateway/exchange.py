@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
 import structlog
@@ -13,6 +13,7 @@ from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.errors import LimitReachedError, NoRouteError
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.limits import Limiter, Subject
+from keycairn.app.gateway.masking import with_sent
 from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.domain.credential import Credential
@@ -74,6 +75,9 @@ class Exchanges:
         self._recovery = recovery
         self._limiter = limiter
         self._count = count
+        self._naming: Mapping[str, Callable[[str], str]] = {
+            one.spec.name: one.openai_model_name for one in registry.all() if hasattr(one, "openai_model_name")
+        }
         self.anthropic = frozenset(one.spec.name for one in registry.all() if hasattr(one, "anthropic_base_url"))
 
     async def candidates(self, call: Call) -> Sequence[Serving]:
@@ -83,6 +87,14 @@ class Exchanges:
             return [Serving(None, await self._directory.credential(workspace, call.credential or ""))]
         providers = self.anthropic if call.api.anthropic else None
         return await self._directory.serving(workspace, call.model, call.api.type, providers)
+
+    def name_at_provider(self, call: Call, serving: Serving) -> str:
+        """What the provider calls the model of the call; the same at every credential that serves it."""
+        name = serving.model.name if serving.model else call.model or ""
+        if call.api.anthropic:
+            return name
+        naming = self._naming.get(serving.credential.provider)
+        return name if naming is None else naming(name)
 
     async def run(self, call: Call, report: Report) -> Exchange:
         """An answer that is the client's: the first good one, else the last there was.
@@ -178,7 +190,7 @@ class Exchanges:
             await asyncio.sleep(PAUSE)
             report.attempts += 1
             answer = await self._start(outgoing)
-        return Exchange(answer, opened.secrets, subject)
+        return Exchange(answer, with_sent(opened.secrets, request.headers.values()), subject)
 
     async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:
         return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)

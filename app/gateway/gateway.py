@@ -153,8 +153,7 @@ class Gateway:
             if api is not None:
                 call, rename = await model_call(api, method, query, headers, caller, incoming)
                 candidates = await self._exchanges.candidates(call)
-                model = candidates[0].model
-                call.body = rename(model.name if model else call.model or "")
+                call.body = rename(self._exchanges.name_at_provider(call, candidates[0]))
             else:
                 raw = _raw_path(scope).partition(NATIVE)[2]
                 call = await native_call(raw, method, query, headers, caller, incoming)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from keycairn.domain.secret import MASK, Secret
+from keycairn.app.gateway.masking import masked
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -73,21 +73,3 @@ def returned(headers: Iterable[tuple[str, str]], secrets: Sequence[str]) -> list
             value = masked(value.encode("latin-1"), secrets).decode("latin-1")  # noqa: PLW2901  # the masked one
         kept.append((name.encode("latin-1"), value.encode("latin-1")))
     return kept
-
-
-def masked(body: bytes, secrets: Sequence[str]) -> bytes:
-    """`body` with every secret replaced, also as JSON would spell it."""
-    for secret in secrets:
-        plain = secret.encode("utf-8", "replace")
-        for spelling in {plain, plain.replace(b"\\", b"\\\\").replace(b'"', b'\\"'), plain.replace(b"/", b"\\/")}:
-            body = body.replace(spelling, MASK.encode())
-    return body
-
-
-def texts(secrets: Iterable[Secret]) -> list[str]:
-    """The texts to mask, longest first, so that one inside of another leaves nothing behind.
-
-    The lines of a longer secret, such as a key file, count each for itself.
-    """
-    found = {part for secret in secrets for part in (secret.reveal(), *secret.reveal().splitlines()) if len(part) >= 6}
-    return sorted(found, key=len, reverse=True)

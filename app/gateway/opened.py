@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from keycairn.app.gateway.headers import texts
+from keycairn.app.gateway.masking import texts
 from keycairn.app.services.accounts import Accounts
 from keycairn.domain.credential import Credential
 from keycairn.domain.provider import Account

@@ -88,6 +88,17 @@ class Vertex(ListedProvider):
         root = own_url(account, "base_url", strip=("/v1",)) or f"https://{host}"
         return f"{root}/v1/projects/{quote(account.text('project'), safe='')}/locations/{location}"
 
+    def openai_base_url(self, account: Account, type: Modality | None = None) -> str:
+        """Its OpenAI-compatible API.
+
+        Source: cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai/overview.
+        """
+        return f"{self.base_url(account, type)}/endpoints/openapi"
+
+    def openai_model_name(self, name: str) -> str:
+        """The name with its publisher, Google where it has none."""
+        return name if "/" in name else f"google/{name}"
+
     def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
         """None without a token; see `authorize`."""
         return {}

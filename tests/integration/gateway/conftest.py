@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.gateway_house import GatewayHouse, gateway_house
 from tests.servers.anthropic_api import AnthropicServer
-from tests.servers.openai_api import OpenAIServer
+
+from keycairn.testing.openai_server import OpenAIServer
 
 
 @pytest.fixture

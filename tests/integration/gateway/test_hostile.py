@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 from tests.gateway_house import GatewayHouse
-from tests.servers.openai_api import OpenAIServer
+
+from keycairn.testing.openai_server import OpenAIServer
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 KEY = "sk-canary-0123456789"
@@ -125,6 +126,23 @@ async def test_a_stream_that_breaks_ends_in_an_error_the_client_can_see(house: G
 
     assert seen.startswith(b"data: {}\n\n")
     assert b'"code":"provider_unreachable"' in seen
+
+
+LONG_KEY = "sk-canary-0123456789/abc"
+
+
+async def test_a_key_that_is_echoed_in_a_good_answer_is_masked(house: GatewayHouse) -> None:
+    body = b'{"echo": "Bearer sk-canary-0123456789/abc", "again": "sk-canary-0123456789\\/abc"}'
+    head = f"HTTP/1.1 200 OK\r\nx-echo: {LONG_KEY}\r\ncontent-length: {len(body)}\r\n\r\n"
+    async with raw_server(answering(head.encode() + body[:25], body[25:])) as url:
+        credential = await house.credential("openai_compatible", LONG_KEY, base_url=url)
+        await house.model(credential, "m")
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {house.token}"}) as client:
+            answer = await client.post(f"{house.url}/v1/chat/completions", json=BODY)
+
+    stars = "*" * len(LONG_KEY)
+    assert (answer.status_code, answer.json()) == (200, {"echo": f"Bearer {stars}", "again": f"{stars}*"})
+    assert answer.headers["x-echo"] == "********"
 
 
 async def test_a_redirect_is_not_followed(house: GatewayHouse) -> None:

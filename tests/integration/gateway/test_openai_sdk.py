@@ -6,12 +6,12 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 from tests.gateway_house import GatewayHouse
-from tests.servers.base import KEY
-from tests.servers.openai_api import SOUND, VECTOR, OpenAIServer
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.modality import Modality
 from keycairn.plugins.payloads import silent_wav
+from keycairn.testing.openai_server import SOUND, VECTOR, OpenAIServer
+from keycairn.testing.server import KEY
 
 
 @pytest.fixture

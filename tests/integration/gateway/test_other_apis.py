@@ -1,21 +1,28 @@
 """Anthropic's SDK, native calls, and providers whose OpenAI-compatible API lies elsewhere."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import anthropic
 import httpx
+import openai
 import pytest
-from anthropic import AsyncAnthropic
+from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI
 from tests.gateway_house import GatewayHouse
 from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.azure_api import AzureServer
-from tests.servers.base import KEY, Answer, LocalServer, Recorded, as_json
-from tests.servers.openai_api import OpenAIServer
+from tests.servers.vertex_api import PLACE, VertexServer, service_account
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import NotFoundError
+from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
+from keycairn.domain.secret import Secret
+from keycairn.plugins.payloads import silent_wav
+from keycairn.testing.openai_server import OpenAIServer
+from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json
 
 GREETING = [{"role": "user", "content": "Hello"}]
 
@@ -71,6 +78,63 @@ async def test_errors_are_in_anthropics_form(claude: AsyncAnthropic, anthropic_s
 
 async def test_anthropics_list_of_models(claude: AsyncAnthropic) -> None:
     assert [model.id async for model in claude.models.list()] == ["claude-sonnet-5"]
+    assert (await claude.models.retrieve("claude-sonnet-5")).display_name == "claude-sonnet-5"
+    with pytest.raises(anthropic.NotFoundError):
+        await claude.models.retrieve("no-such")
+
+
+class CountingServer(AnthropicServer):
+    """Anthropic's count of tokens too, and a tool that is used. Source: docs.anthropic.com/en/api."""
+
+    def answer(self, recorded: Recorded) -> Answer:
+        if recorded.path == "/v1/messages/count_tokens":
+            return as_json({"input_tokens": len(recorded.json()["messages"])})
+        if recorded.path == "/v1/messages" and recorded.json().get("tools"):
+            use = {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {"zone": "UTC"}}
+            head = {"id": "msg_1", "type": "message", "role": "assistant", "model": recorded.json()["model"]}
+            usage = {"input_tokens": 8, "output_tokens": 2}
+            return as_json({**head, "content": [use], "stop_reason": "tool_use", "stop_sequence": None, "usage": usage})
+        return super().answer(recorded)
+
+
+@pytest.fixture
+async def counting(house: GatewayHouse) -> AsyncIterator[CountingServer]:
+    async with CountingServer() as server:
+        credential = await house.credential("anthropic", KEY, base_url=server.url)
+        await house.model(credential, "claude-haiku-4-5")
+        yield server
+
+
+async def test_anthropics_count_of_tokens(house: GatewayHouse, counting: CountingServer) -> None:
+    async with AsyncAnthropic(api_key=house.token, base_url=house.url + "/anthropic", max_retries=0) as client:
+        counted = await client.messages.count_tokens(model="anthropic/claude-haiku-4-5", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+
+    assert counted.input_tokens == 1
+    assert counting.requests[-1].json()["model"] == "claude-haiku-4-5"
+
+
+async def test_anthropics_sync_client(house: GatewayHouse, counting: CountingServer) -> None:
+    tool: Any = {"name": "now", "input_schema": {"type": "object", "properties": {}}}
+
+    def ask() -> tuple[str, str, Any]:
+        options: Any = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": GREETING}
+        with Anthropic(auth_token=house.token, base_url=house.url + "/anthropic", max_retries=0) as client:
+            whole = client.messages.create(**options)
+            with client.messages.stream(**options) as stream:
+                streamed = "".join(stream.text_stream)
+            used = client.messages.create(**options, tools=[tool])
+        return whole.content[0].text, streamed, used.content[0].input
+
+    assert await asyncio.to_thread(ask) == ("Hello!", "Hello!", {"zone": "UTC"})
+
+
+async def test_a_timeout_of_anthropics_client(house: GatewayHouse, counting: CountingServer) -> None:
+    counting.faults = ["slow"]
+    async with AsyncAnthropic(
+        api_key=house.token, base_url=house.url + "/anthropic", max_retries=0, timeout=0.2
+    ) as client:
+        with pytest.raises(anthropic.APITimeoutError):
+            await ask(client, "claude-haiku-4-5")
 
 
 async def test_a_default_slot(house: GatewayHouse, openai_server: OpenAIServer) -> None:
@@ -95,11 +159,29 @@ async def test_azure_gets_its_deployment_and_version(house: GatewayHouse) -> Non
         assert server.requests[-1].target == "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 
 
+async def test_azure_gets_its_deployment_for_embeddings_and_forms(house: GatewayHouse) -> None:
+    async with AzureServer() as server:
+        credential = await house.credential("azure", KEY, endpoint=server.url, api_version="2025-04-01-preview")
+        await house.model(credential, "text-embedding-3-small", Modality.EMBEDDING)
+        await house.model(credential, "whisper-1", Modality.SPEECH_TO_TEXT)
+        async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
+            vectors = await client.embeddings.create(model="azure/text-embedding-3-small", input="a")
+            heard = await client.audio.transcriptions.create(
+                model="azure/whisper-1", file=("a.wav", silent_wav(), "audio/wav")
+            )
+
+        assert (len(vectors.data), heard.text) == (1, "you")
+        assert [request.target for request in server.requests] == [
+            "/openai/deployments/text-embedding-3-small/embeddings?api-version=2025-04-01-preview",
+            "/openai/deployments/whisper-1/audio/transcriptions?api-version=2025-04-01-preview",
+        ]
+
+
 class GoogleCompatible(LocalServer):
-    """Google's OpenAI-compatible chat."""
+    """Google's OpenAI-compatible chat. Source: ai.google.dev/gemini-api/docs/openai."""
 
     def answer(self, recorded: Recorded) -> Answer:
-        if recorded.path != "/v1beta/openai/chat/completions":
+        if recorded.path != "/v1beta/openai/chat/completions" or recorded.json()["model"] != "gemini-2.5-flash":
             return as_json(self.error(404), 404)
         choice = {"index": 0, "message": {"role": "assistant", "content": "Hello!"}, "finish_reason": "stop"}
         body = {"id": "1", "object": "chat.completion", "created": 1, "model": "gemini-2.5-flash", "choices": [choice]}
@@ -117,6 +199,40 @@ async def test_googles_openai_compatible_api(house: GatewayHouse) -> None:
             answer = await client.chat.completions.create(model="gemini-2.5-flash", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
 
     assert answer.choices[0].message.content == "Hello!"
+
+
+class VertexCompatible(VertexServer):
+    """The chat of its OpenAI-compatible API. Source: cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai."""
+
+    def answer(self, recorded: Recorded) -> Answer:
+        if recorded.path != PLACE + "/endpoints/openapi/chat/completions":
+            return super().answer(recorded)
+        model = recorded.json()["model"]
+        if model != "google/gemini-2.5-flash":
+            return as_json(self.error(404), 404)
+        if recorded.json()["messages"] == [{"role": "user", "content": "echo"}]:
+            return as_json(self.error(400), 400)
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Hello!"}, "finish_reason": "stop"}
+        return as_json({"id": "1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]})
+
+
+async def test_vertexs_openai_compatible_api(house: GatewayHouse) -> None:
+    echo: Any = [{"role": "user", "content": "echo"}]
+    async with VertexCompatible(key="ya29.minted-for-an-hour") as server:
+        settings = {"project": "my-project", "location": "us-central1"}
+        settings |= {"base_url": server.url, "token_url": server.url + "/token"}
+        listed = await house.keycairn.credentials.create(
+            "vertex", name="vertex", settings=settings, secrets={"service_account": Secret(service_account())}
+        )
+        await house.model(listed.credential, "gemini-2.5-flash")
+        async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
+            answer = await client.chat.completions.create(model="vertex/gemini-2.5-flash", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+            with pytest.raises(openai.BadRequestError) as refused:
+                await client.chat.completions.create(model="gemini-2.5-flash", messages=echo)
+
+    assert answer.choices[0].message.content == "Hello!"
+    assert [request.path for request in server.requests].count("/token") == 1
+    assert "ya29" not in refused.value.response.text
 
 
 async def native(house: GatewayHouse, path: str, token: str | None = None, method: str = "GET") -> httpx.Response:

@@ -7,12 +7,12 @@ import pytest
 from esperanto import AIFactory
 from openai import OpenAI
 from tests.gateway_house import GatewayHouse
-from tests.servers.base import KEY
-from tests.servers.openai_api import VECTOR, OpenAIServer
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.modality import Modality
 from keycairn.plugins.payloads import silent_wav
+from keycairn.testing.openai_server import VECTOR, OpenAIServer
+from keycairn.testing.server import KEY
 
 GREETING: Any = [{"role": "user", "content": "Hello"}]
 TOOL: Any = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
