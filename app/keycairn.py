@@ -22,6 +22,7 @@ from keycairn.ports.environment import Environment
 from keycairn.ports.http import Http
 from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.source import LegacyConfigs
 from keycairn.ports.store import Store
 from keycairn.ports.upstream import Upstream
 
@@ -42,11 +43,13 @@ class Keycairn:
         anchor: Anchor,
         admin_token: Secret | None = None,
         upstream: Upstream | None = None,
+        legacy: LegacyConfigs | None = None,
     ) -> None:
         self.journal = Journal(store, clock, ids, anchor)
         self.audit = AuditLog(store, self.journal, anchor)
         self.store = store
         self.clock = clock
+        self.legacy = legacy
         self.registry = registry
         self.vault = Vault(store, opener, clock, self.journal)
         self.accounts = Accounts(store, self.vault, registry, self.journal)

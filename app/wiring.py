@@ -19,6 +19,8 @@ from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.environment import ProcessEnvironment
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.ids import UlidIds
+from keycairn.adapters.imports.legacy_configs import NotebookLegacy
+from keycairn.adapters.imports.surreal_records import SurrealRecords
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import Settings
@@ -95,6 +97,7 @@ async def open_with_birth(
             anchor=MemoryAnchor() if settings.in_memory else FileAnchor(settings.data_dir / ANCHOR_FILE),
             admin_token=settings.admin_token,
             upstream=upstream,
+            legacy=NotebookLegacy(None if settings.embedded else _own_records(settings)),
         )
         flaw = await keycairn.audit.compare()
         if flaw is not None:
@@ -171,6 +174,16 @@ def write_private(file: Path, text: str) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _own_records(settings: Settings) -> SurrealRecords:
+    return SurrealRecords(
+        settings.store_url,
+        namespace=settings.database_namespace,
+        database=settings.database_name,
+        user=settings.database_user,
+        password=settings.database_password,
+    )
 
 
 def _own_endpoints(settings: Settings) -> tuple[tuple[str, int], ...]:

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
 
 from keycairn.adapters.anchor import MemoryAnchor
+from keycairn.adapters.imports.legacy import LegacyConfig
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.errors import UnknownProviderError, WrongRootKeyError
+from keycairn.domain.ids import CredentialId
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome
@@ -137,7 +140,12 @@ class House:
     """A Keycairn and the fakes it stands on. `await house.open()` unlocks it."""
 
     def __init__(
-        self, *, store: Store | None = None, ids: FakeIds | None = None, admin_token: str | None = None
+        self,
+        *,
+        store: Store | None = None,
+        ids: FakeIds | None = None,
+        admin_token: str | None = None,
+        legacy: bool = False,
     ) -> None:
         self.openai = FakeProvider(plain_spec("openai", preferred_models=("gpt-4o",)))
         self.anthropic = FakeProvider(plain_spec("anthropic", modalities=(LANGUAGE,)))
@@ -157,8 +165,23 @@ class House:
             ids=self.ids,
             anchor=self.anchor,
             admin_token=Secret(admin_token) if admin_token else None,
+            legacy=self if legacy else None,
         )
 
     async def open(self, root_key: RootKey | None = ROOT_KEY) -> Keycairn:
         await self.keycairn.vault.unlock(root_key)
         return self.keycairn
+
+    async def key_of(self, id: CredentialId) -> str:
+        """The key of a credential, as a provider would be shown it."""
+        credential = await self.store.credential("default", id)
+        assert credential is not None
+        return (await self.keycairn.accounts.open(credential)).secrets["api_key"].reveal()
+
+    legacy_record: Mapping[str, Any] | None = None
+
+    async def stored(self) -> Mapping[str, Any] | None:
+        return self.legacy_record
+
+    def source(self, document: Mapping[str, Any], passphrase: Secret | None) -> LegacyConfig:
+        return LegacyConfig(document, passphrase)

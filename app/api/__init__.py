@@ -8,12 +8,14 @@ from keycairn.app.api.catalog import CatalogController
 from keycairn.app.api.credentials import CredentialController
 from keycairn.app.api.encryption import EncryptionController
 from keycairn.app.api.health import HealthController
+from keycairn.app.api.imports import ImportController
 from keycairn.app.api.models import ModelController
 from keycairn.app.api.usage import UsageController
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
     CredentialController,
     AccountController,
+    ImportController,
     ModelController,
     CatalogController,
     TokenController,

@@ -57,9 +57,10 @@ class AccountController(Controller):
         caller: TheCaller,
         *,
         dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
+        again: Annotated[bool, QueryParameter(description="Also bring back what was deleted here.")] = False,
     ) -> MigrationView:
         """Each configured provider without a credential gets one. Running it again changes nothing."""
-        return migration_view(await keycairn.environment.migrate(dry_run=dry_run, by=caller))
+        return migration_view(await keycairn.environment.migrate(dry_run=dry_run, again=again, by=caller))
 
     @post("/{id:str}/test", opt=WRITE, status_code=200, summary="Test a credential")
     async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TestView:

@@ -281,13 +281,17 @@ def event_view(event: AuditEvent) -> EventView:
 
 
 class MigrationEntryView(Struct, frozen=True, kw_only=True):
-    """One provider in a migration. `variables` maps fields to the names of the variables they came from."""
+    """One provider in a migration. `variables` maps fields to the names of the variables they came from.
+
+    `removable` names the variables that nobody needs any more: what they hold stands in the database.
+    """
 
     provider: str
     step: str
     reason: str
     variables: Mapping[str, str]
     linked_models: Sequence[str]
+    removable: Sequence[str]
     credential: str | None
     duplicates: list[DuplicateView] = []
 

@@ -67,15 +67,18 @@ def _then(entry: dict[str, str]) -> str:
 
 @main.command("migrate-env")
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+@click.option("--again", is_flag=True, help="Also bring back keys that were deleted in Keycairn.")
 @as_json
 @with_client
-async def migrate_env(client: Client, *, dry_run: bool, as_json: bool) -> int | None:
+async def migrate_env(client: Client, *, dry_run: bool, again: bool, as_json: bool) -> int | None:
     """Move the environment's keys into the database. Running it again changes nothing.
 
     A provider that has a credential already is skipped. The variables stay as they are; take them away yourself when
     all is well. Try it first: `keycairn migrate-env --dry-run`
     """
-    done = await client.post("/api/credentials/migrate-from-env", dry_run=str(dry_run).lower())
+    done = await client.post(
+        "/api/credentials/migrate-from-env", dry_run=str(dry_run).lower(), again=str(again).lower()
+    )
     failed = FAILED if done["errors"] else None
     if shown(done, as_json=as_json):
         return failed
@@ -98,9 +101,9 @@ async def migrate_env(client: Client, *, dry_run: bool, as_json: bool) -> int | 
     for entry in entries:
         for twin in entry["duplicates"]:
             say(f"You already have the {entry['provider']} key as {twin['name']} ({twin['id']}).", DULL)
-    moved = [name for e in entries if e["step"] == "migrate" for name in e["variables"].values()]
-    if moved and not dry_run:
-        say(f"\nThe database is now the source of truth. You may remove: {', '.join(sorted(moved))}")
+    removable = sorted({name for entry in entries for name in entry["removable"]})
+    if removable:
+        say(f"\nThe database is now the source of truth. You may remove: {', '.join(removable)}")
     return failed
 
 

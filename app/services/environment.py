@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.credentials import Credentials
+from keycairn.app.services.deleted import DELETED_HERE, Deleted, deleted
 from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import CreateCredential, ExpectNoCredential, ReplaceModel
@@ -15,12 +16,14 @@ from keycairn.domain.environment import EnvironmentAccount, read_account
 from keycairn.domain.errors import ConflictError, InvalidInputError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.model import Model
+from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock
 from keycairn.ports.environment import Environment
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
 MIGRATED_NAME = "Default (Migrated from env)"
+_HAS_ONE = "the database has a credential of this provider"
 
 
 class Step(StrEnum):
@@ -35,6 +38,8 @@ class Step(StrEnum):
 class MigrationEntry(Struct, frozen=True, kw_only=True):
     """One provider in a migration. `variables` maps fields to the variables they are read from; no values.
 
+    `removable` are those that stand in the database as they are, so that nobody needs them in the environment.
+
     `duplicates` are stored credentials with the same secret.
     """
 
@@ -43,6 +48,7 @@ class MigrationEntry(Struct, frozen=True, kw_only=True):
     reason: str = ""
     variables: Mapping[str, str] = {}
     linked_models: tuple[str, ...] = ()
+    removable: tuple[str, ...] = ()
     credential: CredentialId | None = None
     duplicates: tuple[Credential, ...] = ()
 
@@ -90,6 +96,11 @@ class EnvironmentAccounts:
         variables = self._environment.variables()
         return [read_account(provider.spec, variables) for provider in self._registry.all()]
 
+    def variable(self, name: str) -> Secret | None:
+        """One variable that is not blank, None where it is not set."""
+        value = self._environment.variables().get(name)
+        return value if value is not None and value.reveal().strip() else None
+
     async def sources(self, *, workspace: str = DEFAULT_WORKSPACE) -> dict[str, Source]:
         """Where each known provider is configured."""
         stored = await self._store.providers_in_use(workspace)
@@ -102,18 +113,19 @@ class EnvironmentAccounts:
             for account in self.found()
         }
 
-    async def migrate(self, *, dry_run: bool = False, by: Caller = IN_PROCESS) -> Migration:
+    async def migrate(self, *, dry_run: bool = False, again: bool = False, by: Caller = IN_PROCESS) -> Migration:
         """Make a credential of every configured provider that has none, and link its unlinked models to it.
 
-        One commit a provider: what fails is reported in its entry, and the others go on. Running it again changes
-        nothing. Raises SealedError before anything is done.
+        A key that was deleted here comes back only with `again`. One commit a provider: what fails is reported in its
+        entry, and the others go on. Running it again changes nothing. Raises SealedError before anything is done.
         """
         stored = await self._store.providers_in_use(by.workspace)
-        entries = [await self._migrate(account, stored, by, dry_run=dry_run) for account in self.found()]
+        gone = Deleted() if again else await deleted(self._store, by.workspace)
+        entries = [await self._migrate(account, stored, gone, by, dry_run=dry_run) for account in self.found()]
         return Migration(tuple(entries), dry_run)
 
     async def _migrate(
-        self, account: EnvironmentAccount, stored: frozenset[str], by: Caller, *, dry_run: bool
+        self, account: EnvironmentAccount, stored: frozenset[str], gone: Deleted, by: Caller, *, dry_run: bool
     ) -> MigrationEntry:
         entry = MigrationEntry(provider=account.provider, step=Step.NOT_CONFIGURED, variables=account.variables)
         if not account.variables:
@@ -121,14 +133,17 @@ class EnvironmentAccounts:
         if not account.configured:
             missing = ", ".join(" or ".join(group) for group in account.missing)
             return replace(entry, reason=f"incomplete, also set: {missing}")
-        if account.provider in stored:
-            return replace(entry, step=Step.SKIP, reason="the database has a credential of this provider")
         try:
             draft = self._credentials.draft(
                 account.provider, name=MIGRATED_NAME, settings=account.settings, secrets=account.secrets, by=by
             )
         except InvalidInputError as error:
-            return replace(entry, step=Step.ERROR, reason=str(error))
+            step = Step.SKIP if account.provider in stored else Step.ERROR
+            return replace(entry, step=step, reason=_HAS_ONE if account.provider in stored else str(error))
+        if account.provider in stored:
+            return replace(entry, step=Step.SKIP, reason=_HAS_ONE, removable=await self._removable(account, draft))
+        if gone.covers(draft):
+            return replace(entry, step=Step.SKIP, reason=DELETED_HERE)
         models = await self._store.unlinked_models(by.workspace, account.provider)
         entry = replace(
             entry,
@@ -137,6 +152,12 @@ class EnvironmentAccounts:
             duplicates=await self._credentials.duplicates(draft),
         )
         return entry if dry_run else await self._store_draft(entry, draft, models, by)
+
+    async def _removable(self, account: EnvironmentAccount, draft: Credential) -> tuple[str, ...]:
+        """The account's variables, where the database has the same key with the same settings."""
+        twins = await self._credentials.duplicates(draft)
+        same = any(twin.provider == draft.provider and twin.settings == draft.settings for twin in twins)
+        return tuple(sorted(set(account.variables.values()))) if same else ()
 
     async def _store_draft(
         self, entry: MigrationEntry, draft: Credential, models: Sequence[Model], by: Caller
@@ -159,4 +180,4 @@ class EnvironmentAccounts:
             await self._journal.commit((alone, CreateCredential(draft), *links, event))
         except ConflictError:
             return replace(entry, step=Step.SKIP, reason="somebody else changed this provider meanwhile; run it again")
-        return replace(entry, credential=draft.id)
+        return replace(entry, credential=draft.id, removable=tuple(sorted(set(entry.variables.values()))))
