@@ -1,4 +1,4 @@
-"""Clients other than the official SDKs: the sync OpenAI client, esperanto, and litellm where it is installed."""
+"""Clients other than the official SDKs: the sync OpenAI client and esperanto."""
 
 import asyncio
 from typing import Any
@@ -68,20 +68,3 @@ async def test_an_upload_by_esperanto(house: GatewayHouse, tmp_path: Any) -> Non
     await model.aclose()
 
     assert heard.text == "you"
-
-
-@pytest.mark.usefixtures("account")
-async def test_litellm_as_a_client(house: GatewayHouse) -> None:
-    litellm = pytest.importorskip("litellm", reason="too heavy to be installed for one test")
-    common = {"api_key": house.token, "api_base": house.url + "/v1"}
-
-    answer = await litellm.acompletion(model="openai/openai/gpt-4o", messages=GREETING, **common)
-    stream = await litellm.acompletion(model="openai/gpt-4o", messages=GREETING, stream=True, **common)
-    deltas = [chunk.choices[0].delta.content or "" async for chunk in stream]
-    vectors = await litellm.aembedding(model="openai/text-embedding-3-small", input=["a"], **common)
-    with pytest.raises(litellm.NotFoundError):
-        await litellm.acompletion(model="openai/no-such", messages=GREETING, **common)
-
-    assert answer.choices[0].message.content == "Hello!"
-    assert "".join(deltas) == "Hello!"
-    assert vectors.data[0]["embedding"] == VECTOR
