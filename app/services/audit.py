@@ -102,12 +102,14 @@ class AuditLog:
                 "commits, or an older copy of it was put in place. Compare with your backups.",
             )
         page = await self._store.chain(after=anchored.seq - 1, limit=1)
-        if not page or page[0].seq != anchored.seq or page[0].mac != anchored.mac:
+        gone = not page or page[0].seq != anchored.seq
+        if gone or page[0].mac != anchored.mac:
+            which = "is gone" if gone else "is not the one that was acknowledged: the history was replaced"
             return Flaw(
-                kind=FlawKind.ALTERED,
+                kind=FlawKind.LOST if gone else FlawKind.ALTERED,
                 first=anchored.seq,
                 last=anchored.seq,
-                detail=f"Event {anchored.seq} is not the one that was acknowledged: the history was replaced.",
+                detail=f"Event {anchored.seq} {which}. Compare with your backups.",
             )
         return None
 

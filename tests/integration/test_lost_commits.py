@@ -1,0 +1,61 @@
+"""The real engine loses half its log to one flipped byte, and opens without a word. Keycairn says so."""
+
+from pathlib import Path
+
+import pytest
+
+from keycairn.app.services.audit import FlawKind
+from keycairn.app.settings import Settings
+from keycairn.app.wiring import ANCHOR_FILE, open_keycairn
+from keycairn.domain.token import Scope
+
+
+async def filled(data: Path, count: int = 60) -> Settings:
+    settings = Settings(data_dir=data, external_plugins=False)
+    async with open_keycairn(settings) as kc:
+        for number in range(count):
+            await kc.tokens.create(f"t{number}", (Scope.INVOKE,))
+        assert (await kc.audit.verify()).intact
+    return settings
+
+
+def log_of(data: Path) -> Path:
+    return max((data / "db").rglob("*"), key=lambda file: file.stat().st_size if file.is_file() else 0)
+
+
+async def test_a_flipped_byte_in_the_middle_of_the_log_is_noticed_at_the_next_start(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = await filled(tmp_path)
+    log = log_of(tmp_path)
+    content = bytearray(log.read_bytes())
+    content[len(content) * 2 // 3] ^= 0xFF
+    log.write_bytes(bytes(content))
+
+    async with open_keycairn(settings) as kc:
+        report = await kc.audit.verify()
+    assert not report.intact
+    assert FlawKind.LOST in {flaw.kind for flaw in report.flaws}
+    assert "not as it was left" in "".join(capfd.readouterr())
+
+    async with open_keycairn(settings) as kc:
+        assert not (await kc.audit.verify()).intact, "it stays on record after the next start"
+
+
+async def test_an_older_copy_of_the_database_put_in_place_is_noticed(tmp_path: Path) -> None:
+    settings = await filled(tmp_path, 3)
+    old = {file: file.read_bytes() for file in (tmp_path / "db").rglob("*") if file.is_file()}
+    await filled(tmp_path, 3)
+    for file in [file for file in (tmp_path / "db").rglob("*") if file.is_file()]:
+        file.unlink()
+    for file, content in old.items():
+        file.write_bytes(content)
+    async with open_keycairn(settings) as kc:
+        assert [flaw.kind for flaw in (await kc.audit.verify()).flaws] == [FlawKind.LOST]
+
+
+async def test_an_orderly_restart_finds_nothing_wrong(tmp_path: Path) -> None:
+    settings = await filled(tmp_path, 3)
+    assert (tmp_path / ANCHOR_FILE).exists()
+    async with open_keycairn(settings) as kc:
+        assert (await kc.audit.verify()).intact
