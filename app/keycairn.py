@@ -24,6 +24,7 @@ from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.source import LegacyConfigs
 from keycairn.ports.store import Store
+from keycairn.ports.tracing import Tracing
 from keycairn.ports.upstream import Upstream
 
 
@@ -43,6 +44,7 @@ class Keycairn:
         anchor: Anchor,
         admin_token: Secret | None = None,
         upstream: Upstream | None = None,
+        tracing: Tracing | None = None,
         legacy: LegacyConfigs | None = None,
     ) -> None:
         self.journal = Journal(store, clock, ids, anchor)
@@ -75,6 +77,7 @@ class Keycairn:
                 http=http,
                 clock=clock,
                 attempts=self.attempts,
+                tracing=tracing,
             )
         )
         """Serves calls of models; None where no way out for them was given."""

@@ -31,6 +31,7 @@ from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.tracing import Tracing
 
 ROOT_KEY_FILE = "root-key"
 ANCHOR_FILE = "audit-head"
@@ -97,6 +98,7 @@ async def open_with_birth(
             anchor=MemoryAnchor() if settings.in_memory else FileAnchor(settings.data_dir / ANCHOR_FILE),
             admin_token=settings.admin_token,
             upstream=upstream,
+            tracing=_tracing(),
             legacy=NotebookLegacy(None if settings.embedded else _own_records(settings)),
         )
         flaw = await keycairn.audit.compare()
@@ -110,6 +112,81 @@ async def open_with_birth(
             stack.push_async_callback(_stop, chores)
             stack.push_async_callback(keycairn.rotation.aclose)
         yield keycairn, birth
+
+
+def _tracing() -> Tracing | None:
+    """OpenTelemetry's, where its API is installed (`keycairn[otel]`)."""
+    try:
+        from keycairn.adapters.otel import OpenTelemetryTracing  # noqa: PLC0415  # only where it is there
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        return None
+    return OpenTelemetryTracing()
+
+
+async def _unlock(keycairn: Keycairn, settings: Settings) -> Birth:
+    key_file = settings.data_dir / ROOT_KEY_FILE
+    root_key = settings.root_key or _stored_root_key(key_file)
+    generated = None
+    if root_key is None and settings.embedded and await _untouched(keycairn):
+        root_key, generated = _generate_root_key(None if settings.in_memory else key_file)
+    if not await keycairn.vault.unlock(root_key):
+        staged = key_file.with_suffix(STAGED)
+        if settings.root_key or not await keycairn.vault.unlock(_stored_root_key(staged)):
+            await keycairn.vault.unlock(root_key)  # for its own reason
+            return Birth(root_key_file=generated)
+        staged.replace(key_file)  # a change of the root key was cut off just before this
+    return Birth(root_key_file=generated, token_file=await _first_token(keycairn, settings))
+
+
+async def _untouched(keycairn: Keycairn) -> bool:
+    """Whether no secret can depend on a root key yet."""
+    return await keycairn.store.keyset() is None and not await keycairn.store.any_sealed()
+
+
+async def _first_token(keycairn: Keycairn, settings: Settings) -> Path | None:
+    text = await keycairn.tokens.first()
+    if text is None:
+        return None
+    file = settings.data_dir / FIRST_TOKEN_FILE
+    write_private(file, text.reveal() + "\n")
+    return file
+
+
+def _stored_root_key(file: Path) -> RootKey | None:
+    try:
+        return parse_root_key(Secret(file.read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, RootKeyError):
+        raise SettingsError(
+            f"The root key in {file} cannot be read or used. Restore the file from your copy."
+        ) from None
+
+
+def _generate_root_key(file: Path | None) -> tuple[RootKey, Path | None]:
+    text = "base64:" + b64encode(secrets.token_bytes(32)).decode()
+    if file is not None:
+        write_private(file, text + "\n")
+    return parse_root_key(Secret(text)), file
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(f"KEYCAIRN_DATA_DIR is {folder}, which cannot be made: {error.strerror}.") from None
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file only its owner can read, and make sure it is on the disk: the database will rely on it."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 async def _unlock(keycairn: Keycairn, settings: Settings) -> Birth:

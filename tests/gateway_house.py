@@ -26,12 +26,19 @@ from keycairn.domain.usage import Usage, UsageKey
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
+from keycairn.ports.tracing import Tracing
 
 
 class GatewayHouse:
     """`async with gateway_house() as house`. `url` is the gateway's, `token` may invoke."""
 
-    def __init__(self, *, store: Store | None = None, registry: ProviderRegistry | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        registry: ProviderRegistry | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         policy = EgressPolicy()
         self.http = GuardedHttp(policy)
         self.upstream = AiohttpUpstream(policy)
@@ -46,6 +53,7 @@ class GatewayHouse:
             clock=self.clock,
             ids=FakeIds(),
             upstream=self.upstream,
+            tracing=tracing,
         )
         assert self.keycairn.gateway is not None
         self.gateway = self.keycairn.gateway
@@ -81,9 +89,9 @@ class GatewayHouse:
 
 @asynccontextmanager
 async def gateway_house(
-    *, store: Store | None = None, registry: ProviderRegistry | None = None
+    *, store: Store | None = None, registry: ProviderRegistry | None = None, tracing: Tracing | None = None
 ) -> AsyncIterator[GatewayHouse]:
-    house = GatewayHouse(store=store, registry=registry)
+    house = GatewayHouse(store=store, registry=registry, tracing=tracing)
     await house.keycairn.vault.unlock(ROOT_KEY)
     _, house.token = await house.new_token()
     await house.gateway.start()

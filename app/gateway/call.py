@@ -49,6 +49,9 @@ class Report(Struct):
     credential: str = ""
     provider: str = ""
     model: str = ""
+    model_name: str = ""
+    origin: str = ""
+    """Scheme, host and port of the last attempt."""
     status: int = 0
     code: str = ""
     first_byte: float | None = None

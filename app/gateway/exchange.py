@@ -175,6 +175,7 @@ class Exchanges:
         """One answer. `patient`: no other credential is left, so a failure to connect is worth a second try."""
         opened = await self._opened.open(serving.credential)
         request = await self._authorized(call, opened.provider, opened.account)
+        report.origin = "/".join(request.url.split("/", 3)[:3])
         outgoing = UpstreamRequest(
             method=request.method,
             url=request.url,
@@ -235,7 +236,8 @@ class Exchanges:
     def _note(self, serving: Serving, report: Report) -> None:
         report.attempts += 1
         report.credential, report.provider = serving.credential.id, serving.credential.provider
-        report.model = serving.model.id if serving.model else ""
+        if serving.model:
+            report.model, report.model_name = serving.model.id, serving.model.name
 
     def _reconsider(self, candidates: Sequence[Serving], serving: Serving) -> None:
         """Have refused keys that are passed by probed in the background, when it is time."""

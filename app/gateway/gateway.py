@@ -9,6 +9,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
+from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
 from keycairn.app.gateway.call import CALL_WITHIN, Call, Report
@@ -35,6 +36,7 @@ from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
+from keycairn.ports.tracing import Tracing
 from keycairn.ports.upstream import Upstream
 
 MOST_CALLS = 4000
@@ -61,7 +63,9 @@ class Gateway:
         http: Http,
         clock: Clock,
         attempts: Attempts,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._attempts = attempts
         self._registry = registry
         self._clock = clock
@@ -187,6 +191,7 @@ class Gateway:
     async def _carry_out(self, call: Call, incoming: Incoming, send: Send, dialect: Dialect, report: Report) -> None:
         """The call, its answer passed on, and its accounting, under the watch of the client's connection."""
         begun = self._monotonic()
+        span = self._tracing.begin(spans.operation(call), call.headers) if self._tracing else None
         task = asyncio.current_task()
         ended: list[str] = []
 
@@ -207,6 +212,9 @@ class Gateway:
                 await pass_on(exchange, call, report, send, dialect, lambda: self._monotonic() - begun)
             finally:
                 self._exchanges.end(exchange, report.input_tokens + report.output_tokens)
+        except KeycairnError as error:
+            report.code = error.code
+            raise
         except asyncio.CancelledError:
             if not ended or task is None or task.uncancel() > 0:
                 raise
@@ -221,6 +229,8 @@ class Gateway:
             timer.cancel()
             watcher.cancel()
             self._account(call, report)
+            if span is not None:
+                spans.end(span, call, report)
 
     def _account(self, call: Call, report: Report) -> None:
         now = self._clock.now()

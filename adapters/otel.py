@@ -1,0 +1,44 @@
+"""Tracing by OpenTelemetry: its API only, so that whoever runs Keycairn decides which SDK gets the spans."""
+
+from collections.abc import Iterable
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from keycairn.ports.tracing import Attributes
+
+_PROPAGATED = frozenset({"traceparent", "tracestate"})
+_context = TraceContextTextMapPropagator()
+
+
+class OpenTelemetryTracing:
+    """A `keycairn.ports.tracing.Tracing` on a tracer of the global provider, which may be set at any time."""
+
+    def __init__(self, provider: trace.TracerProvider | None = None) -> None:
+        self._tracer = trace.get_tracer("keycairn", tracer_provider=provider)
+
+    def begin(self, name: str, headers: Iterable[tuple[str, str]]) -> "OpenTelemetrySpan":
+        """See `Tracing.begin`."""
+        given = {key: value for key, value in headers if key in _PROPAGATED}
+        parent = _context.extract(given) if given else None
+        return OpenTelemetrySpan(self._tracer.start_span(name, parent, SpanKind.CLIENT))
+
+
+class OpenTelemetrySpan:
+    """A `keycairn.ports.tracing.Span`."""
+
+    __slots__ = ("_span",)
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+
+    def end(self, name: str, attributes: Attributes, *, error: str | None = None) -> None:
+        """See `Span.end`."""
+        if self._span.is_recording():
+            self._span.update_name(name)
+            self._span.set_attributes(dict(attributes))
+            if error is not None:
+                self._span.set_attribute("error.type", error)
+                self._span.set_status(Status(StatusCode.ERROR))
+        self._span.end()
