@@ -26,17 +26,24 @@ class ProcessEnvironment:
         return {name: Secret(value) for name, value in merged.items()}
 
 
+def read_env_file(path: Path) -> dict[str, Secret]:
+    """The variables of a file alone. Raises SettingsError, also when it is not there."""
+    if not path.is_file():
+        raise SettingsError(f"There is no file {path}.")
+    return {name: Secret(value) for name, value in _read(path).items()}
+
+
 def _read(path: Path) -> dict[str, str]:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:
-        message = f"KEYCAIRN_ENV_FILE: {path} cannot be read: {error.strerror}."
+        message = f"The .env file {path} cannot be read: {error.strerror}."
         raise SettingsError(message) from error
     text = _text(raw)
     if text is None:
-        message = f"KEYCAIRN_ENV_FILE: {path} is not UTF-8 text."
+        message = f"The .env file {path} is not UTF-8 text."
         raise SettingsError(message)
     values = dotenv_values(stream=StringIO(text), interpolate=False)
     return {name: value for name, value in values.items() if value is not None}

@@ -8,6 +8,7 @@ from keycairn.app.services.audit import AuditLog
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.environment import EnvironmentAccounts
 from keycairn.app.services.journal import Journal
+from keycairn.app.services.lending import Lending
 from keycairn.app.services.models import Models
 from keycairn.app.services.moving import Moving
 from keycairn.app.services.probing import Probing
@@ -61,6 +62,7 @@ class Keycairn:
         self.probing = Probing(store, registry, self.accounts, http, clock, ids, self.journal)
         self.models = Models(store, registry, clock, ids, self.journal)
         self.provisioning = Provisioning(store, registry, self.accounts)
+        self.lending = Lending(store, registry, self.accounts, self.journal)
         self.rotation = Rotation(store, self.vault, opener, registry, self.journal)
         self.tokens = Tokens(store, self.vault, clock, ids, self.journal, admin_token)
         self.attempts = Attempts(clock.monotonic)

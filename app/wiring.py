@@ -16,14 +16,21 @@ from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
 from keycairn.adapters.anchor import FileAnchor, MemoryAnchor
 from keycairn.adapters.clock import SystemClock
-from keycairn.adapters.environment import ProcessEnvironment
+from keycairn.adapters.environment import ProcessEnvironment, read_env_file
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.ids import UlidIds
-from keycairn.adapters.imports.legacy_configs import NotebookLegacy
+from keycairn.adapters.imports.dotenv import DotEnv
+from keycairn.adapters.imports.exported import exported, read_json
+from keycairn.adapters.imports.legacy import LegacyConfig
+from keycairn.adapters.imports.legacy_configs import NotebookLegacy, StoredLegacyConfig
+from keycairn.adapters.imports.litellm import LiteLlmConfig, read_yaml
+from keycairn.adapters.imports.open_notebook import OpenNotebook, Records
 from keycairn.adapters.imports.surreal_records import SurrealRecords
+from keycairn.adapters.imports.table import read_table
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import Settings
+from keycairn.app.sources import Kind, SourceSpec
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.egress import EgressPolicy, parse_allow
 from keycairn.domain.errors import KeycairnError, RootKeyError, SettingsError
@@ -31,6 +38,7 @@ from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.source import ImportSource
 from keycairn.ports.tracing import Tracing
 
 ROOT_KEY_FILE = "root-key"
@@ -187,6 +195,30 @@ def write_private(file: Path, text: str) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def open_source(spec: SourceSpec) -> ImportSource:
+    """The source that `spec` names. Raises UnreadableSourceError, or SettingsError for a .env file."""
+    file = Path(spec.place)
+    match spec.kind:
+        case Kind.ENV:
+            return DotEnv(read_env_file(file), spec.specs)
+        case Kind.LITELLM:
+            return LiteLlmConfig(read_yaml(file), ProcessEnvironment(spec.env_file).variables())
+        case Kind.TABLE:
+            return read_table(file)
+        case Kind.LEGACY if not spec.is_database and file.suffix == ".json" and "credentials" in read_json(file):
+            return LegacyConfig(read_json(file), spec.passphrase)
+    records: Records
+    if spec.is_database:
+        records = SurrealRecords(
+            spec.place, namespace=spec.namespace, database=spec.database, user=spec.user, password=spec.password
+        )
+    else:
+        records = exported(file)
+    if spec.kind is Kind.LEGACY:
+        return StoredLegacyConfig(records, spec.passphrase)
+    return OpenNotebook(records, spec.passphrase)
 
 
 def _own_records(settings: Settings) -> SurrealRecords:

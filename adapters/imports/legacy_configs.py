@@ -1,12 +1,28 @@
 """The former singleton record, from a request or from Keycairn's own database."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from keycairn.adapters.imports.legacy import LegacyConfig
 from keycairn.adapters.imports.open_notebook import Records, legacy_record
 from keycairn.domain.errors import UnreadableSourceError
+from keycairn.domain.incoming import IncomingRow
 from keycairn.domain.secret import Secret
+
+
+class StoredLegacyConfig:
+    """`keycairn.ports.source.ImportSource` over the record in somebody's database, or in an export of it."""
+
+    label = LegacyConfig.label
+
+    def __init__(self, records: Records, passphrase: Secret | None) -> None:
+        self._records = records
+        self._passphrase = passphrase
+
+    async def rows(self) -> AsyncIterator[IncomingRow]:
+        """See the port. Raises UnreadableSourceError where there is no such record."""
+        async for row in LegacyConfig(await legacy_record(self._records), self._passphrase).rows():
+            yield row
 
 
 class NotebookLegacy:

@@ -4,6 +4,7 @@ import rich_click as click
 
 from keycairn.app.cli.client import Client, RequestFailedError, segment
 from keycairn.app.cli.group import FAILED, as_json, main, shown, with_client
+from keycairn.app.cli.lending import print_dotenv
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
 
 
@@ -40,14 +41,27 @@ async def status(client: Client, *, as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--format", "form", type=click.Choice(["table", "dotenv"]), default="table", show_default=True)
+@click.option("--credential", "credentials", multiple=True, help="With dotenv: only this one; may be repeated.")
+@click.option("--reveal-secrets-to-terminal", "reveal", is_flag=True, help="With dotenv: yes, write keys in the clear.")
 @as_json
-@with_client
-async def env(client: Client, *, as_json: bool) -> None:
+def env(form: str, credentials: tuple[str, ...], *, reveal: bool, as_json: bool) -> None:
     """Show what the environment and the .env file hold, by variable name; values are never shown.
 
     When a server runs on the data folder, it is the server's environment that is shown. `keycairn migrate-env` moves
     the keys in.
+
+    `--format dotenv` is for moving out: it writes what is stored as a .env file, keys in the clear, and only with
+    --reveal-secrets-to-terminal. The audit remembers it. Prefer `keycairn run`.
     """
+    if form == "dotenv":
+        print_dotenv(credentials, confirmed=reveal)
+    else:
+        _show_env(as_json=as_json)
+
+
+@with_client
+async def _show_env(client: Client, *, as_json: bool) -> None:
     plan = await client.post("/api/credentials/migrate-from-env", dry_run="true")
     found = [entry for entry in plan["entries"] if entry["variables"]]
     if shown(found, as_json=as_json):
@@ -59,6 +73,9 @@ async def env(client: Client, *, as_json: bool) -> None:
     )
     if plan["migrated"]:
         say("\nMove them into the database with: keycairn migrate-env")
+    removable = sorted({name for entry in found for name in entry["removable"]})
+    if removable:
+        say(f"\nThese stand in the database as they are, and may be removed: {', '.join(removable)}", DULL)
 
 
 def _then(entry: dict[str, str]) -> str:

@@ -1,0 +1,129 @@
+"""Commands that hand a key out: to a program, or, when somebody insists, to the terminal."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+import rich_click as click
+
+from keycairn.app.cli.group import main, settings
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.logs import configure_logs
+from keycairn.app.settings import PREFIX
+from keycairn.app.wiring import open_keycairn
+from keycairn.domain.errors import KeycairnError, StoreLockedError
+from keycairn.domain.ids import CredentialId, credential_id, model_id
+from keycairn.domain.secret import Secret
+from keycairn.ports.store import Position
+
+NOT_FOUND = 127
+"""The exit code of a program that is not there, as shells have it."""
+CONFIRMATION = "show my keys"
+_T = TypeVar("_T")
+
+
+class KeysStayInsideError(KeycairnError):
+    """The service that has the database open hands keys to nobody."""
+
+    code = "keys_stay_inside"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This needs the key itself, and a running service hands keys to nobody, so the database must be opened "
+            "here: stop the service first. Or let the program call its models through the service; see docs/gateway.md."
+        )
+
+
+@main.command(context_settings={"allow_interspersed_args": False})
+@click.option("--credential", "credential", help="The credential whose variables are set.")
+@click.option("--model", "model", help="The model whose credential's variables are set.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(credential: str | None, model: str | None, command: tuple[str, ...]) -> None:
+    """Start COMMAND with the variables of one credential set, for a program that takes its key in no other way.
+
+    Variables of other providers, and Keycairn's own, are not passed on. The use is audited with the program's name.
+    The exit code is the program's. For example:
+
+    `keycairn run --model model:01J9ZK3V6Q8M2T4B7N5R0XWYCE -- python app.py`
+    """
+    if (credential is None) == (model is None):
+        raise click.UsageError("Give either --credential ID or --model ID, then -- and the command.")
+
+    async def lend(keycairn: Keycairn) -> tuple[dict[str, Secret], frozenset[str]]:
+        id = credential_id(credential) if credential else await keycairn.lending.credential_of(model_id(model or ""))
+        lent = await keycairn.lending.to_program(id, os.path.basename(command[0]))  # noqa: PTH119  # as typed
+        return lent, keycairn.lending.provider_variables()
+
+    lent, known = _inside(lend)
+    kept = {name: value for name, value in os.environ.items() if name not in known and not name.startswith(PREFIX)}
+    sys.stdout.flush()
+    try:
+        os.execvpe(command[0], command, {**kept, **{name: value.reveal() for name, value in lent.items()}})  # noqa: S606  # the purpose of the command
+    except OSError as error:
+        click.echo(f"keycairn: {command[0]} cannot be started: {error.strerror}.", err=True)
+        sys.exit(NOT_FOUND)
+    except ValueError:
+        click.echo("keycairn: one of the values cannot stand in an environment variable.", err=True)
+        sys.exit(1)
+
+
+def print_dotenv(credentials: tuple[str, ...], *, confirmed: bool) -> None:
+    """Write the stored keys as a .env file to standard output, after the operator has said so in two ways.
+
+    Without `credentials`, the oldest of each provider. Each is audited before it is written.
+    """
+    if not confirmed:
+        raise click.UsageError(
+            "This would write keys in the clear. `keycairn run` hands them to a program without showing them. "
+            "If they must be shown, add --reveal-secrets-to-terminal; it is audited."
+        )
+    if sys.stdin.isatty():
+        typed = click.prompt(f"Keys will be shown in the clear. Type '{CONFIRMATION}' to go on", default="", err=True)
+        if typed.strip() != CONFIRMATION:
+            raise click.UsageError("Nothing was shown.")
+
+    async def reveal(keycairn: Keycairn) -> list[tuple[str, Mapping[str, Secret]]]:
+        ids = [credential_id(text) for text in credentials] or await _oldest(keycairn)
+        return [(id, await keycairn.lending.to_reader(id)) for id in ids]
+
+    for id, variables in _inside(reveal):
+        click.echo(f"# {id}")
+        for name, value in variables.items():
+            click.echo(f"{name}={quoted(value.reveal())}")
+
+
+def quoted(text: str) -> str:
+    """`text` as python-dotenv reads it back."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+async def _oldest(keycairn: Keycairn) -> list[CredentialId]:
+    """The oldest credential that opens of each provider."""
+    chosen: dict[str, CredentialId] = {}
+    after: Position | None = None
+    while page := await keycairn.credentials.list(after=after):
+        for listed in page:
+            if not listed.broken:
+                chosen.setdefault(listed.credential.provider, listed.credential.id)
+        last = page[-1].credential
+        after = Position(last.provider, last.created, last.id)
+    return list(chosen.values())
+
+
+def _inside(act: Callable[[Keycairn], Awaitable[_T]]) -> _T:
+    """What `act` gives on a Keycairn opened in this process. Raises KeysStayInsideError where a service has it."""
+
+    async def go() -> _T:
+        if os.environ.get("KEYCAIRN_URL", "").strip():
+            raise KeysStayInsideError
+        try:
+            async with open_keycairn(settings()) as keycairn:
+                return await act(keycairn)
+        except StoreLockedError:
+            raise KeysStayInsideError from None
+
+    configure_logs("warning")
+    return asyncio.run(go())
