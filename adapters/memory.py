@@ -34,6 +34,7 @@ from keycairn.domain.change import (
     PutKeyset,
     PutToken,
     RecordCheck,
+    RecordUse,
     RelinkModels,
     ReplaceCredential,
     ReplaceModel,
@@ -268,6 +269,12 @@ def _(change: PutToken, state: _State) -> None:
 
 
 @_apply.register
+def _(change: RecordUse, state: _State) -> None:
+    if token := state.tokens.get(change.id):
+        state.tokens[change.id] = replace(token, last_used=change.at)
+
+
+@_apply.register
 def _(change: Append, state: _State) -> None:
     check_text(change.event)
     if change.event.id in state.events:
@@ -484,12 +491,13 @@ class MemoryStore:
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
+        state = _State()
+        for record in records:
+            state.put(deepcopy(record))
+        await asyncio.sleep(0)
         with self._writing:
             if self._state.records():
                 raise StoreNotEmptyError
-            state = _State()
-            for record in records:
-                state.put(deepcopy(record))
             state.revision = self._state.revision + 1
             self._current = state
 

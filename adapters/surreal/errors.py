@@ -1,16 +1,34 @@
 """Reading a raw answer. The SDK's own `query` looks at the first statement only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from keycairn.domain.errors import ConflictError, DuplicateError, HeadMovedError, StaleVersionError, StoreError
+from keycairn.domain.errors import (
+    ConflictError,
+    DuplicateError,
+    HeadMovedError,
+    RestoringError,
+    StaleVersionError,
+    StoreError,
+    StoreNotEmptyError,
+)
 
 STALE = "keycairn:stale"
 """What our statements THROW when an expectation does not hold."""
 HEAD_MOVED = "keycairn:head"
 """The same for the head of the audit chain."""
+OCCUPIED = "keycairn:occupied"
+"""What a restore THROWs where something is stored already."""
+RESTORING = "keycairn:restoring"
+"""What a statement THROWs where a restore is under way, or is not its own any more."""
 
 _THROWN = "An error occurred: "
+_MEANINGS: Mapping[str, Callable[[], StoreError | ConflictError]] = {
+    STALE: StaleVersionError,
+    HEAD_MOVED: HeadMovedError,
+    OCCUPIED: StoreNotEmptyError,
+    RESTORING: RestoringError,
+}
 _CONSEQUENCES = ("The query was not executed due to a ", "Cannot COMMIT")
 _DUPLICATES = (("Database record `", "` already exists"), ("Database index `", "` already contains "))
 
@@ -40,10 +58,8 @@ def results(answer: Mapping[str, Any]) -> list[Any]:
 def _meaning(failures: Sequence[str]) -> StoreError | ConflictError:
     causes = [text for text in failures if not text.startswith(_CONSEQUENCES)]
     for text in causes:
-        if text == _THROWN + STALE:
-            return StaleVersionError()
-        if text == _THROWN + HEAD_MOVED:
-            return HeadMovedError()
+        if thrown := _MEANINGS.get(text.removeprefix(_THROWN)):
+            return thrown()
         if any(text.startswith(start) and middle in text for start, middle in _DUPLICATES):
             return DuplicateError()
     if any("can be retried" in text for text in causes or failures):

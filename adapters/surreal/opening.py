@@ -3,6 +3,7 @@
 from keycairn.adapters.surreal.dialect import dialect_of
 from keycairn.adapters.surreal.embedded import MEMORY, SCHEME, EmbeddedConnection
 from keycairn.adapters.surreal.remote import RemoteConnection
+from keycairn.adapters.surreal.restoring import NONE, PATIENCE, Claim
 from keycairn.adapters.surreal.schema import migrate
 from keycairn.adapters.surreal.store import SurrealStore
 from keycairn.domain.errors import SettingsError
@@ -22,7 +23,8 @@ async def open_surreal(
 
     `user`, `password` and `deadline` (seconds for each call) are for servers. Raises StoreLockedError when another
     process has the folder open, StoreUnavailableError when the server does not answer or refuses the password,
-    StoreError for a database of a newer schema, SettingsError for another kind of URL.
+    StoreError for a database of a newer schema, RestoringError while another process restores a backup there,
+    SettingsError for another kind of URL. What a restore that was cut off has left is removed.
     """
     connection: EmbeddedConnection | RemoteConnection
     if url.startswith(("ws://", "wss://")):
@@ -36,6 +38,9 @@ async def open_surreal(
     try:
         dialect = dialect_of(await connection.version())
         await migrate(connection.query)
+        claim = Claim(connection.query)
+        if await claim.take_over(patience=PATIENCE if connection.shared else NONE):
+            await claim.give_up()
     except BaseException:
         await connection.close()
         raise

@@ -10,7 +10,7 @@ from typing import Any
 
 from surrealdb import RecordID
 
-from keycairn.adapters.surreal.errors import HEAD_MOVED, STALE
+from keycairn.adapters.surreal.errors import HEAD_MOVED, RESTORING, STALE
 from keycairn.adapters.surreal.records import (
     credential_row,
     defaults_row,
@@ -44,6 +44,7 @@ from keycairn.domain.change import (
     PutKeyset,
     PutToken,
     RecordCheck,
+    RecordUse,
     RelinkModels,
     ReplaceCredential,
     ReplaceModel,
@@ -55,6 +56,7 @@ from keycairn.domain.change import (
 KEYSET = RecordID("keyset", "current")
 HEAD = RecordID("head", "current")
 REVISION = RecordID("revision", "current")
+MARKER = RecordID("restoring", "current")
 
 
 class Transaction:
@@ -109,9 +111,12 @@ def transaction(changes: Changeset, *, shared: bool) -> Transaction:
     """The transaction that applies `changes`.
 
     Where other processes write too (`shared`), each transaction also writes the revision: that is how they notice, and
-    it makes any two concurrent transactions conflict, so that what one has read the other cannot have changed.
+    it makes any two concurrent transactions conflict, so that what one has read the other cannot have changed. And
+    another process may be restoring a backup there, which must not be mixed with anything.
     """
     whole = Transaction()
+    if shared:
+        whole.expect("(SELECT VALUE owner FROM ONLY {id}) = NONE", otherwise=RESTORING, id=MARKER)
     for change in changes:
         _add(change, whole)
     if shared and not only_counts(changes):
@@ -259,6 +264,11 @@ def _(change: PutKeyset, to: Transaction) -> None:
 @_add.register
 def _(change: PutToken, to: Transaction) -> None:
     to.put("CONTENT {row}", id=record_id("token", change.token.id), row=token_row(change.token))
+
+
+@_add.register
+def _(change: RecordUse, to: Transaction) -> None:
+    to.add("UPDATE {id} SET last_used = {at} RETURN NONE", id=record_id("token", change.id), at=change.at)
 
 
 @_add.register

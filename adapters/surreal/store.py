@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 from operator import itemgetter
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from keycairn.adapters.surreal.records import (
     credential_of,
     defaults_of,
     event_of,
+    head_of,
     keyset_of,
     model_of,
     place,
@@ -23,6 +25,8 @@ from keycairn.adapters.surreal.records import (
     token_of,
     usage_of,
 )
+from keycairn.adapters.surreal.restoring import Claim
+from keycairn.adapters.surreal.snapshot import all_records
 from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION, Transaction, transaction
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Append, Changeset, only_counts
@@ -32,6 +36,7 @@ from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
+from keycairn.domain.record import Record
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST, Position
@@ -253,10 +258,7 @@ class SurrealStore:
     async def head(self) -> Head | None:
         """See `Store.head`."""
         rows: list[str] = await self._read("SELECT VALUE link FROM $id", id=HEAD)
-        if not rows:
-            return None
-        seq, _, mac = rows[0].partition(" ")
-        return Head(int(seq), mac)
+        return head_of({"link": rows[0]}) if rows else None
 
     async def _fits(self, table: str, limit: int) -> bool:
         """Whether a page holds the whole table: reading all of it in key order is then a third faster than by index."""
@@ -288,6 +290,49 @@ class SurrealStore:
             return self._revision
         rows: list[int] = await self._read("SELECT VALUE number FROM $id", id=REVISION)
         return rows[0] if rows else 0
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:
+        """See `Store.snapshot`."""
+        if self._connection.shared:
+            yield self._unchanged(all_records(self._read, self._dialect))
+        else:
+            async with self._writing:
+                yield all_records(self._read, self._dialect)
+
+    async def restore(self, records: Iterable[Record]) -> None:
+        """See `Store.restore`."""
+        await self._writing.acquire()
+        claim = Claim(self._connection.query)
+        work = self._started(self._fill(claim, records))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            claim.stop()
+            await asyncio.wait([work])
+            raise
+
+    async def _fill(self, claim: Claim, records: Iterable[Record]) -> None:
+        """Restore; the write lock is held, and released here."""
+        try:
+            self._check_open()
+            await claim.take()
+            try:
+                await claim.fill(records)
+                await claim.release()
+            except BaseException:
+                await claim.give_up()
+                raise
+        finally:
+            self._revision += 1
+            self._writing.release()
+
+    async def _unchanged(self, records: AsyncIterator[Record]) -> AsyncIterator[Record]:
+        before = await self.revision()
+        async for record in records:
+            yield record
+        if await self.revision() != before:
+            raise ConflictError
 
     async def ping(self) -> None:
         """See `Store.ping`."""
