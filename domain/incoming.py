@@ -72,6 +72,20 @@ class Refused(Struct, frozen=True, kw_only=True, tag_field="row", tag="refused",
 IncomingRow = IncomingCredential | IncomingModel | IncomingDefaults | Refused
 
 
+_MASKS = frozenset("*\u2022\u25cf")
+
+
+def unusable_secret(row: IncomingCredential) -> str | None:
+    """Why a secret of the row is certainly none: it holds NUL, or is what others show in place of one. None else."""
+    for secret in (*row.secrets.values(), *row.values.values()):
+        text = secret.reveal().strip()
+        if "\0" in text:
+            return "one of its fields holds the NUL character"
+        if text and set(text) <= _MASKS:
+            return "it holds the mask of a key in place of the key"
+    return None
+
+
 class Imported(Struct, frozen=True, kw_only=True):
     """A credential that was made, or would be: its models by name, and its secrets that came in unreadable."""
 

@@ -15,7 +15,7 @@ from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.wiring import open_source
 from keycairn.domain.errors import SettingsError
-from keycairn.domain.incoming import IncomingDefaults, IncomingRow, Refused
+from keycairn.domain.incoming import IncomingCredential, IncomingDefaults, IncomingRow, Refused, unusable_secret
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.source import ImportSource
@@ -190,10 +190,10 @@ async def _bring(client: Client, source: ImportSource, *, dry_run: bool, again: 
 
         size = 0
         async for row in source.rows():
-            if isinstance(row, Refused):
-                whole["refused"].append({"where": row.where, "reason": row.reason})
-                continue
             encoded = _encoded(row)
+            if isinstance(encoded, Refused):
+                whole["refused"].append({"where": encoded.where, "reason": encoded.reason})
+                continue
             if batch and (len(batch) == ROWS or size + len(encoded) > BYTES or isinstance(row, IncomingDefaults)):
                 await send()
                 batch, size = [], 0
@@ -206,13 +206,23 @@ async def _bring(client: Client, source: ImportSource, *, dry_run: bool, again: 
     return FAILED if whole["refused"] else None
 
 
-def _encoded(row: IncomingRow) -> bytes:
+def _encoded(row: IncomingRow) -> bytes | Refused:
+    """The row as it is sent; why not, where it cannot be."""
+
     def revealed(value: object) -> str:
         if isinstance(value, Secret):
             return value.reveal()  # for Keycairn itself, and nobody else
         raise NotImplementedError
 
-    return msgspec.json.encode(row, enc_hook=revealed)
+    if isinstance(row, Refused):
+        return row
+    where = "the defaults" if isinstance(row, IncomingDefaults) else row.where
+    if isinstance(row, IncomingCredential) and (why := unusable_secret(row)):
+        return Refused(where=where, reason=why)
+    try:
+        return msgspec.json.encode(row, enc_hook=revealed)
+    except (UnicodeError, OverflowError, RecursionError):
+        return Refused(where=where, reason="it holds something that JSON cannot hold")
 
 
 def _print(whole: dict[str, Any]) -> None:

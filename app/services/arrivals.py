@@ -12,7 +12,7 @@ from keycairn.app.services.probing import checked_model_name
 from keycairn.domain.credential import Credential, destinations
 from keycairn.domain.errors import InvalidIdError, InvalidInputError, SecretInPlainFieldError, UndeclaredFieldError
 from keycairn.domain.ids import CredentialId, ModelId, credential_id, model_id
-from keycairn.domain.incoming import IncomingCredential, IncomingModel
+from keycairn.domain.incoming import IncomingCredential, IncomingModel, unusable_secret
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.modeltypes import classify
@@ -58,6 +58,8 @@ class Arrivals:
         Raises UnknownProviderError, InvalidInputError or SealedError.
         """
         spec = self._registry.get(row.provider).spec
+        if why := unusable_secret(row):
+            raise InvalidInputError(f"This cannot come in: {why}.")
         fields = _fields(spec, row)
         for secret in fields.secrets.values():
             if _holds(fields.extra, secret.reveal()):
