@@ -1,10 +1,11 @@
 """A Keycairn with its gateway on a real socket: real providers, real outgoing connections, to local servers only."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import httpx
 import uvicorn
 from tests.fakes import NOON, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
@@ -85,6 +86,17 @@ class GatewayHouse:
         day = self.clock.now().date()
         week = timedelta(days=7)
         return dict(await self.keycairn.store.usage("default", since=day - week, until=day + week))
+
+
+async def behind(house: GatewayHouse, url: str) -> httpx.AsyncClient:
+    """A client whose model `m` is served by the provider at `url`."""
+    credential = await house.credential("openai_compatible", "sk-canary-0123456789", base_url=url)
+    await house.model(credential, "m")
+    return httpx.AsyncClient(base_url=house.url, headers={"authorization": f"Bearer {house.token}"}, timeout=20)
+
+
+Others = Callable[[], Awaitable[bool]]
+"""Whether others, who use another provider, are served as ever."""
 
 
 @asynccontextmanager

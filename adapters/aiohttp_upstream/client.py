@@ -155,11 +155,12 @@ class AiohttpUpstream:
 class AiohttpAnswer:
     """A `keycairn.ports.upstream.UpstreamAnswer`."""
 
-    __slots__ = ("_answer", "_source")
+    __slots__ = ("_answer", "_closed", "_source")
 
     def __init__(self, answer: aiohttp.ClientResponse, source: "_Source | None") -> None:
         self._answer = answer
         self._source = source
+        self._closed = _closing(answer)
 
     @property
     def status(self) -> int:
@@ -181,10 +182,36 @@ class AiohttpAnswer:
             if self._source and self._source.failure:
                 raise self._source.failure from None
             raise _translated(error) from None
+        if self._closed is not None and self._closed.done() and self._closed.exception() is not None:
+            raise _broken_off()
 
     def close(self) -> None:
         """See `UpstreamAnswer.close`."""
         self._answer.close()
+
+
+def _closing(answer: aiohttp.ClientResponse) -> "asyncio.Future[None] | None":
+    """How the connection of an answer that ends with it came to its end, None for an answer that says its length.
+
+    aiohttp takes a connection that is reset for the end of such an answer.
+    """
+    if "content-length" in answer.headers or "transfer-encoding" in answer.headers or answer.connection is None:
+        return None
+    protocol = answer.connection.protocol
+    closed = protocol.closed if protocol is not None else None
+    if closed is not None:
+        closed.add_done_callback(_seen)
+    return closed
+
+
+def _seen(closed: "asyncio.Future[None]") -> None:
+    """Nobody need wait for it."""
+    if not closed.cancelled():
+        closed.exception()
+
+
+def _broken_off() -> CannotConnectError:
+    return CannotConnectError("The provider broke off in the middle of its answer.")
 
 
 class _Source(Struct):
@@ -221,5 +248,5 @@ def _translated(error: Exception) -> KeycairnError:  # noqa: PLR0911  # a table,
     if isinstance(error, (aiohttp.ClientResponseError, ValueError)):
         return GarbledAnswerError()
     if isinstance(error, aiohttp.ClientPayloadError):
-        return CannotConnectError("The provider broke off in the middle of its answer.")
+        return _broken_off()
     return CannotConnectError("The provider closed the connection without an answer.")
