@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo bench lock clean
+.PHONY: help run test check torture demo bench lock clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,12 +23,16 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+torture: $(READY)  ## kill imports a thousand times (KEYCAIRN_KILLS=N for another number); takes an hour
+	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} $(BIN)/pytest -q tests/integration/test_killed_imports.py
+
 demo: $(READY)  ## play the whole story against local stand-ins of three providers
 	@$(BIN)/python demo/story.py
 
 bench: $(READY)  ## measure, side by side
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/gateway.py
+	$(BIN)/python benchmarks/importing.py
 
 lock: $(READY)  ## write the versions of .venv into requirements.lock
 	$(BIN)/pip freeze --all --exclude-editable | grep -v -e '^keycairn' -e '^pip==' \
