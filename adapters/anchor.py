@@ -45,6 +45,13 @@ class FileAnchor:
         except OSError as error:
             raise StoreError(f"{self._file} cannot be written: {error.strerror}.") from None
 
+    def forget(self) -> None:
+        """See `Anchor.forget`."""
+        try:
+            self._file.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self._file} cannot be removed: {error.strerror}.") from None
+
 
 class MemoryAnchor:
     """A `keycairn.ports.anchor.Anchor` for a database that ends with the process as well."""
@@ -59,3 +66,7 @@ class MemoryAnchor:
     def save(self, head: Head) -> None:
         """See `Anchor.save`."""
         self._head = head
+
+    def forget(self) -> None:
+        """See `Anchor.forget`."""
+        self._head = None

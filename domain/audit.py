@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.ids import EventId
+from keycairn.domain.reach import EVERYWHERE, Reach
 
 
 class Action(StrEnum):
@@ -42,15 +43,22 @@ class Action(StrEnum):
     SECRET_REVEALED = "secret.revealed"  # noqa: S105  # a name
     ACCESS_REFUSED = "access.refused"
     COMMITS_LOST = "commits.lost"
+    STORE_BACKED_UP = "store.backed_up"
+    STORE_RESTORED = "store.restored"
+    STORE_REPAIRED = "store.repaired"
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who asks. `actor` is `token:<id>`, `admin-token`, `in-process` or `system`; `source` an address, if any."""
+    """Who asks. `actor` is `token:<id>`, `admin-token`, `in-process` or `system`; `source` an address, if any.
+
+    Whoever takes a request from outside sees to it that it stays within `reach`; services do not ask.
+    """
 
     actor: str
     workspace: str = DEFAULT_WORKSPACE
     source: str = ""
     request_id: str = ""
+    reach: Reach = EVERYWHERE
 
 
 IN_PROCESS = Caller(actor="in-process")

@@ -213,6 +213,24 @@ class ForbiddenError(KeycairnError):
         super().__init__(f"This token does not carry the scope {scope}.")
 
 
+class OutOfReachError(ForbiddenError):
+    """The token reaches certain accounts only."""
+
+    code = "out_of_reach"
+
+    def __init__(self) -> None:
+        KeycairnError.__init__(self, "This token reaches certain accounts only, and this request asks for more.")
+
+
+class InstallationOnlyError(ForbiddenError):
+    """The request concerns every workspace."""
+
+    code = "installation_only"
+
+    def __init__(self) -> None:
+        KeycairnError.__init__(self, "This concerns every workspace. It needs a token of the default workspace.")
+
+
 class RootKeyError(KeycairnError):
     """The root key setting cannot be used: malformed, too short, or a well-known example value."""
 
@@ -331,6 +349,24 @@ class DamagedBackupError(KeycairnError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"The backup cannot be used: {why}. Nothing was changed; take another copy of it.")
+
+
+class BackupFileError(KeycairnError):
+    """A backup's file or folder cannot be read or written. The message names it and says why."""
+
+    code = "backup_file"
+
+
+class RestoreMismatchError(KeycairnError):
+    """Read back after a restore, the database holds something else than the backup."""
+
+    code = "restore_mismatch"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"The database does not hold what was restored into it: {what} differs. Do not use it. "
+            "Remove it, check the disk, and restore again."
+        )
 
 
 class SettingsError(KeycairnError):

@@ -15,3 +15,7 @@ class Anchor(Protocol):
     def save(self, head: Head) -> None:
         """Replace what was saved. Raises StoreError when it cannot be written; the former one is then still there."""
         ...
+
+    def forget(self) -> None:
+        """Remove what was saved; a no-op when nothing was. Raises StoreError when it cannot be removed."""
+        ...
