@@ -1,11 +1,15 @@
 """Keycairn itself: the services, put together from the ports."""
 
+from pathlib import Path
+
 from keycairn.app.gateway import Gateway
 from keycairn.app.services.accounts import Accounts
 from keycairn.app.services.arrivals import Arrivals
 from keycairn.app.services.attempts import Attempts
 from keycairn.app.services.audit import AuditLog
+from keycairn.app.services.backup import Backups
 from keycairn.app.services.credentials import Credentials
+from keycairn.app.services.deleted import Deletions
 from keycairn.app.services.environment import EnvironmentAccounts
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.lending import Lending
@@ -14,6 +18,7 @@ from keycairn.app.services.moving import Moving
 from keycairn.app.services.probing import Probing
 from keycairn.app.services.provisioning import Provisioning
 from keycairn.app.services.rotation import Rotation
+from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.tokens import Tokens
 from keycairn.app.services.vault import Vault
 from keycairn.domain.secret import Secret
@@ -47,24 +52,30 @@ class Keycairn:
         upstream: Upstream | None = None,
         tracing: Tracing | None = None,
         legacy: LegacyConfigs | None = None,
+        backup_dir: Path | None = None,
     ) -> None:
         self.journal = Journal(store, clock, ids, anchor)
         self.audit = AuditLog(store, self.journal, anchor)
+        self.sightings = Sightings(self.journal, clock)
         self.store = store
+        self.backups = Backups(store, self.journal, clock, backup_dir)
         self.clock = clock
         self.legacy = legacy
         self.registry = registry
         self.vault = Vault(store, opener, clock, self.journal)
-        self.accounts = Accounts(store, self.vault, registry, self.journal)
+        self.accounts = Accounts(store, self.vault, registry, self.journal, self.sightings)
         self.credentials = Credentials(store, self.vault, registry, self.accounts, http, clock, ids, self.journal)
-        self.moving = Moving(store, Arrivals(registry, self.credentials), self.journal, clock)
-        self.environment = EnvironmentAccounts(store, registry, environment, self.credentials, clock, self.journal)
+        deletions = Deletions(store)
+        self.moving = Moving(store, Arrivals(registry, self.credentials), deletions, self.journal, clock)
+        self.environment = EnvironmentAccounts(
+            store, registry, environment, self.credentials, deletions, clock, self.journal
+        )
         self.probing = Probing(store, registry, self.accounts, http, clock, ids, self.journal)
         self.models = Models(store, registry, clock, ids, self.journal)
         self.provisioning = Provisioning(store, registry, self.accounts)
         self.lending = Lending(store, registry, self.accounts, self.journal)
         self.rotation = Rotation(store, self.vault, opener, registry, self.journal)
-        self.tokens = Tokens(store, self.vault, clock, ids, self.journal, admin_token)
+        self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.sightings, registry, admin_token)
         self.attempts = Attempts(clock.monotonic)
         """Failed attempts by address, at every door."""
         self.gateway = (
@@ -79,6 +90,7 @@ class Keycairn:
                 http=http,
                 clock=clock,
                 attempts=self.attempts,
+                sightings=self.sightings,
                 tracing=tracing,
             )
         )

@@ -7,7 +7,7 @@ from litestar import HttpMethod, Litestar, route
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler, Scope
 
 from keycairn.app.api import HANDLERS
 from keycairn.app.api.auth import CALLER, Guard
@@ -16,6 +16,7 @@ from keycairn.app.api.decoding import StrictRequest
 from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.openapi import SecretSchema, openapi_config
 from keycairn.app.api.problems import EXCEPTION_HANDLERS
+from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
 from keycairn.app.gateway import Gateway
 from keycairn.app.keycairn import Keycairn
@@ -129,6 +130,10 @@ class KeycairnPlugin(InitPlugin):
                 raise TypeError
             return found
 
+        async def noted(error: Exception, scope: Scope) -> None:
+            if self._keycairn is not None:
+                note_refusal(self._keycairn.sightings, error, scope)
+
         guard = Guard(current, self.metrics.auth_failures.inc)
         cache = ListCache(current)
         return Litestar(
@@ -141,6 +146,7 @@ class KeycairnPlugin(InitPlugin):
                 "meter": Provide(lambda: self.metrics, sync_to_thread=False),
             },
             exception_handlers=EXCEPTION_HANDLERS,
+            after_exception=[noted],
             request_class=StrictRequest,
             request_max_body_size=LARGEST_BODY,
             openapi_config=openapi_config(self.path),

@@ -6,6 +6,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,16 +30,19 @@ from keycairn.adapters.imports.surreal_records import SurrealRecords
 from keycairn.adapters.imports.table import read_table
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.backup import Schedule
 from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
-from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.egress import EgressPolicy, parse_allow
 from keycairn.domain.errors import KeycairnError, RootKeyError, SettingsError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
+from keycairn.ports.anchor import Anchor
+from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.source import ImportSource
+from keycairn.ports.store import Store
 from keycairn.ports.tracing import Tracing
 
 ROOT_KEY_FILE = "root-key"
@@ -76,20 +80,14 @@ async def open_with_birth(
     settings: Settings, *, registry: ProviderRegistry | None = None
 ) -> AsyncIterator[tuple[Keycairn, Birth]]:
     """As `open_keycairn`, with what was made for the first time."""
-    _make_private(settings.data_dir)
+    make_private(settings.data_dir)
     policy = EgressPolicy(
         strict=settings.egress_policy == "strict",
         allow=parse_allow(settings.egress_allow),
         own=_own_endpoints(settings),
     )
     async with AsyncExitStack() as stack:
-        store = await open_surreal(
-            settings.store_url,
-            namespace=settings.database_namespace,
-            database=settings.database_name,
-            user=settings.database_user,
-            password=settings.database_password,
-        )
+        store = await open_store(settings)
         stack.push_async_callback(store.aclose)
         http = GuardedHttp(policy)
         stack.push_async_callback(http.aclose)
@@ -97,14 +95,15 @@ async def open_with_birth(
         stack.push_async_callback(upstream.aclose)
         keycairn = Keycairn(
             store=store,
-            opener=AesGcmKeysets(),
-            registry=registry or PluginRegistry(external=settings.external_plugins),
+            opener=keyset_opener(),
+            registry=registry or provider_registry(settings),
             http=http,
             environment=ProcessEnvironment(settings.env_file),
             clock=SystemClock(),
             ids=UlidIds(),
-            anchor=MemoryAnchor() if settings.in_memory else FileAnchor(settings.data_dir / ANCHOR_FILE),
+            anchor=anchor_of(settings),
             admin_token=settings.admin_token,
+            backup_dir=settings.safety_dir,
             upstream=upstream,
             tracing=_tracing(),
             legacy=NotebookLegacy(None if settings.embedded else _own_records(settings)),
@@ -119,6 +118,15 @@ async def open_with_birth(
             chores = asyncio.create_task(_chores(keycairn))
             stack.push_async_callback(_stop, chores)
             stack.push_async_callback(keycairn.rotation.aclose)
+            if settings.backup_dir:
+                schedule = Schedule(
+                    folder=settings.backup_dir,
+                    every=timedelta(hours=settings.backup_every),
+                    keep=settings.backup_keep,
+                )
+                stack.push_async_callback(_stop, asyncio.create_task(keycairn.backups.keep(schedule)))
+            stack.push_async_callback(keycairn.sightings.flush)
+            stack.push_async_callback(_stop, asyncio.create_task(keycairn.sightings.run()))
         yield keycairn, birth
 
 
@@ -135,10 +143,10 @@ def _tracing() -> Tracing | None:
 
 async def _unlock(keycairn: Keycairn, settings: Settings) -> Birth:
     key_file = settings.data_dir / ROOT_KEY_FILE
-    root_key = settings.root_key or _stored_root_key(key_file)
+    root_key = root_key_of(settings)
     generated = None
     if root_key is None and settings.embedded and await _untouched(keycairn):
-        root_key, generated = _generate_root_key(None if settings.in_memory else key_file)
+        root_key, generated = generate_root_key(None if settings.in_memory else key_file)
     if not await keycairn.vault.unlock(root_key):
         staged = key_file.with_suffix(STAGED)
         if settings.root_key or not await keycairn.vault.unlock(_stored_root_key(staged)):
@@ -173,14 +181,47 @@ def _stored_root_key(file: Path) -> RootKey | None:
         ) from None
 
 
-def _generate_root_key(file: Path | None) -> tuple[RootKey, Path | None]:
+def generate_root_key(file: Path | None) -> tuple[RootKey, Path | None]:
+    """A new root key, written to `file` where one is given."""
     text = "base64:" + b64encode(secrets.token_bytes(32)).decode()
     if file is not None:
         write_private(file, text + "\n")
     return parse_root_key(Secret(text)), file
 
 
-def _make_private(folder: Path) -> None:
+async def open_store(settings: Settings) -> Store:
+    """The database alone. Raises as `open_keycairn`."""
+    return await open_surreal(
+        settings.store_url,
+        namespace=settings.database_namespace,
+        database=settings.database_name,
+        user=settings.database_user,
+        password=settings.database_password,
+    )
+
+
+def keyset_opener() -> KeysetOpener:
+    """What opens keysets and makes them."""
+    return AesGcmKeysets()
+
+
+def provider_registry(settings: Settings) -> ProviderRegistry:
+    """The providers of all plugins."""
+    return PluginRegistry(external=settings.external_plugins)
+
+
+def anchor_of(settings: Settings) -> Anchor:
+    """Where the head of the audit chain is also kept."""
+    return MemoryAnchor() if settings.in_memory else FileAnchor(settings.data_dir / ANCHOR_FILE)
+
+
+def root_key_of(settings: Settings) -> RootKey | None:
+    """The root key that is set, else the one in the data folder, None without either. Raises SettingsError."""
+    return settings.root_key or _stored_root_key(settings.data_dir / ROOT_KEY_FILE)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder only its owner can enter, where there is none. Raises SettingsError."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -245,7 +286,7 @@ async def _chores(keycairn: Keycairn) -> None:
     try:
         if await keycairn.rotation.resume():
             _log.info("finished the key rotation that was under way")
-        if broken := await keycairn.accounts.sweep(DEFAULT_WORKSPACE):
+        if broken := await keycairn.accounts.sweep():
             _log.warning("some stored secrets do not open", credentials=broken)
     except KeycairnError as error:
         _log.warning("could not check the stored secrets", code=error.code)

@@ -1,12 +1,14 @@
 """A changeset: everything a write does and everything it relies on, committed together or not at all."""
 
+from datetime import datetime
+
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from keycairn.domain.audit import AuditEvent, Head
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError
-from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import CheckRecord
@@ -132,6 +134,13 @@ class PutToken(Struct, frozen=True):
     token: Token
 
 
+class RecordUse(Struct, frozen=True):
+    """Store when a token was last used. Not an edit. A token that is gone is a no-op."""
+
+    id: TokenId
+    at: datetime
+
+
 class Append(Struct, frozen=True):
     """Append an audit event. DuplicateError when its id exists."""
 
@@ -190,6 +199,7 @@ Change = (
     | PutDefaults
     | PutKeyset
     | PutToken
+    | RecordUse
     | Append
     | MoveHead
     | AddUsage
@@ -207,8 +217,8 @@ created in the same changeset is not theirs.
 
 
 def only_counts(changes: Changeset) -> bool:
-    """Whether a changeset only adds usage, so that nothing else anyone has read becomes untrue by it."""
-    return all(isinstance(change, AddUsage) for change in changes)
+    """Whether a changeset only counts, so that nothing anyone has read and acts upon becomes untrue by it."""
+    return all(isinstance(change, AddUsage | RecordUse) for change in changes)
 
 
 def check_text(entity: Struct) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.ids import TokenId
 from keycairn.domain.limits import NO_LIMITS, Limits
+from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -30,7 +31,10 @@ class Scope(StrEnum):
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """A token as it is stored. `mac` is hex; `revoked` and `expires` are when it stopped or stops working."""
+    """A token as it is stored. `mac` is hex; `revoked` and `expires` are when it stopped or stops working.
+
+    `last_used` may lag a few seconds behind.
+    """
 
     id: TokenId
     workspace: str = DEFAULT_WORKSPACE
@@ -41,6 +45,8 @@ class Token(Struct, frozen=True, kw_only=True):
     expires: datetime | None = None
     revoked: datetime | None = None
     limits: Limits = NO_LIMITS
+    reach: Reach = EVERYWHERE
+    last_used: datetime | None = None
 
     def valid_at(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""

@@ -24,6 +24,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import SettingValue
+from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.record import usage_text
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Scope, Token
@@ -39,6 +40,7 @@ _sealed = msgspec.json.Decoder(dict[str, SealedSecret])
 _check = msgspec.json.Decoder(CheckRecord)
 _slots = msgspec.json.Decoder(dict[Slot, ModelId])
 _keyset = msgspec.json.Decoder(Keyset)
+_reach = msgspec.json.Decoder(Reach)
 _limits = msgspec.json.Decoder(Limits)
 _details = msgspec.json.Decoder(dict[str, str | int | list[str]])
 
@@ -197,6 +199,8 @@ def token_row(token: Token) -> Row:
         "expires": token.expires,
         "revoked": token.revoked,
         "limits": limits_text(token.limits),
+        "reach": None if token.reach.whole else json_text(token.reach),
+        "last_used": token.last_used,
     }
 
 
@@ -212,6 +216,8 @@ def token_of(row: Row) -> Token:
         expires=row.get("expires"),
         revoked=row.get("revoked"),
         limits=_limits.decode(row["limits"]) if row.get("limits") else NO_LIMITS,
+        reach=_reach.decode(row["reach"]) if row.get("reach") else EVERYWHERE,
+        last_used=row.get("last_used"),
     )
 
 

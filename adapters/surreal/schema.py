@@ -121,7 +121,12 @@ DEFINE FIELD weight ON model TYPE option<int> COMMENT '1 where there is none';
 DEFINE FIELD limits ON credential TYPE option<string> COMMENT 'JSON';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS, _CHAIN, _FINGERPRINTS, _RESTORING, _SHARES)
+_REACH = """
+DEFINE FIELD reach ON token TYPE option<string> COMMENT 'JSON; all of the workspace where there is none';
+DEFINE FIELD last_used ON token TYPE option<datetime>;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS, _CHAIN, _FINGERPRINTS, _RESTORING, _SHARES, _REACH)
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 
 _REGISTER = """

@@ -4,7 +4,9 @@ from litestar.types import ControllerRouterHandler
 
 from keycairn.app.api.accounts import AccountController
 from keycairn.app.api.administration import AuditController, TokenController
+from keycairn.app.api.backup import BackupController
 from keycairn.app.api.catalog import CatalogController
+from keycairn.app.api.checkup import CheckupController
 from keycairn.app.api.credentials import CredentialController
 from keycairn.app.api.encryption import EncryptionController
 from keycairn.app.api.health import HealthController
@@ -22,6 +24,8 @@ HANDLERS: tuple[ControllerRouterHandler, ...] = (
     AuditController,
     UsageController,
     EncryptionController,
+    BackupController,
+    CheckupController,
     HealthController,
 )
 """Every controller that stands under the plugin's path."""

@@ -5,6 +5,7 @@ from typing import Annotated
 from litestar import Controller, Response, get, post
 from litestar.params import JSONBody, QueryParameter
 
+from keycairn.app.api.auth import Touches
 from keycairn.app.api.bodies import RegisterModels
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.views import (
@@ -25,6 +26,7 @@ from keycairn.domain.token import Scope
 
 READ = {"scope": Scope.CREDENTIALS_READ}
 WRITE = {"scope": Scope.CREDENTIALS_WRITE}
+ONE = {"touches": Touches.CREDENTIAL}
 LARGEST_REGISTRATION = 1024 * 1024
 """Bytes: a gateway provider lists thousands of models."""
 
@@ -46,9 +48,9 @@ class AccountController(Controller):
         )
 
     @get("/env-status", opt=READ, summary="Which providers the environment configures")
-    async def env_status(self, keycairn: TheKeycairn) -> dict[str, bool]:
+    async def env_status(self, keycairn: TheKeycairn, caller: TheCaller) -> dict[str, bool]:
         """A blank variable counts as unset."""
-        return {account.provider: account.configured for account in keycairn.environment.found()}
+        return {account.provider: account.configured for account in keycairn.environment.found(caller.workspace)}
 
     @post("/migrate-from-env", opt=WRITE, status_code=200, summary="Move the environment's keys into the database")
     async def migrate(
@@ -62,7 +64,7 @@ class AccountController(Controller):
         """Each configured provider without a credential gets one. Running it again changes nothing."""
         return migration_view(await keycairn.environment.migrate(dry_run=dry_run, again=again, by=caller))
 
-    @post("/{id:str}/test", opt=WRITE, status_code=200, summary="Test a credential")
+    @post("/{id:str}/test", opt={**WRITE, **ONE}, status_code=200, summary="Test a credential")
     async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TestView:
         """Ask the provider whether the key is good. A bad key is a result, not an error."""
         key = credential_id(id)
@@ -76,13 +78,13 @@ class AccountController(Controller):
             models=report.models,
         )
 
-    @post("/{id:str}/discover", opt=READ, status_code=200, summary="List the models a credential can use")
+    @post("/{id:str}/discover", opt={**READ, **ONE}, status_code=200, summary="List the models a credential can use")
     async def discover(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> DiscoveryView:
         """Nothing is registered. The drift lists compare with the models registered for this credential."""
         key = credential_id(id)
         listed = await keycairn.credentials.get(key, workspace=caller.workspace)
         provider = listed.credential.provider
-        discovery, drift = await keycairn.probing.drift(key, workspace=caller.workspace)
+        discovery, drift = await keycairn.probing.drift(key, by=caller)
         return DiscoveryView(
             credential_id=key,
             provider=provider,
@@ -96,7 +98,7 @@ class AccountController(Controller):
 
     @post(
         "/{id:str}/register-models",
-        opt={"scope": Scope.MODELS_WRITE},
+        opt={"scope": Scope.MODELS_WRITE, **ONE},
         status_code=200,
         request_max_body_size=LARGEST_REGISTRATION,
         summary="Register models with a credential",

@@ -1,19 +1,30 @@
 """Tokens and the audit log over HTTP."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post
-from litestar.params import JSONBody
+from litestar.di import NamedDependency, Provide
+from litestar.params import JSONBody, QueryParameter
+from msgspec import to_builtins
 
 from keycairn.app.api.bodies import CreateToken
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.api.paging import Cursor, Limit, next_link, read_id, write_cursor
 from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
+from keycairn.app.services.audit import ChainReport
+from keycairn.domain.audit import Action, EventFilter
+from keycairn.domain.credential import DEFAULT_WORKSPACE
+from keycairn.domain.errors import InstallationOnlyError, InvalidInputError
 from keycairn.domain.ids import EventId
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
 
 ADMIN = {"scope": Scope.ADMIN}
+
+WorkspaceFilter = Annotated[
+    str | None, QueryParameter(description="Of this workspace; for administrators of the default one.")
+]
 
 
 class TokenController(Controller):
@@ -23,15 +34,26 @@ class TokenController(Controller):
     tags = ("Tokens",)
 
     @get("/", opt=ADMIN, summary="List tokens")
-    async def listing(self, keycairn: TheKeycairn, caller: TheCaller) -> list[TokenView]:
+    async def listing(
+        self, keycairn: TheKeycairn, caller: TheCaller, workspace: WorkspaceFilter = None
+    ) -> list[TokenView]:
         """Revoked ones included, oldest first."""
-        return [token_view(token) for token in await keycairn.tokens.list(workspace=caller.workspace)]
+        place = workspace or caller.workspace
+        if caller.workspace not in {place, DEFAULT_WORKSPACE}:
+            raise InstallationOnlyError
+        return [token_view(token) for token in await keycairn.tokens.list(workspace=place)]
 
     @post("/", opt=ADMIN, summary="Make a token")
     async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateToken]) -> NewTokenView:
         """The answer holds its text, which nobody can ask for again."""
         token, text = await keycairn.tokens.create(
-            data.name, data.scopes, expires=data.expires, limits=data.limits, by=caller
+            data.name,
+            data.scopes,
+            expires=data.expires,
+            limits=data.limits,
+            reach=data.reach,
+            workspace=data.workspace,
+            by=caller,
         )
         return new_token_view(token, text.reveal())
 
@@ -41,11 +63,28 @@ class TokenController(Controller):
         return token_view(await keycairn.tokens.revoke(id, by=caller))
 
 
+def event_filter(
+    actor: Annotated[str | None, QueryParameter(description="Who did it, such as `token:...`.")] = None,
+    action: Annotated[Action | None, QueryParameter(description="What was done.")] = None,
+    target: Annotated[str | None, QueryParameter(description="The record it was done to.")] = None,
+    outcome: Annotated[str | None, QueryParameter(description="How it ended.")] = None,
+    since: Annotated[datetime | None, QueryParameter(description="From this time on, with a time zone.")] = None,
+    until: Annotated[datetime | None, QueryParameter(description="Before this time, with a time zone.")] = None,
+) -> EventFilter:
+    """The conditions in the query. Raises InvalidInputError for a time without a time zone."""
+    times = {"since": since, "until": until}
+    if naive := [name for name, time in times.items() if time is not None and time.tzinfo is None]:
+        message = "A time needs its time zone, such as a Z at the end."
+        raise InvalidInputError(message, dict.fromkeys(naive, "needs a time zone"))
+    return EventFilter(actor=actor, action=action, target=target, outcome=outcome, since=since, until=until)
+
+
 class AuditController(Controller):
     """What happened, and who did it."""
 
     path = "/api/audit"
     tags = ("Audit",)
+    dependencies = {"matching": Provide(event_filter, sync_to_thread=False)}  # noqa: RUF012  # Litestar's own form
 
     @get("/", opt={"scope": Scope.AUDIT_READ}, summary="List audit events")
     async def listing(
@@ -53,11 +92,19 @@ class AuditController(Controller):
         keycairn: TheKeycairn,
         caller: TheCaller,
         request: Request[Any, Any, Any],
+        matching: NamedDependency[EventFilter],
         limit: Limit = MOST,
         cursor: Cursor = None,
     ) -> Response[list[EventView]]:
-        """Oldest first. Events hold names and counts, never values."""
+        """Oldest first. Events hold names and counts, never values. What happens often is counted for some seconds."""
         after = EventId(read_id(cursor, "event")) if cursor else None
-        events = await keycairn.audit.events(after=after, limit=limit, workspace=caller.workspace)
-        headers = next_link(request, write_cursor(events[-1].id), limit=limit) if len(events) == limit else {}
+        events = await keycairn.audit.events(matching=matching, after=after, limit=limit, workspace=caller.workspace)
+        headers = {}
+        if len(events) == limit:
+            headers = next_link(request, write_cursor(events[-1].id), limit=limit, **to_builtins(matching))
         return Response([event_view(event) for event in events], headers=headers)
+
+    @get("/verify", opt={"scope": Scope.AUDIT_READ, "installation": True}, summary="Check that the log is whole")
+    async def verify(self, keycairn: TheKeycairn) -> ChainReport:
+        """Walks the chain of all events, of every workspace, and compares its end with what was acknowledged."""
+        return await keycairn.audit.verify()

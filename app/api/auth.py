@@ -1,6 +1,6 @@
 """Who may call what: the bearer guard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -9,7 +9,16 @@ from litestar.handlers import BaseRouteHandler
 
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
-from keycairn.domain.errors import AuthenticationError, ForbiddenError
+from keycairn.domain.errors import (
+    AuthenticationError,
+    CredentialNotFoundError,
+    ForbiddenError,
+    InstallationOnlyError,
+    ModelNotFoundError,
+    OutOfReachError,
+)
+from keycairn.domain.ids import credential_id, model_id
+from keycairn.domain.provider import canonical_name
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope, carries
 
@@ -17,6 +26,19 @@ LONGEST_TOKEN = 4096
 """Characters of an Authorization header that are looked at."""
 CALLER = "keycairn_caller"
 REQUEST_ID = "keycairn_request_id"
+
+
+class Touches(Enum):
+    """Which accounts a route touches: `opt={"touches": ...}`. It decides what a token of bounded reach may call.
+
+    A route that does not say is closed to such tokens.
+    """
+
+    CREDENTIAL = "the credential `id` of the path"
+    MODEL = "the account of the model `id` of the path"
+    PROVIDER = "every account of the `provider` of the path"
+    CHOSEN = "those its handler lets through"
+    NONE = "none"
 
 
 class Access(Enum):
@@ -53,18 +75,45 @@ class Guard:
             self._count_failure()
             raise
         keycairn.attempts.succeeded(token)
-        connection.state[CALLER] = Caller(
+        caller = Caller(
             actor=principal.actor,
             workspace=principal.workspace,
             source=address,
             request_id=connection.state.get(REQUEST_ID, ""),
+            reach=principal.reach,
         )
+        connection.state[CALLER] = caller
         if needed is Access.ANY_TOKEN:
             return
         if not isinstance(needed, Scope):
             raise ForbiddenError(Scope.ADMIN)
         if not carries(principal.scopes, needed):
             raise ForbiddenError(needed)
+        if handler.opt.get("installation") and not principal.of_the_installation:
+            raise InstallationOnlyError
+        if not caller.reach.whole:
+            await _check_reach(keycairn, caller, handler.opt.get("touches"), connection.path_params)
+
+
+async def _check_reach(keycairn: Keycairn, caller: Caller, touches: object, path: Mapping[str, Any]) -> None:
+    """Raise OutOfReachError, or for a single record that there is none, where the route leads out of reach."""
+    match touches:
+        case Touches.CREDENTIAL:
+            id = credential_id(path["id"])
+            credential = await keycairn.store.credential(caller.workspace, id)
+            if credential is None or not caller.reach.holds(credential.provider, id):
+                raise CredentialNotFoundError
+        case Touches.MODEL:
+            model = await keycairn.store.model(caller.workspace, model_id(path["id"]))
+            if model is None or not caller.reach.holds(model.provider, model.credential):
+                raise ModelNotFoundError
+        case Touches.PROVIDER:
+            if not caller.reach.holds(canonical_name(path["provider"])):
+                raise OutOfReachError
+        case Touches.CHOSEN | Touches.NONE:
+            pass
+        case _:
+            raise OutOfReachError
 
 
 def bearer(header: str) -> Secret:

@@ -13,6 +13,7 @@ from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
 from keycairn.domain.provider import ProviderSpec, SettingValue
+from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
 
@@ -166,12 +167,14 @@ class ShareModel(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class CreateToken(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A new token."""
+    """A new token. `reach` bounds it to accounts. An administrator of the default workspace may name another one."""
 
     name: str
     scopes: list[Scope]
     expires: datetime | None = None
     limits: Limits = NO_LIMITS
+    reach: Reach = EVERYWHERE
+    workspace: str | None = None
 
 
 def _blank(value: Secret | None) -> bool:

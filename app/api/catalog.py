@@ -2,6 +2,7 @@
 
 from litestar import Controller, get, post
 
+from keycairn.app.api.auth import Touches
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.api.model_views import AvailabilityView, SyncAllView, SyncView
 from keycairn.app.api.views import (
@@ -17,9 +18,10 @@ from keycairn.app.services.environment import Source
 from keycairn.domain.audit import Caller
 from keycairn.domain.token import Scope
 
-CREDENTIALS_READ = {"scope": Scope.CREDENTIALS_READ}
+CATALOG = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.NONE}
 READ = {"scope": Scope.MODELS_READ}
 WRITE = {"scope": Scope.MODELS_WRITE}
+PROVIDER = {"touches": Touches.PROVIDER}
 
 
 class CatalogController(Controller):
@@ -28,16 +30,18 @@ class CatalogController(Controller):
     path = "/api"
     tags = ("Providers",)
 
-    @get("/providers", opt=CREDENTIALS_READ, summary="List providers")
-    async def providers(self, keycairn: TheKeycairn) -> list[ProviderView]:
+    @get("/providers", opt=CATALOG, summary="List providers")
+    async def providers(self, keycairn: TheKeycairn, caller: TheCaller) -> list[ProviderView]:
         """Built-in ones first, in declaration order, each with the fields of its accounts."""
-        configured = {account.provider for account in keycairn.environment.found() if account.configured}
+        configured = {
+            account.provider for account in keycairn.environment.found(caller.workspace) if account.configured
+        }
         return [
             provider_view(provider.spec, env_configured=provider.spec.name in configured)
             for provider in keycairn.registry.all()
         ]
 
-    @get("/plugins", opt=CREDENTIALS_READ, summary="List provider plugins")
+    @get("/plugins", opt=CATALOG, summary="List provider plugins")
     async def plugins(self, keycairn: TheKeycairn) -> list[PluginView]:
         """Those that failed to load included, with the reason."""
         return [plugin_view(status) for status in keycairn.registry.plugins()]
@@ -53,11 +57,11 @@ class CatalogController(Controller):
             {name: keycairn.registry.get(name).spec.modalities for name in available},
         )
 
-    @get("/models/discover/{provider:str}", opt=READ, summary="List the models a provider offers")
+    @get("/models/discover/{provider:str}", opt={**READ, **PROVIDER}, summary="List the models a provider offers")
     async def discover(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> list[FoundModelView]:
         """To any of the provider's credentials. Nothing is registered."""
         name = keycairn.registry.get(provider).spec.name
-        discovery = await keycairn.probing.discover_provider(name, workspace=caller.workspace)
+        discovery = await keycairn.probing.discover_provider(name, by=caller)
         return [found_view(model, name) for model in discovery.models]
 
     @post("/models/sync", opt=WRITE, status_code=200, summary="Bring all providers up to date")
@@ -72,7 +76,12 @@ class CatalogController(Controller):
             sum(result.new for result in results.values()),
         )
 
-    @post("/models/sync/{provider:str}", opt=WRITE, status_code=200, summary="Bring a provider up to date")
+    @post(
+        "/models/sync/{provider:str}",
+        opt={**WRITE, **PROVIDER},
+        status_code=200,
+        summary="Bring a provider up to date",
+    )
     async def sync(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> SyncView:
         """New models are registered, vanished ones marked; nothing is deleted."""
         return await _sync(keycairn, caller, provider)

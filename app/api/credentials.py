@@ -6,6 +6,7 @@ from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
+from keycairn.app.api.auth import Touches
 from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
@@ -15,15 +16,23 @@ from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import Listed
 from keycairn.domain.audit import Caller
-from keycairn.domain.errors import InvalidIdError, InvalidInputError, InvalidMigrationTargetError, UnknownProviderError
+from keycairn.domain.errors import (
+    InvalidIdError,
+    InvalidInputError,
+    InvalidMigrationTargetError,
+    OutOfReachError,
+    UnknownProviderError,
+)
 from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.provider import ProviderSpec, canonical_name
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST, Position
 
-READ = {"scope": Scope.CREDENTIALS_READ}
-WRITE = {"scope": Scope.CREDENTIALS_WRITE}
+READ_ONE = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
+READ_CHOSEN = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CHOSEN}
+WRITE_ONE = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CREDENTIAL}
+WRITE_CHOSEN = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CHOSEN}
 
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description="The ETag the record must have, or `*`; else 412.")
@@ -59,7 +68,11 @@ async def page(
     """A page of credentials, and the link to the next."""
     after = read_position(cursor) if cursor else None
     found = await keycairn.credentials.list(provider=provider, after=after, limit=limit, workspace=caller.workspace)
-    views = [credential_view(listed, spec_of(keycairn, listed.credential.provider)) for listed in found]
+    views = [
+        credential_view(listed, spec_of(keycairn, listed.credential.provider))
+        for listed in found
+        if caller.reach.holds(listed.credential.provider, listed.credential.id)
+    ]
     headers = {}
     if len(found) == limit:
         last = found[-1].credential
@@ -75,7 +88,7 @@ class CredentialController(Controller):
     path = "/api/credentials"
     tags = ("Credentials",)
 
-    @get("/", opt=READ, summary="List credentials")
+    @get("/", opt=READ_CHOSEN, summary="List credentials")
     async def listing(
         self,
         keycairn: TheKeycairn,
@@ -90,12 +103,12 @@ class CredentialController(Controller):
         """By provider, then age. A record whose secret does not open is listed with its `decryption_error`."""
         name = canonical_name(provider) if provider else None
         return await list_cache.answer(
-            (caller.workspace, name, cursor, limit),
+            (caller.workspace, caller.reach, name, cursor, limit),
             if_none_match,
             lambda: page(keycairn, request, caller, name, limit, cursor),
         )
 
-    @get("/by-provider/{provider:str}", opt=READ, summary="List the credentials of a provider")
+    @get("/by-provider/{provider:str}", opt=READ_CHOSEN, summary="List the credentials of a provider")
     async def by_provider(
         self,
         keycairn: TheKeycairn,
@@ -108,17 +121,19 @@ class CredentialController(Controller):
         """Oldest first."""
         return await page(keycairn, request, caller, provider, limit, cursor)
 
-    @get("/{id:str}", opt=READ, summary="Get a credential")
+    @get("/{id:str}", opt=READ_ONE, summary="Get a credential")
     async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> Response[CredentialView]:
         """One credential, with its version as the ETag. Never its secrets."""
         return single(keycairn, await keycairn.credentials.get(credential_id(id), workspace=caller.workspace))
 
-    @post("/", opt=WRITE, summary="Create a credential")
+    @post("/", opt=WRITE_CHOSEN, summary="Create a credential")
     async def create(
         self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateCredential]
     ) -> Response[CredentialView]:
         """Seal the secrets and store the credential. Well-known fields are flat, a plugin's own stand in `config`."""
         spec = keycairn.registry.get(data.provider).spec
+        if not caller.reach.holds(spec.name):
+            raise OutOfReachError
         listed = await keycairn.credentials.create(
             spec.name,
             name=data.name,
@@ -130,7 +145,7 @@ class CredentialController(Controller):
         )
         return single(keycairn, listed, status=201)
 
-    @put("/{id:str}", opt=WRITE, summary="Change a credential")
+    @put("/{id:str}", opt=WRITE_ONE, summary="Change a credential")
     async def update(
         self,
         keycairn: TheKeycairn,
@@ -149,7 +164,7 @@ class CredentialController(Controller):
         patch = data.patch(spec, before.extra)
         return single(keycairn, await keycairn.credentials.update(key, patch, if_match=version, by=caller))
 
-    @delete("/{id:str}", opt=WRITE, status_code=200, summary="Delete a credential")
+    @delete("/{id:str}", opt=WRITE_ONE, status_code=200, summary="Delete a credential")
     async def remove(
         self,
         keycairn: TheKeycairn,
@@ -163,9 +178,12 @@ class CredentialController(Controller):
         if_match: IfMatch = None,
     ) -> DeletionView:
         """Delete it with its models, or move them to another credential of the provider; all of it or nothing."""
+        target = _target(migrate_to) if migrate_to else None
+        if target and caller.reach.credentials is not None and target not in caller.reach.credentials:
+            raise OutOfReachError
         plan = await keycairn.credentials.delete(
             credential_id(id),
-            migrate_to=_target(migrate_to) if migrate_to else None,
+            migrate_to=target,
             if_match=expected_version(if_match),
             dry_run=dry_run,
             by=caller,

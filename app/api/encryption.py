@@ -11,7 +11,7 @@ from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import MASK, Secret
 from keycairn.domain.token import Scope
 
-ADMIN = {"scope": Scope.ADMIN}
+KEEPER = {"scope": Scope.ADMIN, "installation": True}
 
 
 class NewRootKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,24 +29,24 @@ class EncryptionController(Controller):
     path = "/api/encryption"
     tags = ("Encryption",)
 
-    @get("/", opt=ADMIN, summary="How everything is encrypted")
+    @get("/", opt=KEEPER, summary="How everything is encrypted")
     async def status(self, keycairn: TheKeycairn) -> Encryption:
         """The keys by state, how many secrets each seals, and which secrets do not open. No key is in it."""
         return await keycairn.rotation.status()
 
-    @post("/verify", opt=ADMIN, status_code=200, summary="Try to open every secret")
-    async def verify(self, keycairn: TheKeycairn, caller: TheCaller) -> Encryption:
+    @post("/verify", opt=KEEPER, status_code=200, summary="Try to open every secret")
+    async def verify(self, keycairn: TheKeycairn) -> Encryption:
         """Tries each stored secret once and marks what does not open; the answer lists it as quarantined."""
-        await keycairn.accounts.sweep(caller.workspace)
+        await keycairn.accounts.sweep()
         return await keycairn.rotation.status()
 
-    @post("/rotate", opt=ADMIN, status_code=202, summary="Rotate the data key")
+    @post("/rotate", opt=KEEPER, status_code=202, summary="Rotate the data key")
     async def rotate(self, keycairn: TheKeycairn, caller: TheCaller) -> Encryption:
         """Begins in the background, or finishes the rotation under way; calls and edits go on. Watch the status."""
         keycairn.rotation.start(by=caller)
         return await keycairn.rotation.status()
 
-    @post("/root-key", opt=ADMIN, status_code=200, summary="Change the root key")
+    @post("/root-key", opt=KEEPER, status_code=200, summary="Change the root key")
     async def change_root_key(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[NewRootKey]) -> Encryption:
         """The new one opens everything from now on, the old one nothing. Give the new one to the next start."""
         try:

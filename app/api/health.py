@@ -40,7 +40,12 @@ class HealthController(Controller):
         await keycairn.store.ping()
         return HealthView()
 
-    @get("/metrics", opt={"scope": Scope.AUDIT_READ}, media_type="text/plain; version=0.0.4", summary="Metrics")
+    @get(
+        "/metrics",
+        opt={"scope": Scope.AUDIT_READ, "installation": True},
+        media_type="text/plain; version=0.0.4",
+        summary="Metrics",
+    )
     async def metrics(self, keycairn: TheKeycairn, meter: NamedDependency[Metrics]) -> bytes:
         """Counters in Prometheus' text format."""
         return meter.text(sealed=keycairn.vault.why_sealed is not None)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from keycairn.app.api.decoding import decode
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.incoming import Imported, ImportReport, IncomingRow, Skipped
 from keycairn.domain.model import Slot
 from keycairn.domain.secret import MASK, Secret
@@ -122,11 +123,12 @@ class ImportController(Controller):
         raw = await request.body()
         body: LegacyRecord = decode(raw, LegacyRecord) if raw.strip() else LegacyRecord()
         document: Mapping[str, Any] | None = body.provider_configs
+        ours = caller.workspace == DEFAULT_WORKSPACE  # its own database and environment are the installation's
         if document is None:
-            document = await keycairn.legacy.stored() if keycairn.legacy else None
+            document = await keycairn.legacy.stored() if keycairn.legacy and ours else None
         if document is None or keycairn.legacy is None:
             return legacy_view(ImportReport(dry_run=dry_run), "There is no provider_configs record.")
-        passphrase = body.passphrase or keycairn.environment.variable(PASSPHRASE)
+        passphrase = body.passphrase or (keycairn.environment.variable(PASSPHRASE) if ours else None)
         source = keycairn.legacy.source(document, passphrase)
         report = await keycairn.moving.run(source, dry_run=dry_run or body.dry_run, by=caller)
         verb = "would be migrated" if report.dry_run else "migrated"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.params import JSONBody, QueryParameter
 
+from keycairn.app.api.auth import Touches
 from keycairn.app.api.bodies import CreateModel, SetDefaults, ShareModel
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.model_views import (
@@ -20,6 +21,7 @@ from keycairn.app.api.model_views import (
 from keycairn.app.api.paging import Cursor, Limit, next_link, read_id, write_cursor
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
+from keycairn.domain.errors import OutOfReachError
 from keycairn.domain.ids import ModelId, credential_id, model_id
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import canonical_name
@@ -28,6 +30,10 @@ from keycairn.ports.store import MOST
 
 READ = {"scope": Scope.MODELS_READ}
 WRITE = {"scope": Scope.MODELS_WRITE}
+ONE = {"touches": Touches.MODEL}
+CHOSEN = {"touches": Touches.CHOSEN}
+PROVIDER = {"touches": Touches.PROVIDER}
+NONE = {"touches": Touches.NONE}
 
 TypeFilter = Annotated[str | None, QueryParameter(description=f"One of: {', '.join(Modality)}.")]
 
@@ -38,7 +44,7 @@ class ModelController(Controller):
     path = "/api/models"
     tags = ("Models",)
 
-    @get("/", opt=READ, summary="List models")
+    @get("/", opt={**READ, **CHOSEN}, summary="List models")
     async def listing(
         self,
         keycairn: TheKeycairn,
@@ -51,7 +57,7 @@ class ModelController(Controller):
         """In the order they were registered."""
         return await self._page(keycairn, caller, request, limit, cursor, type=type)
 
-    @get("/by-provider/{provider:str}", opt=READ, summary="List the models of a provider")
+    @get("/by-provider/{provider:str}", opt={**READ, **CHOSEN}, summary="List the models of a provider")
     async def by_provider(
         self,
         keycairn: TheKeycairn,
@@ -64,13 +70,13 @@ class ModelController(Controller):
         """In the order they were registered."""
         return await self._page(keycairn, caller, request, limit, cursor, provider=canonical_name(provider))
 
-    @get("/count/{provider:str}", opt=READ, summary="Count the models of a provider")
+    @get("/count/{provider:str}", opt={**READ, **PROVIDER}, summary="Count the models of a provider")
     async def count(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> CountView:
         """By type; every type is there."""
         counts = await keycairn.models.count(provider, workspace=caller.workspace)
         return CountView(keycairn.registry.get(provider).spec.name, counts, sum(counts.values()))
 
-    @get("/defaults", opt=READ, summary="Get the default models")
+    @get("/defaults", opt={**READ, **NONE}, summary="Get the default models")
     async def defaults(self, keycairn: TheKeycairn, caller: TheCaller) -> DefaultsView:
         """The slots as they are set; transformation, tools and large context fall back to chat where they are not."""
         return defaults_view(await keycairn.models.defaults(workspace=caller.workspace))
@@ -87,21 +93,24 @@ class ModelController(Controller):
         assigned = {slot.value: id for slot, id in done.assigned.items()}
         return AssignmentView(assigned, [*done.skipped], [*done.missing])
 
-    @post("/", opt=WRITE, summary="Register a model")
+    @post("/", opt={**WRITE, **CHOSEN}, summary="Register a model")
     async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateModel]) -> ModelView:
         """Linked to `credential`, where one is named."""
+        link = credential_id(data.credential) if data.credential else None
+        if not caller.reach.holds(canonical_name(data.provider), link):
+            raise OutOfReachError
         model = await keycairn.models.create(
             data.name,
             provider=data.provider,
             type=model_type(data.type),
-            credential=credential_id(data.credential) if data.credential else None,
+            credential=link,
             priority=data.priority,
             weight=data.weight,
             by=caller,
         )
         return model_view(model)
 
-    @patch("/{id:str}", opt=WRITE, summary="Set when a model's credential serves")
+    @patch("/{id:str}", opt={**WRITE, **ONE}, summary="Set when a model's credential serves")
     async def share(
         self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[ShareModel]
     ) -> ModelView:
@@ -109,13 +118,13 @@ class ModelController(Controller):
         model = await keycairn.models.share(model_id(id), priority=data.priority, weight=data.weight, by=caller)
         return model_view(model)
 
-    @delete("/{id:str}", opt=WRITE, status_code=200, summary="Delete a model")
+    @delete("/{id:str}", opt={**WRITE, **ONE}, status_code=200, summary="Delete a model")
     async def remove(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> DeletedModelView:
         """The default slots it held become empty."""
         cleared = await keycairn.models.delete(model_id(id), by=caller)
         return DeletedModelView("Model deleted", [*cleared])
 
-    @post("/{id:str}/test", opt=WRITE, status_code=200, summary="Test a model")
+    @post("/{id:str}/test", opt={**WRITE, **ONE}, status_code=200, summary="Test a model")
     async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> ModelTestView:
         """One small real call of it. A failure is a result, not an error."""
         report = await keycairn.probing.try_model(model_id(id), by=caller)
@@ -144,4 +153,5 @@ class ModelController(Controller):
         headers = {}
         if len(found) == limit:
             headers = next_link(request, write_cursor(found[-1].id), type=type, limit=limit)
-        return Response([model_view(model) for model in found], headers=headers)
+        views = [model_view(model) for model in found if caller.reach.holds(model.provider, model.credential)]
+        return Response(views, headers=headers)

@@ -14,6 +14,7 @@ from msgspec import Struct
 from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.domain.errors import (
     AuthenticationError,
+    BackupFileError,
     ConflictError,
     EgressRefusedError,
     ForbiddenError,
@@ -94,6 +95,7 @@ _STATUS: tuple[tuple[type[KeycairnError], int], ...] = (
     (TooManyAttemptsError, 429),
     (SealedError, 503),
     (StoreError, 503),
+    (BackupFileError, 503),
     (UndecryptableError, 409),
     (ProviderTimeoutError, 504),
     (ProviderError, 502),

@@ -15,6 +15,7 @@ from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import ProviderSpec, SettingValue
+from keycairn.domain.reach import Reach
 from keycairn.domain.token import Scope, Token
 from keycairn.ports.provider import PluginStatus
 
@@ -238,7 +239,9 @@ class TokenView(Struct, frozen=True, kw_only=True):
     created: datetime
     expires: datetime | None
     revoked: datetime | None
+    last_used: datetime | None
     limits: Limits
+    reach: Reach
 
 
 class NewTokenView(TokenView, frozen=True, kw_only=True):
@@ -273,6 +276,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     source: str
     request_id: str
     details: Mapping[str, Any]
+    seq: int
 
 
 def event_view(event: AuditEvent) -> EventView:

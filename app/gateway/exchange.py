@@ -22,6 +22,7 @@ from keycairn.domain.errors import (
     CredentialNotFoundError,
     InvalidAuthError,
     KeycairnError,
+    ModelNotFoundError,
     NotSentError,
     PluginError,
     UndecryptableError,
@@ -82,11 +83,20 @@ class Exchanges:
 
     async def candidates(self, call: Call) -> Sequence[Serving]:
         """What can do the call, in order of precedence. Raises as `Directory.serving` and `Directory.credential`."""
-        workspace = call.caller.workspace
+        workspace, reach = call.caller.workspace, call.caller.reach
         if call.model is None:
-            return [Serving(None, await self._directory.credential(workspace, call.credential or ""))]
-        providers = self.anthropic if call.api.anthropic else None
-        return await self._directory.serving(workspace, call.model, call.api.type, providers)
+            found = [Serving(None, await self._directory.credential(workspace, call.credential or ""))]
+            none: KeycairnError = CredentialNotFoundError()
+        else:
+            providers = self.anthropic if call.api.anthropic else None
+            found = [*await self._directory.serving(workspace, call.model, call.api.type, providers)]
+            none = ModelNotFoundError()
+        if reach.whole:
+            return found
+        found = [one for one in found if reach.holds(one.credential.provider, one.credential.id)]
+        if not found:
+            raise none
+        return found
 
     def name_at_provider(self, call: Call, serving: Serving) -> str:
         """What the provider calls the model of the call; the same at every credential that serves it."""

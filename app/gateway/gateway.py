@@ -12,7 +12,8 @@ from litestar.types import Receive, Scope, Send
 from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
-from keycairn.app.gateway.call import CALL_WITHIN, Call, Report
+from keycairn.app.gateway.attending import Attendance
+from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, OverloadedError, render
 from keycairn.app.gateway.exchange import Exchanges
@@ -25,9 +26,11 @@ from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
 from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.attempts import Attempts
+from keycairn.app.services.attempts import Attempts, TooManyAttemptsError
+from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.tokens import Principal, Tokens
-from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, ProviderTimeoutError
+from keycairn.domain.audit import Action, Caller
+from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope as TokenScope
 from keycairn.domain.token import carries
@@ -52,7 +55,7 @@ class Gateway:
     `start` and `aclose` frame its life; it writes its accounting and probes refused keys in between.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one argument for each thing it stands on
         self,
         *,
         store: Store,
@@ -63,10 +66,12 @@ class Gateway:
         http: Http,
         clock: Clock,
         attempts: Attempts,
+        sightings: Sightings,
         tracing: Tracing | None = None,
     ) -> None:
         self._tracing = tracing
         self._attempts = attempts
+        self._sightings = sightings
         self._registry = registry
         self._clock = clock
         self._monotonic = clock.monotonic
@@ -116,6 +121,7 @@ class Gateway:
         try:
             await self._serve(scope, path, receive, send, dialect, report)
         except KeycairnError as error:
+            self._note(error, scope, path)
             await self._refuse(error, dialect, report, send)
         except ClientGoneError:
             report.code = "client_gone"
@@ -177,6 +183,8 @@ class Gateway:
         token = _token(headers)
         known = self.directory.remembered(token)
         if known is not None:
+            if (id := known.principal.token) is not None:
+                self._sightings.token_used(id)
             return known
         address = scope["client"][0] if scope.get("client") else ""
         self._attempts.check(address, token)
@@ -192,42 +200,19 @@ class Gateway:
         """The call, its answer passed on, and its accounting, under the watch of the client's connection."""
         begun = self._monotonic()
         span = self._tracing.begin(spans.operation(call), call.headers) if self._tracing else None
-        task = asyncio.current_task()
-        ended: list[str] = []
-
-        def end(why: str) -> None:
-            if not ended and task is not None:
-                ended.append(why)
-                task.cancel()
-
-        async def watch() -> None:
-            await incoming.gone()
-            end("gone")
-
-        watcher = asyncio.create_task(watch())
-        timer = asyncio.get_running_loop().call_later(CALL_WITHIN, end, "late")
         try:
-            exchange = await self._exchanges.run(call, report)
-            try:
-                await pass_on(exchange, call, report, send, dialect, lambda: self._monotonic() - begun)
-            finally:
-                self._exchanges.end(exchange, report.input_tokens + report.output_tokens)
+            async with Attendance(incoming):
+                exchange = await self._exchanges.run(call, report)
+                try:
+                    await pass_on(exchange, call, report, send, dialect, lambda: self._monotonic() - begun)
+                finally:
+                    self._exchanges.end(exchange, report.input_tokens + report.output_tokens)
         except KeycairnError as error:
             report.code = error.code
-            raise
-        except asyncio.CancelledError:
-            if not ended or task is None or task.uncancel() > 0:
-                raise
-            if ended[0] == "gone":
-                raise ClientGoneError from None
-            report.code = ProviderTimeoutError.code
             if report.status:
                 raise BrokenOffError from None
-            raise ProviderTimeoutError from None
+            raise
         finally:
-            ended.append("done")
-            timer.cancel()
-            watcher.cancel()
             self._account(call, report)
             if span is not None:
                 spans.end(span, call, report)
@@ -263,12 +248,25 @@ class Gateway:
             raise NoRouteError
         if method not in {"GET", "HEAD"}:
             raise MethodError
-        models = await self.directory.models(caller.workspace)
+        reach = caller.reach
+        models = [
+            model
+            for model in await self.directory.models(caller.workspace)
+            if reach.holds(model.provider, model.credential)
+        ]
         wanted = path.partition("/v1/models")[2].lstrip("/")
         body = listing(models, wanted or None, self._exchanges.anthropic)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body, "more_body": False})
+
+    def _note(self, error: KeycairnError, scope: Any, path: str) -> None:
+        """Count a refusal for the audit log, by the API's name: what stands in a path may be anything."""
+        if isinstance(error, AuthenticationError | ForbiddenError | TooManyAttemptsError):
+            client = scope.get("client")
+            caller = Caller(actor="anonymous", source=client[0] if client else "")
+            api = APIS.get(path)
+            self._sightings.note(caller, Action.ACCESS_REFUSED, api.name if api else "gateway", outcome=error.code)
 
     async def _refuse(self, error: KeycairnError, dialect: Dialect, report: Report, send: Send) -> None:
         status, headers, body = render(error, dialect)

@@ -41,7 +41,7 @@ class OpenAccounts:
         # The directory hands out the same object for as long as the store has not changed.
         if known is not None and known[0] is credential:
             return known[1]
-        account = await self._accounts.open(credential)
+        account = await self._accounts.open(credential, purpose="gateway")
         opened = Opened(self._registry.get(credential.provider), account, texts(account.secrets.values()))
         self._open[credential.id] = (credential, opened)
         asyncio.get_running_loop().call_later(OPEN_FOR, self._close, credential)

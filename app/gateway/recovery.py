@@ -42,7 +42,7 @@ class Recovery:
     async def _probe(self, credential: Credential) -> None:
         try:
             provider = self._registry.get(credential.provider)
-            report = await provider.check(await self._accounts.open(credential), self._http)
+            report = await provider.check(await self._accounts.open(credential, purpose="recovery"), self._http)
         except KeycairnError:
             self._health.refused(credential)
             return

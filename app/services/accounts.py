@@ -2,29 +2,38 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from keycairn.app.services.journal import Journal
+from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.vault import Vault
-from keycairn.domain.audit import SYSTEM, Action
+from keycairn.domain.audit import SYSTEM, Action, Caller
 from keycairn.domain.change import MarkBroken, PutFingerprints
 from keycairn.domain.credential import Credential, account, seal_context
 from keycairn.domain.errors import UndecryptableError, UnknownProviderError, UrlRefusedError
+from keycairn.domain.ids import CredentialId
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.ports.provider import ProviderRegistry
-from keycairn.ports.store import Position, Store
+from keycairn.ports.store import Store
 
 
 class Accounts:
     """Turns stored credentials into usable accounts. The only reader of secrets."""
 
-    def __init__(self, store: Store, vault: Vault, registry: ProviderRegistry, journal: Journal) -> None:
+    def __init__(
+        self, store: Store, vault: Vault, registry: ProviderRegistry, journal: Journal, sightings: Sightings
+    ) -> None:
         self._store = store
         self._vault = vault
         self._registry = registry
         self._journal = journal
+        self._sightings = sightings
 
-    async def open(self, credential: Credential) -> Account:
+    async def open(self, credential: Credential, *, purpose: str = "a call", by: Caller = SYSTEM) -> Account:
         """The account with its secrets in the clear. Use it at once and let it go.
+
+        The use is counted for the audit log, unless `purpose` is empty because the caller writes an event of its own.
 
         Raises UndecryptableError, and marks the record broken, when any secret does not open; SealedError when the
         vault is sealed; UnknownProviderError when its plugin is not loaded.
@@ -34,6 +43,9 @@ class Accounts:
         if broken:
             await self._mark(credential, broken)
             raise UndecryptableError("; ".join(f"{name}: {why}" for name, why in sorted(broken.items())))
+        if secrets and purpose:
+            user = replace(by, workspace=credential.workspace)
+            self._sightings.note(user, Action.SECRET_USED, credential.id, purpose=purpose)
         return account(spec, credential.settings, secrets)
 
     def unreadable(self, credential: Credential) -> dict[str, str]:
@@ -46,16 +58,18 @@ class Accounts:
                     known[name] = why
         return known
 
-    async def sweep(self, workspace: str) -> int:
-        """Try every secret of the workspace once, mark what does not open, unmark what does; the number broken.
+    async def sweep(self, workspace: str | None = None) -> int:
+        """Try every secret once, mark what does not open, unmark what does; the number of broken credentials.
 
-        Fingerprints that are missing are filled in.
+        Of every workspace, or only of one. Fingerprints that are missing are filled in.
         """
-        after: Position | None = None
+        after: CredentialId | None = None
         count = 0
-        while page := await self._store.credentials(workspace, after=after, limit=200):
+        while page := await self._store.all_credentials(after=after, limit=200):
             marks = []
             for credential in page:
+                if workspace not in {None, credential.workspace}:
+                    continue
                 secrets, broken = self._try_open(credential)
                 count += bool(broken)
                 if broken != credential.broken:
@@ -63,8 +77,7 @@ class Accounts:
                 if change := self._fingerprinted(credential, secrets):
                     marks.append(change)
             await self._journal.commit(tuple(marks))
-            last = page[-1]
-            after = Position(last.provider, last.created, last.id)
+            after = page[-1].id
         return count
 
     def _try_open(self, credential: Credential) -> tuple[dict[str, Secret], dict[str, str]]:
@@ -98,7 +111,7 @@ class Accounts:
             return
         changes = [MarkBroken(credential.workspace, credential.id, broken, credential.version)]
         event = self._journal.event(
-            SYSTEM,
+            replace(SYSTEM, workspace=credential.workspace),
             Action.CREDENTIAL_BROKEN,
             credential.id,
             outcome="broken" if broken else "repaired",

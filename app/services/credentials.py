@@ -320,6 +320,9 @@ class Credentials:
                 continue
             field = spec.field(key)
             checked = spec.check_setting(key, value)
+            if field is not None and field.kind is FieldKind.PATH and before.workspace != DEFAULT_WORKSPACE:
+                message = f"{field.label}: the service's files belong to its default workspace. Send the content."
+                raise InvalidInputError(message, {key: "is for the default workspace only"})
             if field is not None and field.kind is FieldKind.URL:
                 self._http.vet(str(checked), field=key)
             settings[key] = checked

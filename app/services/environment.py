@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.credentials import Credentials
-from keycairn.app.services.deleted import DELETED_HERE, Deleted, deleted
+from keycairn.app.services.deleted import DELETED_HERE, Deleted, Deletions
 from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import CreateCredential, ExpectNoCredential, ReplaceModel
@@ -81,19 +81,24 @@ class EnvironmentAccounts:
         registry: ProviderRegistry,
         environment: Environment,
         credentials: Credentials,
+        deletions: Deletions,
         clock: Clock,
         journal: Journal,
     ) -> None:
         self._store = store
+        self._deletions = deletions
         self._registry = registry
         self._environment = environment
         self._credentials = credentials
         self._clock = clock
         self._journal = journal
 
-    def found(self) -> list[EnvironmentAccount]:
-        """What the environment says about every known provider, in declaration order."""
-        variables = self._environment.variables()
+    def found(self, workspace: str = DEFAULT_WORKSPACE) -> list[EnvironmentAccount]:
+        """What the environment says about every known provider, in declaration order.
+
+        It is the installation's own: only the default workspace finds anything in it.
+        """
+        variables = self._environment.variables() if workspace == DEFAULT_WORKSPACE else {}
         return [read_account(provider.spec, variables) for provider in self._registry.all()]
 
     def variable(self, name: str) -> Secret | None:
@@ -110,7 +115,7 @@ class EnvironmentAccounts:
             else Source.ENVIRONMENT
             if account.configured
             else Source.NONE
-            for account in self.found()
+            for account in self.found(workspace)
         }
 
     async def migrate(self, *, dry_run: bool = False, again: bool = False, by: Caller = IN_PROCESS) -> Migration:
@@ -120,8 +125,10 @@ class EnvironmentAccounts:
         entry, and the others go on. Running it again changes nothing. Raises SealedError before anything is done.
         """
         stored = await self._store.providers_in_use(by.workspace)
-        gone = Deleted() if again else await deleted(self._store, by.workspace)
-        entries = [await self._migrate(account, stored, gone, by, dry_run=dry_run) for account in self.found()]
+        gone = Deleted() if again else await self._deletions.of(by.workspace)
+        entries = [
+            await self._migrate(account, stored, gone, by, dry_run=dry_run) for account in self.found(by.workspace)
+        ]
         return Migration(tuple(entries), dry_run)
 
     async def _migrate(

@@ -87,6 +87,9 @@ class Journal:
         return self._mac
 
     async def _linked(self, changes: Changeset, mac: Callable[[bytes], str]) -> None:
+        if not any(isinstance(change, Append) for change in changes):
+            await self._store.commit(changes)
+            return
         async with self._linking:
             for _ in range(ATTEMPTS):
                 before = await self._store.head()

@@ -58,7 +58,7 @@ class Lending:
         credential = await self._store.credential(by.workspace, id)
         if credential is None:
             raise CredentialNotFoundError
-        return credential, await self._accounts.open(credential)
+        return credential, await self._accounts.open(credential, purpose="")
 
 
 def variables(spec: ProviderSpec, account: Account) -> dict[str, Secret]:

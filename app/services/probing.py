@@ -18,7 +18,7 @@ from keycairn.domain.change import (
     RecordCheck,
     ReplaceModel,
 )
-from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
+from keycairn.domain.credential import Credential
 from keycairn.domain.drift import Drift, compare
 from keycairn.domain.errors import (
     ConflictError,
@@ -106,7 +106,7 @@ class Probing:
         credential = await self._find(by.workspace, id)
         started = self._clock.monotonic()
         try:
-            account = await self._accounts.open(credential)
+            account = await self._accounts.open(credential, purpose="")
             provider = self._registry.get(credential.provider)
             report = await _guarded(lambda: provider.check(account, self._http))
         except (ProviderError, UndecryptableError, InvalidInputError) as error:
@@ -125,29 +125,29 @@ class Probing:
         await self._journal.commit((RecordCheck(by.workspace, id, check), event))
         return report
 
-    async def discover(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Discovery:
+    async def discover(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Discovery:
         """The models the credential can use now. Raises CredentialNotFoundError, UndecryptableError, ProviderError."""
-        return await self._discover(await self._find(workspace, id))
+        return await self._discover(await self._find(by.workspace, id), by)
 
-    async def drift(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> tuple[Discovery, Drift]:
+    async def drift(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> tuple[Discovery, Drift]:
         """What `discover` finds, beside how the registered models of the credential differ from it. Raises as it."""
-        discovery = await self.discover(id, workspace=workspace)
-        registered = await self._store.models(workspace, credential=id, limit=None)
+        discovery = await self.discover(id, by=by)
+        registered = await self._store.models(by.workspace, credential=id, limit=None)
         return discovery, compare(registered, discovery)
 
-    async def discover_provider(self, provider: str, *, workspace: str = DEFAULT_WORKSPACE) -> Discovery:
+    async def discover_provider(self, provider: str, *, by: Caller = IN_PROCESS) -> Discovery:
         """The models of all credentials of a provider, each name once.
 
         Raises UnknownProviderError, CredentialNotFoundError when it has none, or the first failure when all fail.
         """
-        credentials = await self._credentials_of(provider, workspace)
+        credentials = await self._credentials_of(provider, by.workspace)
         if not credentials:
             raise CredentialNotFoundError
         found: list[Discovery] = []
         failures: list[KeycairnError] = []
         for credential in credentials:
             try:
-                found.append(await self._discover(credential))
+                found.append(await self._discover(credential, by))
             except (ProviderError, UndecryptableError) as error:
                 failures.append(error)
         if not found:
@@ -186,7 +186,7 @@ class Probing:
         result = Synced(provider=self._registry.get(provider).spec.name)
         for credential in await self._credentials_of(provider, by.workspace):
             try:
-                discovery = await self._discover(credential)
+                discovery = await self._discover(credential, by)
                 if discovery.failure:
                     result.failures[credential.id] = discovery.failure
                     continue
@@ -212,7 +212,7 @@ class Probing:
             return ModelReport(outcome=Outcome.UNKNOWN, message="The model is linked to no credential.")
         credential = await self._find(by.workspace, model.credential)
         try:
-            account = await self._accounts.open(credential)
+            account = await self._accounts.open(credential, purpose="model test", by=by)
             provider = self._registry.get(credential.provider)
             return await _guarded(lambda: provider.try_model(account, model.name, model.type, self._http))
         except (ProviderError, UndecryptableError, InvalidInputError) as error:
@@ -242,8 +242,8 @@ class Probing:
             return drift
         raise ConflictError
 
-    async def _discover(self, credential: Credential) -> Discovery:
-        account = await self._accounts.open(credential)
+    async def _discover(self, credential: Credential, by: Caller) -> Discovery:
+        account = await self._accounts.open(credential, purpose="discovery", by=by)
         provider = self._registry.get(credential.provider)
         return await _guarded(lambda: provider.discover(account, self._http))
 

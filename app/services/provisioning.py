@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from keycairn.app.services.accounts import Accounts
-from keycairn.domain.credential import DEFAULT_WORKSPACE
+from keycairn.domain.audit import IN_PROCESS, Caller
 from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError, NotFoundError
 from keycairn.domain.ids import ModelId
 from keycairn.domain.modality import Modality
@@ -63,12 +63,12 @@ class Provisioning:
         self._registry = registry
         self._accounts = accounts
 
-    async def provision(self, model: ModelId | Slot, *, workspace: str = DEFAULT_WORKSPACE) -> Provisioned:
+    async def provision(self, model: ModelId | Slot, *, by: Caller = IN_PROCESS) -> Provisioned:
         """The config of a model, or of the default model of a slot, as `esperanto`'s AIFactory takes it.
 
         Raises ModelNotFoundError, UnlinkedModelError, NoDefaultError, UndecryptableError or SealedError.
         """
-        target = await self.resolve(model, workspace=workspace)
+        target = await self.resolve(model, by=by)
         return Provisioned(
             provider=target.provider.client_name,
             model=target.model.name,
@@ -76,18 +76,18 @@ class Provisioning:
             config=target.provider.client_config(target.account, target.model.type),
         )
 
-    async def resolve(self, model: ModelId | Slot, *, workspace: str = DEFAULT_WORKSPACE) -> Target:
+    async def resolve(self, model: ModelId | Slot, *, by: Caller = IN_PROCESS) -> Target:
         """The model, its opened account and its provider. Raises as `provision`."""
-        id = await self._default(model, workspace) if isinstance(model, Slot) else model
-        found = await self._store.model(workspace, id)
+        id = await self._default(model, by.workspace) if isinstance(model, Slot) else model
+        found = await self._store.model(by.workspace, id)
         if found is None:
             raise ModelNotFoundError
         if found.credential is None:
             raise UnlinkedModelError
-        credential = await self._store.credential(workspace, found.credential)
+        credential = await self._store.credential(by.workspace, found.credential)
         if credential is None:
             raise CredentialNotFoundError
-        account = await self._accounts.open(credential)
+        account = await self._accounts.open(credential, purpose="provisioning", by=by)
         return Target(found, account, self._registry.get(credential.provider))
 
     async def _default(self, slot: Slot, workspace: str) -> ModelId:

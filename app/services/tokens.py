@@ -1,6 +1,7 @@
 """Tokens: making, checking and revoking them."""
 
 import hmac
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -9,19 +10,23 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.journal import Journal
+from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
 from keycairn.domain.change import PutToken
 from keycairn.domain.credential import DEFAULT_WORKSPACE
-from keycairn.domain.errors import AuthenticationError, InvalidInputError, TokenNotFoundError
+from keycairn.domain.errors import AuthenticationError, ForbiddenError, InvalidInputError, TokenNotFoundError
 from keycairn.domain.ids import TokenId, key_of
 from keycairn.domain.limits import NO_LIMITS, Limits, check_limits
+from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope, Token, token_key, token_text
 from keycairn.ports.clock import Clock, Ids
+from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
 LONGEST_NAME = 200
+_WORKSPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 FIRST_TOKEN_NAME = "first admin token"  # noqa: S105  # a name
 
 
@@ -31,6 +36,17 @@ class Principal(Struct, frozen=True):
     actor: str
     workspace: str
     scopes: tuple[Scope, ...]
+    reach: Reach = EVERYWHERE
+
+    @property
+    def token(self) -> TokenId | None:
+        """The stored token it came with, None for the fixed one."""
+        return TokenId(self.actor) if self.actor.startswith("token:") else None
+
+    @property
+    def of_the_installation(self) -> bool:
+        """Whether its scopes hold for what concerns every workspace, such as the keys that encrypt everything."""
+        return self.workspace == DEFAULT_WORKSPACE and self.reach.whole
 
 
 class Tokens:
@@ -43,6 +59,8 @@ class Tokens:
         clock: Clock,
         ids: Ids,
         journal: Journal,
+        sightings: Sightings,
+        registry: ProviderRegistry,
         admin_token: Secret | None = None,
     ) -> None:
         self._store = store
@@ -50,6 +68,8 @@ class Tokens:
         self._clock = clock
         self._ids = ids
         self._journal = journal
+        self._sightings = sightings
+        self._registry = registry
         self._admin = sha256(admin_token.reveal().encode()).digest() if admin_token else None
 
     async def authenticate(self, text: Secret) -> Principal:
@@ -65,7 +85,8 @@ class Tokens:
         token = await self._store.token(id) if id else None
         if token is None or not hmac.compare_digest(token.mac, mac) or not token.valid_at(self._clock.now()):
             raise AuthenticationError
-        return Principal(token.id, token.workspace, token.scopes)
+        self._sightings.token_used(token.id)
+        return Principal(token.id, token.workspace, token.scopes, token.reach)
 
     async def create(
         self,
@@ -74,9 +95,15 @@ class Tokens:
         *,
         expires: datetime | None = None,
         limits: Limits = NO_LIMITS,
+        reach: Reach = EVERYWHERE,
+        workspace: str | None = None,
         by: Caller = IN_PROCESS,
     ) -> tuple[Token, Secret]:
-        """A new token, and its text, which nobody can ask for again. Raises InvalidInputError or SealedError."""
+        """A new token, and its text, which nobody can ask for again.
+
+        It belongs to the workspace of its maker; in the default workspace another may be named, which begins to exist
+        by that. Raises InvalidInputError, ForbiddenError or SealedError.
+        """
         label = name.strip()
         if not label or len(label) > LONGEST_NAME or not label.isprintable():
             message = f"The name must be 1 to {LONGEST_NAME} printable characters."
@@ -89,17 +116,22 @@ class Tokens:
             message = "A token's expiry must lie in the future and carry a time zone."
             raise InvalidInputError(message, {"expires": "must be in the future, with a time zone"})
         check_limits(limits)
+        place = by.workspace if workspace is None else _checked_workspace(workspace)
+        if by.workspace not in {place, DEFAULT_WORKSPACE}:
+            raise ForbiddenError(Scope.ADMIN)
+        reach = await self._checked_reach(reach, scopes, place)
         key, random = self._ids.token()
         text = token_text(key, random)
         token = Token(
             id=TokenId(f"token:{key}"),
-            workspace=by.workspace,
+            workspace=place,
             name=label,
             scopes=tuple(dict.fromkeys(scopes)),
             mac=self._vault.keyset.token_mac(text.reveal().encode()),
             created=now,
             expires=expires,
             limits=limits,
+            reach=reach,
         )
         event = self._journal.event(by, Action.TOKEN_CREATED, token.id, details={"scopes": [*token.scopes]})
         await self._journal.commit((PutToken(token), event))
@@ -122,10 +154,33 @@ class Tokens:
         `key` is a token's id, with or without the `token:` before it.
         """
         token = await self._store.token(TokenId(f"token:{key_of(key) or key}"))
-        if token is None or token.workspace != by.workspace:
+        if token is None or by.workspace not in {token.workspace, DEFAULT_WORKSPACE}:
             raise TokenNotFoundError
         if token.revoked:
             return token
         revoked = replace(token, revoked=self._clock.now())
         await self._journal.commit((PutToken(revoked), self._journal.event(by, Action.TOKEN_REVOKED, token.id)))
         return revoked
+
+    async def _checked_reach(self, reach: Reach, scopes: Sequence[Scope], workspace: str) -> Reach:
+        if reach.whole:
+            return reach
+        if Scope.ADMIN in scopes:
+            message = "A token that reaches certain accounts only cannot be an administrator's."
+            raise InvalidInputError(message, {"reach": "cannot be combined with the scope admin"})
+        if reach.providers == () or reach.credentials == ():
+            message = "A token that reaches nothing is of no use. Name an account or a provider, or drop the list."
+            raise InvalidInputError(message, {"reach": "must not be an empty list"})
+        for id in reach.credentials or ():
+            if await self._store.credential(workspace, id) is None:
+                message = "A credential that the token shall reach does not exist in its workspace."
+                raise InvalidInputError(message, {"reach.credentials": "must exist in the workspace"})
+        known = None if reach.providers is None else [self._registry.get(name).spec.name for name in reach.providers]
+        return replace(reach, providers=None if known is None else tuple(dict.fromkeys(known)))
+
+
+def _checked_workspace(name: str) -> str:
+    if not _WORKSPACE.fullmatch(name):
+        message = "A workspace's name is 1 to 64 small letters, digits, - and _, and begins with a letter or digit."
+        raise InvalidInputError(message, {"workspace": "must be 1 to 64 of: a-z 0-9 - _"})
+    return name

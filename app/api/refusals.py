@@ -1,0 +1,38 @@
+"""Refused attempts, for the audit log."""
+
+from litestar.types import Scope
+
+from keycairn.app.api.auth import CALLER
+from keycairn.app.services.attempts import TooManyAttemptsError
+from keycairn.app.services.sightings import Sightings
+from keycairn.domain.audit import Action, Caller
+from keycairn.domain.errors import (
+    AuthenticationError,
+    EgressRefusedError,
+    ForbiddenError,
+    SecretReentryRequiredError,
+    UrlRefusedError,
+)
+
+NOTED = (
+    AuthenticationError,
+    ForbiddenError,
+    TooManyAttemptsError,
+    SecretReentryRequiredError,
+    UrlRefusedError,
+    EgressRefusedError,
+)
+"""What somebody tried who may not."""
+ANONYMOUS = "anonymous"
+
+
+def note_refusal(sightings: Sightings, error: Exception, scope: Scope) -> None:
+    """Count `error` where it is a refusal. The route is told as its template: what stands in a path may be a key."""
+    if not isinstance(error, NOTED):
+        return
+    caller = scope["state"].get(CALLER)
+    if not isinstance(caller, Caller):
+        client = scope.get("client")
+        caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")
+    route = f"{scope.get('method', '')} {scope.get('path_template', '')}"
+    sightings.note(caller, Action.ACCESS_REFUSED, route, outcome=error.code)

@@ -1,0 +1,82 @@
+"""What happens too often for an event each: it is counted, and written down a moment later."""
+
+import asyncio
+from collections import Counter
+
+import structlog
+from msgspec import Struct
+
+from keycairn.app.services.journal import Journal
+from keycairn.domain.audit import Action, Caller
+from keycairn.domain.change import Append, RecordUse
+from keycairn.domain.errors import KeycairnError
+from keycairn.domain.ids import TokenId
+from keycairn.ports.clock import Clock
+
+EVERY = 15.0
+"""Seconds between two writes. What was counted since the last one is lost in a crash, not at an orderly end."""
+MOST_KINDS = 1_000
+"""How many different sightings are told apart between two writes; further ones are counted as one."""
+
+_log = structlog.get_logger()
+
+
+class _Sighting(Struct, frozen=True):
+    """What is counted together."""
+
+    actor: str
+    workspace: str
+    source: str
+    action: Action
+    target: str
+    outcome: str
+    purpose: str
+
+
+class Sightings:
+    """Counts uses of secrets, refused attempts and uses of tokens; one event for all that are alike."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._seen: Counter[_Sighting] = Counter()
+        self._tokens: set[TokenId] = set()
+
+    def note(self, by: Caller, action: Action, target: str, *, outcome: str = "done", purpose: str = "") -> None:
+        """Count one. `purpose` says in a word what a secret was used for."""
+        seen = _Sighting(by.actor, by.workspace, by.source, action, target, outcome, purpose)
+        if seen not in self._seen and len(self._seen) >= MOST_KINDS:
+            seen = _Sighting("various", by.workspace, "", action, "various", outcome, "")
+        self._seen[seen] += 1
+
+    def token_used(self, id: TokenId) -> None:
+        """A token was used now."""
+        self._tokens.add(id)
+
+    async def flush(self) -> None:
+        """Write everything counted so far in one commit. What cannot be written is kept for the next time."""
+        seen, tokens = self._seen, self._tokens
+        if not seen and not tokens:
+            return
+        self._seen, self._tokens = Counter(), set()
+        now = self._clock.now()
+        try:
+            events = [self._event(one, times) for one, times in seen.items()]
+            await self._journal.commit((*(RecordUse(id, now) for id in sorted(tokens)), *events))
+        except KeycairnError as error:
+            _log.warning("what was counted could not be written, and is kept", code=error.code)
+            self._seen.update(seen)
+            self._tokens |= tokens
+
+    async def run(self) -> None:
+        """Write again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            await self.flush()
+
+    def _event(self, one: _Sighting, times: int) -> Append:
+        caller = Caller(actor=one.actor, workspace=one.workspace, source=one.source)
+        details: dict[str, str | int | list[str]] = {"times": times}
+        if one.purpose:
+            details["for"] = one.purpose
+        return self._journal.event(caller, one.action, one.target, outcome=one.outcome, details=details)
