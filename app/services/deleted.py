@@ -1,5 +1,7 @@
 """What was deleted here on purpose, so that nothing of it comes back unasked. The audit remembers."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from keycairn.domain.audit import Action, AuditEvent, EventFilter
@@ -7,6 +9,8 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.ids import EventId
 from keycairn.ports.store import MOST, Store
 
+FURTHEST = 5_000
+"""Links that are read one by one; beyond, looking for deletions alone is cheaper."""
 DELETED_HERE = "it was deleted in Keycairn, and comes back only when asked for again"
 
 
@@ -23,6 +27,10 @@ class Deleted(Struct, frozen=True):
             return True
         return not credential.sealed and credential.provider in self.keyless
 
+    def joined(self, other: "Deleted") -> "Deleted":
+        """Both together."""
+        return Deleted(self.ids | other.ids, self.fingerprints | other.fingerprints, self.keyless | other.keyless)
+
 
 def deletion_details(credential: Credential) -> dict[str, str | int | list[str]]:
     """What the event of a deletion says of the credential. A fingerprint tells nothing to whoever lacks the keyset."""
@@ -33,10 +41,51 @@ def deletion_details(credential: Credential) -> dict[str, str | int | list[str]]
     }
 
 
-async def deleted(store: Store, workspace: str) -> Deleted:
-    """Everything that was deleted in the workspace."""
-    credentials = await _events(store, workspace, Action.CREDENTIAL_DELETED)
-    models = await _events(store, workspace, Action.MODEL_DELETED)
+class Deletions:
+    """Knows what was deleted, and keeps up by the links the audit's chain has grown since it was last asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, tuple[Deleted, int]] = {}
+
+    async def of(self, workspace: str) -> Deleted:
+        """Everything that was deleted in the workspace."""
+        head = await self._store.head()
+        seq = head.seq if head else 0
+        gone, known = self._known.get(workspace, (Deleted(), -1))
+        if known < 0 or not 0 <= seq - known <= FURTHEST:  # never asked, far behind, or another database by now
+            events = [
+                *await self._events(workspace, Action.CREDENTIAL_DELETED),
+                *await self._events(workspace, Action.MODEL_DELETED),
+            ]
+            gone = _gone(events)
+        elif seq > known:
+            links = await self._links(known, seq)
+            gone = gone.joined(_gone([event for event in links if event.workspace == workspace]))
+        self._known[workspace] = (gone, seq)
+        return gone
+
+    async def _links(self, after: int, until: int) -> list[AuditEvent]:
+        links: list[AuditEvent] = []
+        while after < until and (page := await self._store.chain(after=after)):
+            links += page
+            after = page[-1].seq
+        return links
+
+    async def _events(self, workspace: str, action: Action) -> list[AuditEvent]:
+        events: list[AuditEvent] = []
+        after: EventId | None = None
+        while page := await self._store.events(workspace, matching=EventFilter(action=action), after=after):
+            events += page
+            if len(page) < MOST:
+                break
+            after = page[-1].id
+        return events
+
+
+def _gone(events: Sequence[AuditEvent]) -> Deleted:
+    credentials = [event for event in events if event.action is Action.CREDENTIAL_DELETED]
+    models = [event for event in events if event.action is Action.MODEL_DELETED]
     return Deleted(
         ids=frozenset(event.target for event in (*credentials, *models)),
         fingerprints=frozenset(mark for event in credentials for mark in _list(event, "fingerprints")),
@@ -49,14 +98,3 @@ async def deleted(store: Store, workspace: str) -> Deleted:
 def _list(event: AuditEvent, name: str) -> list[str]:
     found = event.details.get(name)
     return found if isinstance(found, list) else []
-
-
-async def _events(store: Store, workspace: str, action: Action) -> list[AuditEvent]:
-    events: list[AuditEvent] = []
-    after: EventId | None = None
-    while page := await store.events(workspace, matching=EventFilter(action=action), after=after):
-        events += page
-        if len(page) < MOST:
-            break
-        after = page[-1].id
-    return events

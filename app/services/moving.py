@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.arrivals import Arrival, Arrivals, Identity
-from keycairn.app.services.deleted import DELETED_HERE, Deleted, deleted
+from keycairn.app.services.deleted import DELETED_HERE, Deleted, Deletions
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.steps import Step, adopted, new_models, repaired
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
@@ -51,8 +51,9 @@ class _Plan(Struct):
 class Moving:
     """Imports rows. What is here already is never changed by it, but for a secret that did not open and now does."""
 
-    def __init__(self, store: Store, arrivals: Arrivals, journal: Journal, clock: Clock) -> None:
+    def __init__(self, store: Store, arrivals: Arrivals, deletions: Deletions, journal: Journal, clock: Clock) -> None:
         self._store = store
+        self._deletions = deletions
         self._arrivals = arrivals
         self._journal = journal
         self._clock = clock
@@ -104,7 +105,7 @@ class Moving:
         With `again`, what was deleted here comes back. A row that cannot come in is refused with its reason and stops
         no other. Raises SealedError or StoreError.
         """
-        gone = Deleted() if again else await deleted(self._store, by.workspace)
+        gone = Deleted() if again else await self._deletions.of(by.workspace)
         plan = _Plan(by, dry_run, gone, set(planned), {}, {})
         steps: list[Step] = []
         reports = [ImportReport(dry_run=dry_run)]
