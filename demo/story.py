@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.canary import scan
 from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.ollama_api import OllamaServer
-from tests.servers.openai_api import OpenAIServer
 
 from keycairn.app import Settings, Slot, open_keycairn
+from keycairn.testing.openai_server import OpenAIServer
 
 SECOND = "Second account"
 PATIENCE = 20.0

@@ -38,8 +38,8 @@ class AliasedProvider:
         return self._provider.base_url(account, type)
 
     def __getattr__(self, name: str) -> Any:
-        """What a provider may have besides: other APIs it speaks."""
-        if name in {"openai_base_url", "anthropic_base_url"}:
+        """What a provider may have besides: other APIs it speaks, and how."""
+        if name in {"openai_base_url", "openai_model_name", "anthropic_base_url"}:
             return getattr(self._provider, name)
         raise AttributeError(name)
 

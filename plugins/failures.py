@@ -37,6 +37,7 @@ AUTH_CODES = frozenset(
         "api_key_service_blocked",  # Google
         "authentication_error",  # Anthropic
         "invalidapikey",  # DashScope
+        "invalid_grant",  # Google's token endpoint, for a service account
     }
 )
 MODEL_CODES = frozenset(
@@ -119,7 +120,7 @@ def _collect(value: Any, found: set[str], depth: int) -> None:
     if isinstance(value, dict):
         for name in ("error", "details", "detail"):
             _collect(value.get(name), found, depth - 1)
-        for name in ("code", "type", "status", "reason", "message"):
+        for name in ("code", "type", "status", "reason", "message", "error"):
             if isinstance(text := value.get(name), str):
                 found.add(text.lower())
     elif isinstance(value, list):

@@ -117,7 +117,7 @@ class PluginRegistry:
     def _collect(self, name: str) -> dict[str, Provider]:
         caller = self._hook("keycairn_providers", name)
         call = f"its hook {caller.name}"
-        offered = _in_time(lambda: [_vetted(one) for batch in caller() for one in batch], self._time_limit, call)
+        offered = _in_time(lambda: [vetted(one) for batch in caller() for one in batch], self._time_limit, call)
         supplied: dict[str, Provider] = {}
         for spec, provider in offered:
             if spec.name in self._providers or spec.name in supplied:
@@ -156,7 +156,8 @@ def _found(point: EntryPoint) -> Found:
     return Found(point.name, origin, point.load)
 
 
-def _vetted(provider: Any) -> tuple[ProviderSpec, Provider]:
+def vetted(provider: Any) -> tuple[ProviderSpec, Provider]:
+    """`provider` and its spec. Raises PluginError, which says what is wrong with them."""
     kind = type(provider).__name__
     spec = getattr(provider, "spec", None)
     if not isinstance(spec, ProviderSpec):

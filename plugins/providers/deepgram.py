@@ -34,8 +34,12 @@ class _Model(Struct):
 
 
 class _Models(Struct):
-    stt: list[_Model] = []
-    tts: list[_Model] = []
+    stt: list[_Model]
+    tts: list[_Model]
+
+
+class _Projects(Struct):
+    projects: list[dict[str, Any]]
 
 
 class _Heard(Struct):
@@ -57,7 +61,7 @@ class Deepgram(ListedProvider):
     async def check(self, account: Account, http: Http) -> ConnectionReport:
         """The projects of the key."""
         response = await http.send(Request(url=f"{self.base_url(account)}/projects", headers=self.headers(account)))
-        decode(response, dict[str, Any])
+        decode(response, _Projects)
         return ConnectionReport(outcome=Outcome.OK, message="The key works.")
 
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:

@@ -43,6 +43,10 @@ class _Model(Struct):
     can_do_text_to_speech: bool = False
 
 
+class _User(Struct):
+    user_id: str
+
+
 class ElevenLabs(ListedProvider):
     """Speaks and listens."""
 
@@ -58,7 +62,7 @@ class ElevenLabs(ListedProvider):
     async def check(self, account: Account, http: Http) -> ConnectionReport:
         """Whose key it is."""
         response = await http.send(Request(url=f"{self.base_url(account)}/user", headers=self.headers(account)))
-        decode(response, dict[str, Any])
+        decode(response, _User)
         return ConnectionReport(outcome=Outcome.OK, message="The key works.")
 
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:

@@ -2,6 +2,8 @@
 
 from base64 import b64encode
 
+from msgspec import Struct
+
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import Account
@@ -19,13 +21,17 @@ UNLISTED = {
 """Models of speech that its lists leave out."""
 
 
+class _Key(Struct):
+    data: dict[str, object]
+
+
 class OpenRouter(OpenAICompatible):
     """Lists its models to everyone, so another call has to prove the key."""
 
     async def check(self, account: Account, http: Http) -> ConnectionReport:
         """What it knows of the key."""
         response = await http.send(Request(url=self.url(account, "/key"), headers=self.headers(account)))
-        decode(response, dict[str, object])
+        decode(response, _Key)
         return ConnectionReport(outcome=Outcome.OK, message="The key works.")
 
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:

@@ -138,9 +138,14 @@ class Vertex(ListedProvider):
             raise GarbledAnswerError(status=response.status)
         return dimensions(predictions[0].embeddings.values)
 
-    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:  # noqa: ARG002
-        """The project, the location, and the path where there is one; esperanto takes no service account itself."""
-        config = {"vertex_project": account.text("project"), "vertex_location": account.text("location")}
+    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
+        """The project, the location, and the path where there is one; esperanto takes no service account itself.
+
+        For speech there is no location: esperanto's class does not take one.
+        """
+        config = {"vertex_project": account.text("project")}
+        if type is not Modality.TEXT_TO_SPEECH:
+            config["vertex_location"] = account.text("location")
         path = account.text("credentials_path")
         return {**config, "credentials_path": path} if path else config
 

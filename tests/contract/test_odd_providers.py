@@ -4,33 +4,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.contract.provider_cases import CASES, Case, E, L, S, T, opened
-from tests.servers.base import KEY, LocalServer
-from tests.servers.recording_http import RecordingHttp
+from tests.contract.provider_cases import CASES, E, L, S, T, opened
+from tests.servers.cohere_api import CohereServer
 from tests.servers.vertex_api import PLACE, VertexServer, service_account
 
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.domain.egress import EgressPolicy
-from keycairn.domain.errors import InvalidAuthError, ProviderError, RateLimitedError
+from keycairn.domain.errors import InvalidAuthError
 from keycairn.domain.outcome import Provenance
 from keycairn.domain.provider import Account
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.http import Request
+from keycairn.testing.recording_http import RecordingHttp
+from keycairn.testing.server import KEY
 
 BY_NAME = {case.name: case for case in CASES}
-ODD = [case for case in CASES if case.odd and case.name != "vertex"]
-CHECKS = {
-    "openrouter": ("GET", "/api/v1/key"),
-    "voyage": ("POST", "/v1/embeddings"),
-    "elevenlabs": ("GET", "/v1/user"),
-    "deepgram": ("GET", "/v1/projects"),
-}
-LISTS = {
-    "openrouter": ["/api/v1/models", "/api/v1/embeddings/models"],
-    "voyage": [],
-    "elevenlabs": ["/v1/models"],
-    "deepgram": ["/v1/models"],
-}
 
 
 @pytest.fixture
@@ -38,53 +26,6 @@ async def http() -> AsyncIterator[RecordingHttp]:
     inner = GuardedHttp(EgressPolicy())
     yield RecordingHttp(inner)
     await inner.aclose()
-
-
-@pytest.fixture(params=ODD, ids=lambda case: case.name)
-def case(request: pytest.FixtureRequest) -> Case:
-    chosen: Case = request.param
-    return chosen
-
-
-@pytest.fixture
-async def server(case: Case) -> AsyncIterator[LocalServer]:
-    async with case.server() as running:
-        yield running
-
-
-async def test_the_call_that_proves_the_key_is_the_documented_one(
-    case: Case, server: LocalServer, http: RecordingHttp
-) -> None:
-    report = await case.provider.check(case.account(server.url), http)
-    assert report.success
-    (request,) = server.requests
-    assert (request.method, request.target) == CHECKS[case.name]
-    assert {name: request.headers[name.lower()] for name in case.auth} == case.auth
-
-
-async def test_a_wrong_key_fails_the_check_even_where_the_list_is_public(
-    case: Case, server: LocalServer, http: RecordingHttp
-) -> None:
-    with pytest.raises(InvalidAuthError) as caught:
-        await case.provider.check(case.account(server.url, api_key="sk-wrong"), http)
-    assert "sk-wrong" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("fault", "kind"), [(429, RateLimitedError), (500, ProviderError), ("html", ProviderError)])
-async def test_a_failing_provider_fails_by_the_same_errors(
-    case: Case, server: LocalServer, http: RecordingHttp, fault: int | str, kind: type[ProviderError]
-) -> None:
-    server.fault = fault
-    with pytest.raises(kind) as caught:
-        await case.provider.check(case.account(server.url), http)
-    assert KEY not in str(caught.value)
-
-
-async def test_lists_are_read_where_there_are_any(case: Case, server: LocalServer, http: RecordingHttp) -> None:
-    discovery = await case.provider.discover(case.account(server.url), http)
-    assert [request.target for request in server.requests] == LISTS[case.name]
-    if case.models:
-        assert {model.name: model.type for model in discovery.models} == case.models
 
 
 async def test_openrouter_marks_what_its_lists_leave_out(http: RecordingHttp) -> None:
@@ -113,35 +54,21 @@ async def test_speech_providers_join_their_list_with_what_is_known(
     assert known.items() >= static.items()
 
 
-async def test_deepgram_listens_to_the_sound_itself(http: RecordingHttp) -> None:
-    case = BY_NAME["deepgram"]
-    async with case.server() as server:
-        report = await case.provider.try_model(case.account(server.url), "nova-3", S, http)
-    assert report.success
-    (request,) = server.requests
-    assert (request.target, request.headers["content-type"]) == ("/v1/listen?model=nova-3", "audio/wav")
-    assert request.body.startswith(b"RIFF")
-
-
 async def test_cohere_reads_every_page(http: RecordingHttp) -> None:
-    from tests.servers.cohere_api import CohereServer  # noqa: PLC0415
-
     async with CohereServer(page=1) as server:
         account = BY_NAME["cohere"].account(server.url)
         models = (await BY_NAME["cohere"].provider.discover(account, http)).models
     assert [model.name for model in models] == ["command-a-03-2025", "embed-v4.0", "command-r7b"]
 
 
-async def test_an_anthropic_compatible_server_without_a_list_is_no_bad_key(http: RecordingHttp) -> None:
+async def test_an_anthropic_compatible_server_without_a_list_is_told_to_have_proven_nothing(
+    http: RecordingHttp,
+) -> None:
     case = BY_NAME["anthropic_compatible"]
     async with case.server() as server:
         server.fault = 404
         report = await case.provider.check(case.account(server.url), http)
-        assert report.success
         assert "only a call" in report.message
-        server.fault = 401
-        with pytest.raises(InvalidAuthError):
-            await case.provider.check(case.account(server.url), http)
 
 
 class TestVertex:
@@ -163,13 +90,6 @@ class TestVertex:
             {**settings, **{k: v for k, v in changes.items() if k != "service_account"}},
             {**secrets, **({"service_account": changes["service_account"]} if "service_account" in changes else {})},
         )
-
-    async def test_the_service_account_buys_a_token_and_that_proves_it(
-        self, server: VertexServer, http: RecordingHttp
-    ) -> None:
-        provider = PluginRegistry(external=False).get("vertex")
-        assert (await provider.check(self.account(server), http)).success
-        assert [(r.method, r.target) for r in server.requests] == [("POST", "/token")]
 
     async def test_one_token_serves_many_calls(self, server: VertexServer, http: RecordingHttp) -> None:
         provider = PluginRegistry(external=False).get("vertex")

@@ -7,11 +7,8 @@ import pytest
 from tests.contract.provider_cases import REGISTRY, E, L, S, T, opened
 from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.azure_api import AzureServer
-from tests.servers.base import KEY
 from tests.servers.gemini_api import GeminiServer
 from tests.servers.ollama_api import OllamaServer
-from tests.servers.openai_api import EMBEDDING, LANGUAGE, OpenAIServer
-from tests.servers.recording_http import RecordingHttp
 
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.domain.egress import EgressPolicy
@@ -30,6 +27,9 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import raise_for_failure
 from keycairn.plugins.payloads import multipart
 from keycairn.ports.http import Request, Response
+from keycairn.testing.openai_server import EMBEDDING, LANGUAGE, OpenAIServer
+from keycairn.testing.recording_http import RecordingHttp
+from keycairn.testing.server import KEY
 
 SECRETS = {"api_key": KEY}
 OPENAI, ANTHROPIC, GOOGLE = REGISTRY.get("openai"), REGISTRY.get("anthropic"), REGISTRY.get("google")

@@ -2,7 +2,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.servers.openai_api import OpenAIServer
+
+from keycairn.testing.openai_server import OpenAIServer
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 KEY = "sk-readme-0123456789"

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from tests.servers.base import KEY, Answer, LocalServer, Recorded, as_json, sse
+from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json, sse
 
 MODELS = ("claude-opus-4-8", "claude-sonnet-5", "claude-haiku-4-5")
 _ERRORS = {

@@ -3,8 +3,8 @@
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from tests.servers.base import Answer, Recorded, as_json
-from tests.servers.openai_api import EMBEDDING, LANGUAGE, OpenAIServer
+from keycairn.testing.openai_server import EMBEDDING, LANGUAGE, OpenAIServer
+from keycairn.testing.server import Answer, Recorded, as_json
 
 
 class AzureServer(OpenAIServer):

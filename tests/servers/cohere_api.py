@@ -1,6 +1,6 @@
 """Cohere's API. Source: docs.cohere.com/reference (list-models, chat, embed, errors)."""
 
-from tests.servers.base import Answer, LocalServer, Recorded, as_json
+from keycairn.testing.server import Answer, LocalServer, Recorded, as_json
 
 MODELS = {
     "command-a-03-2025": ["chat", "generate"],

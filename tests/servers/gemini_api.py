@@ -4,7 +4,7 @@ import base64
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from tests.servers.base import KEY, Answer, LocalServer, Recorded, as_json, sse
+from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json, sse
 
 MODELS = {
     "gemini-2.5-flash": ["generateContent", "countTokens"],

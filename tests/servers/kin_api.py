@@ -7,8 +7,8 @@ docs.voyageai.com/reference/embeddings-api.
 import base64
 from typing import Any
 
-from tests.servers.base import Answer, Recorded, as_json
-from tests.servers.openai_api import EMBEDDING, HEARING, LANGUAGE, SOUND, SPEECH, OpenAIServer
+from keycairn.testing.openai_server import EMBEDDING, HEARING, LANGUAGE, SOUND, SPEECH, OpenAIServer
+from keycairn.testing.server import Answer, Recorded, as_json
 
 
 class MistralServer(OpenAIServer):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.servers.base import Answer, LocalServer, Recorded, as_json
+from keycairn.testing.server import Answer, LocalServer, Recorded, as_json
 
 MODELS = {"llama3.2:latest": "llama", "nomic-embed-text:latest": "nomic-bert", "mystery-vectors:7b": "bert"}
 VECTOR = [0.5, -0.25]

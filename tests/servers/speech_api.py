@@ -3,8 +3,8 @@
 Sources: elevenlabs.io/docs/api-reference, developers.deepgram.com/reference (models, projects, listen, speak, errors).
 """
 
-from tests.servers.base import Answer, LocalServer, Recorded, as_json
-from tests.servers.openai_api import SOUND
+from keycairn.testing.openai_server import SOUND
+from keycairn.testing.server import Answer, LocalServer, Recorded, as_json
 
 
 class ElevenLabsServer(LocalServer):

@@ -12,9 +12,11 @@ from urllib.parse import parse_qs
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.servers.base import Answer, LocalServer, Recorded, as_json
+
+from keycairn.testing.server import Answer, LocalServer, Recorded, as_json
 
 EMAIL = "keycairn@project.iam.gserviceaccount.com"
+MODELS = ("gemini-2.5-flash", "gemini-2.5-flash-tts", "text-embedding-005")
 PLACE = "/v1/projects/my-project/locations/us-central1"
 
 
@@ -26,10 +28,10 @@ def key_pair() -> tuple[str, rsa.RSAPublicKey]:
     return pem.decode(), key.public_key()
 
 
-def service_account() -> str:
+def service_account(email: str = EMAIL) -> str:
     """The JSON of a service account file."""
     return json.dumps(
-        {"type": "service_account", "client_email": EMAIL, "private_key": key_pair()[0], "private_key_id": "k1"}
+        {"type": "service_account", "client_email": email, "private_key": key_pair()[0], "private_key_id": "k1"}
     )
 
 
@@ -46,7 +48,7 @@ class VertexServer(LocalServer):
         if (recorded.method, recorded.path) == ("POST", "/token"):
             return self._sell(recorded)
         head, _, method = recorded.path.rpartition(":")
-        if recorded.method != "POST" or not head.startswith(f"{PLACE}/publishers/google/models/"):
+        if recorded.method != "POST" or head.removeprefix(f"{PLACE}/publishers/google/models/") not in MODELS:
             return as_json(self.error(404), 404)
         if method == "predict":
             return as_json({"predictions": [{"embeddings": {"values": [0.5, 0.25], "statistics": {}}}]})

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import structlog
-from tests.servers.openai_api import OpenAIServer
 from tests.shell import KEY, Shell
+
+from keycairn.testing.openai_server import OpenAIServer
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import pytest
-from tests.servers.openai_api import OpenAIServer
 from tests.shell import KEY, Shell
+
+from keycairn.testing.openai_server import OpenAIServer
 
 
 async def test_what_the_environment_holds_is_named_without_its_values(shell: Shell) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 from msgspec.structs import replace
 from tests.fakes import NOON
-from tests.servers.openai_api import OpenAIServer
 from tests.shell import KEY, Shell
 
 from keycairn.app import Keycairn, Modality, Secret, Settings, Slot, open_keycairn
 from keycairn.domain.change import CreateModel, PutDefaults, ReplaceCredential
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.model import Defaults, Model
+from keycairn.testing.openai_server import OpenAIServer
 
 GONE = "01J9ZK3V6Q8M2T4B7N5R0XWYCE"
 

@@ -4,7 +4,8 @@ import base64
 import struct
 from typing import Any, ClassVar
 
-from tests.servers.base import KEY, Answer, LocalServer, Recorded, as_json, sse
+from keycairn.domain.modality import Modality
+from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json, sse
 
 LANGUAGE, EMBEDDING, HEARING, SPEECH, IMAGE = "language", "embedding", "hearing", "speech", "image"
 MODELS = {
@@ -15,6 +16,16 @@ MODELS = {
     "tts-1": SPEECH,
     "dall-e-3": IMAGE,
 }
+MODALITIES: dict[str, Modality | None] = {
+    name: {
+        LANGUAGE: Modality.LANGUAGE,
+        EMBEDDING: Modality.EMBEDDING,
+        HEARING: Modality.SPEECH_TO_TEXT,
+        SPEECH: Modality.TEXT_TO_SPEECH,
+    }.get(kind)
+    for name, kind in MODELS.items()
+}
+"""The type of each model, None for one that makes images."""
 VECTOR = [0.25, -0.5, 0.125]
 SOUND = b"ID3\x04\x00\x00\x00\x00\x00\x00 not much of a sound"
 _KINDS = {
@@ -37,6 +48,7 @@ class OpenAIServer(LocalServer):
         """Whether it knows `max_tokens` only, as servers other than OpenAI's do."""
 
     def error(self, status: int) -> object:
+        """An error that repeats the key, as some do."""
         codes = {401: "invalid_api_key", 429: "rate_limit_exceeded", 404: "model_not_found", 402: "insufficient_quota"}
         kinds = {401: "invalid_request_error", 429: "requests", 402: "insufficient_quota"}
         kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
@@ -44,11 +56,13 @@ class OpenAIServer(LocalServer):
         return {"error": {"message": message, "type": kind, "param": None, "code": codes.get(status)}}
 
     def answer(self, recorded: Recorded) -> Answer:
+        """What is below `base`."""
         if not recorded.path.startswith(self.base):
             return as_json(self.error(404), 404)
         return self.call(recorded, recorded.path.removeprefix(self.base))
 
     def call(self, recorded: Recorded, path: str, model: str = "") -> Answer:
+        """The answer to `path` below the base; `model` where the path names it."""
         if (recorded.method, path) == ("GET", "/models"):
             return as_json({"object": "list", "data": [self.item(name, kind) for name, kind in self.models.items()]})
         if recorded.method != "POST" or path not in _KINDS:
@@ -66,7 +80,8 @@ class OpenAIServer(LocalServer):
         }
         return answers[path](model, body)
 
-    def item(self, name: str, kind: str) -> dict[str, Any]:
+    def item(self, name: str, kind: str) -> dict[str, Any]:  # noqa: ARG002  # for subclasses
+        """One model of the list."""
         return {"id": name, "object": "model", "created": 1715367049, "owned_by": "system"}
 
     def _bad(self, parameter: str, code: str | None = None) -> Answer:

@@ -12,8 +12,10 @@ class RecordingHttp:
         self.sent: list[Request] = []
 
     async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
+        """As the inner one."""
         self.sent.append(request)
         return await self._inner.send(request, deadline=min(deadline, self.patience))
 
     def vet(self, url: str, *, field: str | None = None) -> None:
+        """As the inner one."""
         self._inner.vet(url, field=field)

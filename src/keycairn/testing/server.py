@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 
 KEY = "sk-local-canary-0123456789"
+"""The key a `LocalServer` takes unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -25,26 +26,45 @@ class Recorded:
 
     @property
     def path(self) -> str:
+        """The target without its query."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> dict[str, str]:
+        """The query, decoded."""
         return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
 
     def json(self) -> Any:
+        """The body as JSON. Raises ValueError."""
         return json.loads(self.body)
 
     def form(self) -> dict[str, bytes]:
-        """The fields of a multipart body."""
+        """The fields of a multipart body. Raises ValueError."""
         boundary = re.search(r'boundary="?([^";]+)', self.headers.get("content-type", ""))
-        assert boundary, "no form"
+        if boundary is None:
+            raise ValueError("The request has no multipart body.")
         found: dict[str, bytes] = {}
         for part in self.body.split(b"--" + boundary[1].encode())[1:-1]:
             head, _, value = part.partition(b"\r\n\r\n")
             name = re.search(rb'name="?([^";\r\n]+)', head)
-            assert name, "a part without a name"
+            if name is None:
+                raise ValueError("A part of the form has no name.")
             found[name[1].decode()] = value.removesuffix(b"\r\n")
         return found
+
+    @property
+    def content(self) -> Any:
+        """The body as its content type says: JSON, the fields of a form, else bytes; None when there is none."""
+        kind = self.headers.get("content-type", "")
+        if not self.body:
+            return None
+        if kind.startswith("application/json"):
+            return self.json()
+        if kind.startswith("multipart/form-data"):
+            return self.form()
+        if kind.startswith("application/x-www-form-urlencoded"):
+            return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+        return self.body
 
 
 @dataclass(frozen=True)
@@ -59,15 +79,20 @@ class Answer:
 
 
 def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer that holds `value`."""
     return Answer(status, json.dumps(value).encode(), headers=headers or {})
 
 
 class LocalServer:
-    """One provider. Subclasses say its routes, its authorization and the shape of its errors.
+    """One provider. Subclasses say its routes (`answer`), its authorization and the shape of its errors (`error`).
 
-    `url` is what an account names as its base URL. `key`, `models` and `fault` may be changed at any time. `fault` is a
-    status, answered in the provider's own error shape, or one of "html", "truncated", "empty", "wrong_shape",
-    "redirect", "slow"; `faults` gives one fault for each coming request before that.
+    An async context manager that listens on a free port of 127.0.0.1. `url` is what an account names as its base URL.
+    A request is authorized by the header `header`, which has to hold `scheme` and the key; override `authorized` for
+    anything else.
+
+    `key` and `fault` may be changed at any time. `fault` is a status, answered in the provider's own error shape, or
+    one of "html", "truncated", "empty" (no body), "wrong_shape", "no_models" (every list of the answer emptied),
+    "redirect", "slow" (no answer); `faults` gives one fault for each coming request before that.
     """
 
     base: ClassVar[str] = ""
@@ -86,6 +111,7 @@ class LocalServer:
 
     @property
     def url(self) -> str:
+        """The origin and `base`."""
         return self.origin + self.base
 
     async def __aenter__(self) -> Self:
@@ -101,8 +127,24 @@ class LocalServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        assert self._runner is not None
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def answer(self, recorded: Recorded) -> Answer:
+        """The answer to an authorized request."""
+        raise NotImplementedError
+
+    def error(self, status: int) -> object:
+        """The JSON body of an error with that status."""
+        raise NotImplementedError
+
+    def authorized(self, recorded: Recorded) -> bool:
+        """Whether the request carries the key; without a `key` every request is welcome."""
+        return self.key is None or recorded.headers.get(self.header) == self.scheme + self.key
+
+    def refusal(self) -> tuple[object, int]:
+        """Body and status of the answer to a request that is not authorized."""
+        return self.error(401), 401
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -134,6 +176,7 @@ class LocalServer:
             "truncated": Answer(200, good.body[: len(good.body) // 2] or b"{"),
             "empty": Answer(200, b""),
             "wrong_shape": as_json({"data": "none", "models": 7, "candidates": {}}),
+            "no_models": _without_items(good),
             "redirect": Answer(302, b"", headers={"Location": "http://127.0.0.1:9/elsewhere"}),
             "slow": good,
         }
@@ -144,17 +187,15 @@ class LocalServer:
             return as_json(*self.refusal())
         return self.answer(recorded)
 
-    def authorized(self, recorded: Recorded) -> bool:
-        return self.key is None or recorded.headers.get(self.header) == self.scheme + self.key
 
-    def refusal(self) -> tuple[object, int]:
-        return self.error(401), 401
-
-    def answer(self, recorded: Recorded) -> Answer:
-        raise NotImplementedError
-
-    def error(self, status: int) -> object:
-        raise NotImplementedError
+def _without_items(good: Answer) -> Answer:
+    """`good`, with every list at the top of its JSON emptied."""
+    if good.type != "application/json" or not good.body:
+        return good
+    value = json.loads(good.body)
+    if isinstance(value, dict):
+        value = {name: [] if isinstance(one, list) else one for name, one in value.items()}
+    return as_json([] if isinstance(value, list) else value, good.status)
 
 
 def sse(*events: object, names: tuple[str, ...] = (), done: bool = True) -> Answer:

@@ -1,0 +1,45 @@
+"""The kit for those who test against Keycairn: for authors of provider plugins, and for suites that need a service.
+
+It comes with the extra `keycairn[testing]`. It is no pytest plugin: nothing of it loads before it is imported.
+"""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.register_assert_rewrite("keycairn.testing.conformance")
+
+from keycairn.testing.case import OUTCOMES, ProviderCase, Sent, Try, openai_case, openai_tries  # noqa: E402
+from keycairn.testing.conformance import ProviderConformance  # noqa: E402
+from keycairn.testing.openai_server import OpenAIServer  # noqa: E402
+from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json, sse  # noqa: E402
+
+if TYPE_CHECKING:
+    from keycairn.testing.container import KeycairnContainer
+
+__all__ = [
+    "KEY",
+    "OUTCOMES",
+    "Answer",
+    "KeycairnContainer",
+    "LocalServer",
+    "OpenAIServer",
+    "ProviderCase",
+    "ProviderConformance",
+    "Recorded",
+    "Sent",
+    "Try",
+    "as_json",
+    "openai_case",
+    "openai_tries",
+    "sse",
+]
+
+
+def __getattr__(name: str) -> object:
+    """KeycairnContainer, imported when it is asked for: it brings a client of Docker along."""
+    if name == "KeycairnContainer":
+        from keycairn.testing.container import KeycairnContainer  # noqa: PLC0415
+
+        return KeycairnContainer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
