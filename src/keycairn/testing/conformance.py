@@ -231,7 +231,8 @@ class ProviderConformance:
             assert (ready.method, ready.body) == ("POST", body)
             assert urlsplit(ready.url)[:2] == urlsplit(url)[:2], "another host than the account's"
             assert stage.case.key_in_url or KEY not in ready.url, "a key in a URL ends up in logs"
-            assert not _shown(stage, ready), "mark the header's value as a Secret"
+            assert not _unmarked(ready), "a header with the key has to be a Secret"
+            assert not _shown(stage, ready)
 
     @staged
     async def test_its_urls_lead_to_the_accounts_server(self, stage: Stage) -> None:
@@ -259,6 +260,7 @@ class ProviderConformance:
         shown += [await stage.provider.check(stage.account, stage.http)]
         shown += [await stage.provider.discover(stage.account, stage.http)]
         assert not _shown(stage, shown, stage.http.sent)
+        assert not any(map(_unmarked, stage.http.sent)), "a header with the key has to be a Secret"
         if not stage.case.key_in_url:
             assert not any(KEY in request.url for request in stage.http.sent)
 
@@ -285,6 +287,11 @@ def _shown(stage: Stage, *things: object, hidden: Mapping[str, str] | None = Non
     """Whether a text of `things` holds a secret: one of `hidden`, else of the case."""
     secrets = {one for one in (stage.case.secrets if hidden is None else hidden).values() if one.strip()} | {KEY}
     return any(secret in text for text in _texts(things) for secret in secrets)
+
+
+def _unmarked(request: Request) -> list[str]:
+    """The names of headers that hold the key in the open."""
+    return [name for name, value in request.headers.items() if isinstance(value, str) and KEY in value]
 
 
 def _texts(things: Iterable[object]) -> Iterator[str]:
