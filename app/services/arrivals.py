@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.probing import checked_model_name
-from keycairn.domain.credential import Credential, destinations
+from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential, destinations
 from keycairn.domain.errors import InvalidIdError, InvalidInputError, SecretInPlainFieldError, UndeclaredFieldError
 from keycairn.domain.ids import CredentialId, ModelId, credential_id, model_id
 from keycairn.domain.incoming import IncomingCredential, IncomingModel, unusable_secret
@@ -64,10 +64,10 @@ class Arrivals:
         for secret in fields.secrets.values():
             if _holds(fields.extra, secret.reveal()):
                 raise SecretInPlainFieldError("config")
-        own = _own_id(row.id)
+        own = own_credential_id(row.id, workspace)
         modalities = tuple(modality for modality in spec.modalities if modality in row.modalities)
         start = Credential(
-            id=own or named_id(spec.name, row.name),
+            id=own or named_id(workspace, spec.name, row.name),
             workspace=workspace,
             provider=spec.name,
             name=row.name.strip() or "Imported",
@@ -112,20 +112,34 @@ class Arrivals:
         return tuple(models.values()), refused
 
 
-def named_id(provider: str, name: str) -> CredentialId:
+def named_id(workspace: str, provider: str, name: str) -> CredentialId:
     """The id of a credential whose source has none: the same for the same provider and name, at every import."""
-    return CredentialId(f"credential:n{_digest(provider, name.strip())}")
+    return CredentialId(f"credential:n{_digest(workspace, provider, name.strip())}")
+
+
+def own_credential_id(text: str | None, workspace: str) -> CredentialId | None:
+    """The id of a credential whose source calls it `text`, None where that is no id of ours.
+
+    It is kept, but for other workspaces than the default one: two of them may import the same source.
+    """
+    try:
+        id = credential_id(text or "")
+    except InvalidIdError:
+        return None
+    return id if workspace == DEFAULT_WORKSPACE else CredentialId(f"credential:n{_digest(workspace, id)}")
+
+
+def own_model_id(text: str | None, workspace: str) -> ModelId | None:
+    """As `own_credential_id`, of a model."""
+    try:
+        id = model_id(text or "")
+    except InvalidIdError:
+        return None
+    return id if workspace == DEFAULT_WORKSPACE else ModelId(f"model:n{_digest(workspace, id)}")
 
 
 def _digest(*parts: str) -> str:
     return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _own_id(text: str | None) -> CredentialId | None:
-    try:
-        return credential_id(text) if text else None
-    except InvalidIdError:
-        return None
 
 
 def _model(row: IncomingModel, provider: str, workspace: str, credential: CredentialId | None, now: datetime) -> Model:
@@ -136,13 +150,10 @@ def _model(row: IncomingModel, provider: str, workspace: str, credential: Creden
         type = None
     if type is None:
         raise InvalidInputError(f"A model's type is one of: {', '.join(Modality)}.")
-    try:
-        id = model_id(row.id) if row.id else None
-    except InvalidIdError:
-        id = None
     created = _aware(row.created) or now
     return Model(
-        id=id or ModelId(f"model:n{_digest(credential or provider, name, type)}"),
+        id=own_model_id(row.id, workspace)
+        or ModelId(f"model:n{_digest(workspace, credential or provider, name, type)}"),
         workspace=workspace,
         provider=provider,
         name=name,

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.arrivals import Arrival, Arrivals, Identity
+from keycairn.app.services.arrivals import Arrival, Arrivals, Identity, own_model_id
 from keycairn.app.services.deleted import DELETED_HERE, Deleted, Deletions
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.steps import Step, adopted, new_models, repaired
@@ -272,16 +272,17 @@ class Moving:
         refused: list[Refused] = []
         for name, text in row.slots.items():
             slot = Slot(name) if name in set(Slot) else None
-            model = await self._store.model(plan.by.workspace, ModelId(text))
-            if slot is None or (model is None and text not in plan.planned):
+            id = own_model_id(text, plan.by.workspace) or ModelId("")
+            model = await self._store.model(plan.by.workspace, id) if id else None
+            if slot is None or (model is None and id not in plan.planned):
                 refused.append(Refused(where=f"defaults/{name}", reason="it is no slot, or its model is not here"))
             elif slot in before.slots:
-                same = "it is set already" if before.slots[slot] != text else "it is here already"
+                same = "it is set already" if before.slots[slot] != id else "it is here already"
                 skipped.append(Skipped(where=f"defaults/{name}", reason=same, id=before.slots[slot]))
             elif model is not None and model.type is not SLOT_TYPES[slot]:
                 refused.append(Refused(where=f"defaults/{name}", reason=f"it needs a {SLOT_TYPES[slot]} model"))
             else:
-                filled[slot] = ModelId(text)
+                filled[slot] = id
         report = ImportReport(dry_run=plan.dry_run, skipped=tuple(skipped), refused=tuple(refused), defaults=filled)
         if not filled:
             return report

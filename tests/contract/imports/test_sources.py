@@ -21,11 +21,12 @@ from keycairn.app import open_keycairn
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.moving import BATCH, MEANWHILE
 from keycairn.app.settings import Settings
-from keycairn.domain.audit import Caller
+from keycairn.domain.audit import IN_PROCESS, Caller
 from keycairn.domain.change import Changeset, CreateCredential
 from keycairn.domain.errors import DuplicateError, StoreUnavailableError, UnreadableSourceError
 from keycairn.domain.ids import CredentialId
-from keycairn.domain.incoming import IncomingCredential, IncomingRow, Refused
+from keycairn.domain.incoming import IncomingCredential, IncomingDefaults, IncomingModel, IncomingRow, Refused
+from keycairn.domain.model import Slot
 from keycairn.domain.secret import Secret
 
 KEY = "sk-source-canary-0123456789"
@@ -101,10 +102,25 @@ async def test_two_imports_at_once_make_each_credential_once(house: House, kc: K
     assert all(len(report.created) + len(report.skipped) == 120 for report in reports)
 
 
-async def test_a_workspace_takes_its_own_rows(house: House, kc: Keycairn) -> None:
-    await kc.moving.take([row(1)], by=Caller(actor="t", workspace="theirs"))
-    assert await house.store.credentials("default") == []
-    assert len(await house.store.credentials("theirs")) == 1
+async def test_two_workspaces_can_import_the_same_source(house: House, kc: Keycairn) -> None:
+    model = IncomingModel(name="gpt-4o", id="model:m")
+    rows = [
+        row(1, id="credential:a", models=(model,)),
+        row(2),
+        IncomingDefaults(slots={"default_chat_model": "model:m"}),
+    ]
+    theirs = Caller(actor="t", workspace="theirs")
+
+    for by in (IN_PROCESS, theirs):
+        for times in range(2):
+            report = await kc.moving.take(rows, by=by)
+            assert len(report.created) == (0 if times else 1)
+
+    assert [one.id for one in await house.store.credentials("default")] == ["credential:a"]
+    [moved] = await house.store.credentials("theirs")
+    [linked] = await house.store.models("theirs")
+    assert linked.credential == moved.id
+    assert (await house.store.defaults("theirs")).slots == {Slot.CHAT: linked.id}
 
 
 @pytest.mark.parametrize("mask", ["********", "••••", "sk\0"])
