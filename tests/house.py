@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
@@ -21,6 +22,7 @@ from keycairn.domain.rootkey import RootKey, RootKeyForm
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_url
 from keycairn.ports.http import Http, Request, Response
+from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import PluginStatus, Provider
 from keycairn.ports.store import Store
 
@@ -146,6 +148,8 @@ class House:
         ids: FakeIds | None = None,
         admin_token: str | None = None,
         legacy: bool = False,
+        backup_dir: Path | None = None,
+        keysets: KeysetOpener | None = None,
     ) -> None:
         self.openai = FakeProvider(plain_spec("openai", preferred_models=("gpt-4o",)))
         self.anthropic = FakeProvider(plain_spec("anthropic", modalities=(LANGUAGE,)))
@@ -153,7 +157,7 @@ class House:
         self.clock = FakeClock(NOON, step=0.001)
         self.ids = ids or FakeIds()
         self.environment = FakeEnvironment()
-        self.keysets = FakeKeysets()
+        self.keysets: KeysetOpener = keysets or FakeKeysets()
         self.anchor = MemoryAnchor()
         self.keycairn = Keycairn(
             store=self.store,
@@ -166,6 +170,7 @@ class House:
             anchor=self.anchor,
             admin_token=Secret(admin_token) if admin_token else None,
             legacy=self if legacy else None,
+            backup_dir=backup_dir,
         )
 
     async def open(self, root_key: RootKey | None = ROOT_KEY) -> Keycairn:

@@ -1,5 +1,7 @@
 """Commands about tokens."""
 
+from datetime import UTC, datetime
+
 import rich_click as click
 
 from keycairn.app.cli.client import Client, segment
@@ -23,30 +25,66 @@ def token() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     help="What it may do; give it more than once for more.",
 )
+@click.option("--provider", "providers", multiple=True, help="Reach accounts of this provider only; repeatable.")
+@click.option("--credential", "credentials", multiple=True, help="Reach this credential only; repeatable.")
+@click.option("--workspace", help="Make it for another workspace, which begins to exist by that.")
+@click.option("--expires", type=click.DateTime(), help="When it stops working, in UTC.")
 @as_json
 @with_client
-async def create(client: Client, *, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+async def create(
+    client: Client,
+    *,
+    name: str,
+    scopes: tuple[str, ...],
+    providers: tuple[str, ...],
+    credentials: tuple[str, ...],
+    workspace: str | None,
+    expires: datetime | None,
+    as_json: bool,
+) -> None:
     """Make a token and print its text, which nobody can ask for again.
 
     An application that calls models needs `invoke` and nothing more:
     `keycairn token create my-app --scope invoke`
+
+    One that needs one account only: add `--credential credential:...`
     """
-    made = await client.post("/api/tokens", {"name": name, "scopes": list(scopes)})
+    wish = {
+        "name": name,
+        "scopes": list(scopes),
+        "reach": {"providers": list(providers) or None, "credentials": list(credentials) or None},
+        "workspace": workspace,
+        "expires": expires.replace(tzinfo=UTC).isoformat() if expires else None,
+    }
+    made = await client.post("/api/tokens", wish)
     if not shown(made, as_json=as_json):
         say(made["token"])
         say(f"{made['id']} may: {', '.join(made['scopes'])}. Keep the text above; it is not shown again.", GOOD)
 
 
 @token.command("list")
+@click.option("--workspace", help="Of another workspace.")
 @as_json
 @with_client
-async def list_tokens(client: Client, *, as_json: bool) -> None:
+async def list_tokens(client: Client, *, workspace: str | None, as_json: bool) -> None:
     """List the tokens, revoked ones included."""
-    found = await client.get("/api/tokens")
+    found = await client.get("/api/tokens", **({"workspace": workspace} if workspace else {}))
     if not shown(found, as_json=as_json):
         table(
-            ("id", "name", "scopes", "created", "expires", "revoked"),
-            ((t["id"], t["name"], ", ".join(t["scopes"]), t["created"], t["expires"], t["revoked"]) for t in found),
+            ("id", "name", "workspace", "scopes", "reach", "last used", "expires", "revoked"),
+            (
+                (
+                    t["id"],
+                    t["name"],
+                    t["workspace"],
+                    ", ".join(t["scopes"]),
+                    ", ".join((t["reach"]["providers"] or []) + (t["reach"]["credentials"] or [])) or "all",
+                    t["last_used"],
+                    t["expires"],
+                    t["revoked"],
+                )
+                for t in found
+            ),
             empty="There is no token.",
         )
 
