@@ -8,6 +8,7 @@ from keycairn.app.services.arrivals import Arrivals
 from keycairn.app.services.attempts import Attempts
 from keycairn.app.services.audit import AuditLog
 from keycairn.app.services.backup import Backups
+from keycairn.app.services.checkup import Checkup
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.deleted import Deletions
 from keycairn.app.services.environment import EnvironmentAccounts
@@ -17,6 +18,7 @@ from keycairn.app.services.models import Models
 from keycairn.app.services.moving import Moving
 from keycairn.app.services.probing import Probing
 from keycairn.app.services.provisioning import Provisioning
+from keycairn.app.services.repair import Repair
 from keycairn.app.services.rotation import Rotation
 from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.tokens import Tokens
@@ -75,6 +77,8 @@ class Keycairn:
         self.provisioning = Provisioning(store, registry, self.accounts)
         self.lending = Lending(store, registry, self.accounts, self.journal)
         self.rotation = Rotation(store, self.vault, opener, registry, self.journal)
+        self.checkup = Checkup(store, self.vault, self.accounts, registry, self.rotation, self.audit)
+        self.repair = Repair(self.checkup, self.backups, self.accounts, self.rotation, self.journal, clock)
         self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.sightings, registry, admin_token)
         self.attempts = Attempts(clock.monotonic)
         """Failed attempts by address, at every door."""

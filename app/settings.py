@@ -30,6 +30,9 @@ HELP: Mapping[str, str] = {
     "EGRESS_ALLOW": "Origins and CIDRs that are allowed besides, separated by commas.",
     "ENV_FILE": "A .env file to read provider variables from, besides the environment. Default ./.env",
     "EXTERNAL_PLUGINS": "on or off: load provider plugins of other packages. Default on",
+    "BACKUP_DIR": "Folder to write backups to by itself. Without it none are written.",
+    "BACKUP_EVERY": "Hours from one such backup to the next, from 1 to 8760. Default 24",
+    "BACKUP_KEEP": "How many such backups are kept, from 1 to 1000. Default 7",
     "LOG_LEVEL": "debug, info, warning or error. Default info",
 }
 """Every setting, by its name after KEYCAIRN_, with what it means."""
@@ -71,6 +74,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     env_file: Path | None = Path(".env")
     external_plugins: bool = True
     log_level: str = "info"
+    backup_dir: Path | None = None
+    backup_every: int = 24
+    backup_keep: int = 7
 
     @property
     def store_url(self) -> str:
@@ -81,6 +87,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether the database lives inside this process."""
         return not self.store_url.startswith(("ws://", "wss://"))
+
+    @property
+    def safety_dir(self) -> Path | None:
+        """Where a backup goes that is made before a repair; None where the database does not outlive the process."""
+        return self.backup_dir or (None if self.in_memory else self.data_dir / "backups")
 
     @property
     def in_memory(self) -> bool:
@@ -112,6 +123,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         egress_allow=tuple(filter(None, (part.strip() for part in read.text("EGRESS_ALLOW", "").split(",")))),
         env_file=Path(read.text("ENV_FILE", ".env")),
         external_plugins=read.choice("EXTERNAL_PLUGINS", ("on", "off")) == "on",
+        backup_dir=read.path("BACKUP_DIR"),
+        backup_every=read.number("BACKUP_EVERY", 24, most=8760),
+        backup_keep=read.number("BACKUP_KEEP", 7, most=1000),
         log_level=read.choice("LOG_LEVEL", ("info", *(level for level in _LEVELS if level != "info"))),
     )
 
@@ -148,6 +162,16 @@ class _Reader:
             return default
         if not (value.isascii() and value.isdigit() and 0 <= int(value) <= 65535):
             raise SettingsError(f"{PREFIX}{name} must be a port number from 0 to 65535.")
+        return int(value)
+
+    def path(self, name: str) -> Path | None:
+        value = self.text(name, "")
+        return Path(value) if value else None
+
+    def number(self, name: str, default: int, *, most: int) -> int:
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= most):
+            raise SettingsError(f"{PREFIX}{name} must be a whole number from 1 to {most}.")
         return int(value)
 
     def secret(self, name: str, parse: Callable[[Secret], _T]) -> _T | None:

@@ -1,6 +1,6 @@
 """Every record of the database, a page at a time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from surrealdb import RecordID
@@ -43,7 +43,7 @@ _OF: Mapping[str, Callable[[Row], Record]] = {
 }
 
 
-async def all_records(read: Read, dialect: Dialect) -> AsyncIterator[Record]:
+async def all_records(read: Read, dialect: Dialect) -> AsyncGenerator[Record, None]:
     """Every record, in the order of a snapshot. The tables are named like the kinds, and their keys sort like text."""
     for table in KINDS:
         after = ""

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import date
 from operator import itemgetter
 from typing import Any, Protocol
@@ -294,11 +294,13 @@ class SurrealStore:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:
         """See `Store.snapshot`."""
+        records = all_records(self._read, self._dialect)
         if self._connection.shared:
-            yield self._unchanged(all_records(self._read, self._dialect))
+            async with aclosing(records), aclosing(self._unchanged(records)) as checked:
+                yield checked
         else:
-            async with self._writing:
-                yield all_records(self._read, self._dialect)
+            async with self._writing, aclosing(records):
+                yield records
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
@@ -327,7 +329,7 @@ class SurrealStore:
             self._revision += 1
             self._writing.release()
 
-    async def _unchanged(self, records: AsyncIterator[Record]) -> AsyncIterator[Record]:
+    async def _unchanged(self, records: AsyncIterator[Record]) -> AsyncGenerator[Record, None]:
         before = await self.revision()
         async for record in records:
             yield record

@@ -58,6 +58,10 @@ class Accounts:
                     known[name] = why
         return known
 
+    def broken(self, credential: Credential) -> dict[str, str]:
+        """The secrets that do not open, by name, with why; each is tried, nothing is marked. Raises SealedError."""
+        return self._try_open(credential)[1]
+
     async def sweep(self, workspace: str | None = None) -> int:
         """Try every secret once, mark what does not open, unmark what does; the number of broken credentials.
 

@@ -32,8 +32,12 @@ def test_every_setting_is_read() -> None:
             "KEYCAIRN_ENV_FILE": "/etc/keys.env",
             "KEYCAIRN_EXTERNAL_PLUGINS": "off",
             "KEYCAIRN_LOG_LEVEL": "debug",
+            "KEYCAIRN_BACKUP_DIR": "/srv/backups",
+            "KEYCAIRN_BACKUP_EVERY": "6",
+            "KEYCAIRN_BACKUP_KEEP": "3",
         }
     )
+    assert (settings.backup_dir, settings.backup_every, settings.backup_keep) == (Path("/srv/backups"), 6, 3)
     assert settings.root_key is not None
     assert settings.root_key.form is RootKeyForm.PASSPHRASE
     assert (settings.database_namespace, settings.database_name, settings.database_user) == ("n", "d", "u")

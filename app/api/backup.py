@@ -1,0 +1,50 @@
+"""Backups over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import BinaryIO
+
+from litestar import Controller, get
+from litestar.background_tasks import BackgroundTask
+from litestar.response import Stream
+
+from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.domain.token import Scope
+
+KEEPER = {"scope": Scope.ADMIN, "installation": True}
+MEDIA_TYPE = "application/gzip"
+_PIECE = 64 * 1024
+
+
+class BackupController(Controller):
+    """Take everything along, sealed as it is."""
+
+    path = "/api/backup"
+    tags = ("Backup",)
+
+    @get("/", opt=KEEPER, summary="Take a backup", media_type=MEDIA_TYPE)
+    async def take(self, keycairn: TheKeycairn, caller: TheCaller) -> Stream:
+        """Everything that is stored, at one moment, in one file; its secrets open with the root key only.
+
+        The file proves itself to be whole; see docs/backup.md. Taking it is on record in the audit log.
+        """
+        file = await keycairn.backups.spool(by=caller)
+        size = file.seek(0, 2)
+        file.seek(0)
+        stamp = keycairn.clock.now().strftime("%Y%m%dT%H%M%SZ")
+        headers = {
+            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="keycairn-{stamp}.backup.gz"',
+            "Cache-Control": "no-store",
+        }
+        return Stream(_pieces(file), media_type=MEDIA_TYPE, headers=headers, background=BackgroundTask(_close, file))
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+async def _close(file: BinaryIO) -> None:
+    """For an answer nobody read to its end."""
+    file.close()

@@ -1,0 +1,27 @@
+"""Looking for trouble over HTTP."""
+
+from litestar import Controller, get, post
+
+from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.app.services.checkup import Finding
+from keycairn.app.services.repair import Repaired
+from keycairn.domain.token import Scope
+
+KEEPER = {"scope": Scope.ADMIN, "installation": True}
+
+
+class CheckupController(Controller):
+    """What is broken, and mending it."""
+
+    path = "/api/checkup"
+    tags = ("Checkup",)
+
+    @get("/", opt=KEEPER, summary="Look for trouble among the records")
+    async def report(self, keycairn: TheKeycairn) -> list[Finding]:
+        """Tries every secret, follows every link, walks the audit log; changes nothing. What is broken comes first."""
+        return list(await keycairn.checkup.report())
+
+    @post("/fix", opt=KEEPER, status_code=200, summary="Mend what can be mended safely")
+    async def fix(self, keycairn: TheKeycairn, caller: TheCaller) -> Repaired:
+        """Writes a backup on the server first. Deletes nothing; what needs a decision is listed under `findings`."""
+        return await keycairn.repair.fix(by=caller)

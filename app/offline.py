@@ -1,0 +1,62 @@
+"""What is done to a database that no service has open: restoring a backup, and going on after a lost root key."""
+
+from pathlib import Path
+
+from keycairn.app.services.restore import Progress, Restore, Restored
+from keycairn.app.settings import Settings
+from keycairn.app.wiring import (
+    Birth,
+    anchor_of,
+    keyset_opener,
+    make_private,
+    open_store,
+    open_with_birth,
+    provider_registry,
+    root_key_of,
+)
+from keycairn.domain.audit import IN_PROCESS, Action
+from keycairn.domain.errors import SettingsError
+
+
+async def restore_backup(
+    settings: Settings, file: Path, progress: Progress = lambda *_: None
+) -> tuple[Restored, Birth]:
+    """Put a backup into the empty database of `settings`, and prove record by record that it is there.
+
+    Gives what is there, and what was made on the way: a first token where the backup has none.
+
+    With a root key set, that key must open the backup; without, the secrets are restored unseen. Raises
+    DamagedBackupError, BackupFileError, WrongRootKeyError, StoreNotEmptyError or StoreLockedError, and the database is
+    as it was; RestoreMismatchError when it does not hold what was written.
+    """
+    if settings.in_memory:
+        raise SettingsError("KEYCAIRN_DATABASE_URL is mem://, which ends with this command. Name a lasting database.")
+    opener, registry, root_key = keyset_opener(), provider_registry(settings), root_key_of(settings)
+    restore = Restore(file, progress)
+    contents = await restore.examine(opener, root_key)
+    make_private(settings.data_dir)
+    store = await open_store(settings)
+    try:
+        await restore.into(store)
+        head = await store.head()
+    finally:
+        await store.aclose()
+    anchor = anchor_of(settings)
+    if head is None:
+        anchor.forget()
+    else:
+        anchor.save(head)
+    store = await open_store(settings)  # anew: what the disk has, not what memory remembers
+    try:
+        restored = await restore.compare(store, contents, opener, registry, root_key)
+    finally:
+        await store.aclose()
+    return restored, await _record(settings, restored) if root_key is not None else Birth()
+
+
+async def _record(settings: Settings, restored: Restored) -> Birth:
+    async with open_with_birth(settings) as (keycairn, birth):
+        details: dict[str, str | int | list[str]] = {"records": restored.records, "from": restored.install_id}
+        event = keycairn.journal.event(IN_PROCESS, Action.STORE_RESTORED, "database", details=details)
+        await keycairn.journal.commit((event,))
+    return birth

@@ -1,0 +1,239 @@
+"""Looking for what is broken among the records, and saying what to do about it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.audit import AuditLog, Flaw, FlawKind
+from keycairn.app.services.rotation import Rotation
+from keycairn.app.services.vault import Vault
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import UndecryptableError, UnknownProviderError
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.keyset import Keyset
+from keycairn.domain.model import Defaults, Model
+from keycairn.domain.sealed import SealedSecret, split
+from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.store import Store
+
+_SEND_AGAIN = "Send the key again (PUT with api_key); its models work at once. Or delete it."
+_FIX = "keycairn doctor --fix"
+_SHOWN = 5
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that was found. `code` is stable.
+
+    `what_to_do` is "" when all is well, `broken` says whether it must be mended, `fixable` whether `--fix` does it
+    safely. `records` are the ids it is about, `key` the data key of secrets that do not open.
+    """
+
+    code: str
+    subject: str
+    found: str
+    what_to_do: str = ""
+    broken: bool = False
+    fixable: bool = False
+    key: int | None = None
+    records: tuple[str, ...] = ()
+
+
+class Survey:
+    """What one pass over all records saw of their links and secrets."""
+
+    def __init__(self) -> None:
+        self.credentials: dict[CredentialId, str] = {}
+        """Their workspaces."""
+        self.models: dict[ModelId, str] = {}
+        self.dangling: list[Model] = []
+        self.unlinked: list[Model] = []
+        self.missing: list[Model] = []
+        self.defaults: list[tuple[Defaults, frozenset[ModelId]]] = []
+        """Those that point to models that are not there, and these."""
+        self.unmarked: list[Credential] = []
+        """Those whose marks do not say what was found."""
+        self.broken: list[tuple[Credential, Mapping[str, str]]] = []
+        self.strangers: list[Credential] = []
+        """Those of providers that no plugin supplies."""
+
+    def see(self, record: Model | Defaults) -> None:
+        """Take a model, after all credentials; or defaults, after all models."""
+        if isinstance(record, Defaults):
+            gone = {model for model in record.slots.values() if self.models.get(model) != record.workspace}
+            if gone:
+                self.defaults.append((record, frozenset(gone)))
+            return
+        self.models[record.id] = record.workspace
+        if record.credential is None:
+            self.unlinked.append(record)
+        elif self.credentials.get(record.credential) != record.workspace:
+            self.dangling.append(record)
+        if record.missing_since is not None:
+            self.missing.append(record)
+
+
+class Checkup:
+    """Reads everything, tries every secret, changes nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        accounts: Accounts,
+        registry: ProviderRegistry,
+        rotation: Rotation,
+        audit: AuditLog,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._accounts = accounts
+        self._registry = registry
+        self._rotation = rotation
+        self._audit = audit
+
+    async def report(self) -> tuple[Finding, ...]:
+        """Everything worth saying about the records of all workspaces, the worst first. Raises SealedError."""
+        encryption = await self._encryption()
+        survey = await self.survey()
+        findings = [encryption, *_of_secrets(survey), *_of_links(survey)]
+        findings += [_of_flaw(flaw) for flaw in (await self._audit.verify()).flaws]
+        return tuple(sorted(findings, key=lambda finding: (not finding.broken, not finding.what_to_do)))
+
+    async def survey(self) -> Survey:
+        """One pass over credentials, models and defaults, as they are at one moment."""
+        seen = Survey()
+        _ = self._vault.keyset
+        async with self._store.snapshot() as records:
+            async for record in records:
+                match record:
+                    case Credential():
+                        self._try(record, seen)
+                    case Model() | Defaults():
+                        seen.see(record)
+                    case Keyset():
+                        pass
+                    case _:
+                        break
+        return seen
+
+    def _try(self, credential: Credential, seen: Survey) -> None:
+        seen.credentials[credential.id] = credential.workspace
+        broken = self._accounts.broken(credential)
+        if broken:
+            seen.broken.append((credential, broken))
+        if broken != credential.broken:
+            seen.unmarked.append(credential)
+        try:
+            self._registry.get(credential.provider)
+        except UnknownProviderError:
+            seen.strangers.append(credential)
+
+    async def _encryption(self) -> Finding:
+        now = await self._rotation.status()
+        total = sum(now.secrets.values())
+        if now.pending and not now.rotating:
+            found = f"secrets that wait for the new key: {now.pending} of {total}"
+            return Finding(code="rotation_pending", subject="encryption", found=found, what_to_do=_FIX, fixable=True)
+        return Finding(code="encryption", subject="encryption", found=f"secrets: {total}; key {now.primary} is primary")
+
+
+def _of_secrets(survey: Survey) -> Iterator[Finding]:
+    by_key: dict[int | None, list[str]] = defaultdict(list)
+    for credential, broken in survey.broken:
+        kid = next((kid_of(credential.sealed[name]) for name in sorted(broken) if name in credential.sealed), None)
+        by_key[kid].append(credential.id)
+        yield Finding(
+            code="secret_unreadable",
+            subject=f"credential {credential.id} ({credential.provider}, {credential.name})",
+            found="its secret does not open: " + "; ".join(f"{name}: {why}" for name, why in sorted(broken.items())),
+            what_to_do=_SEND_AGAIN,
+            broken=True,
+            key=kid,
+            records=(credential.id,),
+        )
+    for kid, ids in sorted(by_key.items(), key=lambda entry: entry[0] or 0):
+        yield Finding(
+            code="key_unreadable",
+            subject=f"data key {kid}" if kid is not None else "damaged secrets",
+            found=f"credentials whose secrets do not open: {len(ids)}",
+            what_to_do="A backup from before may have them. Else send each key again.",
+            key=kid,
+            records=tuple(ids),
+        )
+    if survey.unmarked:
+        yield Finding(
+            code="marks_stale",
+            subject="notes of what does not open",
+            found=f"not up to date: {len(survey.unmarked)}",
+            what_to_do=_FIX,
+            fixable=True,
+            records=tuple(credential.id for credential in survey.unmarked),
+        )
+    for credential in survey.strangers:
+        yield Finding(
+            code="provider_unknown",
+            subject=f"credential {credential.id} ({credential.provider}, {credential.name})",
+            found="no loaded plugin supplies its provider",
+            what_to_do="Install the plugin again, or delete the credential.",
+            broken=True,
+            records=(credential.id,),
+        )
+
+
+def _of_links(survey: Survey) -> Iterator[Finding]:
+    for model in survey.dangling:
+        yield Finding(
+            code="link_dangling",
+            subject=f"model {model.id} ({model.name})",
+            found="its credential is gone",
+            what_to_do=f"{_FIX} keeps it without a credential. Or delete it and register it again.",
+            broken=True,
+            fixable=True,
+            records=(model.id,),
+        )
+    for defaults, gone in survey.defaults:
+        for slot, model_id in defaults.slots.items():
+            if model_id in gone:
+                yield Finding(
+                    code="default_dangling",
+                    subject=slot,
+                    found="its model is gone",
+                    what_to_do=f"{_FIX} clears it. Or assign another: PUT /api/models/defaults",
+                    broken=True,
+                    fixable=True,
+                    records=(model_id,),
+                )
+    if survey.unlinked:
+        yield _of_models("models_unlinked", "without a credential", "Register them with one.", survey.unlinked)
+    if survey.missing:
+        yield _of_models("models_missing", "no longer offered", "Delete them when unused.", survey.missing)
+    if not (survey.dangling or survey.defaults or survey.unlinked or survey.missing):
+        found = f"credentials: {len(survey.credentials)}; models: {len(survey.models)}; all linked"
+        yield Finding(code="records", subject="records", found=found)
+
+
+def _of_models(code: str, what: str, what_to_do: str, models: list[Model]) -> Finding:
+    names = ", ".join(model.name for model in models[:_SHOWN]) + (", ..." if len(models) > _SHOWN else "")
+    ids = tuple(model.id for model in models)
+    return Finding(code=code, subject="models", found=f"{what}: {names}", what_to_do=what_to_do, records=ids)
+
+
+def _of_flaw(flaw: Flaw) -> Finding:
+    return Finding(
+        code=f"audit_{flaw.kind}",
+        subject="audit log",
+        found=flaw.detail,
+        what_to_do="Compare with your backups: `zcat FILE` shows what one holds.",
+        # what was lost once is on record for good, and nothing can be mended about it any more
+        broken=flaw.kind not in {FlawKind.LOST, FlawKind.UNPROVEN},
+    )
+
+
+def kid_of(sealed: SealedSecret) -> int | None:
+    """The data key a secret was sealed under; None where that cannot be read."""
+    try:
+        return split(sealed).kid
+    except UndecryptableError:
+        return None

@@ -1,0 +1,87 @@
+"""Mending what can be mended safely, after a backup."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.backup import Backups
+from keycairn.app.services.checkup import Checkup, Finding, Survey
+from keycairn.app.services.journal import Journal
+from keycairn.app.services.rotation import Rotation
+from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.change import Change, PutDefaults, ReplaceModel
+from keycairn.domain.errors import ConflictError
+from keycairn.domain.model import Defaults, Model
+from keycairn.ports.clock import Clock
+
+
+class Repaired(Struct, frozen=True, kw_only=True):
+    """What was done, and what is left. `backup` is the file written before, None when nothing had to be done."""
+
+    backup: str | None
+    done: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+class Repair:
+    """Does nothing that cannot be undone by an edit, and deletes nothing."""
+
+    def __init__(
+        self, checkup: Checkup, backups: Backups, accounts: Accounts, rotation: Rotation, journal: Journal, clock: Clock
+    ) -> None:
+        self._checkup = checkup
+        self._backups = backups
+        self._accounts = accounts
+        self._rotation = rotation
+        self._journal = journal
+        self._clock = clock
+
+    async def fix(self, *, by: Caller = IN_PROCESS) -> Repaired:
+        """Unlink dangling models, clear defaults that point to nothing, note what does not open, finish a rotation.
+
+        Raises SealedError; BackupFileError when no backup can be written, and nothing was changed.
+        """
+        found = await self._checkup.report()
+        codes = {finding.code for finding in found if finding.fixable}
+        if not codes:
+            return Repaired(backup=None, done=(), findings=found)
+        saved = await self._backups.save(by=by)
+        done: list[str] = []
+        if "marks_stale" in codes:
+            await self._accounts.sweep()
+            done.append("noted which secrets open and which do not")
+        if "rotation_pending" in codes:
+            await self._rotation.rotate(by=by)
+            done.append("finished the rotation of the data key")
+        survey = await self._checkup.survey()
+        done += await self._unlink(survey.dangling, by)
+        done += await self._clear(survey, by)
+        return Repaired(backup=saved.file, done=tuple(done), findings=await self._checkup.report())
+
+    async def _unlink(self, models: Sequence[Model], by: Caller) -> list[str]:
+        done = []
+        for model in models:
+            loose = replace(model, credential=None, updated=self._clock.now(), version=model.version + 1)
+            if await self._commit(by, model, ReplaceModel(loose, expected=model.version)):
+                done.append(f"unlinked model {model.id} ({model.name})")
+        return done
+
+    async def _clear(self, survey: Survey, by: Caller) -> list[str]:
+        done = []
+        for defaults, gone in survey.defaults:
+            rest = replace(defaults.without(gone), version=defaults.version + 1)
+            if await self._commit(by, defaults, PutDefaults(rest, expected=defaults.version)):
+                done += [f"cleared {slot}" for slot in defaults.slots if slot not in rest.slots]
+        return done
+
+    async def _commit(self, by: Caller, record: Model | Defaults, change: Change) -> bool:
+        """Whether the change was made; an edit that came in between, or a twin without a credential, keeps it out."""
+        target = record.id if isinstance(record, Model) else "defaults"
+        event = self._journal.event(replace(by, workspace=record.workspace), Action.STORE_REPAIRED, target)
+        try:
+            await self._journal.commit((change, event))
+        except ConflictError:
+            return False
+        return True
