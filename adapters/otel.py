@@ -18,11 +18,12 @@ class OpenTelemetryTracing:
     def __init__(self, provider: trace.TracerProvider | None = None) -> None:
         self._tracer = trace.get_tracer("keycairn", tracer_provider=provider)
 
-    def begin(self, name: str, headers: Iterable[tuple[str, str]]) -> "OpenTelemetrySpan":
+    def begin(self, name: str, headers: Iterable[tuple[str, str]]) -> "OpenTelemetrySpan | None":
         """See `Tracing.begin`."""
         given = {key: value for key, value in headers if key in _PROPAGATED}
         parent = _context.extract(given) if given else None
-        return OpenTelemetrySpan(self._tracer.start_span(name, parent, SpanKind.CLIENT))
+        span = self._tracer.start_span(name, parent, SpanKind.CLIENT)
+        return OpenTelemetrySpan(span) if span.is_recording() else None
 
 
 class OpenTelemetrySpan:
@@ -35,10 +36,9 @@ class OpenTelemetrySpan:
 
     def end(self, name: str, attributes: Attributes, *, error: str | None = None) -> None:
         """See `Span.end`."""
-        if self._span.is_recording():
-            self._span.update_name(name)
-            self._span.set_attributes(dict(attributes))
-            if error is not None:
-                self._span.set_attribute("error.type", error)
-                self._span.set_status(Status(StatusCode.ERROR))
+        self._span.update_name(name)
+        self._span.set_attributes(dict(attributes))
+        if error is not None:
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(Status(StatusCode.ERROR))
         self._span.end()

@@ -18,6 +18,9 @@ class Span(Protocol):
 class Tracing(Protocol):
     """Where calls are reported to. It neither blocks nor raises."""
 
-    def begin(self, name: str, headers: Iterable[tuple[str, str]]) -> Span:
-        """A call to a provider begins now, within the trace that the caller's `headers` (W3C Trace Context) name."""
+    def begin(self, name: str, headers: Iterable[tuple[str, str]]) -> Span | None:
+        """A call to a provider begins now, within the trace that the caller's `headers` (W3C Trace Context) name.
+
+        None where nobody wants to know of it.
+        """
         ...

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import aiohttp
@@ -86,9 +86,7 @@ class AiohttpUpstream:
                 data=source.chunks() if source else body,
                 skip_auto_headers=_AUTOMATIC,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, connect=connect_within, sock_connect=connect_within, sock_read=answer_within
-                ),
+                timeout=_limits(connect_within, answer_within),
             )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             if source and source.failure:
@@ -188,6 +186,11 @@ class AiohttpAnswer:
     def close(self) -> None:
         """See `UpstreamAnswer.close`."""
         self._answer.close()
+
+
+@lru_cache(maxsize=16)
+def _limits(connect: float, answer: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=answer)
 
 
 def _closing(answer: aiohttp.ClientResponse) -> "asyncio.Future[None] | None":

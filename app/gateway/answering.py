@@ -40,6 +40,7 @@ async def pass_on(
     if answer.status >= 400:
         await _pass_error(exchange, headers, report, send, dialect)
         return
+    report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:
         await _pass_content(exchange, report, send, elapsed, counted=plain)
@@ -106,6 +107,7 @@ async def _pass_error(
         kept = [(name, value) for name, value in kept if name != b"content-type"]
         kept.append((b"content-type", b"application/json"))
     kept += [(b"x-keycairn-error", b"provider_error"), (b"content-length", str(len(shown)).encode())]
+    report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": kept})
     await send({"type": "http.response.body", "body": shown, "more_body": False})
 

@@ -53,6 +53,8 @@ class Report(Struct):
     origin: str = ""
     """Scheme, host and port of the last attempt."""
     status: int = 0
+    begun: bool = False
+    """Whether the client has the beginning of an answer."""
     code: str = ""
     first_byte: float | None = None
     input_tokens: int = 0

@@ -209,7 +209,7 @@ class Gateway:
                     self._exchanges.end(exchange, report.input_tokens + report.output_tokens)
         except KeycairnError as error:
             report.code = error.code
-            if report.status:
+            if report.begun:
                 raise BrokenOffError from None
             raise
         finally:
