@@ -15,6 +15,7 @@ from keycairn.domain.ids import CredentialId, TokenId, credential_id, model_id
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
+from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.routing import SLOT_NAMES, Serving, ordered, qualified
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock
@@ -47,7 +48,7 @@ class Directory:
         self._clock = clock
         self._revision = -1
         self._callers: dict[bytes, KnownCaller] = {}
-        self._serving: dict[tuple[str, str, Modality | None, frozenset[str] | None], Sequence[Serving]] = {}
+        self._serving: dict[tuple[str, str, Modality | None, frozenset[str] | None, Reach], Sequence[Serving]] = {}
         self._credentials: dict[tuple[str, str], Credential] = {}
 
     async def refresh(self) -> None:
@@ -73,18 +74,26 @@ class Directory:
         return known
 
     async def serving(
-        self, workspace: str, name: str, type: Modality | None, providers: frozenset[str] | None = None
+        self,
+        workspace: str,
+        name: str,
+        type: Modality | None,
+        providers: frozenset[str] | None = None,
+        reach: Reach = EVERYWHERE,
     ) -> Sequence[Serving]:
-        """What serves a model's name, in order of precedence, at least one.
+        """What serves a model's name and is within reach, in order of precedence, at least one.
 
         `name` is a model's id, `default:` and a slot, `provider/name`, or a name. Raises ModelNotFoundError,
         UnlinkedModelError, NoDefaultError or CredentialNotFoundError.
         """
-        key = (workspace, name, type, providers)
+        key = (workspace, name, type, providers, reach)
         memory = self._serving
         found = memory.get(key)
         if found is None:
-            rows = ordered(await self._rows(workspace, name), type, providers)
+            known = [row for row in await self._rows(workspace, name) if reach.holds(row.provider, row.credential)]
+            if not known:
+                raise ModelNotFoundError
+            rows = ordered(known, type, providers)
             if not rows:
                 raise UnlinkedModelError
             found = [Serving(row, await self._credential_of(row)) for row in rows]

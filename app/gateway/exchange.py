@@ -22,7 +22,6 @@ from keycairn.domain.errors import (
     CredentialNotFoundError,
     InvalidAuthError,
     KeycairnError,
-    ModelNotFoundError,
     NotSentError,
     PluginError,
     UndecryptableError,
@@ -85,18 +84,12 @@ class Exchanges:
         """What can do the call, in order of precedence. Raises as `Directory.serving` and `Directory.credential`."""
         workspace, reach = call.caller.workspace, call.caller.reach
         if call.model is None:
-            found = [Serving(None, await self._directory.credential(workspace, call.credential or ""))]
-            none: KeycairnError = CredentialNotFoundError()
-        else:
-            providers = self.anthropic if call.api.anthropic else None
-            found = [*await self._directory.serving(workspace, call.model, call.api.type, providers)]
-            none = ModelNotFoundError()
-        if reach.whole:
-            return found
-        found = [one for one in found if reach.holds(one.credential.provider, one.credential.id)]
-        if not found:
-            raise none
-        return found
+            credential = await self._directory.credential(workspace, call.credential or "")
+            if not reach.holds(credential.provider, credential.id):
+                raise CredentialNotFoundError
+            return [Serving(None, credential)]
+        providers = self.anthropic if call.api.anthropic else None
+        return await self._directory.serving(workspace, call.model, call.api.type, providers, reach)
 
     def name_at_provider(self, call: Call, serving: Serving) -> str:
         """What the provider calls the model of the call; the same at every credential that serves it."""
