@@ -1,7 +1,9 @@
 """What the sources have in common, and the other places an Open Notebook can be read from."""
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -226,3 +228,25 @@ async def test_a_rotation_passes_over_what_came_in_unreadable(tmp_path: Path) ->
         assert (await keycairn.credentials.get(CredentialId("credential:b"))).decryption_error == (
             "api_key: it could not be read when this record was imported"
         )
+
+
+async def test_the_memory_of_a_batch_does_not_grow_with_what_came_before(tmp_path: Path) -> None:
+    async with open_keycairn(Settings(data_dir=tmp_path, env_file=None, external_plugins=False)) as keycairn:
+
+        async def take(batch: int) -> int:
+            """The most Python memory a batch took, in bytes."""
+            rows = [
+                row(n, id=f"credential:c{n:05}", secrets={"api_key": Secret(f"{KEY}{n}")})
+                for n in range(batch * BATCH, (batch + 1) * BATCH)
+            ]
+            gc.collect()
+            tracemalloc.reset_peak()
+            assert len((await keycairn.moving.take(rows)).created) == BATCH
+            return tracemalloc.get_traced_memory()[1]
+
+        tracemalloc.start()
+        try:
+            peaks = [await take(batch) for batch in range(5)]
+        finally:
+            tracemalloc.stop()
+    assert peaks[4] < 1.25 * peaks[1]
