@@ -132,9 +132,14 @@ def canonical_name(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
+def is_provider_name(name: str) -> bool:
+    """Whether a provider may be named so: lower-case letters, digits and underscores, beginning with a letter."""
+    return _NAME.fullmatch(name) is not None
+
+
 def spec_faults(spec: ProviderSpec) -> Iterator[str]:
     """What is wrong with a plugin's spec, one sentence each; nothing when it is sound."""
-    if not _NAME.fullmatch(spec.name):
+    if not is_provider_name(spec.name):
         yield "the name must be lower-case letters, digits and underscores, beginning with a letter"
     if not spec.modalities:
         yield "it declares no modality"

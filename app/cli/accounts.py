@@ -190,27 +190,3 @@ async def discover(client: Client, *, credential: str, register: bool, as_json: 
             say(f"{label}: {', '.join(found[label])}")
     if "registered" in found:
         say(f"\nRegistered {found['registered']['created']}, already there {found['registered']['existing']}.", GOOD)
-
-
-@main.group(invoke_without_command=True)
-@click.pass_context
-def plugins(context: click.Context) -> None:
-    """Show the provider plugins, those that failed to load included."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_plugins)
-
-
-@plugins.command("list")
-@as_json
-@with_client
-async def list_plugins(client: Client, *, as_json: bool = False) -> int | None:
-    """Show the provider plugins, those that failed to load included."""
-    found = await client.get("/api/plugins")
-    failed = FAILED if any(plugin["failure"] for plugin in found) else None
-    if not shown(found, as_json=as_json):
-        table(
-            ("plugin", "from", "API", "providers", "failure"),
-            ((p["name"], p["origin"], p["api_version"], ", ".join(p["providers"]), p["failure"]) for p in found),
-            empty="No plugin is loaded.",
-        )
-    return failed

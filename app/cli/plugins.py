@@ -1,0 +1,71 @@
+"""Commands about provider plugins."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from keycairn.app.cli.client import Client
+from keycairn.app.cli.group import FAILED, as_json, main, shown, with_client
+from keycairn.app.cli.show import GOOD, say, table
+from keycairn.app.cli.skeleton import skeleton
+from keycairn.domain.provider import canonical_name, is_provider_name
+from keycairn.plugins.registry import PluginRegistry
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def plugins(context: click.Context) -> None:
+    """Show the provider plugins, those that failed to load included; begin a new one."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_plugins)
+
+
+@plugins.command("list")
+@as_json
+@with_client
+async def list_plugins(client: Client, *, as_json: bool = False) -> int | None:
+    """Show the provider plugins, those that failed to load included.
+
+    For each: the distribution and version it comes from, the version of the plugin API, what it supplies, and why it is
+    not in use. The exit code is 1 when one failed to load.
+    """
+    found = await client.get("/api/plugins")
+    failed = FAILED if any(plugin["failure"] for plugin in found) else None
+    if not shown(found, as_json=as_json):
+        table(
+            ("plugin", "from", "API", "providers", "failure"),
+            ((p["name"], p["origin"], p["api_version"], ", ".join(p["providers"]), p["failure"]) for p in found),
+            empty="No plugin is loaded.",
+        )
+    return failed
+
+
+@plugins.command("new")
+@click.argument("name")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="The folder to make it in; the current one.",
+)
+def new_plugin(name: str, into: Path) -> None:
+    """Write a plugin for the provider NAME: a package that works, with its tests.
+
+    NAME is the provider's, such as `acme` or `acme_cloud`. The package is a new folder, `keycairn-NAME`.
+    """
+    provider = canonical_name(name)
+    if not is_provider_name(provider):
+        raise click.BadParameter(
+            "lower-case letters, digits and underscores, beginning with a letter", param_hint="NAME"
+        )
+    if any(one.spec.name == provider for one in PluginRegistry(external=False).all()):
+        raise click.BadParameter(f"{provider} is built in; choose another name", param_hint="NAME")
+    folder = into / f"keycairn-{provider.replace('_', '-')}"
+    if folder.exists():
+        raise click.BadParameter(f"{folder} exists already", param_hint="NAME")
+    for path, text in skeleton(provider).items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    say(f"Made {folder}. Next:", GOOD)
+    say(f"  cd {folder}\n  pip install --editable '.[test]'\n  pytest\n  keycairn plugins")
