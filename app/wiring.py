@@ -39,6 +39,7 @@ from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.anchor import Anchor
+from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.source import ImportSource
@@ -99,8 +100,8 @@ async def open_with_birth(
             registry=registry or provider_registry(settings),
             http=http,
             environment=ProcessEnvironment(settings.env_file),
-            clock=SystemClock(),
-            ids=UlidIds(),
+            clock=system_clock(),
+            ids=ulids(),
             anchor=anchor_of(settings),
             admin_token=settings.admin_token,
             backup_dir=settings.safety_dir,
@@ -149,7 +150,7 @@ async def _unlock(keycairn: Keycairn, settings: Settings) -> Birth:
         root_key, generated = generate_root_key(None if settings.in_memory else key_file)
     if not await keycairn.vault.unlock(root_key):
         staged = key_file.with_suffix(STAGED)
-        if settings.root_key or not await keycairn.vault.unlock(_stored_root_key(staged)):
+        if settings.root_key or not await keycairn.vault.unlock(stored_root_key(staged)):
             await keycairn.vault.unlock(root_key)  # for its own reason
             return Birth(root_key_file=generated)
         staged.replace(key_file)  # a change of the root key was cut off just before this
@@ -170,7 +171,8 @@ async def _first_token(keycairn: Keycairn, settings: Settings) -> Path | None:
     return file
 
 
-def _stored_root_key(file: Path) -> RootKey | None:
+def stored_root_key(file: Path) -> RootKey | None:
+    """The root key in a file, None without the file. Raises SettingsError for one that cannot be used."""
     try:
         return parse_root_key(Secret(file.read_text()))
     except FileNotFoundError:
@@ -200,6 +202,16 @@ async def open_store(settings: Settings) -> Store:
     )
 
 
+def system_clock() -> Clock:
+    """The time as it is."""
+    return SystemClock()
+
+
+def ulids() -> Ids:
+    """What makes ids."""
+    return UlidIds()
+
+
 def keyset_opener() -> KeysetOpener:
     """What opens keysets and makes them."""
     return AesGcmKeysets()
@@ -217,7 +229,7 @@ def anchor_of(settings: Settings) -> Anchor:
 
 def root_key_of(settings: Settings) -> RootKey | None:
     """The root key that is set, else the one in the data folder, None without either. Raises SettingsError."""
-    return settings.root_key or _stored_root_key(settings.data_dir / ROOT_KEY_FILE)
+    return settings.root_key or stored_root_key(settings.data_dir / ROOT_KEY_FILE)
 
 
 def make_private(folder: Path) -> None:

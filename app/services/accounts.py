@@ -76,8 +76,7 @@ class Accounts:
                     continue
                 secrets, broken = self._try_open(credential)
                 count += bool(broken)
-                if broken != credential.broken:
-                    await self._mark(credential, broken)
+                await self._mark(credential, broken)
                 if change := self._fingerprinted(credential, secrets):
                     marks.append(change)
             await self._journal.commit(tuple(marks))
@@ -111,8 +110,8 @@ class Accounts:
         return PutFingerprints(credential.workspace, credential.id, whole, credential.version)
 
     async def _mark(self, credential: Credential, broken: dict[str, str]) -> None:
-        if broken == credential.broken:
-            return
+        if broken.keys() == credential.broken.keys():
+            return  # the reason found first is the better one
         changes = [MarkBroken(credential.workspace, credential.id, broken, credential.version)]
         event = self._journal.event(
             replace(SYSTEM, workspace=credential.workspace),

@@ -103,8 +103,9 @@ class Backups:
         await self._record(by)
         return await self.save_unrecorded(target)
 
-    async def save_unrecorded(self, file: Path) -> Saved:
+    async def save_unrecorded(self, file: Path | None = None) -> Saved:
         """As `save`, when nothing can be recorded because the root key is lost."""
+        file = file or self._next(self._clock.now())
         async with placed(file) as stream:
             trailer = await self.write(stream)
             size = stream.tell()

@@ -123,7 +123,7 @@ class Checkup:
         broken = self._accounts.broken(credential)
         if broken:
             seen.broken.append((credential, broken))
-        if broken != credential.broken:
+        if broken.keys() != credential.broken.keys():
             seen.unmarked.append(credential)
         try:
             self._registry.get(credential.provider)

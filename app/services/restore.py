@@ -20,8 +20,8 @@ from keycairn.ports.store import Store
 YIELD_EVERY = 200
 """Records compared between two chances for others to run."""
 
-Progress = Callable[[str, int], None]
-"""Told of a step (`read`, `store`, `compare`) and how much more of it is done: bytes of the file, then records."""
+Progress = Callable[[str, int, int], None]
+"""Told of a step (`read`, `store`, `compare`), how much more of it is done, and of how much: bytes, then records."""
 
 
 class Restored(Struct, frozen=True, kw_only=True):
@@ -45,13 +45,16 @@ class Restore:
     def __init__(self, file: Path, progress: Progress = lambda *_: None) -> None:
         self._file = file
         self._progress = progress
+        self._records = 0
 
     async def examine(self, opener: KeysetOpener, root_key: RootKey | None) -> Contents:
         """Prove the file whole, and, where a root key is given, that it is the right one, before anything is written.
 
         Raises DamagedBackupError, BackupFileError or WrongRootKeyError.
         """
-        contents = await asyncio.to_thread(examine, self._file, lambda done: self._progress("read", done))
+        size = self._file.stat().st_size if self._file.exists() else 0  # a glance
+        contents = await asyncio.to_thread(examine, self._file, lambda done: self._progress("read", done, size))
+        self._records = contents.trailer.records
         if root_key is not None and contents.keyset is not None:
             await asyncio.to_thread(opener.open, contents.keyset, root_key)
         return contents
@@ -98,7 +101,7 @@ class Restore:
     def _counted(self, step: str) -> Iterator[Record]:
         for record in records_in(self._file):
             yield record
-            self._progress(step, 1)
+            self._progress(step, 1, self._records)
 
 
 class _Trial:

@@ -1,0 +1,186 @@
+"""Going on after the root key was lost: a new keyset, and every credential waiting for its key."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.app.services.backup import Backups
+from keycairn.app.services.journal import Journal
+from keycairn.app.settings import Settings
+from keycairn.app.wiring import (
+    FIRST_TOKEN_FILE,
+    ROOT_KEY_FILE,
+    STAGED,
+    anchor_of,
+    generate_root_key,
+    keyset_opener,
+    open_store,
+    open_with_birth,
+    stored_root_key,
+    system_clock,
+    ulids,
+    write_private,
+)
+from keycairn.domain.audit import SYSTEM, Action
+from keycairn.domain.change import Change, MarkBroken, PutFingerprints, PutKeyset, PutToken
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import KeycairnError, SettingsError, WrongRootKeyError
+from keycairn.domain.keyset import Keyset
+from keycairn.domain.rootkey import RootKey
+from keycairn.domain.token import Scope, Token
+from keycairn.ports.keyset import OpenKeyset
+from keycairn.ports.store import Store
+
+BATCH = 100
+WHY = "the root key it was sealed under is lost"
+
+
+class NothingLostError(KeycairnError):
+    """The root key that is set opens the keyset, or there is nothing it would have to open."""
+
+    code = "nothing_lost"
+
+    def __init__(self) -> None:
+        super().__init__("The root key opens everything that is stored, so none is lost. Nothing was changed.")
+
+
+class Begun(Struct, frozen=True, kw_only=True):
+    """What came of it. `root_key_file` and `token_file` are those that were made, None where not."""
+
+    backup: str
+    root_key_file: str | None
+    token_file: str | None
+    credentials: int
+    tokens: int
+
+
+async def begin_anew(settings: Settings) -> Begun:
+    """Make a new keyset for a database whose root key is lost; after a backup, and never otherwise.
+
+    Metadata, models, links and defaults stay. Every sealed secret is noted as broken until it is sent again; every
+    token is revoked, because none can be recognised any more. Raises NothingLostError, StoreLockedError, SettingsError
+    where a new root key has to be set first, BackupFileError; nothing was changed then.
+    """
+    if settings.in_memory:
+        raise SettingsError("KEYCAIRN_DATABASE_URL is mem://, where nothing is stored that could be lost.")
+    store = await open_store(settings)
+    try:
+        stored = await store.keyset()
+        if stored is None and not await store.any_sealed():
+            raise NothingLostError
+        await _check_lost(settings, stored)
+        journal = Journal(store, system_clock(), ulids(), anchor_of(settings))
+        saved = await Backups(store, journal, system_clock(), settings.safety_dir).save_unrecorded()
+        root_key, file = _new_root_key(settings)
+        keyset = await asyncio.to_thread(_fresh, root_key)
+        journal.open(keyset.audit_mac)
+        tokens = await _replace_keyset(store, journal, stored, keyset)
+        if file is not None:
+            _put_in_place(file)
+        credentials = await _mark_all(store, journal)
+    finally:
+        await store.aclose()
+    token_file = None if settings.admin_token else await _new_token(settings)
+    return Begun(
+        backup=saved.file,
+        root_key_file=str(file) if file else None,
+        token_file=str(token_file) if token_file else None,
+        credentials=credentials,
+        tokens=tokens,
+    )
+
+
+async def _check_lost(settings: Settings, stored: Keyset | None) -> None:
+    """Raise NothingLostError when any key that is at hand opens the keyset."""
+    file = settings.data_dir / ROOT_KEY_FILE
+    for key in (settings.root_key, *(_readable(each) for each in (file, file.with_suffix(STAGED)))):
+        if stored is None or key is None:
+            continue
+        try:
+            await asyncio.to_thread(keyset_opener().open, stored, key)
+        except WrongRootKeyError:
+            continue
+        raise NothingLostError
+
+
+def _readable(file: Path) -> RootKey | None:
+    try:
+        return stored_root_key(file)
+    except SettingsError:
+        return None  # damaged, which is one way of being lost
+
+
+def _new_root_key(settings: Settings) -> tuple[RootKey, Path | None]:
+    """The root key to go on with, and the file it will be in. A generated one is staged until the keyset is stored."""
+    if settings.root_key is not None:
+        return settings.root_key, None
+    if not settings.embedded:
+        raise SettingsError("Set KEYCAIRN_ROOT_KEY to a new root key first. Make one with: openssl rand -base64 32")
+    file = settings.data_dir / ROOT_KEY_FILE
+    root_key, _ = generate_root_key(file.with_suffix(STAGED))
+    return root_key, file
+
+
+def _put_in_place(file: Path) -> None:
+    """Keep the former root key aside, in case it is worth something after all; then use the staged one."""
+    if file.exists():
+        stamp = system_clock().now().strftime("%Y%m%dT%H%M%SZ")
+        file.replace(file.with_name(f"{file.name}.lost-{stamp}"))
+    file.with_suffix(STAGED).replace(file)
+
+
+def _fresh(root_key: RootKey) -> OpenKeyset:
+    opener = keyset_opener()
+    return opener.open(opener.create(root_key, system_clock().now()), root_key)
+
+
+async def _replace_keyset(store: Store, journal: Journal, stored: Keyset | None, keyset: OpenKeyset) -> int:
+    now = system_clock().now()
+    async with store.snapshot() as records:
+        revoked = [
+            PutToken(replace(record, revoked=now))
+            async for record in records
+            if isinstance(record, Token) and record.revoked is None
+        ]
+    put = PutKeyset(keyset.record, expected=stored.generation if stored else 0)
+    event = journal.event(SYSTEM, Action.KEYSET_CREATED, keyset.install_id, details={"revoked_tokens": len(revoked)})
+    await journal.commit((put, *revoked, event))
+    return len(revoked)
+
+
+async def _mark_all(store: Store, journal: Journal) -> int:
+    count = 0
+    async for page in _pages(store):
+        marks: list[Change] = []
+        for credential in page:
+            if credential.sealed:
+                broken = dict.fromkeys(credential.sealed, WHY)
+                marks.append(MarkBroken(credential.workspace, credential.id, broken, credential.version))
+                marks.append(PutFingerprints(credential.workspace, credential.id, {}, credential.version))
+                count += 1
+        if marks:
+            event = journal.event(
+                SYSTEM, Action.CREDENTIAL_BROKEN, "keyset", outcome="broken", details={"credentials": len(marks) // 2}
+            )
+            await journal.commit((*marks, event))
+    return count
+
+
+async def _pages(store: Store) -> AsyncIterator[Sequence[Credential]]:
+    after = None
+    while page := await store.all_credentials(after=after, limit=BATCH):
+        yield page
+        after = page[-1].id
+
+
+async def _new_token(settings: Settings) -> Path:
+    file = settings.data_dir / FIRST_TOKEN_FILE
+    async with open_with_birth(settings) as (keycairn, birth):
+        if birth.token_file is not None:
+            return birth.token_file
+        _, text = await keycairn.tokens.create("after a lost root key", (Scope.ADMIN,), by=SYSTEM)
+        write_private(file, text.reveal() + "\n")
+    return file
