@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pty
 import sys
 from pathlib import Path
 
@@ -140,7 +141,9 @@ async def test_an_open_notebook_moves_in_by_one_command(shell: Shell) -> None:
     assert (await shell.run("import", "open-notebook", "surrealkv://nowhere")).exit_code == 1
 
 
-async def real(shell: Shell, *words: str, **variables: str) -> tuple[int, str, str]:
+async def real(
+    shell: Shell, *words: str, stdin: int = asyncio.subprocess.DEVNULL, **variables: str
+) -> tuple[int, str, str]:
     """A command in a process of its own."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
@@ -150,7 +153,7 @@ async def real(shell: Shell, *words: str, **variables: str) -> tuple[int, str, s
         *words,
         env={**kept, **shell.variables, **variables},
         cwd=shell.folder,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -214,3 +217,29 @@ async def test_while_a_service_has_the_database_keys_stay_inside(shell: Shell) -
         code, out, err = await real(shell, "env", "--format", "dotenv", "--reveal-secrets-to-terminal")
     assert (code, out) == (1, "")
     assert "a running service hands keys to nobody" in err
+
+
+@pytest.mark.parametrize(("typed", "shows"), [("yes", False), ("", False), ("show my keys", True)])
+async def test_at_a_terminal_a_sentence_has_to_be_typed(shell: Shell, typed: str, *, shows: bool) -> None:
+    shell.variables["OPENAI_API_KEY"] = KEY
+    await shell.run("migrate-env")
+    del shell.variables["OPENAI_API_KEY"]
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{typed}\n".encode())
+        code, out, _ = await real(shell, "env", "--format", "dotenv", "--reveal-secrets-to-terminal", stdin=theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (code, KEY in out) == ((0, True) if shows else (2, False))
+    assert bool(await events(shell, "secret.revealed")) is shows
+
+
+async def test_a_model_names_the_credential_too(shell: Shell) -> None:
+    file = shell.folder / "keys.json"
+    file.write_text(json.dumps([{"provider": "openai", "api_key": KEY, "models": ["gpt-4o"]}]))
+    [model] = (await shell.read("import", "file", str(file)))["models"]
+    code, out, _ = await real(shell, "run", "--model", model, "--", sys.executable, "-c", SHOW)
+    assert (code, out.strip()) == (7, "['OPENAI_API_KEY']")
+    assert (await shell.run("run", "--", "true")).exit_code == 2
+    assert (await shell.run("run", "--model", "model:none", "--", "true")).exit_code == 1
