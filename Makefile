@@ -23,7 +23,7 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-torture: $(READY)  ## kill imports a thousand times (KEYCAIRN_KILLS=N for another number); takes an hour
+torture: $(READY)  ## kill imports a thousand times (KEYCAIRN_KILLS=N for another number); takes twenty minutes
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} $(BIN)/pytest -q tests/integration/test_killed_imports.py
 
 demo: $(READY)  ## play the whole story against local stand-ins of three providers
