@@ -45,6 +45,8 @@ VOICE = "Kore"
 _UNUSABLE = "The service account cannot be used. Store its JSON, or give the path of a file that holds it."
 """One sentence for everything that can be wrong, so that a path tells nothing about the file it leads to."""
 
+_FILE_STAYS = "A service account from a file goes to Google only. Store its JSON to use a base URL or a token URL."
+
 
 class _ServiceAccount(Struct):
     client_email: str
@@ -193,6 +195,10 @@ def _service_account(account: Account) -> bytes:
     stored = account.secret("service_account")
     if stored is not None:
         return stored.reveal().encode()
+    if account.text("base_url") or account.text("token_url") != TOKEN_URL:
+        # a file is no stored secret, so nothing binds it to an address: whoever may edit the account could send its
+        # token anywhere
+        raise InvalidAuthError(_FILE_STAYS)
     path = Path(account.text("credentials_path"))
     if not path.is_file():  # a pipe would hold up everything until somebody writes to it
         raise OSError
@@ -226,7 +232,7 @@ PROVIDER = Vertex(
                 label="Path of a service account file",
                 kind=FieldKind.PATH,
                 env=("GOOGLE_APPLICATION_CREDENTIALS",),
-                help="Instead of storing it; read at each use by the service.",
+                help="Instead of storing it; read by the service at each use, for Google's own addresses only.",
             ),
             url_field(),
             url_field("token_url", "Token URL", default=TOKEN_URL),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.contract.provider_cases import CASES, E, L, S, T, opened
 from tests.servers.cohere_api import CohereServer
 from tests.servers.vertex_api import PLACE, VertexServer, service_account
@@ -13,8 +14,9 @@ from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.errors import InvalidAuthError
 from keycairn.domain.outcome import Provenance
 from keycairn.domain.provider import Account
+from keycairn.plugins.providers.vertex import TOKEN_URL
 from keycairn.plugins.registry import PluginRegistry
-from keycairn.ports.http import Request
+from keycairn.ports.http import Http, Request, Response
 from keycairn.testing.recording_http import RecordingHttp
 from keycairn.testing.server import KEY
 
@@ -71,6 +73,22 @@ async def test_an_anthropic_compatible_server_without_a_list_is_told_to_have_pro
         assert "only a call" in report.message
 
 
+class StandIn:
+    """An Http for which the provider's own address is a local one."""
+
+    def __init__(self, inner: Http, address: str, local: str) -> None:
+        self._inner = inner
+        self._address = address
+        self._local = local
+
+    async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
+        assert request.url == self._address
+        return await self._inner.send(replace(request, url=self._local), deadline=deadline)
+
+    def vet(self, url: str, *, field: str | None = None) -> None:
+        self._inner.vet(url, field=field)
+
+
 class TestVertex:
     @pytest.fixture
     async def server(self) -> AsyncIterator[VertexServer]:
@@ -114,7 +132,23 @@ class TestVertex:
         file = tmp_path / "account.json"
         file.write_text(service_account())
         provider = PluginRegistry(external=False).get("vertex")
-        assert (await provider.check(self.account(server, credentials_path=str(file)), http)).success
+        server.audience = TOKEN_URL
+        google = StandIn(http, TOKEN_URL, f"{server.origin}/token")
+        account = self.account(server, credentials_path=str(file), base_url="", token_url=TOKEN_URL)
+        assert (await provider.check(account, google)).success
+
+    @pytest.mark.parametrize("field", ["base_url", "token_url"])
+    async def test_a_file_serves_googles_own_addresses_only(
+        self, server: VertexServer, http: RecordingHttp, tmp_path: Path, field: str
+    ) -> None:
+        file = tmp_path / "account.json"
+        file.write_text(service_account())
+        provider = PluginRegistry(external=False).get("vertex")
+        addresses = {"base_url": "", "token_url": TOKEN_URL, field: f"{server.origin}/mine"}
+        account = self.account(server, credentials_path=str(file), **addresses)
+        with pytest.raises(InvalidAuthError, match="goes to Google only"):
+            await provider.authorize(account, Request(url=f"{server.origin}/v1/x"), http)
+        assert http.sent == []
 
     async def test_a_path_tells_nothing_about_what_it_leads_to(
         self, server: VertexServer, http: RecordingHttp, tmp_path: Path
@@ -126,8 +160,9 @@ class TestVertex:
         provider = PluginRegistry(external=False).get("vertex")
         told = set()
         for path in (secret, no_key, tmp_path, tmp_path / "nowhere", Path("/dev/zero"), Path("/dev/tty")):
+            account = self.account(server, credentials_path=str(path), base_url="", token_url=TOKEN_URL)
             with pytest.raises(InvalidAuthError) as caught:
-                await provider.check(self.account(server, credentials_path=str(path)), http)
+                await provider.check(account, http)
             told.add(str(caught.value))
         assert len(told) == 1
         assert server.requests == []

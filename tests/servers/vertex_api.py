@@ -36,7 +36,12 @@ def service_account(email: str = EMAIL) -> str:
 
 
 class VertexServer(LocalServer):
-    """Sells tokens for assertions it can verify, and answers calls that carry one. `key` is the token it sells."""
+    """Sells tokens for assertions it can verify, and answers calls that carry one. `key` is the token it sells.
+
+    `audience` is whom an assertion must be made for, where that is not its own address.
+    """
+
+    audience = ""
 
     def error(self, status: int) -> object:
         return {"error": {"code": status, "message": f"About the key {self.key}.", "status": "UNAUTHENTICATED"}}
@@ -58,9 +63,8 @@ class VertexServer(LocalServer):
     def _sell(self, recorded: Recorded) -> Answer:
         form = parse_qs(recorded.body.decode())
         try:
-            claims = jwt.decode(
-                form["assertion"][0], key_pair()[1], algorithms=["RS256"], audience=f"{self.origin}/token"
-            )
+            audience = self.audience or f"{self.origin}/token"
+            claims = jwt.decode(form["assertion"][0], key_pair()[1], algorithms=["RS256"], audience=audience)
         except (KeyError, jwt.PyJWTError):
             return as_json({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}, 400)
         if claims["iss"] != EMAIL or form["grant_type"] != ["urn:ietf:params:oauth:grant-type:jwt-bearer"]:
