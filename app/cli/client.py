@@ -6,7 +6,7 @@ network when a server runs, inside this process when none does.
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -61,6 +61,20 @@ class Client:
     async def post(self, path: str, body: object = None, **query: str | int) -> Any:
         """The decoded answer. Raises RequestFailedError."""
         return await self._call("POST", path, query, body)
+
+    async def download(self, path: str, write: Callable[[bytes], object], progress: Callable[[int, int], None]) -> None:
+        """Hand the bytes of an answer to `write`. `progress` gets their number and that of all, 0 where unknown."""
+        try:
+            async with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise RequestFailedError(answer.status_code, _problem(answer))
+                total = int(answer.headers.get("Content-Length", 0))
+                async for piece in answer.aiter_bytes():
+                    write(piece)
+                    progress(len(piece), total)
+        except httpx.TransportError as error:
+            raise RequestFailedError(0, {"detail": f"{self.where} broke off ({type(error).__name__})."}) from None
 
     async def delete(self, path: str) -> Any:
         """The decoded answer. Raises RequestFailedError."""

@@ -1,47 +1,98 @@
 """The command that looks for trouble."""
 
+import asyncio
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct, to_builtins
+import rich_click as click
+from msgspec import convert, to_builtins
 
 from keycairn.app.cli.client import Client, RequestFailedError
 from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
 from keycairn.app.cli.show import BAD, DULL, GOOD, say
+from keycairn.app.logs import configure_logs
+from keycairn.app.lost_key import begin_anew
+from keycairn.app.services.checkup import Finding
 from keycairn.app.wiring import FIRST_TOKEN_FILE, ROOT_KEY_FILE
 
 
-class Finding(Struct, frozen=True):
-    """One thing that was looked at. `what_to_do` is "" when all is well; `broken` says whether it must be mended."""
-
-    subject: str
-    found: str
-    what_to_do: str = ""
-    broken: bool = False
-
-
 @main.command()
+@click.option("--fix", is_flag=True, help="Mend what can be mended safely, after a backup.")
+@click.option("--lost-root-key", is_flag=True, help="Go on without the root key: every credential's key is sent again.")
+@click.option("--yes", is_flag=True, help="With --lost-root-key: do not ask.")
 @as_json
-@with_client
-async def doctor(client: Client, *, as_json: bool) -> int | None:
+def doctor(*, fix: bool, lost_root_key: bool, yes: bool, as_json: bool) -> None:
     """Look for trouble, and say what to do about it. Exit code 1 when something is broken.
 
-    Tries every stored secret, and looks at the files, the links between records, the plugins and the environment.
-    Nothing but the notes of what does not open is changed.
+    Tries every stored secret, and looks at the files, the links between records, the audit log, the plugins and the
+    environment. Nothing but the notes of what does not open is changed.
+
+    With `--fix`, a backup is written, then models are unlinked from credentials that are gone, defaults that point to
+    nothing are cleared, and a rotation that was cut off is finished. Nothing is deleted.
+
+    With `--lost-root-key`, for when the root key is gone for good and the service stands still: after a backup a new
+    one takes its place. Accounts, models, links and defaults stay; the stored keys are lost, tokens are revoked.
+    Sending a credential's key again heals it, and its models work at once.
     """
+    if yes > lost_root_key or (fix and lost_root_key):
+        raise click.UsageError("--yes goes with --lost-root-key, and --fix does not.")
+    if lost_root_key:
+        _begin_anew(sure=yes, as_json=as_json)
+    else:
+        _doctor(fix=fix, as_json=as_json)
+
+
+@with_client
+async def _doctor(client: Client, *, fix: bool, as_json: bool) -> int | None:
+    done: Sequence[str] = ()
+    backup = None
+    if fix:
+        repaired = await client.post("/api/checkup/fix")
+        done, backup = repaired["done"], repaired["backup"]
     findings = [finding async for finding in _examine(client, settings().data_dir)]
     broken = any(finding.broken for finding in findings)
-    if not shown([to_builtins(finding) for finding in findings], as_json=as_json):
-        for finding in findings:
-            mark, style = (
-                ("BAD ", BAD) if finding.broken else ("note", "yellow") if finding.what_to_do else ("ok  ", GOOD)
+    listed = [to_builtins(finding) for finding in findings]
+    if not shown({"backup": backup, "done": done, "findings": listed} if fix else listed, as_json=as_json):
+        if fix:
+            say(
+                f"Wrote a backup first: {backup}" if backup else "There was nothing that could be mended by itself.",
+                DULL,
             )
-            say(f"{mark} {finding.subject}: {finding.found}", style)
-            if finding.what_to_do:
-                say(f"     {finding.what_to_do}", DULL)
+        for line in done:
+            say(f"done {line}", GOOD)
+        for finding in findings:
+            _print(finding)
     return FAILED if broken else None
+
+
+def _print(finding: Finding) -> None:
+    mark, style = ("BAD ", BAD) if finding.broken else ("note", "yellow") if finding.what_to_do else ("ok  ", GOOD)
+    say(f"{mark} {finding.subject}: {finding.found}", style)
+    if finding.what_to_do:
+        say(f"     {finding.what_to_do}", DULL)
+
+
+def _begin_anew(*, sure: bool, as_json: bool) -> None:
+    configure_logs("warning")
+    if not sure:
+        click.echo(
+            "Every stored provider key will be unreadable for good, unless a backup and its root key turn up. "
+            "Every token is revoked. A backup of the present state is written first.",
+            err=True,
+        )
+        answer = click.prompt("Type LOST to go on", err=True, default="", show_default=False)
+        if answer != "LOST":
+            raise click.UsageError("Nothing was changed.")
+    begun = asyncio.run(begin_anew(settings()))
+    if shown(to_builtins(begun), as_json=as_json):
+        return
+    say(f"Wrote a backup first: {begun.backup}", DULL)
+    say(f"Credentials that wait for their key: {begun.credentials}. Tokens revoked: {begun.tokens}.")
+    if begun.root_key_file:
+        say(f"The new root key: {begun.root_key_file}. Keep a copy away from the database.", GOOD)
+    if begun.token_file:
+        say(f"A new admin token: {begun.token_file}", GOOD)
 
 
 async def _examine(client: Client, data_dir: Path) -> AsyncIterator[Finding]:
@@ -49,32 +100,37 @@ async def _examine(client: Client, data_dir: Path) -> AsyncIterator[Finding]:
         yield file
     try:
         await client.get("/health/ready")
-        yield Finding("service", f"{client.where} is ready")
+        yield Finding(code="service", subject="service", found=f"{client.where} is ready")
     except RequestFailedError as error:
-        yield Finding("service", "not ready", str(error), broken=True)
+        yield Finding(code="service", subject="service", found="not ready", what_to_do=_unlock(error), broken=True)
         return
-    yield _encryption(await client.post("/api/encryption/verify"))
-    credentials = await client.all("/api/credentials")
-    models = await client.all("/api/models")
-    for credential in credentials:
-        if why := credential["decryption_error"]:
-            yield Finding(
-                f"credential {credential['id']} ({credential['provider']}, {credential['name']})",
-                f"its secret does not open: {why}",
-                "Send the key again (PUT with api_key); its models work at once. Or delete it.",
-                broken=True,
-            )
-    for finding in _links(credentials, models, await client.get("/api/models/defaults")):
+    await client.post("/api/encryption/verify")
+    for finding in convert(await client.get("/api/checkup"), list[Finding]):
         yield finding
     for plugin in await client.get("/api/plugins"):
         if plugin["failure"]:
             yield Finding(
-                f"plugin {plugin['name']}", plugin["failure"], "Mend, update or uninstall the plugin.", broken=True
+                code="plugin",
+                subject=f"plugin {plugin['name']}",
+                found=plugin["failure"],
+                what_to_do="Mend, update or uninstall the plugin.",
+                broken=True,
             )
     plan = await client.post("/api/credentials/migrate-from-env", dry_run="true")
     if plan["migrated"]:
         names = ", ".join(plan["migrated"])
-        yield Finding("environment", f"holds keys that are not in the database: {names}", "keycairn migrate-env")
+        yield Finding(
+            code="environment",
+            subject="environment",
+            found=f"holds keys that are not in the database: {names}",
+            what_to_do="keycairn migrate-env",
+        )
+
+
+def _unlock(error: RequestFailedError) -> str:
+    if error.problem.get("code") != "sealed":
+        return str(error)
+    return f"{error} If that key is lost for good: keycairn doctor --lost-root-key"
 
 
 def _private_files(data_dir: Path) -> list[Finding]:
@@ -82,47 +138,17 @@ def _private_files(data_dir: Path) -> list[Finding]:
     for name in (ROOT_KEY_FILE, FIRST_TOKEN_FILE):
         file = data_dir / name
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
-            findings.append(Finding(str(file), "others can read it", f"chmod 600 {file}", broken=True))
+            findings.append(
+                Finding(
+                    code="file_open",
+                    subject=str(file),
+                    found="others can read it",
+                    what_to_do=f"chmod 600 {file}",
+                    broken=True,
+                )
+            )
     if (data_dir / ROOT_KEY_FILE).exists():
         advice = "For production, give it as KEYCAIRN_ROOT_KEY_FILE from another place, and keep a copy elsewhere."
-        findings.append(Finding("root key", f"lies beside the database, in {data_dir / ROOT_KEY_FILE}", advice))
-    return findings
-
-
-def _encryption(now: dict[str, Any]) -> Finding:
-    total = sum(now["secrets"].values())
-    if now["pending"] and not now["rotating"]:
-        return Finding(
-            "encryption", f"secrets that wait for the new key: {now['pending']} of {total}", "keycairn rotate data"
-        )
-    return Finding("encryption", f"secrets: {total}; key {now['primary']} is primary")
-
-
-def _links(
-    credentials: list[dict[str, Any]], models: list[dict[str, Any]], defaults: dict[str, str | None]
-) -> list[Finding]:
-    known = {credential["id"] for credential in credentials}
-    ids = {model["id"] for model in models}
-    findings = [
-        Finding(
-            f"model {m['id']} ({m['name']})", "its credential is gone", "Delete it and register it again.", broken=True
-        )
-        for m in models
-        if m["credential"] and m["credential"] not in known
-    ]
-    findings += [
-        Finding(slot, "its model is gone", "Assign another: PUT /api/models/defaults", broken=True)
-        for slot, model in defaults.items()
-        if model and model not in ids
-    ]
-    unlinked = [model["name"] for model in models if not model["credential"]]
-    if unlinked:
-        findings.append(
-            Finding("models", f"without a credential: {', '.join(unlinked[:5])}", "Register them with one.")
-        )
-    missing = [model["name"] for model in models if model["missing_since"]]
-    if missing:
-        findings.append(Finding("models", f"no longer offered: {', '.join(missing[:5])}", "Delete them when unused."))
-    if not findings:
-        findings.append(Finding("records", f"credentials: {len(credentials)}; models: {len(models)}; all linked"))
+        found = f"lies beside the database, in {data_dir / ROOT_KEY_FILE}"
+        findings.append(Finding(code="root_key_beside", subject="root key", found=found, what_to_do=advice))
     return findings

@@ -62,7 +62,7 @@ def _print_keys(now: dict[str, Any]) -> None:
 @with_client
 async def rotate_root(client: Client, *, new_root_key_file: Path, as_json: bool) -> None:
     """Make the root key in a file the one that opens everything. The file holds `base64:...` or `passphrase:...`."""
-    text = _root_key_in(new_root_key_file)
+    text = root_key_in(new_root_key_file)
     generated = settings().data_dir / ROOT_KEY_FILE
     staged = generated.with_suffix(STAGED) if generated.exists() and settings().root_key is None else None
     if staged:
@@ -77,7 +77,8 @@ async def rotate_root(client: Client, *, new_root_key_file: Path, as_json: bool)
         say("Before the next start, set KEYCAIRN_ROOT_KEY_FILE to it, and keep a copy away from the database.")
 
 
-def _root_key_in(file: Path) -> str:
+def root_key_in(file: Path) -> str:
+    """The text of the root key in a file. Raises SettingsError when it cannot be used as one."""
     try:
         text = file.read_text().strip()
         parse_root_key(Secret(text))

@@ -26,6 +26,7 @@ _NOT_OPEN = "it did not open when the backup was made for another root key"
 class HandedOver(Struct, frozen=True, kw_only=True):
     """What went into the new file. `broken` counts the secrets that did not open, and so open there neither."""
 
+    size: int
     counts: dict[str, int]
     secrets: int
     broken: int
@@ -60,7 +61,8 @@ class Handover:
         contents = await asyncio.to_thread(examine, source)
         async with placed(target) as stream:
             trailer = await asyncio.to_thread(self._rewrite, contents, source, stream.write, own, other, now, progress)
-        return HandedOver(counts=dict(trailer.counts), secrets=self._secrets, broken=self._broken)
+            size = stream.tell()
+        return HandedOver(size=size, counts=dict(trailer.counts), secrets=self._secrets, broken=self._broken)
 
     def _rewrite(
         self,

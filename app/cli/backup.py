@@ -1,0 +1,182 @@
+"""Commands that take everything out, and put it back."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import rich_click as click
+from msgspec import to_builtins
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from keycairn.app.cli.client import Client
+from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
+from keycairn.app.cli.keys import root_key_in
+from keycairn.app.cli.show import BAD, DULL, GOOD, say
+from keycairn.app.logs import configure_logs
+from keycairn.app.offline import restore_backup
+from keycairn.app.services.backup_file import examine, placed
+from keycairn.app.services.handover import Handover
+from keycairn.app.wiring import keyset_opener, provider_registry, root_key_of, system_clock
+from keycairn.domain.errors import BackupFileError, DamagedBackupError, SettingsError
+from keycairn.domain.rootkey import parse_root_key
+from keycairn.domain.secret import Secret
+
+_STEPS = {"read": "checking the file", "store": "storing", "compare": "comparing"}
+
+
+@contextmanager
+def bars(*, as_json: bool) -> Iterator[Progress]:
+    """Progress bars on standard error, gone when they are done; none for programs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=as_json, transient=True) as progress:
+        yield progress
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--re-encrypt-for",
+    "key_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with another root key: make a backup for its owner, under keys that open nothing of yours.",
+)
+@as_json
+@with_client
+async def backup(client: Client, *, file: Path, key_file: Path | None, as_json: bool) -> None:
+    """Write everything into one file, while the service runs.
+
+    The secrets in it stay sealed: it is of no use without the root key, which is not in it. The file is proven whole
+    before it gets its name; a former backup of that name is replaced then. For example: `keycairn backup all.backup.gz`
+
+    With `--re-encrypt-for`, credentials, models and defaults are sealed anew under fresh keys, which only the root key
+    in that file opens; tokens, the audit log and usage stay here. Your own root key must be at hand for that.
+    """
+    _check_replaceable(file)
+    if key_file is None:
+        async with placed(file) as stream:
+            await _fetch(client, stream.write, as_json=as_json)
+        told = await asyncio.to_thread(examine, file)
+        summary: dict[str, Any] = {
+            "file": str(file),
+            "size": told.size,
+            "records": told.trailer.records,
+            "counts": told.trailer.counts,
+        }
+    else:
+        summary = await _hand_over(client, file, key_file, as_json=as_json)
+    if shown(to_builtins(summary), as_json=as_json):
+        return
+    say(f"Wrote {file}: {_counted(summary['counts'])}.", GOOD)
+    if key_file is None:
+        say("It opens with the root key of this installation only. Keep that in another place.", DULL)
+    elif summary["broken"]:
+        say(
+            f"{summary['broken']} secrets did not open, and will not open there either; their keys must be sent again.",
+            BAD,
+        )
+
+
+def _check_replaceable(file: Path) -> None:
+    """Raise BackupFileError where `file` is something that is no backup: a slip of the pen must not cost it."""
+    if file.exists() and file.stat().st_size:
+        try:
+            examine(file)
+        except DamagedBackupError:
+            raise BackupFileError(f"{file} is there and is no backup. Choose another name.") from None
+
+
+async def _fetch(client: Client, write: Callable[[bytes], object], *, as_json: bool) -> None:
+    with bars(as_json=as_json) as progress:
+        bar = progress.add_task("receiving", total=None)
+        await client.download(
+            "/api/backup", write, lambda more, total: progress.update(bar, advance=more, total=total or None)
+        )
+
+
+async def _hand_over(client: Client, file: Path, key_file: Path, *, as_json: bool) -> dict[str, Any]:
+    other = parse_root_key(Secret(root_key_in(key_file)))
+    own = root_key_of(settings())
+    if own is None:
+        raise SettingsError(
+            "Your own root key is needed to encrypt anew. Set KEYCAIRN_ROOT_KEY or _FILE for this command."
+        )
+    if own.material == other.material:
+        raise SettingsError(f"{key_file} holds your own root key. A backup without --re-encrypt-for opens with that.")
+    with _aside(file) as sealed:
+        async with placed(sealed) as stream:
+            await _fetch(client, stream.write, as_json=as_json)
+        handover = Handover(keyset_opener(), provider_registry(settings()))
+        with bars(as_json=as_json) as progress:
+            bar = progress.add_task("encrypting", total=examine(sealed).trailer.records)
+            handed = await handover.rewrite(
+                sealed,
+                file,
+                own=own,
+                other=other,
+                now=system_clock().now(),
+                progress=lambda more: progress.update(bar, advance=more),
+            )
+    return {"file": str(file), **to_builtins(handed)}
+
+
+@contextmanager
+def _aside(file: Path) -> Iterator[Path]:
+    try:
+        with TemporaryDirectory(prefix=".keycairn-", dir=file.parent) as folder:
+            yield Path(folder) / file.name
+    except OSError as error:
+        raise BackupFileError(f"{file} cannot be written: {error.strerror}.") from None
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_json
+def restore(file: Path, *, as_json: bool) -> None:
+    """Put a backup into an empty database: all of it, or nothing.
+
+    The service must not run. The database may be another one than that of the backup, on another machine: set
+    KEYCAIRN_DATA_DIR or KEYCAIRN_DATABASE_URL. A damaged file is refused before anything is written; what was written
+    is read back and compared, record by record. With the root key set, every secret is tried as well. For example:
+    `KEYCAIRN_DATA_DIR=new-data keycairn restore all.backup.gz`
+    """
+    configure_logs("warning")
+    chosen = settings()
+    with bars(as_json=as_json) as progress:
+        steps: dict[str, TaskID] = {}
+
+        def advance(step: str, more: int, total: int) -> None:
+            if step not in steps:
+                steps[step] = progress.add_task(_STEPS[step], total=total or None)
+            progress.update(steps[step], advance=more)
+
+        restored, birth = asyncio.run(restore_backup(chosen, file, advance))
+    failed = FAILED if restored.broken else None
+    token_file = str(birth.token_file) if birth.token_file else None
+    if not shown({**to_builtins(restored), "token_file": token_file}, as_json=as_json):
+        say(
+            f"Restored and compared: {_counted(restored.counts)}, as of {restored.created:%Y-%m-%d %H:%M} UTC.",
+            GOOD,
+        )
+        if restored.opened is None:
+            say("No root key is set, so no secret was tried. Bring the root key of the backup's installation.", DULL)
+        else:
+            say(f"Secrets that open: {restored.opened}.", GOOD)
+        if restored.broken:
+            say(f"Secrets that do not: {restored.broken}. `keycairn doctor` lists them.", BAD)
+        if token_file:
+            say(f"Made an admin token: {token_file}")
+    sys.exit(failed)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in counts.items()) or "nothing"
