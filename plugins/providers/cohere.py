@@ -21,6 +21,13 @@ URL = "https://api.cohere.com"
 PAGE = 1000
 _TYPES = {"chat": Modality.LANGUAGE, "embed": Modality.EMBEDDING}
 
+NATIVE_PATHS = (
+    *(f"{version}/{call}" for version in ("v1", "v2") for call in ("chat", "embed", "rerank", "classify")),
+    *(f"v1/{call}" for call in ("models", "tokenize", "detokenize")),
+    *(f"compatibility/v1/{call}" for call in ("chat/completions", "embeddings")),
+)
+"""Calls of models; not the data sets, connectors and keys of the account."""
+
 
 class _Model(Struct):
     name: str
@@ -50,6 +57,10 @@ class Cohere(ListedProvider):
     def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
         """The root, above the versions of the API."""
         return own_url(account, "base_url", strip=("/models", "/v1", "/v2")) or URL
+
+    def openai_base_url(self, account: Account, type: Modality | None = None) -> str:
+        """Its OpenAI-compatible API. Source: docs.cohere.com/docs/compatibility-api."""
+        return f"{self.base_url(account, type)}/compatibility/v1"
 
     def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
         """A bearer token."""
@@ -96,6 +107,7 @@ PROVIDER = Cohere(
         Modality.LANGUAGE,
         Modality.EMBEDDING,
         docs_url="https://dashboard.cohere.com/api-keys",
+        native_paths=NATIVE_PATHS,
         preferred_models=("command-a", "command-r", "embed-v4", "embed-multilingual"),
     )
 )

@@ -109,5 +109,6 @@ PROVIDER = ElevenLabs(
         Modality.TEXT_TO_SPEECH,
         Modality.SPEECH_TO_TEXT,
         docs_url="https://elevenlabs.io/app/settings/api-keys",
+        native_paths=("text-to-speech", "text-to-dialogue", "speech-to-text", "speech-to-speech", "models"),
     )
 )

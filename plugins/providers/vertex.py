@@ -239,5 +239,6 @@ PROVIDER = Vertex(
         ),
         docs_url="https://console.cloud.google.com/iam-admin/serviceaccounts",
         preferred_models=("gemini-2.5-flash", "text-embedding"),
+        native_paths=("publishers", "endpoints/openapi"),
     )
 )

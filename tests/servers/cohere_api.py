@@ -29,6 +29,11 @@ class CohereServer(LocalServer):
                 more = str(start + self.page) if start + self.page < len(MODELS) else None
                 models = [{"name": name, "endpoints": MODELS[name], "context_length": 4096.0} for name in names]
                 return as_json({"models": models, "next_page_token": more})
+            case "POST", "/compatibility/v1/chat/completions" if "chat" in MODELS.get(recorded.json()["model"], ()):
+                message = {"role": "assistant", "content": "Hello!"}
+                choice = {"index": 0, "message": message, "finish_reason": "stop"}
+                named = {"id": "1", "object": "chat.completion", "created": 1, "model": recorded.json()["model"]}
+                return as_json({**named, "choices": [choice]})
             case "POST", "/v2/chat" if "chat" in MODELS.get(recorded.json()["model"], ()):
                 message = {"role": "assistant", "content": [{"type": "text", "text": "Hello!"}]}
                 tokens = {"tokens": {"input_tokens": 1, "output_tokens": 2}}

@@ -214,6 +214,20 @@ def test_more_environment_variables_join_a_field_behind_its_own(installed: Insta
     assert found.client_name == "openai"
 
 
+def test_more_variables_take_nothing_from_what_a_provider_can_besides(installed: Installed) -> None:
+    class Everywhere:
+        @hookimpl
+        def keycairn_env_aliases(self, provider: str) -> Mapping[str, Sequence[str]]:
+            return {} if provider == "ollama" else {"base_url": ["CORP_URL"]}
+
+    plain = PluginRegistry(external=False)
+    aliased = PluginRegistry(found=[installed("corp", Everywhere())])
+    extras = ("openai_base_url", "openai_model_name", "anthropic_base_url")
+    for provider in plain.all():
+        other = aliased.get(provider.spec.name)
+        assert [hasattr(other, name) for name in extras] == [hasattr(provider, name) for name in extras]
+
+
 @pytest.mark.parametrize(
     "answer", [{"no_such_field": ["X"]}, {"api_key": "CORP_KEY"}, {"api_key": [7]}, {"api_key": 7}]
 )
