@@ -23,8 +23,8 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-torture: $(READY)  ## kill imports a thousand times (KEYCAIRN_KILLS=N for another number); takes twenty minutes
-	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} $(BIN)/pytest -q tests/integration/test_killed_imports.py
+torture: $(READY)  ## kill imports, backups and restores a thousand times each (KEYCAIRN_KILLS=N); takes forty minutes
+	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} $(BIN)/pytest -q tests/integration/test_killed_imports.py tests/integration/test_killed_backups.py
 
 demo: $(READY)  ## play the whole story against local stand-ins of three providers
 	@$(BIN)/python demo/story.py
