@@ -1,5 +1,7 @@
+import asyncio
 import json
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from tests.canary import scan
@@ -149,3 +151,28 @@ async def test_a_lost_root_key_needs_a_yes(stocked: Shell) -> None:
     assert Path(begun["root_key_file"]).exists()
     findings = json.loads((await stocked.run("doctor", "--json")).stdout)
     assert "secret_unreadable" in {finding["code"] for finding in findings}
+
+
+async def test_after_the_database_was_lost_the_audit_log_goes_on_from_the_backup(stocked: Shell) -> None:
+    file = await backed_up(stocked)
+    await stocked.run("token", "create", "later", "--scope", "invoke")
+    rmtree(stocked.data / "db")
+
+    await stocked.read("restore", str(file))
+
+    found = {finding["code"] for finding in await stocked.read("doctor")}
+    assert not [code for code in found if code.startswith("audit_")]
+
+
+async def test_backups_are_written_by_themselves(stocked: Shell) -> None:
+    folder = stocked.folder / "backups"
+    variables = {**stocked.variables, "KEYCAIRN_BACKUP_DIR": str(folder), "OPENAI_API_KEY": ""}
+    async with open_keycairn(read_settings(variables)):
+        for _ in range(1000):
+            if list(folder.glob("*.backup.gz")):
+                break
+            await asyncio.sleep(0.01)
+    async with open_keycairn(read_settings(variables)):
+        await asyncio.sleep(0.05)  # the next one is not due for a day
+    [file] = folder.iterdir()
+    assert examine(file).trailer.counts["credential"] == 1
