@@ -15,6 +15,7 @@ from keycairn.app.api.caching import ListCache
 from keycairn.app.api.decoding import StrictRequest
 from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.openapi import SecretSchema, openapi_config
+from keycairn.app.api.options import tell_all_methods
 from keycairn.app.api.problems import EXCEPTION_HANDLERS
 from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
@@ -147,6 +148,7 @@ class KeycairnPlugin(InitPlugin):
             },
             exception_handlers=EXCEPTION_HANDLERS,
             after_exception=[noted],
+            before_send=[tell_all_methods],
             request_class=StrictRequest,
             request_max_body_size=LARGEST_BODY,
             openapi_config=openapi_config(self.path),

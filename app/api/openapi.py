@@ -61,8 +61,12 @@ class PlainJson(OpenAPIRenderPlugin):
 
 
 def completed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """`document` with our errors in the place of Litestar's own, and with examples."""
+    """`document` with our errors for Litestar's own, with examples, and with bodies as strict as ours."""
     schemas = {**document["components"]["schemas"], "Problem": _problem_schema()}
+    bodies = [part["requestBody"] for item in document["paths"].values() for part in _operations(item)]
+    for name in _named(bodies, schemas):
+        if "properties" in schemas[name]:
+            schemas[name] = {**schemas[name], "additionalProperties": False}
     for name, example in EXAMPLES.items():
         if name in schemas:
             schemas[name] = {**schemas[name], "examples": [example]}
@@ -70,6 +74,25 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
         path: {verb: _with_problem(part) for verb, part in item.items()} for path, item in document["paths"].items()
     }
     return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
+
+
+def _operations(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [part for part in item.values() if isinstance(part, dict) and "requestBody" in part]
+
+
+def _named(part: Any, schemas: Mapping[str, Any]) -> set[str]:
+    """The schemas that `part` refers to, and those that they refer to."""
+    found: set[str] = set()
+    waiting = [part]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            name = str(one.get("$ref", "")).rpartition("/")[2]
+            if name in schemas and name not in found:
+                found.add(name)
+                waiting.append(schemas[name])
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return found
 
 
 def _with_problem(operation: Any) -> Any:

@@ -65,3 +65,20 @@ async def test_a_secret_is_documented_as_only_ever_sent(api: Client) -> None:
     assert schemas["CreateCredential"]["properties"]["api_key"]["oneOf"][0]["writeOnly"] is True
     assert "api_key" not in schemas["CredentialView"]["properties"]
     assert "secrets" not in schemas["CredentialView"]["properties"]
+
+
+async def test_a_body_is_said_to_take_no_field_but_its_own(api: Client) -> None:
+    schemas = (await document(api))["components"]["schemas"]
+    named = [name for name in ("CreateCredential", "UpdateCredential", "SetDefaults", "NewRootKey") if name in schemas]
+    assert len(named) == 4
+    assert [schemas[name]["additionalProperties"] for name in named] == [False] * 4
+    assert schemas["RegisterModel"]["additionalProperties"] is False, "also inside of another"
+
+
+async def test_options_names_every_method_of_the_path(api: Client) -> None:
+    for path, allowed in (
+        ("/api/credentials", "GET, OPTIONS, POST"),
+        ("/api/credentials/credential:X", "DELETE, GET, OPTIONS, PUT"),
+    ):
+        answer = await api.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (204, allowed)
