@@ -2,11 +2,15 @@
 
 import gc
 
+import msgspec
 from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from keycairn.app.api.problems import MEDIA_TYPE, problem_response
+from keycairn.app.api.shell import SECURITY_HEADERS
 from keycairn.app.gateway import GATEWAY_PATHS
+from keycairn.app.hosts import Hosts
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.settings import Settings
@@ -41,3 +45,31 @@ def fronted(app: Litestar) -> ASGIApp:
         await app(scope, receive, send)
 
     return front
+
+
+def guarded(app: ASGIApp, hosts: Hosts) -> ASGIApp:
+    """`app` for requests with exactly one good Host header. Health is told to everyone: probes use any name."""
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"].startswith("/health/"):  # type: ignore[comparison-overlap]  # Litestar leaves lifespan out of Scope
+            await app(scope, receive, send)
+            return
+        named = [value for name, value in scope["headers"] if name == b"host"]
+        if len(named) == 1 and hosts.accept(named[0]):
+            await app(scope, receive, send)
+        elif scope["type"] == ScopeType.HTTP:
+            await _refuse(send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+
+    return guard
+
+
+async def _refuse(send: Send) -> None:
+    response = problem_response(
+        400, "host_not_allowed", "Keycairn does not go by this host name. Add it to KEYCAIRN_ALLOWED_HOSTS."
+    )
+    body = msgspec.json.encode(response.content)
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode()), *SECURITY_HEADERS]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from keycairn.app.hosts import usable
 from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
@@ -25,6 +26,8 @@ HELP: Mapping[str, str] = {
     "DATABASE_PASSWORD": "Password of a remote SurrealDB.",
     "HOST": "Address to listen on. Default 127.0.0.1",
     "PORT": "Port to listen on. Default 8765",
+    "ALLOWED_HOSTS": "Host names to answer to, separated by commas, such as keycairn.example.com; * for any. "
+    "Addresses, localhost and names without a dot are always good. Behind a proxy, list the name people use.",
     "ADMIN_TOKEN": "A fixed admin token of 32 characters or more, for automated set-ups.",
     "EGRESS_POLICY": "self-hosted (private addresses allowed) or strict (public ones only). Default self-hosted",
     "EGRESS_ALLOW": "Origins and CIDRs that are allowed besides, separated by commas.",
@@ -68,6 +71,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_password: Secret | None = None
     host: str = "127.0.0.1"
     port: int = 8765
+    allowed_hosts: tuple[str, ...] = ()
     admin_token: Secret | None = None
     egress_policy: str = "self-hosted"
     egress_allow: tuple[str, ...] = ()
@@ -118,9 +122,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         database_password=read.secret("DATABASE_PASSWORD", lambda secret: secret),
         host=read.text("HOST", "127.0.0.1"),
         port=read.port("PORT", 8765),
+        allowed_hosts=read.listed("ALLOWED_HOSTS", _allowed_hosts),
         admin_token=read.secret("ADMIN_TOKEN", _admin_token),
         egress_policy=read.choice("EGRESS_POLICY", _POLICIES),
-        egress_allow=tuple(filter(None, (part.strip() for part in read.text("EGRESS_ALLOW", "").split(",")))),
+        egress_allow=read.listed("EGRESS_ALLOW"),
         env_file=Path(read.text("ENV_FILE", ".env")),
         external_plugins=read.choice("EXTERNAL_PLUGINS", ("on", "off")) == "on",
         backup_dir=read.path("BACKUP_DIR"),
@@ -149,6 +154,11 @@ class _Reader:
         if value:
             check(value)
         return value or default
+
+    def listed(self, name: str, check: Callable[[tuple[str, ...]], None] = lambda _: None) -> tuple[str, ...]:
+        parts = tuple(filter(None, (part.strip() for part in self.text(name, "").split(","))))
+        check(parts)
+        return parts
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, choices[0]).lower()
@@ -207,6 +217,14 @@ def _admin_token(text: Secret) -> Secret:
             "Make one with: openssl rand -hex 32"
         )
     return text
+
+
+def _allowed_hosts(entries: tuple[str, ...]) -> None:
+    if not all(usable(entry) for entry in entries):
+        raise SettingsError(
+            "KEYCAIRN_ALLOWED_HOSTS takes host names without http:// or a path, such as keycairn.example.com, "
+            "*.example.com or keycairn.example.com:8443."
+        )
 
 
 def _database_url(url: str) -> None:

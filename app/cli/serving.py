@@ -20,9 +20,10 @@ from msgspec.structs import replace
 from keycairn.app.cli.client import SERVER_FILE, RunningServer
 from keycairn.app.cli.group import main, settings
 from keycairn.app.cli.show import say
+from keycairn.app.hosts import Hosts
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.logs import configure_logs
-from keycairn.app.server import create_app, fronted
+from keycairn.app.server import create_app, fronted, guarded
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import FIRST_TOKEN_FILE, Birth, open_with_birth, write_private
 from keycairn.domain.errors import KeycairnError
@@ -65,7 +66,7 @@ async def _serve(chosen: Settings) -> None:
         port = listener.getsockname()[1]
         here = replace(chosen, port=port)
         async with open_with_birth(here) as (keycairn, birth):
-            app = fronted(create_app(here, keycairn=keycairn))
+            app = guarded(fronted(create_app(here, keycairn=keycairn)), Hosts(here.allowed_hosts, bound=here.host))
             server = _Server(
                 uvicorn.Config(
                     cast("Any", app),  # two spellings of ASGI
