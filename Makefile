@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture demo bench lock clean
+.PHONY: help run test check torture fuzz demo bench lock clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ bench: $(READY)  ## measure, side by side
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/gateway.py
 	$(BIN)/python benchmarks/importing.py
+
+fuzz: $(READY)  ## look for faults longer than the tests do
+	KEYCAIRN_TEST_EXAMPLES=100 $(BIN)/pytest -q --timeout 1800 tests/e2e/test_schemathesis.py tests/unit/test_fuzzing.py \
+	  tests/integration/test_life.py
 
 lock: $(READY)  ## write the versions of .venv into requirements.lock
 	$(BIN)/pip freeze --all --exclude-editable | grep -v -e '^keycairn' -e '^pip==' \
