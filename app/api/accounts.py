@@ -62,7 +62,7 @@ class AccountController(Controller):
         again: Annotated[bool, QueryParameter(description="Also bring back what was deleted here.")] = False,
     ) -> MigrationView:
         """Each configured provider without a credential gets one. Running it again changes nothing."""
-        return migration_view(await keycairn.environment.migrate(dry_run=dry_run, again=again, by=caller))
+        return migration_view(await keycairn.environment.migrate(dry_run=dry_run, again=again, by=caller), caller.reach)
 
     @post("/{id:str}/test", opt={**WRITE, **ONE}, status_code=200, summary="Test a credential")
     async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TestView:

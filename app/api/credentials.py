@@ -51,9 +51,9 @@ def spec_of(keycairn: Keycairn, provider: str) -> ProviderSpec | None:
         return None
 
 
-def single(keycairn: Keycairn, listed: Listed, *, status: int = 200) -> Response[CredentialView]:
+def single(keycairn: Keycairn, listed: Listed, caller: Caller, *, status: int = 200) -> Response[CredentialView]:
     """One credential with its ETag."""
-    view = credential_view(listed, spec_of(keycairn, listed.credential.provider))
+    view = credential_view(listed, spec_of(keycairn, listed.credential.provider), caller.reach)
     return Response(view, status_code=status, headers={"ETag": etag(listed.credential.version)})
 
 
@@ -69,7 +69,7 @@ async def page(
     after = read_position(cursor) if cursor else None
     found = await keycairn.credentials.list(provider=provider, after=after, limit=limit, workspace=caller.workspace)
     views = [
-        credential_view(listed, spec_of(keycairn, listed.credential.provider))
+        credential_view(listed, spec_of(keycairn, listed.credential.provider), caller.reach)
         for listed in found
         if caller.reach.holds(listed.credential.provider, listed.credential.id)
     ]
@@ -124,7 +124,7 @@ class CredentialController(Controller):
     @get("/{id:str}", opt=READ_ONE, summary="Get a credential")
     async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> Response[CredentialView]:
         """One credential, with its version as the ETag. Never its secrets."""
-        return single(keycairn, await keycairn.credentials.get(credential_id(id), workspace=caller.workspace))
+        return single(keycairn, await keycairn.credentials.get(credential_id(id), workspace=caller.workspace), caller)
 
     @post("/", opt=WRITE_CHOSEN, summary="Create a credential")
     async def create(
@@ -143,7 +143,7 @@ class CredentialController(Controller):
             limits=data.limits or NO_LIMITS,
             by=caller,
         )
-        return single(keycairn, listed, status=201)
+        return single(keycairn, listed, caller, status=201)
 
     @put("/{id:str}", opt=WRITE_ONE, summary="Change a credential")
     async def update(
@@ -162,7 +162,7 @@ class CredentialController(Controller):
             raise InvalidInputError(message, {"provider": "cannot change"})
         spec = keycairn.registry.get(before.provider).spec
         patch = data.patch(spec, before.extra)
-        return single(keycairn, await keycairn.credentials.update(key, patch, if_match=version, by=caller))
+        return single(keycairn, await keycairn.credentials.update(key, patch, if_match=version, by=caller), caller)
 
     @delete("/{id:str}", opt=WRITE_ONE, status_code=200, summary="Delete a credential")
     async def remove(

@@ -72,12 +72,16 @@ class CredentialView(Struct, frozen=True, kw_only=True):
     duplicates: list[DuplicateView] | UnsetType = UNSET
 
 
-def duplicate_views(credentials: Sequence[Credential]) -> list[DuplicateView]:
-    """The views of credentials that are named because they hold the same secret."""
-    return [DuplicateView(id=found.id, name=found.name, provider=found.provider) for found in credentials]
+def duplicate_views(credentials: Sequence[Credential], reach: Reach) -> list[DuplicateView]:
+    """The views of credentials that are named because they hold the same secret; those out of `reach` stay unnamed."""
+    return [
+        DuplicateView(id=found.id, name=found.name, provider=found.provider)
+        for found in credentials
+        if reach.holds(found.provider, found.id)
+    ]
 
 
-def credential_view(listed: Listed, spec: ProviderSpec | None) -> CredentialView:
+def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> CredentialView:
     """The view of a credential; `spec` is None where its plugin is not loaded."""
     credential = listed.credential
     flat: dict[str, Any] = {name: credential.settings[name] for name in WELL_KNOWN if name in credential.settings}
@@ -100,7 +104,7 @@ def credential_view(listed: Listed, spec: ProviderSpec | None) -> CredentialView
         version=credential.version,
         last_check=CheckView(**{name: getattr(check, name) for name in CheckView.__struct_fields__}) if check else None,
         limits=credential.limits,
-        duplicates=UNSET if listed.duplicates is None else duplicate_views(listed.duplicates),
+        duplicates=UNSET if listed.duplicates is None else duplicate_views(listed.duplicates, reach),
         **flat,
     )
 
@@ -312,7 +316,7 @@ class MigrationView(Struct, frozen=True, kw_only=True):
     entries: Sequence[MigrationEntryView]
 
 
-def migration_view(migration: Migration) -> MigrationView:
+def migration_view(migration: Migration, reach: Reach) -> MigrationView:
     """The view of a migration."""
     migrated = [entry.provider for entry in migration.of(Step.MIGRATE)]
     verb = "would be migrated" if migration.dry_run else "migrated"
@@ -323,13 +327,13 @@ def migration_view(migration: Migration) -> MigrationView:
         not_configured=[entry.provider for entry in migration.of(Step.NOT_CONFIGURED)],
         errors=[f"{entry.provider}: {entry.reason}" for entry in migration.of(Step.ERROR)],
         dry_run=migration.dry_run,
-        entries=[_entry_view(entry) for entry in migration.entries],
+        entries=[_entry_view(entry, reach) for entry in migration.entries],
     )
 
 
-def _entry_view(entry: MigrationEntry) -> MigrationEntryView:
+def _entry_view(entry: MigrationEntry, reach: Reach) -> MigrationEntryView:
     same = {name: getattr(entry, name) for name in MigrationEntryView.__struct_fields__ if name != "duplicates"}
-    return MigrationEntryView(**same, duplicates=duplicate_views(entry.duplicates))
+    return MigrationEntryView(**same, duplicates=duplicate_views(entry.duplicates, reach))
 
 
 class PluginView(Struct, frozen=True, kw_only=True):

@@ -319,3 +319,20 @@ async def test_a_key_that_is_here_already_is_named_and_its_fingerprint_never(hou
     assert "duplicates" not in listed.json()[0]
     for answer in (read, listed, audit):
         assert mark not in answer.text
+
+
+async def test_a_token_of_bounded_reach_is_not_told_of_duplicates_beyond_it(house: House, api: Client) -> None:
+    one, two = await create(api, name="One"), await create(api, name="Two")
+    made = await api.post(
+        "/api/tokens",
+        json={"name": "t", "scopes": ["credentials:read", "credentials:write"], "reach": {"credentials": [two["id"]]}},
+    )
+    bounded = {"Authorization": f"Bearer {made.json()['token']}"}
+    path = f"/api/credentials/{two['id']}"
+    assert (await api.get(path)).json()["duplicates"][0]["id"] == one["id"]
+    read = await api.get(path, headers=bounded)
+    changed = await api.put(path, json={"name": "Deux"}, headers=bounded)
+    for answer in (read, changed):
+        assert answer.status_code == 200
+        assert answer.json()["duplicates"] == []
+        assert one["id"] not in answer.text
