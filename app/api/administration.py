@@ -64,6 +64,7 @@ class TokenController(Controller):
 
 
 def event_filter(
+    request: Request[Any, Any, Any],
     actor: Annotated[str | None, QueryParameter(description="Who did it, such as `token:...`.")] = None,
     action: Annotated[Action | None, QueryParameter(description="What was done.")] = None,
     target: Annotated[str | None, QueryParameter(description="The record it was done to.")] = None,
@@ -71,8 +72,12 @@ def event_filter(
     since: Annotated[datetime | None, QueryParameter(description="From this time on, with a time zone.")] = None,
     until: Annotated[datetime | None, QueryParameter(description="Before this time, with a time zone.")] = None,
 ) -> EventFilter:
-    """The conditions in the query. Raises InvalidInputError for a time without a time zone."""
+    """The conditions in the query. Raises InvalidInputError for a time without a time zone, or one that is a number."""
     times = {"since": since, "until": until}
+    # Litestar's reading of a query takes a number for seconds since 1970.
+    if numbers := [name for name in times if "T" not in request.query_params.get(name, "T").upper()]:
+        message = "A time is written as in RFC 3339, such as 2026-01-31T12:00:00Z."
+        raise InvalidInputError(message, dict.fromkeys(numbers, "is no time"))
     if naive := [name for name, time in times.items() if time is not None and time.tzinfo is None]:
         message = "A time needs its time zone, such as a Z at the end."
         raise InvalidInputError(message, dict.fromkeys(naive, "needs a time zone"))

@@ -66,7 +66,8 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
     bodies = [part["requestBody"] for item in document["paths"].values() for part in _operations(item)]
     for name in _named(bodies, schemas):
         if "properties" in schemas[name]:
-            schemas[name] = {**schemas[name], "additionalProperties": False}
+            own = {field: _untagged(part, schemas) for field, part in schemas[name]["properties"].items()}
+            schemas[name] = {**schemas[name], "properties": own, "additionalProperties": False}
     for name, example in EXAMPLES.items():
         if name in schemas:
             schemas[name] = {**schemas[name], "examples": [example]}
@@ -74,6 +75,17 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
         path: {verb: _with_problem(part) for verb, part in item.items()} for path, item in document["paths"].items()
     }
     return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
+
+
+def _untagged(field: Any, schemas: Mapping[str, Any]) -> Any:
+    """`field`, a list of one kind of object, without the demand for a tag, which is only asked for among several."""
+    name = str(field.get("items", {}).get("$ref", "")).rpartition("/")[2]
+    one = schemas.get(name, {})
+    tags = {tag for tag, part in one.get("properties", {}).items() if "const" in part}
+    if not tags:
+        return field
+    needed = [tag for tag in one.get("required", ()) if tag not in tags]
+    return {**field, "items": {**one, "required": needed, "additionalProperties": False}}
 
 
 def _operations(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:

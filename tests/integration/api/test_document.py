@@ -82,3 +82,16 @@ async def test_options_names_every_method_of_the_path(api: Client) -> None:
     ):
         answer = await api.options(path)
         assert (answer.status_code, answer.headers["allow"]) == (204, allowed)
+
+
+async def test_a_tag_is_demanded_only_where_several_kinds_may_stand(api: Client) -> None:
+    schemas = (await document(api))["components"]["schemas"]
+    assert "row" in schemas["IncomingModel"]["required"]
+    assert "row" not in schemas["IncomingCredential"]["properties"]["models"]["items"]["required"]
+
+
+async def test_a_number_is_no_time(api: Client) -> None:
+    for wrong in ("0.5", "1700000000", "2026-01-31"):
+        answer = await api.get(f"/api/audit?until={wrong}")
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["until"]), wrong
+    assert (await api.get("/api/audit?until=2026-01-31T12:00:00Z")).status_code == 200
