@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.xdist_group("packages")
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs/plugins/example"
 LAYERS = ("domain", "ports", "adapters", "app", "plugins", "src")
+QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:xdist")
 IN_USE = """
 import asyncio
 
@@ -114,8 +116,7 @@ def test_an_account_of_the_new_provider_is_proven_and_its_models_found(machine: 
 
 
 def test_the_example_passes_its_own_tests(machine: Machine) -> None:
-    options = ("-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:xdist")
-    assert " passed" in machine.run("-m", "pytest", *options, folder=EXAMPLE)
+    assert " passed" in machine.run("-m", "pytest", *QUIET, folder=EXAMPLE)
 
 
 def test_a_new_plugin_works_as_it_is_written(machine: Machine, tmp_path: Path) -> None:
@@ -125,8 +126,24 @@ def test_a_new_plugin_works_as_it_is_written(machine: Machine, tmp_path: Path) -
     provider = (folder / "keycairn_acme_cloud.py").read_text().rstrip()
     assert len([line for line in provider.splitlines() if line]) <= 20
     machine.install(folder, "pyproject.toml", "README.md", "keycairn_acme_cloud.py")
-    options = ("-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:xdist")
-    assert " passed" in machine.run("-m", "pytest", *options, folder=folder)
+    assert " passed" in machine.run("-m", "pytest", *QUIET, folder=folder)
+
+
+def test_the_tutorial_leads_to_a_provider_that_works(machine: Machine, tmp_path: Path) -> None:
+    """Its files in the place of those that were written, one after the other, as it says."""
+    page = (ROOT / "docs/plugins/tutorial.md").read_text()
+    assert "$ keycairn plugins new tide\n" in page
+    assert CliRunner().invoke(main, ["plugins", "new", "tide", "--into", str(tmp_path)]).exit_code == 0
+    folder = tmp_path / "keycairn-tide"
+    steps = re.findall(r"^`(\S+\.py)`\n\n```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert [path for path, _ in steps] == ["keycairn_tide.py", "tests/test_tide.py"]
+    for path, text in steps:
+        assert (folder / path).exists()
+        (folder / path).write_text(text)
+    machine.install(folder, "pyproject.toml", "README.md", "keycairn_tide.py")
+    assert " passed" in machine.run("-m", "pytest", *QUIET, folder=folder)
+    told = json.loads(machine.run(str(machine.python.with_name("keycairn")), "plugins", "list", "--json"))
+    assert {one["name"]: one["failure"] for one in told}["tide"] is None
 
 
 @pytest.mark.parametrize("name", ["openai", "OpenAI-Compatible", "../acme", "9lives", ""])
