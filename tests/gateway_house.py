@@ -113,6 +113,7 @@ async def gateway_house(
         log_config=None,
         lifespan="off",
         ws="none",
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=1,  # type: ignore[arg-type]  # Litestar's ASGI types
     )
     server = uvicorn.Server(config)

@@ -28,6 +28,9 @@ from keycairn.app.settings import Settings
 from keycairn.app.wiring import FIRST_TOKEN_FILE, Birth, open_with_birth, write_private
 from keycairn.domain.errors import KeycairnError
 
+KEEP_ALIVE = 75
+"""Seconds an idle connection stays open: longer than the pools of clients and proxies keep theirs (5 to 60), so that it is
+the client that ends it, and no request goes out on a connection that is being closed."""
 GRACE = 10
 """Seconds requests under way get to finish when the service stops."""
 _PR_SET_DUMPABLE = 4
@@ -76,6 +79,7 @@ async def _serve(chosen: Settings) -> None:
                     access_log=False,
                     server_header=False,
                     timeout_graceful_shutdown=GRACE,
+                    timeout_keep_alive=KEEP_ALIVE,
                 )
             )
             url = _url(here)
