@@ -22,6 +22,13 @@ class Secret:
         """The text itself. Keep it short-lived: no attribute, no log line, no exception argument."""
         return self._text
 
+    def forget(self) -> None:
+        """Let go of the text, for good and for everyone who holds this secret; `reveal` then gives an empty one.
+
+        What Python frees it does not overwrite at once: this shortens a secret's time in memory, and proves nothing.
+        """
+        self._text = ""
+
     def __repr__(self) -> str:
         return f"Secret({MASK!r})"
 

@@ -84,8 +84,17 @@ async def _serve(chosen: Settings) -> None:
             )
             url = _url(here)
             _greet(here, url, keycairn, birth)
+            _forget(here)
             with server.stopped_by_signals(), _announced(here.data_dir, url):
                 await server.serve(sockets=[listener])
+
+
+def _forget(settings: Settings) -> None:
+    """Let go of what was needed to open everything, and is not needed again."""
+    if settings.root_key is not None:
+        settings.root_key.material.forget()
+    if settings.admin_token is not None:
+        settings.admin_token.forget()
 
 
 class _Server(uvicorn.Server):

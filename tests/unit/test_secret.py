@@ -56,3 +56,10 @@ def test_text_that_utf8_cannot_hold_is_compared_all_the_same() -> None:
 def test_only_the_empty_secret_is_false() -> None:
     assert not Secret("")
     assert Secret(" ")
+
+
+def test_a_forgotten_secret_is_gone_for_all_who_hold_it() -> None:
+    secret = Secret("sk-canary-4f9A7c2E81b6D05x")
+    held = [secret]
+    secret.forget()
+    assert (held[0].reveal(), bool(secret), repr(secret)) == ("", False, "Secret('********')")
