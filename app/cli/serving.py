@@ -29,8 +29,8 @@ from keycairn.app.wiring import FIRST_TOKEN_FILE, Birth, open_with_birth, write_
 from keycairn.domain.errors import KeycairnError
 
 KEEP_ALIVE = 75
-"""Seconds an idle connection stays open: longer than the pools of clients and proxies keep theirs (5 to 60), so that it is
-the client that ends it, and no request goes out on a connection that is being closed."""
+"""Seconds an idle connection stays open: longer than clients and proxies keep theirs (5 to 60). So they end it, and
+no request goes out on a connection that is being closed."""
 GRACE = 10
 """Seconds requests under way get to finish when the service stops."""
 _PR_SET_DUMPABLE = 4
