@@ -1,16 +1,20 @@
 """Request bodies: strict JSON into our structs, with errors that never repeat what was sent."""
 
+import asyncio
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import InternalServerException
 from msgspec.structs import fields
 
 from keycairn.app.api.problems import BadRequestError, MalformedJsonError, UnsupportedMediaTypeError
 from keycairn.domain.errors import InvalidInputError, KeycairnError
 from keycairn.domain.secret import Secret
 
+BODY_WITHIN = 60
+"""Seconds a client may take to send a body."""
 MASK_CHARACTERS = frozenset("*\u2022\u25cf")
 
 _PLACE = re.compile(r" - at `\$\.([a-z_]{1,64})")
@@ -77,8 +81,28 @@ def _secret(type: Any, value: Any) -> Any:
     return Secret(value)
 
 
+class BodyNotSentError(BadRequestError):
+    """The body did not come, or not in time."""
+
+    code = "body_not_sent"
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__(f"The body did not come within {BODY_WITHIN} seconds.")
+
+
 class StrictRequest(Request[Any, Any, Any]):
     """A request whose body is read by `decode`, as the struct the handler's `data` is annotated with."""
+
+    body_within: ClassVar[float] = BODY_WITHIN
+
+    async def body(self) -> bytes:
+        """The bytes of the body. Raises BodyNotSentError when the client goes away or takes too long."""
+        try:
+            async with asyncio.timeout(self.body_within):
+                return await super().body()
+        except (TimeoutError, InternalServerException):  # the latter is Litestar's word for a client that left
+            raise BodyNotSentError from None
 
     async def json(self) -> Any:
         """The body. Raises UnsupportedMediaTypeError, and as `decode` does."""

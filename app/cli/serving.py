@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from keycairn.app.cli.client import SERVER_FILE, RunningServer
 from keycairn.app.cli.group import main, settings
+from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.cli.show import say
 from keycairn.app.hosts import Hosts
 from keycairn.app.keycairn import Keycairn
@@ -73,7 +74,7 @@ async def _serve(chosen: Settings) -> None:
             server = _Server(
                 uvicorn.Config(
                     cast("Any", app),  # two spellings of ASGI
-                    http="httptools",
+                    http=BoundedHttp,
                     lifespan="on",
                     log_config=None,
                     access_log=False,
