@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.fuzzing import looking
 from tests.house import House
 from tests.notebook import PASSPHRASE, encrypted
 
@@ -46,7 +47,7 @@ JSON: Any = st.recursive(
     ),
     max_leaves=25,
 )
-FAST = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FAST = looking(40)
 PASS = Secret(PASSPHRASE)
 
 
