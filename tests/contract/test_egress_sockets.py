@@ -61,6 +61,7 @@ def watching(through: tuple[str, int] | None = None) -> Iterator[list[str]]:
         _watch.on = False
 
 
+@pytest.mark.asyncio(loop_scope="module")  # hundreds of cases: a loop for each would cost more than they do
 @pytest.mark.parametrize(("case", "strict"), RUNS)
 async def test_no_socket_is_told_to_connect_to_a_forbidden_address(case: dict[str, Any], *, strict: bool) -> None:
     sequence = {host: [*answers] for host, answers in case.get("dns_seq", {}).items()}

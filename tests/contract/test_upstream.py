@@ -115,6 +115,7 @@ async def client() -> AsyncIterator[AiohttpUpstream]:
     await client.aclose()
 
 
+@pytest.mark.asyncio(loop_scope="module")  # hundreds of cases: a loop for each would cost more than they do
 @pytest.mark.parametrize(("case", "strict"), RUNS)
 async def test_no_socket_is_told_to_connect_to_a_forbidden_address(case: dict[str, Any], *, strict: bool) -> None:
     sequence = {host: [*answers] for host, answers in case.get("dns_seq", {}).items()}
