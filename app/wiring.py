@@ -14,11 +14,11 @@ import structlog
 from msgspec import Struct
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
-from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
 from keycairn.adapters.anchor import FileAnchor, MemoryAnchor
 from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.environment import ProcessEnvironment, read_env_file
 from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.imports.dotenv import DotEnv
 from keycairn.adapters.imports.exported import exported, read_json
@@ -92,7 +92,7 @@ async def open_with_birth(
         stack.push_async_callback(store.aclose)
         http = GuardedHttp(policy)
         stack.push_async_callback(http.aclose)
-        upstream = AiohttpUpstream(policy)
+        upstream = HttptoolsUpstream(policy)
         stack.push_async_callback(upstream.aclose)
         keycairn = Keycairn(
             store=store,

@@ -10,9 +10,9 @@ import uvicorn
 from tests.fakes import NOON, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
-from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
 from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
@@ -42,7 +42,7 @@ class GatewayHouse:
     ) -> None:
         policy = EgressPolicy()
         self.http = GuardedHttp(policy)
-        self.upstream = AiohttpUpstream(policy)
+        self.upstream = HttptoolsUpstream(policy)
         self.clock = FakeClock(NOON, step=0.001)
         self.keycairn = Keycairn(
             anchor=MemoryAnchor(),

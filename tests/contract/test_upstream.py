@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.tls import make_authority
 
-from keycairn.adapters.aiohttp_upstream import AiohttpUpstream
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.domain.egress import EgressPolicy, parse_allow
 from keycairn.domain.errors import (
     CannotConnectError,
@@ -58,7 +58,7 @@ class Sockets:
 _sockets = Sockets()
 
 
-async def start(client: AiohttpUpstream, url: str, *, within: float = 2.0, **fields: Any) -> UpstreamAnswer:
+async def start(client: HttptoolsUpstream, url: str, *, within: float = 2.0, **fields: Any) -> UpstreamAnswer:
     request = UpstreamRequest(**{"method": "GET", "url": url, "headers": AUTH, **fields})
     return await client.start(request, connect_within=within, answer_within=within)
 
@@ -109,8 +109,8 @@ OK = b"HTTP/1.1 200 OK\r\nX-One: 1\r\nContent-Length: 2\r\n\r\nok"
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[AiohttpUpstream]:
-    client = AiohttpUpstream(EgressPolicy())
+async def client() -> AsyncIterator[HttptoolsUpstream]:
+    client = HttptoolsUpstream(EgressPolicy())
     yield client
     await client.aclose()
 
@@ -125,7 +125,7 @@ async def test_no_socket_is_told_to_connect_to_a_forbidden_address(case: dict[st
         answers = sequence[host].pop(0) if sequence.get(host) else case.get("dns", {}).get(host, ["93.184.216.34"])
         return answers
 
-    client = AiohttpUpstream(EgressPolicy(strict=strict), lookup=lookup)
+    client = HttptoolsUpstream(EgressPolicy(strict=strict), lookup=lookup)
     outcomes: list[type[Exception]] = []
     _sockets.on, _sockets.reached = True, []
     try:
@@ -162,7 +162,7 @@ async def test_our_own_listener_is_refused_by_any_of_its_addresses(listener: str
         return ["127.0.0.1"]
 
     policy = EgressPolicy(own=((listener, 8765),), allow=parse_allow(["127.0.0.0/8"]))
-    client = AiohttpUpstream(policy, lookup=lookup)
+    client = HttptoolsUpstream(policy, lookup=lookup)
     for url in ("http://127.0.0.1:8765/", "http://llm.example:8765/"):
         with pytest.raises(EgressRefusedError):
             await start(client, url)
@@ -176,7 +176,7 @@ async def test_our_own_database_known_by_name_is_refused_by_its_address() -> Non
         return addresses[host]
 
     async with listening(answering(OK)) as port:
-        client = AiohttpUpstream(EgressPolicy(own=(("db.internal.example", port),)), lookup=lookup)
+        client = HttptoolsUpstream(EgressPolicy(own=(("db.internal.example", port),)), lookup=lookup)
         for url in (f"http://127.0.0.1:{port}/", f"http://llm.example:{port}/"):
             assert await body_of(await start(client, url)) == b"ok"
         addresses["db.internal.example"] = ["127.0.0.1"]  # it moved
@@ -196,7 +196,7 @@ async def test_the_name_is_sent_and_the_judged_address_connected() -> None:
     async def lookup(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.1"]
 
-    client = AiohttpUpstream(EgressPolicy(), lookup=lookup)
+    client = HttptoolsUpstream(EgressPolicy(), lookup=lookup)
     async with listening(handle) as port:
         answer = await start(client, f"http://llm.example:{port}/v1?x=%2Fy")
         assert (answer.status, await body_of(answer)) == (200, b"ok")
@@ -217,7 +217,7 @@ async def test_the_certificate_is_checked_against_the_name(name: str, *, good: b
     async def lookup(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.1"]
 
-    client = AiohttpUpstream(EgressPolicy(), lookup=lookup, tls=authority.client_context())
+    client = HttptoolsUpstream(EgressPolicy(), lookup=lookup, tls=authority.client_context())
     async with listening(answering(OK), authority.server_context()) as port:
         if good:
             assert await body_of(await start(client, f"https://{name}:{port}/")) == b"ok"
@@ -243,7 +243,7 @@ async def test_the_certificate_is_checked_against_the_name(name: str, *, good: b
     ids=["huge header", "many headers", "not http", "echo", "truncated", "cut chunk", "stalls", "silent", "closed"],
 )
 async def test_a_hostile_answer_ends_in_a_typed_error(
-    client: AiohttpUpstream, handler: Handler, error: type[KeycairnError]
+    client: HttptoolsUpstream, handler: Handler, error: type[KeycairnError]
 ) -> None:
     async with listening(handler) as port:
         with pytest.raises(error) as raised:
@@ -255,7 +255,7 @@ async def test_a_hostile_answer_ends_in_a_typed_error(
     assert raised.value.__cause__ is None
 
 
-async def test_nothing_was_sent_where_nobody_listens(client: AiohttpUpstream) -> None:
+async def test_nothing_was_sent_where_nobody_listens(client: HttptoolsUpstream) -> None:
     async with listening(answering(OK)) as port:
         pass
     with pytest.raises(NotSentError):
@@ -263,7 +263,7 @@ async def test_nothing_was_sent_where_nobody_listens(client: AiohttpUpstream) ->
 
 
 @pytest.mark.parametrize("length", [None, 10])
-async def test_a_streamed_body_arrives_whole(client: AiohttpUpstream, length: int | None) -> None:
+async def test_a_streamed_body_arrives_whole(client: HttptoolsUpstream, length: int | None) -> None:
     seen = b""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -290,7 +290,7 @@ async def test_a_streamed_body_arrives_whole(client: AiohttpUpstream, length: in
         assert body == b"1st second"
 
 
-async def test_the_failure_of_a_streamed_body_passes_through(client: AiohttpUpstream) -> None:
+async def test_the_failure_of_a_streamed_body_passes_through(client: HttptoolsUpstream) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -305,7 +305,7 @@ async def test_the_failure_of_a_streamed_body_passes_through(client: AiohttpUpst
         await client.aclose()
 
 
-async def test_closing_an_answer_cuts_its_connection(client: AiohttpUpstream) -> None:
+async def test_closing_an_answer_cuts_its_connection(client: HttptoolsUpstream) -> None:
     ended = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -323,7 +323,7 @@ async def test_closing_an_answer_cuts_its_connection(client: AiohttpUpstream) ->
             await ended.wait()
 
 
-async def test_a_header_that_http_does_not_allow_is_not_sent(client: AiohttpUpstream) -> None:
+async def test_a_header_that_http_does_not_allow_is_not_sent(client: HttptoolsUpstream) -> None:
     with pytest.raises(InvalidInputError):
         await start(client, "http://127.0.0.1:9/", headers=[("x-a", "b\r\nx-c: d")])
 

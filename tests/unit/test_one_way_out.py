@@ -20,13 +20,27 @@ FORBIDDEN_MODULES = frozenset(
 )
 FORBIDDEN_CALLS = frozenset(
     {"create_connection", "open_connection", "open_unix_connection", "create_unix_connection", "urlopen"}
-    | {"create_datagram_endpoint", "sock_connect", "create_subprocess_exec", "create_subprocess_shell"}
-    | {"connect_ex", "sendto", "socketpair", "system", "popen", "posix_spawn", "execv", "execve", "fork", "forkpty"}
+    | {"start_connection", "create_datagram_endpoint", "sock_connect", "create_subprocess_exec"}
+    | {
+        "create_subprocess_shell",
+        "connect_ex",
+        "sendto",
+        "socketpair",
+        "system",
+        "popen",
+        "posix_spawn",
+        "execv",
+        "execve",
+        "fork",
+        "forkpty",
+    }
     | {"connect_tcp", "connect_unix", "connect_tls", "getaddrinfo", "gethostbyname", "eval", "exec", "__import__"}
 )
 MAY: dict[str, frozenset[str]] = {
     # resolves, judges every answer, and connects to the judged address
     "adapters/guarded_http/backend.py": frozenset({"getaddrinfo", "connect_tcp"}),
+    # connects to addresses that were judged as above
+    "adapters/httptools_upstream/pool.py": frozenset({"create_connection", "start_connection"}),
     # finds the address to listen on
     "app/cli/serving.py": frozenset({"getaddrinfo"}),
 }

@@ -1,0 +1,109 @@
+"""An answer while it comes: filled by its connection, emptied by its reader."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+from keycairn.domain.errors import CannotConnectError, ProviderTimeoutError
+from keycairn.ports.upstream import Headers
+
+READ_AHEAD = 2**17
+"""Bytes held for a reader that is slower than the provider; then the connection is read no more until it catches up."""
+
+
+class Answer:
+    """A `keycairn.ports.upstream.UpstreamAnswer`. `within` is in seconds, how long the provider may be silent.
+
+    `cut` ends the connection with a failure, `resume` has it read on; both are the connection's.
+    """
+
+    __slots__ = (
+        "_chunks", "_cut", "_ended", "_failure", "_heard", "_held", "_loop", "_resume", "_timer", "_waiter", "_within",
+        "begun", "headers", "status",
+    )  # fmt: skip
+
+    def __init__(self, within: float, cut: Callable[[Exception], None], resume: Callable[[], None]) -> None:
+        self.status = 0
+        self.headers: Headers = ()
+        self.begun = False
+        """Whether status and headers are there."""
+        self._cut, self._resume = cut, resume
+        self._chunks: list[bytes] = []
+        self._held = 0
+        self._ended = False
+        self._failure: Exception | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._within = within
+        self._heard = self._loop.time()
+        self._timer = self._loop.call_later(within, self._look)
+
+    async def head(self) -> None:
+        """Wait for status and headers. Raises what the exchange failed with."""
+        while not self.begun:
+            if self._failure is not None:
+                raise self._failure from None
+            await self._news()
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """See `UpstreamAnswer.chunks`."""
+        while True:
+            if self._chunks:
+                chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+                self._chunks.clear()
+                if self._held >= READ_AHEAD:
+                    self._resume()
+                self._held = 0
+                yield chunk
+            elif self._failure is not None:
+                raise self._failure from None
+            elif self._ended:
+                return
+            else:
+                await self._news()
+
+    def close(self) -> None:
+        """See `UpstreamAnswer.close`."""
+        if not self._ended:
+            self._cut(CannotConnectError("The exchange was ended here."))
+
+    def touch(self) -> None:
+        """Note a sign of life: bytes that came, or bytes that went."""
+        self._heard = self._loop.time()
+
+    def begin(self, status: int, headers: Headers) -> None:
+        """The head is there."""
+        self.status, self.headers, self.begun = status, headers, True
+        self._wake()
+
+    def add(self, chunk: bytes) -> bool:
+        """One more piece. Whether there is room for another."""
+        self._chunks.append(chunk)
+        self._held += len(chunk)
+        self._wake()
+        return self._held < READ_AHEAD
+
+    def end(self, failure: Exception | None = None) -> None:
+        """Nothing more will come. A failure is raised once what came before it has been read."""
+        self._ended, self._failure = True, failure
+        self._timer.cancel()
+        self._wake()
+
+    async def _news(self) -> None:
+        self.touch()
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _look(self) -> None:
+        """Has the provider been silent for too long? A reader that does something else meanwhile is not its fault."""
+        left = self._within - (self._loop.time() - self._heard) if self._waiter is not None else self._within
+        if left <= 0:
+            self._cut(ProviderTimeoutError())
+        else:
+            self._timer = self._loop.call_later(left, self._look)

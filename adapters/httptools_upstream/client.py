@@ -1,0 +1,151 @@
+"""The client itself: requests written, places judged, connections taken from their pools."""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Sequence
+from functools import cached_property, lru_cache, partial
+from typing import NamedTuple
+
+from keycairn.adapters.guarded_http.backend import Destination, Resolve, resolve
+from keycairn.adapters.httptools_upstream.addresses import judged
+from keycairn.adapters.httptools_upstream.answer import Answer
+from keycairn.adapters.httptools_upstream.pool import Pool
+from keycairn.domain.egress import EgressPolicy, is_literal
+from keycairn.domain.errors import CannotConnectError, EgressRefusedError, InvalidInputError, UrlRefusedError
+from keycairn.domain.secret import Secret
+from keycairn.domain.url import Url, parse_target
+from keycairn.ports.upstream import UpstreamRequest
+
+_KNOWN = 1024
+_FRAMING = frozenset({"host", "connection", "content-length", "transfer-encoding"})
+"""Headers this client alone sets, since it alone knows how the request goes out."""
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
+"""Methods to which no body means none, rather than an empty one (RFC 9110, 8.6)."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class _Place(NamedTuple):
+    """A URL that was judged, as far as it can be without DNS."""
+
+    target: str
+    authority: str
+    pool: Pool
+
+
+class HttptoolsUpstream:
+    """A `keycairn.ports.upstream.Upstream`. Requests with and without a secret never share a connection.
+
+    `lookup` and `tls` stand in for the system's resolver and certificates.
+    """
+
+    def __init__(self, policy: EgressPolicy, *, lookup: Resolve = resolve, tls: ssl.SSLContext | None = None) -> None:
+        self._policy = policy
+        self._lookup = lookup
+        self._given_tls = tls
+        self._pools: dict[tuple[str, bool], Pool] = {}
+        self._places: dict[tuple[str, bool], _Place] = {}
+
+    async def start(self, request: UpstreamRequest, *, connect_within: float, answer_within: float) -> Answer:
+        """See `Upstream.start`."""
+        headers, secret = _written(request.headers)
+        place = self._places.get((request.url, secret)) or await self._judged(request.url, secret=secret)
+        method, body = _token(request.method), request.body
+        head = f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\n{headers}"
+        chunked = False
+        if isinstance(body, bytes):
+            head += f"content-length: {len(body)}\r\n"
+        elif body is not None and request.length is not None:
+            head += f"content-length: {request.length}\r\n"
+        elif body is not None:
+            head += "transfer-encoding: chunked\r\n"
+            chunked = True
+        elif method not in _BODILESS:
+            head += "content-length: 0\r\n"
+        written = f"{head}\r\n".encode("ascii")
+        fresh = False
+        while True:
+            connection, used = await place.pool.take(connect_within, fresh=fresh)
+            answer = connection.exchange(
+                written, body, chunked=chunked, bodiless=method == "HEAD", within=answer_within
+            )
+            try:
+                await answer.head()
+            except CannotConnectError:
+                # The provider may have closed a kept connection at the moment it was taken.
+                if not used or fresh or body is not None or method not in _BODILESS - {"DELETE"}:
+                    raise
+                fresh = True
+            except BaseException:
+                answer.close()
+                raise
+            else:
+                return answer
+
+    async def aclose(self) -> None:
+        """See `Upstream.aclose`."""
+        pools, self._pools = [*self._pools.values()], {}
+        self._places.clear()
+        for pool in pools:
+            pool.close()
+        await asyncio.sleep(0)  # lets the loop close the sockets
+
+    async def _judged(self, text: str, *, secret: bool) -> _Place:
+        """The place a URL names. What is remembered is what the rules alone decide, which do not change.
+
+        A literal address is judged each time where it may be that of a name of ours: what a name resolves to does
+        change. Otherwise each connection is.
+        """
+        try:
+            url = parse_target(text)
+            self._policy.judge_url(url, secret=secret)
+        except UrlRefusedError as error:
+            raise EgressRefusedError(error.why) from None
+        place = _Place(url.target, url.authority, self._pool(url, secret=secret))
+        if is_literal(url.host) and self._policy.own_names(url.port):
+            await judged(self._policy, Destination(url, secret), self._lookup)
+            return place
+        if len(self._places) >= _KNOWN:
+            self._places.clear()
+        self._places[text, secret] = place
+        return place
+
+    def _pool(self, url: Url, *, secret: bool) -> Pool:
+        pool = self._pools.get((url.origin, secret))
+        if pool is None:
+            destination = Destination(Url(url.scheme, url.host, url.port, ""), secret)
+            pool = self._pools[url.origin, secret] = Pool(
+                url,
+                partial(judged, self._policy, destination, self._lookup),
+                self._tls if url.scheme == "https" else None,
+            )
+        return pool
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made once and late: loading the system's certificates takes tens of milliseconds."""
+        return self._given_tls or ssl.create_default_context()
+
+
+def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:
+    """The lines of the headers, and whether a secret is among them. Raises InvalidInputError."""
+    lines: list[str] = []
+    secret = False
+    for name, given in headers:
+        if isinstance(given, Secret):
+            secret, value = True, given.reveal().strip()
+        else:
+            value = given
+        if not value.isascii() or not value.isprintable():
+            raise InvalidInputError(f"The header {name} cannot be sent: it holds characters HTTP does not allow.")
+        if (lower := _token(name).lower()) not in _FRAMING:
+            lines.append(f"{lower}: {value}\r\n")
+    return "".join(lines), secret
+
+
+@lru_cache(maxsize=_KNOWN)
+def _token(name: str) -> str:
+    """A header's name or a method. Raises InvalidInputError."""
+    if _TOKEN.fullmatch(name) is None:
+        raise InvalidInputError("A request to a provider has a header or a method that HTTP does not allow.")
+    return name

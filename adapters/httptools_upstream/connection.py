@@ -1,0 +1,199 @@
+"""One connection, which carries one exchange at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from keycairn.adapters.httptools_upstream.answer import Answer
+from keycairn.domain.errors import CannotConnectError, GarbledAnswerError
+
+LARGEST_HEAD = 2**16
+"""Bytes of an answer's headers, interim answers included."""
+MOST_HEADERS = 100
+
+
+class Connection(asyncio.Protocol):
+    """Sends requests and parses answers.
+
+    `released` is called at the end of each exchange, and told whether another one may follow; `lost` when the
+    connection is gone.
+    """
+
+    def __init__(self, released: Callable[["Connection", bool], None], lost: Callable[["Connection"], None]) -> None:
+        self._released, self._lost = released, lost
+        self._parser = HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._answer: Answer | None = None
+        self._headless = False
+        self._headers: list[tuple[str, str]] = []
+        self._head_size = 0
+        self._measured = self._interim = self._complete = self._keep = self._paused = False
+        self._sender: asyncio.Task[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self.idle_since = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may be sent."""
+        return self._answer is None and self._transport is not None and not self._transport.is_closing()
+
+    def exchange(
+        self, head: bytes, body: bytes | AsyncIterator[bytes] | None, *, chunked: bool, bodiless: bool, within: float
+    ) -> Answer:
+        """Send a request, and return the answer that will come. `bodiless` is one to HEAD, which has no body."""
+        transport = cast("asyncio.Transport", self._transport)
+        answer = self._answer = Answer(within, self.cut, self._resume)
+        self._headless = bodiless
+        self._headers, self._head_size = [], 0
+        self._measured = self._interim = self._complete = self._keep = False
+        if body is None or isinstance(body, bytes):
+            transport.write(head + body if body else head)
+        else:
+            transport.write(head)
+            self._sender = asyncio.get_running_loop().create_task(self._send(body, answer, chunked=chunked))
+        return answer
+
+    def cut(self, failure: Exception | None = None) -> None:
+        """End the exchange under way, and the connection."""
+        self._finish(failure or CannotConnectError("The connection was closed."), keep=False)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.BaseProtocol`."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        answer = self._answer
+        if answer is None:  # nobody asked
+            self.cut()
+            return
+        answer.touch()
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self.cut(GarbledAnswerError())
+            return
+        if not answer.begun:
+            self._head_size += len(data)
+            if self._head_size > LARGEST_HEAD or len(self._headers) > MOST_HEADERS:
+                self.cut(GarbledAnswerError())
+        elif self._complete:
+            self._finish(None, keep=self._keep)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.BaseProtocol`."""
+        self._resume_writing()
+        answer = self._answer
+        if answer is not None:
+            if not answer.begun:
+                failure: Exception | None = CannotConnectError("The provider closed the connection without an answer.")
+            elif self._measured or exc is not None:
+                failure = CannotConnectError("The provider broke off in the middle of its answer.")
+            else:
+                failure = None
+            self._finish(failure, keep=False)
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        """See `asyncio.BaseProtocol`."""
+        self._room = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.BaseProtocol`."""
+        self._resume_writing()
+
+    def on_message_begin(self) -> None:
+        """More than one answer to one request is none."""
+        if self._complete:
+            self._keep = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or one of a trailer, which is left out."""
+        answer = self._answer
+        if answer is None or answer.begun:
+            return
+        text = name.decode("latin-1").lower()
+        if text in {"content-length", "transfer-encoding"}:
+            self._measured = True
+        self._headers.append((text, value.decode("latin-1")))
+        self._head_size += len(name) + len(value)
+
+    def on_headers_complete(self) -> None:
+        """The head is there, unless it is of an interim answer or too large."""
+        answer, status = self._answer, self._parser.get_status_code()
+        if answer is None or self._complete:
+            return
+        if status < 200:
+            self._interim, self._measured, self._headers = True, False, []
+            return
+        if self._head_size > LARGEST_HEAD or len(self._headers) > MOST_HEADERS:
+            return
+        self._keep = self._parser.should_keep_alive()
+        answer.begin(status, self._headers)
+        if self._headless:
+            # The parser cannot be told that what is announced will not come.
+            self._complete, self._keep = True, False
+
+    def on_body(self, chunk: bytes) -> None:
+        """A piece of the body."""
+        answer = self._answer
+        if answer is None or self._complete or not answer.begun:
+            return
+        if not answer.add(chunk) and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """The end, unless it is that of an interim answer."""
+        if self._interim:
+            self._interim = False
+        else:
+            self._complete = True
+
+    def _finish(self, failure: Exception | None, *, keep: bool) -> None:
+        answer, self._answer = self._answer, None
+        if answer is None:
+            return
+        if self._sender is not None:
+            keep = False
+            self._sender.cancel()
+            self._sender = None
+        if keep:
+            self._resume()
+        elif self._transport is not None and failure is None:
+            self._transport.close()
+        answer.end(failure)
+        self._released(self, keep)
+
+    async def _send(self, body: AsyncIterator[bytes], answer: Answer, *, chunked: bool) -> None:
+        """The body, as fast as it is taken."""
+        transport = cast("asyncio.Transport", self._transport)
+        try:
+            async for chunk in body:
+                if not chunk:
+                    continue
+                transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+                if self._room is not None:
+                    await self._room
+                answer.touch()
+            if chunked:
+                transport.write(b"0\r\n\r\n")
+        except Exception as error:  # noqa: BLE001  # whatever it is, the one who reads the answer is told
+            self._sender = None
+            self.cut(error)
+        else:
+            self._sender = None
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _resume_writing(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)

@@ -1,0 +1,128 @@
+"""The connections to one place."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohappyeyeballs import start_connection
+
+from keycairn.adapters.httptools_upstream.connection import Connection
+from keycairn.domain.errors import NotSentError
+from keycairn.domain.url import Url
+
+CONNECTIONS = 1000
+"""Exchanges with one place at one time; a call beyond waits for one to end, as long as it would for connecting."""
+KEEP_ALIVE = 4.0
+"""Seconds an idle connection is kept. Below the 5 of common servers: one they close under a request fails it."""
+HEAD_START = 0.25
+"""Seconds before another address is tried beside one that does not answer (RFC 8305, 8)."""
+
+_LATE = "No connection to the provider came about in time."
+
+
+class Pool:
+    """Makes connections to `url`, keeps them for the next exchange, and lets them go.
+
+    `addresses` gives those it may connect to, judged anew for every connection; `tls` is None for plain HTTP.
+    """
+
+    def __init__(self, url: Url, addresses: Callable[[], Awaitable[Sequence[str]]], tls: ssl.SSLContext | None) -> None:
+        self._url = url
+        self._addresses = addresses
+        self._tls = tls
+        self._all: set[Connection] = set()
+        self._idle: list[Connection] = []
+        self._room = asyncio.Semaphore(CONNECTIONS)
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def take(self, within: float, *, fresh: bool = False) -> tuple[Connection, bool]:
+        """A connection, and whether it was used before. An exchange must be begun on it at once, and gives it back.
+
+        Raises EgressRefusedError or NotSentError.
+        """
+        if self._room.locked():
+            try:
+                async with asyncio.timeout(within):
+                    await self._room.acquire()
+            except TimeoutError:
+                raise NotSentError(_LATE) from None
+        else:
+            await self._room.acquire()
+        try:
+            while self._idle and not fresh:
+                connection = self._idle.pop()
+                if connection.usable:
+                    return connection, True
+            return await self._connected(within), False
+        except BaseException:
+            self._room.release()
+            raise
+
+    def close(self) -> None:
+        """Cut every connection."""
+        for connection in list(self._all):
+            connection.cut()
+
+    async def _connected(self, within: float) -> Connection:
+        try:
+            async with asyncio.timeout(within):
+                return await self._connect(await self._addresses())
+        except TimeoutError:
+            raise NotSentError(_LATE) from None
+        except ssl.SSLError:
+            raise NotSentError("The provider's TLS certificate or handshake is not acceptable.") from None
+        except OSError:
+            raise NotSentError from None
+
+    async def _connect(self, addresses: Sequence[str]) -> Connection:
+        loop = asyncio.get_running_loop()
+        found = await start_connection(
+            [_info(one, self._url.port) for one in addresses], happy_eyeballs_delay=HEAD_START
+        )
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(self._released, self._lost),
+                sock=found,
+                ssl=self._tls,
+                server_hostname=self._url.host if self._tls else None,
+            )
+        except BaseException:
+            found.close()
+            raise
+        self._all.add(connection)
+        return connection
+
+    def _released(self, connection: Connection, keep: bool) -> None:  # noqa: FBT001  # a callback
+        self._room.release()
+        if keep:
+            loop = asyncio.get_running_loop()
+            connection.idle_since = loop.time()
+            self._idle.append(connection)
+            if self._sweeper is None:
+                self._sweeper = loop.call_later(KEEP_ALIVE, self._sweep)
+
+    def _lost(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long; the list is ordered by that, as the last one used is taken first."""
+        loop = asyncio.get_running_loop()
+        self._sweeper = None
+        for connection in list(self._idle):
+            if loop.time() - connection.idle_since < KEEP_ALIVE:
+                break
+            connection.cut()
+            self._idle.remove(connection)
+        if self._idle:
+            left = KEEP_ALIVE - (loop.time() - self._idle[0].idle_since)
+            self._sweeper = loop.call_later(left, self._sweep)
+
+
+def _info(address: str, port: int) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]:
+    """An address as `getaddrinfo` gives it."""
+    if ":" in address:
+        return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port, 0, 0)
+    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)
