@@ -1,6 +1,6 @@
 """What calls used: counted by day, workspace, token, credential and model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -51,13 +51,21 @@ def tokens_in(report: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
     OpenAI's `prompt_tokens` include cached ones; Anthropic's `input_tokens` do not, so those are added.
     """
-    input = next((count for name in _INPUT if (count := _count(report.get(name))) is not None), None)
-    output = next((count for name in _OUTPUT if (count := _count(report.get(name))) is not None), None)
+    input, output = _first(report, _INPUT), _first(report, _OUTPUT)
     if input is not None:
-        input += sum(_count(report.get(name)) or 0 for name in _CACHED)
-    if input is None and output is None and (total := _count(report.get("total_tokens"))) is not None:
-        input = total
+        for name in _CACHED:
+            if name in report:
+                input += _count(report[name]) or 0
+    elif output is None:
+        input = _count(report.get("total_tokens"))
     return input, output
+
+
+def _first(report: Mapping[str, Any], names: Sequence[str]) -> int | None:
+    for name in names:
+        if name in report and (count := _count(report[name])) is not None:
+            return count
+    return None
 
 
 def _count(value: object) -> int | None:

@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 LARGEST_HEAD = 64 * 1024
 """Bytes of a request line and its headers, give or take what one read of the socket brings."""
 HEAD_WITHIN = 30.0
-"""Seconds from a request's first byte, or from the connection, until its headers are there."""
+"""Seconds from the connection, later from a request's first byte, until its headers are there."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -21,6 +21,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._head = 0
         self._in_head = True
+        self._begun = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -42,16 +43,19 @@ class BoundedHttp(HttpToolsProtocol):
             self._head += len(data)
         if not self.transport.is_closing():
             super().data_received(data)
+        # Most heads come whole, and need no timer.
+        if self._begun and self._timer is None:
+            self._wait()
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._wait()
+        self._begun = True
 
     def on_headers_complete(self) -> None:
         """The head is there."""
         self._stop_waiting()
-        self._in_head, self._head = False, 0
+        self._in_head, self._begun, self._head = False, False, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -60,7 +64,6 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
 
     def _wait(self) -> None:
-        self._stop_waiting()
         self._timer = self.loop.call_later(self.head_within, self._too_late)
 
     def _stop_waiting(self) -> None:

@@ -13,7 +13,6 @@ from keycairn.app.gateway.headers import returned
 from keycairn.app.gateway.masking import ContentMask, masked
 from keycairn.app.gateway.watch import Watch
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError
-from keycairn.ports.upstream import UpstreamAnswer
 
 LARGEST_ERROR = 2**20
 """Bytes of a provider's error that are read, to mask secrets in it."""
@@ -31,9 +30,10 @@ async def pass_on(
     if 300 <= answer.status < 400:
         raise ProviderError("The provider answered with a redirect, which is not followed.", status=answer.status)
     headers = returned(answer.headers, exchange.secrets)
-    encoding = next((value for name, value in headers if name == b"content-encoding"), b"identity").decode("latin-1")
-    plain = encoding.strip().lower() in {"", "identity"}
-    if not plain and (answer.status >= 400 or encoding.strip().lower() not in call.accepts.lower()):
+    said = dict(headers)
+    encoding = said.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+    plain = encoding in {"", "identity"}
+    if not plain and (answer.status >= 400 or encoding not in call.accepts.lower()):
         raise GarbledAnswerError("The provider's answer is compressed, which was not asked for.", status=answer.status)
     headers += marks(report)
     report.status = answer.status
@@ -43,7 +43,7 @@ async def pass_on(
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:
-        await _pass_content(exchange, report, send, elapsed, counted=plain)
+        await _pass_content(exchange, _length(said), report, send, elapsed, counted=plain)
     except KeycairnError as error:
         report.code = error.code
         await _break_off(error, headers, send, dialect)
@@ -51,11 +51,10 @@ async def pass_on(
 
 
 async def _pass_content(
-    exchange: Exchange, report: Report, send: Send, elapsed: Callable[[], float], *, counted: bool
+    exchange: Exchange, left: int | None, report: Report, send: Send, elapsed: Callable[[], float], *, counted: bool
 ) -> None:
     """The body as it comes. The last chunk, where its length was announced, goes out together with the end."""
     watch, mask = Watch(), ContentMask(exchange.secrets)
-    left = _length(exchange.answer)
     passing = b""
     try:
         async with aclosing(exchange.answer.chunks()) as chunks:
@@ -136,6 +135,6 @@ async def _break_off(error: KeycairnError, headers: list[tuple[bytes, bytes]], s
     await send({"type": "http.response.body", "body": event, "more_body": True})
 
 
-def _length(answer: UpstreamAnswer) -> int | None:
-    text = next((value for name, value in answer.headers if name == "content-length"), "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+def _length(headers: dict[bytes, bytes]) -> int | None:
+    text = headers.get(b"content-length", b"")
+    return int(text) if text.isdigit() and len(text) < 16 else None

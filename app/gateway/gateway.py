@@ -17,6 +17,7 @@ from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, OverloadedError, render
 from keycairn.app.gateway.exchange import Exchanges
+from keycairn.app.gateway.headers import RawHeaders
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.limits import Limiter, Subject
@@ -141,8 +142,9 @@ class Gateway:
         self, scope: Any, path: str, receive: Receive, send: Send, dialect: Dialect, report: Report
     ) -> None:
         await self.directory.refresh()
-        headers = [(name.lower(), value) for name, value in scope["headers"]]
-        known = await self._known(scope, dict(headers))
+        headers: RawHeaders = scope["headers"]
+        given = dict(headers)
+        known = await self._known(scope, given)
         caller = known.principal
         if not carries(caller.scopes, TokenScope.INVOKE):
             raise ForbiddenError(TokenScope.INVOKE)
@@ -157,7 +159,7 @@ class Gateway:
         await self._limiter.prepare(subject)
         self._limiter.begin(subject)
         self._calls += 1
-        incoming = Incoming(receive, self.intake, _length(headers))
+        incoming = Incoming(receive, self.intake, _length(given))
         try:
             query = scope["query_string"].decode("latin-1")
             if api is not None:
@@ -284,8 +286,8 @@ def _token(headers: dict[bytes, bytes]) -> Secret:
     return Secret(text.decode("ascii") if len(text) <= LONGEST_TOKEN and text.isascii() else "")
 
 
-def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    text = next((value for name, value in headers if name == b"content-length"), b"")
+def _length(headers: dict[bytes, bytes]) -> int | None:
+    text = headers.get(b"content-length", b"")
     return int(text) if text.isdigit() and len(text) < 16 else None
 
 
