@@ -15,7 +15,7 @@ run: $(READY)  ## start Keycairn
 	@$(BIN)/keycairn serve
 
 test: check  ## check, then run all tests
-	$(BIN)/pytest -q -n auto -m "not external and not slow"
+	$(BIN)/pytest -q -n auto -m "not external"
 
 check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/ruff check .

@@ -69,8 +69,8 @@ def python(pytestconfig: pytest.Config) -> Path:
     python, done = home / "bin" / "python", home / "installed"
     if not done.exists():
         for command in (
-            [sys.executable, "-m", "venv", "--clear", str(home)],
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES],
+            [sys.executable, "-m", "venv", "--clear", "--without-pip", str(home)],
+            [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-compile", *PACKAGES],
         ):
             result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
             if result.returncode:
@@ -79,7 +79,6 @@ def python(pytestconfig: pytest.Config) -> Path:
     return python
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_litellm_as_a_client(
     house: GatewayHouse, openai_server: OpenAIServer, anthropic_server: Any, python: Path, tmp_path: Path
