@@ -1,9 +1,11 @@
-"""What the gateway costs, side by side in one run with the same upstream: direct, nginx, Keycairn, LiteLLM's proxy.
+"""What the gateway costs, side by side in one run with the same upstream.
 
     python benchmarks/gateway.py [--seconds 5] [--litellm PYTHON] [--json FILE] [--plot FILE]
 
-nginx only adds a header; it is left out where it is not installed, and LiteLLM where `--litellm` names no interpreter
-that has it. Keycairn checks the token, resolves the model, opens the sealed key, counts usage and metrics, as always.
+Measured are a direct call, nginx, a bare handler in Python, Keycairn, and LiteLLM's proxy. nginx and the handler only
+add a header. nginx is left out where it is not installed, LiteLLM where `--litellm` names no interpreter that has it.
+Keycairn, started with `keycairn serve` as by anybody, checks the token, resolves the model, opens the sealed key, counts
+usage and metrics.
 Requests/s and streams/s (200 events each) are at concurrency 32; "added" is at concurrency 1, minus direct. CPU is that
 of the proxy's processes, in milliseconds for each request; memory is their resident set after the load, in MiB.
 """
@@ -26,11 +28,13 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import httpx
 import uvloop
 from wire import Client, Upstream, request_of
 
 CONCURRENCY = 32
 KEY = "sk-bench-0123456789abcdef"
+ADMIN = "bench-admin-0123456789abcdef0123456789"
 HERE = Path(__file__).resolve()
 WHOLE = json.dumps({"model": "bench", "messages": [{"role": "user", "content": "Hello " * 20}]}).encode()
 STREAM = json.dumps({"model": "bench", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}).encode()
@@ -48,36 +52,28 @@ async def serve_upstream(port: int) -> None:
     await server.serve_forever()
 
 
-async def serve_keycairn(port: int, upstream: int, token_file: Path) -> None:
-    import uvicorn  # noqa: PLC0415  # only this process needs it
+async def serve_bare(port: int, upstream: int) -> None:
+    """An ASGI handler that adds a header and does nothing else: about what one Python process can reach."""
+    import aiohttp  # noqa: PLC0415  # only this process needs them
+    import uvicorn  # noqa: PLC0415
 
-    from keycairn.app.plugin import KeycairnPlugin  # noqa: PLC0415
-    from keycairn.app.server import create_app, fronted  # noqa: PLC0415
-    from keycairn.app.settings import Settings  # noqa: PLC0415
-    from keycairn.domain.modality import Modality  # noqa: PLC0415
-    from keycairn.domain.secret import Secret  # noqa: PLC0415
-    from keycairn.domain.token import Scope  # noqa: PLC0415
+    session = aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
 
-    with tempfile.TemporaryDirectory() as folder:
-        app = create_app(Settings(data_dir=Path(folder), port=port, env_file=None))
-        config = uvicorn.Config(fronted(app), port=port, loop="uvloop", http="httptools", ws="none", log_config=None)
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110  # uvicorn tells it in no other way
-            await asyncio.sleep(0.05)
-        keycairn = app.plugins.get(KeycairnPlugin).keycairn
-        listed = await keycairn.credentials.create(
-            "openai_compatible",
-            name="bench",
-            settings={"base_url": f"http://127.0.0.1:{upstream}/v1"},
-            secrets={"api_key": Secret(KEY)},
-        )
-        await keycairn.models.create(
-            "bench", provider="openai_compatible", type=Modality.LANGUAGE, credential=listed.credential.id
-        )
-        _, token = await keycairn.tokens.create("bench", [Scope.INVOKE])
-        token_file.write_text(token.reveal())  # noqa: ASYNC240  # once, before anything is measured
-        await task
+    async def handle(scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        async with session.post(f"http://127.0.0.1:{upstream}{scope['path']}", data=body, headers=headers) as answer:
+            kept = [pair for pair in answer.raw_headers if pair[0].lower() != b"transfer-encoding"]
+            await send({"type": "http.response.start", "status": answer.status, "headers": kept})
+            async for chunk in answer.content.iter_any():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    options: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "ws": "none", "lifespan": "off"}
+    await uvicorn.Server(uvicorn.Config(handle, port=port, log_config=None, **options)).serve()
 
 
 class Process:
@@ -134,6 +130,32 @@ class Process:
             self._child.wait(10)
         except subprocess.TimeoutExpired:
             os.killpg(self._child.pid, signal.SIGKILL)
+
+
+def keycairn(folder: Path, port: int) -> Process:
+    variables = {
+        "DATA_DIR": str(folder / "data"),
+        "PORT": str(port),
+        "ADMIN_TOKEN": ADMIN,
+        "ENV_FILE": "",
+        "LOG_LEVEL": "error",
+    }
+    environment = {f"KEYCAIRN_{name}": value for name, value in variables.items()}
+    return Process(str(Path(sys.executable).parent / "keycairn"), "serve", env=environment)
+
+
+def furnish(port: int, upstream: int) -> str:
+    """Give Keycairn an account and a model; a token that may call it."""
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", headers=headers) as client:
+
+        def post(path: str, **body: object) -> Any:
+            return client.post(path, json=body).raise_for_status().json()
+
+        base = f"http://127.0.0.1:{upstream}/v1"
+        made = post("/credentials", name="bench", provider="openai_compatible", base_url=base, api_key=KEY)
+        post("/models", name="bench", provider="openai_compatible", type="language", credential=made["id"])
+        return str(post("/tokens", name="bench", scopes=["invoke"])["token"])
 
 
 def nginx(folder: Path, port: int, upstream: int) -> Process:
@@ -227,12 +249,12 @@ def run(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
             port = free_port()
             with running(nginx(folder, port, upstream), port) as process:
                 rows["nginx"] = measured(port, KEY, process)
-        port, token_file = free_port(), folder / "token"
-        keycairn = Process(*mine, "--serve-keycairn", str(port), str(upstream), str(token_file))
-        with running(keycairn, port) as process:
-            while not token_file.exists() or not token_file.read_text():
-                time.sleep(0.1)
-            rows["keycairn"] = measured(port, token_file.read_text(), process)
+        port = free_port()
+        with running(Process(*mine, "--serve-bare", str(port), str(upstream)), port) as process:
+            rows["bare"] = measured(port, KEY, process)
+        port = free_port()
+        with running(keycairn(folder, port), port) as process:
+            rows["keycairn"] = measured(port, furnish(port, upstream), process)
         if arguments.litellm:
             port = free_port()
             with running(litellm(folder, arguments.litellm, port, upstream), port) as process:
@@ -250,7 +272,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
         shown: dict[str, Any] = {**row, "added p50 ms": row["p50 ms"] - direct["p50 ms"]}
         shown["added p99 ms"] = row["p99 ms"] - direct["p99 ms"]
         lines.append(f"| {name} | " + " | ".join(f"{shown[column]:,.2f}" for column in columns) + " |")
-    for other in ("nginx", "litellm"):
+    for other in ("nginx", "bare", "litellm"):
         if other in rows:
             ratios = (
                 f"{what} {rows['keycairn'][what] / rows[other][what]:.2f}x" for what in ("requests/s", "streams/s")
@@ -285,14 +307,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers there")
     parser.add_argument("--plot", type=Path, help="draw the rates there, as SVG")
     parser.add_argument("--serve-upstream", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--serve-keycairn", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--serve-bare", nargs=2, type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     uvloop.install()
     if arguments.serve_upstream:
         asyncio.run(serve_upstream(arguments.serve_upstream))
-    elif arguments.serve_keycairn:
-        port, upstream, token_file = arguments.serve_keycairn
-        asyncio.run(serve_keycairn(int(port), int(upstream), Path(token_file)))
+    elif arguments.serve_bare:
+        asyncio.run(serve_bare(*arguments.serve_bare))
     else:
         rows = run(arguments)
         print(table(rows))
