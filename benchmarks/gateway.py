@@ -4,8 +4,9 @@
 
 Measured are a direct call, nginx, a bare handler in Python, Keycairn, and LiteLLM's proxy. nginx and the handler only
 add a header. nginx is left out where it is not installed, LiteLLM where `--litellm` names no interpreter that has it.
-Keycairn, started with `keycairn serve` as by anybody, checks the token, resolves the model, opens the sealed key, counts
-usage and metrics.
+Keycairn, started with `keycairn serve` as anybody would, checks the token, resolves the model, opens the sealed key,
+counts usage and metrics.
+
 Requests/s and streams/s (200 events each) are at concurrency 32; "added" is at concurrency 1, minus direct. CPU is that
 of the proxy's processes, in milliseconds for each request; memory is their resident set after the load, in MiB.
 """
