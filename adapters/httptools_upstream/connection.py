@@ -49,7 +49,8 @@ class Connection(asyncio.Protocol):
         self._headers, self._head_size = [], 0
         self._measured = self._interim = self._complete = self._keep = False
         if body is None or isinstance(body, bytes):
-            transport.write(head + body if body else head)
+            # At the end of the loop's turn: under load many requests go out together, which wakes fewer processes.
+            asyncio.get_running_loop().call_soon(self._write, answer, head + body if body else head)
         else:
             transport.write(head)
             self._sender = asyncio.get_running_loop().create_task(self._send(body, answer, chunked=chunked))
@@ -187,6 +188,10 @@ class Connection(asyncio.Protocol):
             self.cut(error)
         else:
             self._sender = None
+
+    def _write(self, answer: Answer, request: bytes) -> None:
+        if self._answer is answer and self._transport is not None:
+            self._transport.write(request)
 
     def _resume(self) -> None:
         if self._paused and self._transport is not None:

@@ -1,7 +1,7 @@
 """HTTP as uvicorn speaks it, with bounds on what a client may send before it has said what it wants."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -26,7 +26,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begin to wait for the first head."""
-        super().connection_made(transport)
+        self._joining = _Joining(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._joining))
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,6 +57,7 @@ class BoundedHttp(HttpToolsProtocol):
         """The head is there."""
         self._stop_waiting()
         self._in_head, self._begun, self._head = False, False, 0
+        self._joining.at_head = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -74,3 +76,42 @@ class BoundedHttp(HttpToolsProtocol):
     def _too_late(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+class _Joining:
+    """A transport that sends the head of an answer, and what follows at once, together at the end of the loop's turn.
+
+    uvicorn writes head and body separately, and each write is a system call and wakes the client. What is written later
+    goes out as it comes.
+    """
+
+    __slots__ = ("_held", "_loop", "_transport", "at_head")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+        self.at_head = False
+        """Whether what is written next is a head."""
+
+    def write(self, data: bytes) -> None:
+        if self.at_head:
+            self.at_head = False
+            self._held = data
+            self._loop.call_soon(self._flush)
+        elif self._held:
+            self._held += data
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
