@@ -39,7 +39,7 @@ class AliasedProvider:
 
     def __getattr__(self, name: str) -> Any:
         """What a provider may have besides: other APIs it speaks, and how."""
-        if name in {"openai_base_url", "openai_model_name", "anthropic_base_url"}:
+        if name in {"openai_base_url", "openai_model_name", "anthropic_base_url", "refuses_key"}:
             return getattr(self._provider, name)
         raise AttributeError(name)
 

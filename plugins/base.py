@@ -11,6 +11,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
 from keycairn.domain.provider import Account, FieldKind, ProviderSpec
 from keycairn.domain.secret import Secret
+from keycairn.plugins.failures import refuses_key
 from keycairn.ports.http import JSON_HEADERS, Http, Request, Response
 
 MODEL_DEADLINE = 60.0
@@ -89,6 +90,10 @@ class ListedProvider(ABC):
     async def authorize(self, account: Account, request: Request, http: Http) -> Request:  # noqa: ARG002  # the port's
         """`request` with the account's headers in place of any it has of the same name."""
         return authorized(request, self.headers(account))
+
+    def refuses_key(self, status: int, body: bytes) -> bool:
+        """Whether a refusal of a call says that the key is bad, by the codes providers have for it."""
+        return refuses_key(status, body)
 
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
         """`api_key` and `base_url`, which nearly every class of esperanto takes."""

@@ -49,6 +49,8 @@ MODEL_CODES = frozenset(
 )
 
 _QUOTA_WORDS = ("credit balance is too low", "insufficient balance")
+_AUTH_WORDS = ("incorrect api key provided",)
+"""xAI's, which answers 400 and gives no code of its own to it."""
 _NESTED = 4
 _T = TypeVar("_T")
 
@@ -79,7 +81,7 @@ def raise_for_failure(response: Response, *, of_model: bool = False) -> None:
     status = response.status
     if 200 <= status < 300:
         return
-    codes = _codes(response)
+    codes = _codes(response.body)
     if of_model and (status == 404 or codes & MODEL_CODES):
         raise ModelGoneError(status=status)
     if status == 402 or codes & QUOTA_CODES:
@@ -89,6 +91,11 @@ def raise_for_failure(response: Response, *, of_model: bool = False) -> None:
     if status == 429:
         raise RateLimitedError(retry_after=_retry_after(response))
     raise ProviderError(_sentence(status), status=status)
+
+
+def refuses_key(status: int, body: bytes) -> bool:
+    """Whether an error says that the key is bad: by its status, or by a code in its body."""
+    return status == 401 or bool(_codes(body) & AUTH_CODES)
 
 
 def _sentence(status: int) -> str:
@@ -101,17 +108,20 @@ def _sentence(status: int) -> str:
     return f"The provider refused the request ({status})."
 
 
-def _codes(response: Response) -> frozenset[str]:
+def _codes(body: bytes) -> frozenset[str]:
     """The short words of an error body that can be codes, lower case, and marks for sentences that stand for one."""
     try:
-        body = msgspec.json.decode(response.body)
+        decoded = msgspec.json.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return frozenset()
     found: set[str] = set()
-    _collect(body, found, _NESTED)
+    _collect(decoded, found, _NESTED)
+    marks = set()
     if any(words in text for text in found for words in _QUOTA_WORDS):
-        found.add("insufficient_quota")
-    return frozenset(found)
+        marks.add("insufficient_quota")
+    if any(text.startswith(_AUTH_WORDS) for text in found):
+        marks.add("invalid_api_key")
+    return frozenset(found | marks)
 
 
 def _collect(value: Any, found: set[str], depth: int) -> None:

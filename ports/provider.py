@@ -83,6 +83,14 @@ class SpeaksAnthropic(Protocol):
         ...
 
 
+class TellsRefusals(Protocol):
+    """What a provider adds that may refuse a key with another status than 401. Looked up by name."""
+
+    def refuses_key(self, status: int, body: bytes) -> bool:
+        """Whether a call's refusal, 400 or 403, says that the key is bad. `body` is its beginning, 64 KiB or more."""
+        ...
+
+
 class PluginStatus(Struct, frozen=True, kw_only=True):
     """One plugin as it was found at start. `failure` says why it is not in use, None when it is."""
 

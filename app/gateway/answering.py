@@ -98,13 +98,14 @@ async def _pass_error(
                 raise ProviderError(
                     "The provider answered with an error longer than can be shown.", status=answer.status
                 )
-    shown = masked(bytes(body), exchange.secrets)
+    shown = _error_object(bytes(body))
     report.code = "provider_error"
     kept = [(name, value) for name, value in headers if name != b"content-length"]
-    if not _is_error_object(shown):
+    if shown is None:
         _, _, shown = render(_OpaqueError(answer.status), dialect)
         kept = [(name, value) for name, value in kept if name != b"content-type"]
         kept.append((b"content-type", b"application/json"))
+    shown = masked(shown, exchange.secrets)
     kept += [(b"x-keycairn-error", b"provider_error"), (b"content-length", str(len(shown)).encode())]
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": kept})
@@ -116,12 +117,18 @@ class _OpaqueError(ProviderError):
         super().__init__(f"The provider answered with status {status} and no readable reason.", status=status)
 
 
-def _is_error_object(body: bytes) -> bool:
-    """Whether it is JSON of an object, as every provider's error is; a page of a proxy in between is not."""
+def _error_object(body: bytes) -> bytes | None:
+    """The JSON object a provider's error is, None for anything else, such as the page of a proxy in between.
+
+    Google's OpenAI-compatible API puts the object into a list, where no client finds it.
+    """
     try:
-        return isinstance(msgspec.json.decode(body), dict)
+        decoded = msgspec.json.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return False
+        return None
+    if isinstance(decoded, list) and len(decoded) == 1 and isinstance(decoded[0], dict):
+        return msgspec.json.encode(decoded[0])
+    return body if isinstance(decoded, dict) else None
 
 
 async def _break_off(error: KeycairnError, headers: list[tuple[bytes, bytes]], send: Send, dialect: Dialect) -> None:

@@ -16,6 +16,7 @@ from keycairn.app.gateway.limits import Limiter, Subject
 from keycairn.app.gateway.masking import with_sent
 from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.recovery import Recovery
+from keycairn.app.gateway.replay import Replay
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     CannotConnectError,
@@ -46,6 +47,8 @@ class Exchange(Struct, frozen=True):
     answer: UpstreamAnswer
     secrets: Sequence[str]
     subject: Subject
+    key_refused: bool = False
+    """Whether it says that the key is bad."""
 
 
 class Exchanges:
@@ -77,6 +80,9 @@ class Exchanges:
         self._count = count
         self._naming: Mapping[str, Callable[[str], str]] = {
             one.spec.name: one.openai_model_name for one in registry.all() if hasattr(one, "openai_model_name")
+        }
+        self._refusing: Mapping[str, Callable[[int, bytes], bool]] = {
+            one.spec.name: one.refuses_key for one in registry.all() if hasattr(one, "refuses_key")
         }
         self.anthropic = frozenset(one.spec.name for one in registry.all() if hasattr(one, "anthropic_base_url"))
 
@@ -127,7 +133,7 @@ class Exchanges:
                 if not self._may_repeat(call, error):
                     break
                 continue
-            outcome = self._learn(serving.credential, exchange.answer)
+            outcome = self._learn(serving.credential, exchange)
             if outcome is Verdict.BAD_KEY:
                 failure = InvalidAuthError(status=401)
                 self.end(exchange, 0)
@@ -194,7 +200,24 @@ class Exchanges:
             await asyncio.sleep(PAUSE)
             report.attempts += 1
             answer = await self._start(outgoing)
-        return Exchange(answer, with_sent(opened.secrets, request.headers.values()), subject)
+        try:
+            answer, refused = await self._understood(answer, serving.credential.provider)
+        except BaseException:
+            answer.close()
+            raise
+        return Exchange(answer, with_sent(opened.secrets, request.headers.values()), subject, refused)
+
+    async def _understood(self, answer: UpstreamAnswer, provider: str) -> tuple[UpstreamAnswer, bool]:
+        """The answer, and whether it says that the key is bad. Some providers say that in the body only."""
+        if answer.status not in {400, 403} or provider not in self._refusing:
+            return answer, answer.status == 401
+        replay = Replay(answer)
+        seen = await replay.look()
+        try:
+            return replay, self._refusing[provider](answer.status, seen)
+        except Exception as error:  # noqa: BLE001  # a plugin's; its text may hold the key
+            _log.warning("a provider plugin failed", exception=type(error).__name__)
+            return replay, False
 
     async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:
         return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)
@@ -253,8 +276,9 @@ class Exchanges:
         self._count(credential.provider, error.code)
         self._health.rest(credential)
 
-    def _learn(self, credential: Credential, answer: UpstreamAnswer) -> Verdict:
-        outcome = verdict(answer.status)
+    def _learn(self, credential: Credential, exchange: Exchange) -> Verdict:
+        answer = exchange.answer
+        outcome = Verdict.BAD_KEY if exchange.key_refused else verdict(answer.status)
         if outcome is Verdict.DONE:
             if answer.status < 400:
                 self._health.good(credential)

@@ -306,6 +306,11 @@ class TestOpenAICompatible:
         (429, {"error": {"type": "insufficient_quota", "code": None}}, QuotaExhaustedError),
         (429, {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}, RateLimitedError),
         (400, {"error": {"details": [{"reason": "API_KEY_INVALID"}]}}, InvalidAuthError),
+        (
+            400,
+            {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***1."},
+            InvalidAuthError,
+        ),
         (400, {"error": {"message": "Your credit balance is too low to access the API."}}, QuotaExhaustedError),
         (403, {"error": {"code": "model_not_found"}}, ModelGoneError),
         (401, {"error": {"code": "insufficient_quota"}}, QuotaExhaustedError),

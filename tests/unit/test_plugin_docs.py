@@ -33,7 +33,7 @@ def documented() -> list[str]:
     hooks = [member for member in vars(hookspecs).values() if hasattr(member, "keycairn_spec")]
     members = [
         signature(name, member)
-        for protocol in (port.Provider, port.SpeaksOpenAI, port.NamesModels, port.SpeaksAnthropic)
+        for protocol in (port.Provider, port.SpeaksOpenAI, port.NamesModels, port.SpeaksAnthropic, port.TellsRefusals)
         for name, member in vars(protocol).items()
         if not name.startswith("_")
     ]

@@ -222,7 +222,7 @@ def test_more_variables_take_nothing_from_what_a_provider_can_besides(installed:
 
     plain = PluginRegistry(external=False)
     aliased = PluginRegistry(found=[installed("corp", Everywhere())])
-    extras = ("openai_base_url", "openai_model_name", "anthropic_base_url")
+    extras = ("openai_base_url", "openai_model_name", "anthropic_base_url", "refuses_key")
     for provider in plain.all():
         other = aliased.get(provider.spec.name)
         assert [hasattr(other, name) for name in extras] == [hasattr(provider, name) for name in extras]

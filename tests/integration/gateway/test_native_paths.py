@@ -6,6 +6,7 @@ from openai import AsyncOpenAI
 from tests.gateway_house import GatewayHouse
 from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.cohere_api import CohereServer
+from tests.servers.gemini_api import GeminiServer
 from tests.servers.kin_api import VoyageServer
 from tests.servers.speech_api import DeepgramServer, ElevenLabsServer
 from tests.servers.vertex_api import PLACE, VertexServer, service_account
@@ -85,6 +86,22 @@ async def test_a_native_call_of_vertex_carries_a_bought_token(house: GatewayHous
     assert answer.status_code == 200
     assert server.requests[-1].target == f"{PLACE}/{path}"
     assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_geminis_own_form_is_passed_on_and_counted(house: GatewayHouse, *, stream: bool) -> None:
+    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    async with GeminiServer() as server:
+        account = await house.credential("google", KEY, base_url=server.url)
+        async with httpx.AsyncClient(headers={"x-goog-api-key": house.token}) as client:
+            url = f"{house.url}/native/{account.id}/models/gemini-2.5-flash:{method}"
+            answer = await client.post(url, json={"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]})
+    assert answer.status_code == 200
+    assert "Hello!" in answer.text
+    assert server.requests[-1].target == f"/v1beta/models/gemini-2.5-flash:{method}"
+    assert server.requests[-1].headers["x-goog-api-key"] == KEY
+    (used,) = (await house.usage()).values()
+    assert (used.input_tokens, used.output_tokens) == (2, 2)
 
 
 async def test_a_native_sound_arrives_as_it_is(house: GatewayHouse) -> None:

@@ -187,8 +187,40 @@ class GoogleCompatible(LocalServer):
         body = {"id": "1", "object": "chat.completion", "created": 1, "model": "gemini-2.5-flash", "choices": [choice]}
         return as_json(body)
 
+    def refusal(self) -> tuple[object, int]:
+        """A wrong key is a bad request here, and the error comes in a list."""
+        reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+        return [{"error": {"code": 400, "message": "API key not valid.", "details": [reason]}}], 400
+
     def error(self, status: int) -> object:
-        return {"error": {"code": status, "message": "no"}}
+        return [{"error": {"code": status, "message": "There is no such model."}}]
+
+
+async def test_a_key_google_refuses_is_passed_by_though_it_answers_400(house: GatewayHouse) -> None:
+    async with GoogleCompatible(key="sk-changed-at-the-provider") as first, GoogleCompatible() as second:
+        accounts = [await house.credential("google", KEY, base_url=server.url) for server in (first, second)]
+        for priority, account in enumerate(accounts):
+            await house.model(account, "gemini-2.5-flash", priority=priority)
+        async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
+            for attempts in ("2", "1"):
+                raw = await client.chat.completions.with_raw_response.create(
+                    model="gemini-2.5-flash", messages=GREETING
+                )  # type: ignore[arg-type]  # a plain dict
+                assert raw.headers["x-keycairn-attempts"] == attempts
+                assert raw.headers["x-keycairn-credential"] == accounts[1].id
+            second.key = first.key
+            with pytest.raises(openai.InternalServerError) as refused:
+                await client.chat.completions.create(model="gemini-2.5-flash", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+
+    assert (refused.value.status_code, refused.value.code) == (502, "provider_invalid_auth")
+
+
+async def test_an_error_of_googles_that_is_not_about_the_key_is_the_callers(house: GatewayHouse) -> None:
+    async with GoogleCompatible() as server:
+        await house.model(await house.credential("google", KEY, base_url=server.url), "gemini-3")
+        async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
+            with pytest.raises(openai.NotFoundError, match="There is no such model"):
+                await client.chat.completions.create(model="gemini-3", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
 
 
 async def test_googles_openai_compatible_api(house: GatewayHouse) -> None:
