@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -117,8 +118,8 @@ class LocalServer:
     async def __aenter__(self) -> Self:
         self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
+        # Bound here, since the loop would ask a thread for the address of its own.
+        await web.SockSite(self._runner, socket.create_server(("127.0.0.1", 0))).start()
         host, port = self._runner.addresses[0][:2]
         self.origin = f"http://{host}:{port}"
         return self
