@@ -50,8 +50,8 @@ def everything() -> list[Record]:
         UsageRecord(usage_key("a", 2, model="model:0"), Usage(requests=3)),
         UsageRecord(usage_key("a!", 1), Usage(requests=4)),
         UsageRecord(usage_key("ü", 1), Usage(requests=5, failed=5)),
-        *[an_event(id=EventId(f"event:{n:04}"), seq=n, mac=f"{n:064x}", workspace=HOSTILE) for n in range(1, 1203)],
-        Head(1202, f"{1202:064x}"),
+        *[an_event(id=EventId(f"event:{n:04}"), seq=n, mac=f"{n:064x}", workspace=HOSTILE) for n in range(1, 603)],
+        Head(602, f"{602:064x}"),
     ]
 
 
@@ -126,7 +126,7 @@ async def test_a_restore_that_is_cancelled_leaves_the_store_empty(store: Store) 
 
     def interrupting() -> Iterator[Record]:
         for number, record in enumerate(records):
-            if number == 700:
+            if number == 500:
                 task.cancel()
             yield record
 

@@ -94,7 +94,7 @@ def refused(
 
 
 @given(TEXTS)
-@looking(150)
+@looking(100)
 def test_a_sealed_secret_is_canonical_or_refused(text: str) -> None:
     if refused(UndecryptableError, split, SealedSecret(text)) is None:
         parts = split(SealedSecret(text))
@@ -103,7 +103,7 @@ def test_a_sealed_secret_is_canonical_or_refused(text: str) -> None:
 
 
 @given(st.data())
-@looking(150)
+@looking(100)
 def test_no_changed_sealed_secret_opens(data: st.DataObject) -> None:
     where = data.draw(st.integers(0, len(SEALED)))
     changed = SEALED[:where] + data.draw(st.text(max_size=3)) + SEALED[data.draw(st.integers(where, where + 3)) :]
@@ -112,7 +112,7 @@ def test_no_changed_sealed_secret_opens(data: st.DataObject) -> None:
 
 
 @given(TEXTS, st.text(max_size=80))
-@looking(100)
+@looking(70)
 def test_what_can_be_sealed_opens_to_the_same(text: str, workspace: str) -> None:
     place = SealContext(
         workspace=workspace, table="credential", record="credential:x", field=workspace, destinations=(workspace,)
@@ -122,7 +122,7 @@ def test_what_can_be_sealed_opens_to_the_same(text: str, workspace: str) -> None
 
 
 @given(TEXTS, st.binary(min_size=32, max_size=32))
-@looking(150)
+@looking(100)
 def test_a_token_is_ours_or_nothing(text: str, random: bytes) -> None:
     assert token_key(Secret(text)) is None
     whole = token_text("01KDWE9G000000000000000004", random)
@@ -131,7 +131,7 @@ def test_a_token_is_ours_or_nothing(text: str, random: bytes) -> None:
 
 
 @given(TEXTS, st.booleans())
-@looking(250)
+@looking(160)
 def test_a_url_is_understood_one_way_or_refused(text: str, base: bool) -> None:  # noqa: FBT001  # drawn
     for written in (text, f"http://{text}", f"https://api.example.com/{text}"):
         parse = parse_url if base else parse_target
@@ -143,7 +143,7 @@ def test_a_url_is_understood_one_way_or_refused(text: str, base: bool) -> None: 
 
 
 @given(st.one_of(st.ip_addresses().map(str), TEXTS), st.integers(0, 70000), st.booleans(), st.booleans())
-@looking(250)
+@looking(160)
 def test_the_egress_judge_says_yes_or_refuses(text: str, port: int, strict: bool, secret: bool) -> None:  # noqa: FBT001  # drawn
     policy = EgressPolicy(strict=strict, own=(("127.0.0.1", 8765),))
     try:
@@ -162,13 +162,13 @@ def test_the_egress_judge_says_yes_or_refuses(text: str, port: int, strict: bool
 
 
 @given(st.lists(TEXTS, max_size=3))
-@looking(100)
+@looking(70)
 def test_what_is_allowed_out_is_origins_and_networks(entries: list[str]) -> None:
     refused(SettingsError, parse_allow, tuple(entries))
 
 
 @given(TEXTS, st.binary(max_size=40))
-@looking(150)
+@looking(100)
 def test_a_root_key_is_of_a_form_or_refused(text: str, raw: bytes) -> None:
     for written in (text, f"base64:{text}", f"passphrase:{text}", f"base64:{b64encode(raw).decode()}"):
         if refused(RootKeyError, parse_root_key, Secret(written)) is None:
@@ -179,7 +179,7 @@ def test_a_root_key_is_of_a_form_or_refused(text: str, raw: bytes) -> None:
 
 
 @given(BYTES)
-@looking(150)
+@looking(100)
 def test_an_environment_file_is_read_or_refused(tmp_path: Path, raw: bytes) -> None:
     file = tmp_path / "env"
     file.write_bytes(raw)
@@ -190,7 +190,7 @@ _NAME = st.from_regex(r"FUZZ_[A-Z][A-Z_]{0,9}", fullmatch=True)
 
 
 @given(st.dictionaries(_NAME, st.from_regex(r"[!-&(-\[\]-~]{0,30}", fullmatch=True)))
-@looking(60)
+@looking(40)
 def test_what_stands_in_an_environment_file_is_what_is_read(tmp_path: Path, values: dict[str, str]) -> None:
     file = tmp_path / "env"
     file.write_text("".join(f"{name}='{value}'\n" for name, value in values.items()))
@@ -199,20 +199,20 @@ def test_what_stands_in_an_environment_file_is_what_is_read(tmp_path: Path, valu
 
 
 @given(BYTES, st.sampled_from([CreateCredential, UpdateCredential, CreateToken]))
-@looking(150)
+@looking(100)
 def test_a_body_is_understood_or_refused(raw: bytes, type: Any) -> None:
     refused(KeycairnError, decode, raw, type)
 
 
 @given(JSON, st.sampled_from([CreateCredential, UpdateCredential, CreateToken]))
-@looking(150)
+@looking(100)
 def test_a_body_of_the_wrong_shape_is_refused(document: Any, type: Any) -> None:
     raw = json.dumps({"name": document, "provider": "openai", "api_key": KEY, "config": document}).encode()
     refused(KeycairnError, decode, raw, type)
 
 
 @given(TEXTS)
-@looking(100)
+@looking(70)
 def test_cursors_and_ids_are_ours_or_refused(text: str) -> None:
     for read in (read_position, lambda text: read_id(text, "event")):
         refused(KeycairnError, read, text)
@@ -221,14 +221,14 @@ def test_cursors_and_ids_are_ours_or_refused(text: str) -> None:
 
 
 @given(TEXTS)
-@looking(100)
+@looking(70)
 def test_a_host_header_is_good_or_not(text: str) -> None:
     raw = text.encode("utf-8", "replace")
     assert Hosts((text,) if usable(text) else ()).accept(raw) in {True, False}
 
 
 @given(BYTES, st.integers(1, 64))
-@looking(150)
+@looking(100)
 def test_a_backup_is_whole_or_refused(raw: bytes, step: int) -> None:
     chunks = [raw[start : start + step] for start in range(0, len(raw), step)]
     assert refused(DamagedBackupError, lambda: list(unpack(chunks))) is not None
@@ -245,7 +245,7 @@ PASSPHRASE = Secret("a passphrase for the tests")
 
 
 @given(raw=BYTES)
-@looking(120)
+@looking(80)
 @pytest.mark.parametrize("ending", [".surql", ".json", ".csv", ".yaml"])
 def test_a_file_to_import_is_read_or_refused(tmp_path: Path, raw: bytes, ending: str) -> None:
     file = tmp_path / f"import{ending}"
@@ -260,7 +260,7 @@ def test_a_file_to_import_is_read_or_refused(tmp_path: Path, raw: bytes, ending:
 
 
 @given(JSON)
-@looking(150)
+@looking(100)
 def test_a_document_of_any_shape_is_imported_or_refused(document: Any) -> None:
     shapes: list[Callable[[], AsyncIterator[Any]]] = [
         lambda: OpenNotebook(JsonExport({"credential": document, "model": document}), PASSPHRASE).rows(),
@@ -275,7 +275,7 @@ def test_a_document_of_any_shape_is_imported_or_refused(document: Any) -> None:
 
 
 @given(TEXTS)
-@looking(100)
+@looking(70)
 def test_what_others_encrypted_opens_or_is_refused(text: str) -> None:
     for keys in (NotebookKeys(PASSPHRASE), NotebookKeys(None)):
         refused(UnreadableKeyError, keys.open, text)
