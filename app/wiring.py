@@ -22,7 +22,7 @@ from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.imports.dotenv import DotEnv
 from keycairn.adapters.imports.exported import exported, read_json
-from keycairn.adapters.imports.legacy import LegacyConfig
+from keycairn.adapters.imports.legacy import LegacyConfig, legacy_document
 from keycairn.adapters.imports.legacy_configs import NotebookLegacy, StoredLegacyConfig
 from keycairn.adapters.imports.litellm import LiteLlmConfig, read_yaml
 from keycairn.adapters.imports.open_notebook import OpenNotebook, Records
@@ -260,8 +260,9 @@ def open_source(spec: SourceSpec) -> ImportSource:
             return LiteLlmConfig(read_yaml(file), ProcessEnvironment(spec.env_file).variables())
         case Kind.TABLE:
             return read_table(file)
-        case Kind.LEGACY if not spec.is_database and file.suffix == ".json" and "credentials" in read_json(file):
-            return LegacyConfig(read_json(file), spec.passphrase)
+        case Kind.LEGACY if not spec.is_database and file.suffix.lower() == ".json":
+            if record := legacy_document(read_json(file)):
+                return LegacyConfig(record, spec.passphrase)
     records: Records
     if spec.is_database:
         records = SurrealRecords(

@@ -43,7 +43,10 @@ class SurqlExport:
 
 
 class JsonExport:
-    """The records in a JSON document: an object of lists by table name, or of records by id, or a list of records."""
+    """The records in a JSON document: an object of lists by table name, or of records by id, or a list of records.
+
+    A list may also be the answer of the database to queries, `[{"result": [...], "status": "OK"}]`.
+    """
 
     def __init__(self, document: object) -> None:
         self._document = document
@@ -60,12 +63,22 @@ class JsonExport:
 
     def _all(self) -> Iterator[tuple[str, object]]:
         if isinstance(self._document, list):
-            yield from (("", record) for record in self._document)
+            yield from (("", record) for record in unwrapped(self._document))
         elif isinstance(self._document, Mapping):
             for name, value in self._document.items():
                 table = _ALSO.get(str(name), str(name))
                 rows: Iterable[object] = value if isinstance(value, list) else [value]
                 yield from ((table, row) for row in rows)
+
+
+def unwrapped(items: Iterable[object]) -> Iterator[object]:
+    """The items of a list, with the records of a query's answer in place of the answer."""
+    for item in items:
+        if isinstance(item, Mapping) and "result" in item and "id" not in item:
+            result = item["result"]
+            yield from result if isinstance(result, list) else [result]
+        else:
+            yield item
 
 
 def exported(file: Path) -> SurqlExport | JsonExport:

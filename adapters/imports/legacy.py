@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from keycairn.adapters.fernet import NotebookKeys
+from keycairn.adapters.imports.exported import unwrapped
 from keycairn.adapters.imports.notebook_rows import SETTINGS, label, moment, opened
 from keycairn.domain.errors import UnreadableSourceError
 from keycairn.domain.incoming import IncomingCredential, IncomingModel, IncomingRow, Refused
@@ -64,6 +65,13 @@ class LegacyConfig:
             created=moment(entry.get("created")),
             updated=moment(entry.get("updated")),
         )
+
+
+def legacy_document(document: object) -> Mapping[str, Any] | None:
+    """The record in a JSON document that holds it alone, in a list, or in the answer of a query; None where none is."""
+    items = unwrapped(document) if isinstance(document, list) else [document]
+    found = (item for item in items if isinstance(item, Mapping) and isinstance(item.get("credentials"), Mapping))
+    return next(found, None)
 
 
 def _own_name(row: IncomingRow, taken: set[tuple[str, str]]) -> IncomingRow:

@@ -1,6 +1,7 @@
 """Request bodies: strict JSON into our structs, with errors that never repeat what was sent."""
 
 import asyncio
+import json
 import re
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ MASK_CHARACTERS = frozenset("*\u2022\u25cf")
 _PLACE = re.compile(r" - at `\$\.([a-z_]{1,64})")
 _EXPECTED = re.compile(r"Expected `([a-z |]{1,60})`, got `([a-z]{1,20})`")
 _MISSING = re.compile(r"Object missing required field `([a-z_]{1,64})`")
+_TOO_DEEP = "The body is nested too deeply."
 _NO_KEY = "a secret is text without NUL characters, and not its mask"
 
 
@@ -31,22 +33,48 @@ def decode(raw: bytes, type: Any) -> Any:
     """
     problem: KeycairnError
     try:
-        return msgspec.json.decode(raw, type=type, dec_hook=_secret)
+        decoded = msgspec.json.decode(raw, type=type, dec_hook=_secret)
+        repeated = _repeated(raw)
     except msgspec.ValidationError as error:
         known = frozenset(field.encode_name for field in fields(type))
         # A type error is found before the rest of the body is read; that it is no JSON at all weighs more.
         problem = _unreadable(raw) or _explained(str(error), known)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except RecursionError:
+        problem = BadRequestError(_TOO_DEEP)
+    except (msgspec.DecodeError, UnicodeError):
         problem = _unreadable(raw) or MalformedJsonError()
+    else:
+        if repeated is None:
+            return decoded
+        name = repeated if repeated in {field.encode_name for field in fields(type)} else ""
+        why = "is there more than once"
+        problem = InvalidInputError(f"The field {name} {why}." if name else f"A field {why}.", _at(name, why))
     # Raised outside of the handler, so that the decoder's exception, which quotes the body, is not its context.
     raise problem
+
+
+def _repeated(raw: bytes) -> str | None:
+    """A name that one object of a good JSON document has more than once, None where there is none.
+
+    Readers differ in which of the two counts, and somebody may have looked at the other one.
+    """
+    found: str | None = None
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        names = [name for name, _ in pairs]
+        if len(names) != len(set(names)):
+            found = next(name for name in names if names.count(name) > 1)
+
+    json.loads(raw.decode(), object_pairs_hook=look, parse_int=str, parse_float=str)
+    return found
 
 
 def _unreadable(raw: bytes) -> BadRequestError | None:
     try:
         msgspec.json.decode(raw)
     except RecursionError:
-        return BadRequestError("The body is nested too deeply.")
+        return BadRequestError(_TOO_DEEP)
     except (msgspec.DecodeError, UnicodeError):
         return MalformedJsonError()
     return None
@@ -110,4 +138,6 @@ class StrictRequest(Request[Any, Any, Any]):
         if media_type.lower() != "application/json" or options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
             raise UnsupportedMediaTypeError
         field = self.route_handler.parsed_data_field
+        if field is not None and field.is_optional:  # where no body is as good as one
+            field = next(inner for inner in field.inner_types if not inner.is_none_type)
         return decode(await self.body(), field.annotation if field else Any)

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from litestar import Controller, Request, post
+from litestar import Controller, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
-from keycairn.app.api.decoding import decode
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.incoming import Imported, ImportReport, IncomingRow, Skipped
@@ -110,9 +109,9 @@ class ImportController(Controller):
     )
     async def legacy(
         self,
-        request: Request[Any, Any, Any],
         keycairn: TheKeycairn,
         caller: TheCaller,
+        data: JSONBody[LegacyRecord | None] = None,
         *,
         dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
     ) -> LegacyView:
@@ -120,8 +119,7 @@ class ImportController(Controller):
 
         Without a passphrase, OPEN_NOTEBOOK_ENCRYPTION_KEY of the service's environment is used.
         """
-        raw = await request.body()
-        body: LegacyRecord = decode(raw, LegacyRecord) if raw.strip() else LegacyRecord()
+        body = data or LegacyRecord()
         document: Mapping[str, Any] | None = body.provider_configs
         ours = caller.workspace == DEFAULT_WORKSPACE  # its own database and environment are the installation's
         if document is None:

@@ -112,7 +112,16 @@ def _with_problem(operation: Any) -> Any:
         return operation
     problem = {"description": "A problem; `code` says which.", "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}}
     own = {status: answer for status, answer in operation["responses"].items() if status != "400"}
-    return {**operation, "responses": {**own, "default": problem}}
+    return _with_body(operation) | {"responses": {**own, "default": problem}}
+
+
+def _with_body(operation: dict[str, Any]) -> dict[str, Any]:
+    """`operation`, its body told as one that may be left out where the handler takes None for it."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    kinds = [kind for kind in content.get("schema", {}).get("oneOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return operation
+    return {**operation, "requestBody": {"required": False, "content": {"application/json": {"schema": kinds[0]}}}}
 
 
 def _problem_schema() -> dict[str, Any]:

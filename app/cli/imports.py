@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import rich_click as click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keycairn.app.cli.client import Client
 from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
@@ -18,7 +18,6 @@ from keycairn.domain.errors import SettingsError
 from keycairn.domain.incoming import IncomingCredential, IncomingDefaults, IncomingRow, Refused, unusable_secret
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
-from keycairn.ports.source import ImportSource
 
 ROWS = 200
 """Rows in one request."""
@@ -69,8 +68,8 @@ async def import_env(client: Client, *, file: Path, dry_run: bool, again: bool, 
     `keycairn migrate-env` does the same with the environment of the service.
     """
     specs = [provider.spec for provider in PluginRegistry(external=settings().external_plugins).all()]
-    source = open_source(SourceSpec(kind=Kind.ENV, place=str(file), specs=specs))
-    return await _bring(client, source, dry_run=dry_run, again=again, as_json=as_json)
+    spec = SourceSpec(kind=Kind.ENV, place=str(file), specs=specs)
+    return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
 @import_group.command("open-notebook")
@@ -89,8 +88,8 @@ async def import_open_notebook(
 
     `keycairn import open-notebook ws://localhost:8000 --user root --passphrase-file old-key.txt --dry-run`
     """
-    source = open_source(_notebook_spec(Kind.OPEN_NOTEBOOK, place, **database))
-    return await _bring(client, source, dry_run=dry_run, again=again, as_json=as_json)
+    spec = _notebook_spec(Kind.OPEN_NOTEBOOK, place, **database)
+    return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
 @import_group.command("legacy")
@@ -106,8 +105,8 @@ async def import_legacy(
     PLACE is its database, a file that `surreal export` wrote, or a JSON file of the record. The default entry of a
     provider takes over the provider's models that have no credential.
     """
-    source = open_source(_notebook_spec(Kind.LEGACY, place, **database))
-    return await _bring(client, source, dry_run=dry_run, again=again, as_json=as_json)
+    spec = _notebook_spec(Kind.LEGACY, place, **database)
+    return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
 @import_group.command("litellm")
@@ -120,8 +119,8 @@ async def import_litellm(client: Client, *, file: Path, dry_run: bool, again: bo
     `os.environ/NAME` is looked up in the environment of this command and in KEYCAIRN_ENV_FILE. A variable that is not
     set gives a credential that waits for its key.
     """
-    source = open_source(SourceSpec(kind=Kind.LITELLM, place=str(file), env_file=settings().env_file))
-    return await _bring(client, source, dry_run=dry_run, again=again, as_json=as_json)
+    spec = SourceSpec(kind=Kind.LITELLM, place=str(file), env_file=settings().env_file)
+    return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
 @import_group.command("file")
@@ -134,8 +133,8 @@ async def import_file(client: Client, *, file: Path, dry_run: bool, again: bool,
     The columns are `provider`, and as needed `name`, `api_key`, `base_url`, any other field of the provider, and
     `models`, which are separated by spaces.
     """
-    source = open_source(SourceSpec(kind=Kind.TABLE, place=str(file)))
-    return await _bring(client, source, dry_run=dry_run, again=again, as_json=as_json)
+    spec = SourceSpec(kind=Kind.TABLE, place=str(file))
+    return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
 def _notebook_spec(
@@ -170,13 +169,17 @@ def _passphrase(file: Path | None) -> Secret | None:
     return Secret(given) if given else None
 
 
-async def _bring(client: Client, source: ImportSource, *, dry_run: bool, again: bool, as_json: bool) -> int | None:
+async def _bring(client: Client, spec: SourceSpec, *, dry_run: bool, again: bool, as_json: bool) -> int | None:
     """Send the rows of a source, and show the report."""
+    source = open_source(spec)
     whole: dict[str, Any] = {"dry_run": dry_run, **{name: [] for name in _LISTS}, "defaults": {}}
     batch: list[Any] = []
-    columns = (TextColumn(source.label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    left = TimeRemainingColumn(elapsed_when_finished=True)
+    columns = (TextColumn(source.label), BarColumn(), MofNCompleteColumn(), left)
     with Progress(*columns, disable=as_json, transient=True) as progress:
         bar = progress.add_task("rows", total=None)
+        if progress.console.is_terminal and not as_json:
+            progress.update(bar, total=await _count(spec))
 
         async def send() -> None:
             body = {"rows": batch, "dry_run": dry_run, "again": again}
@@ -193,6 +196,7 @@ async def _bring(client: Client, source: ImportSource, *, dry_run: bool, again: 
             encoded = _encoded(row)
             if isinstance(encoded, Refused):
                 whole["refused"].append({"where": encoded.where, "reason": encoded.reason})
+                progress.advance(bar)
                 continue
             if batch and (len(batch) == ROWS or size + len(encoded) > BYTES or isinstance(row, IncomingDefaults)):
                 await send()
@@ -204,6 +208,11 @@ async def _bring(client: Client, source: ImportSource, *, dry_run: bool, again: 
     if not shown(whole, as_json=as_json):
         _print(whole)
     return FAILED if whole["refused"] else None
+
+
+async def _count(spec: SourceSpec) -> int | None:
+    """The rows of a file, which is read once more for it; None for a database, which is read over the network."""
+    return None if spec.is_database else sum([1 async for _ in open_source(spec).rows()])
 
 
 def _encoded(row: IncomingRow) -> bytes | Refused:

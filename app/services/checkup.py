@@ -98,7 +98,10 @@ class Checkup:
         encryption = await self._encryption()
         survey = await self.survey()
         findings = [encryption, *_of_secrets(survey), *_of_links(survey)]
-        findings += [_of_flaw(flaw) for flaw in (await self._audit.verify()).flaws]
+        chain = await self._audit.verify()
+        findings += [_of_flaw(flaw) for flaw in chain.flaws]
+        if chain.intact:
+            findings.append(Finding(code="audit", subject="audit log", found=f"whole; events: {chain.events}"))
         return tuple(sorted(findings, key=lambda finding: (not finding.broken, not finding.what_to_do)))
 
     async def survey(self) -> Survey:

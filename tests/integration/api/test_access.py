@@ -201,6 +201,9 @@ async def test_the_document_describes_every_route_and_the_page_needs_no_network(
     operations = [op for item in document["paths"].values() for op in item.values() if "responses" in op]
     assert len(operations) > 30
     assert all(operation.get("summary") and operation.get("description") for operation in operations)
+    legacy = document["paths"]["/api/credentials/migrate-from-provider-config"]["post"]["requestBody"]
+    assert legacy["required"] is False
+    assert legacy["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/LegacyRecord"}
     assert "src=" not in page
     assert "http" not in page.replace("http-equiv", "").partition('type="application/json"')[0]
 

@@ -17,6 +17,13 @@ CREATIONS: list[tuple[str, bytes, int, str]] = [
     ("no body", b"", 400, "malformed_json"),
     ("not JSON", b"{", 400, "malformed_json"),
     ("trailing text", b"{} x", 400, "malformed_json"),
+    ("a field twice", b'{"name": "one", "provider": "openai", "name": "two"}', 422, "invalid_input"),
+    (
+        "a field twice, one spelled in escapes",
+        b'{"name": "one", "provider": "openai", "n\\u0061me": "two"}',
+        422,
+        "invalid_input",
+    ),
     ("not UTF-8", b'{"name": "\xff"}', 400, "malformed_json"),
     ("a lone surrogate", b'{"name": "\\ud800"}', 400, "malformed_json"),
     ("endless nesting", DEEP, 400, "bad_request"),

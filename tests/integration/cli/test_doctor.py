@@ -37,6 +37,7 @@ async def test_a_fresh_start_is_well_and_says_where_its_root_key_lies(shell: She
     findings = await examined(shell, broken=False)
     assert str(shell.data / "root-key") in findings["root key"]["found"]
     assert findings["records"]["what_to_do"] == ""
+    assert findings["audit log"]["found"].startswith("whole; events: ")
     assert "BAD" not in (await shell.run("doctor")).output
 
 

@@ -23,6 +23,8 @@ from keycairn.app import open_keycairn
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.moving import BATCH, MEANWHILE
 from keycairn.app.settings import Settings
+from keycairn.app.sources import Kind, SourceSpec
+from keycairn.app.wiring import open_source
 from keycairn.domain.audit import IN_PROCESS, Caller
 from keycairn.domain.change import Changeset, CreateCredential
 from keycairn.domain.errors import DuplicateError, StoreUnavailableError, UnreadableSourceError
@@ -193,6 +195,34 @@ async def test_the_former_singleton_is_found_in_a_database_and_in_exports(tmp_pa
     assert await NotebookLegacy(JsonExport({})).stored() is None
     with pytest.raises(UnreadableSourceError):
         await (await house.open()).moving.run(StoredLegacyConfig(JsonExport({}), PASS))
+
+
+@pytest.mark.parametrize("wrapped", ["alone", "listed", "answered", "answered among others"])
+async def test_a_json_file_of_the_former_singleton_may_be_as_a_query_gave_it(
+    tmp_path: Path, house: House, wrapped: str
+) -> None:
+    record = {"id": "open_notebook:provider_configs", "credentials": {"openai": [ENTRY]}}
+    answer = {"result": [record], "status": "OK", "time": "120µs"}
+    other = {"result": [{"id": "open_notebook:default_models"}], "status": "OK"}
+    document = {"alone": record, "listed": [record], "answered": [answer], "answered among others": [other, answer]}
+    file = tmp_path / "configs.JSON"
+    file.write_text(json.dumps(document[wrapped]))
+
+    source = open_source(SourceSpec(kind=Kind.LEGACY, place=str(file), passphrase=PASS))
+    report = await (await house.open()).moving.run(source)
+
+    assert [one.id for one in report.created] == ["credential:e1"]
+
+
+@pytest.mark.parametrize("document", [[], [1], {"result": []}, [{"result": "no"}], "text", [{"credentials": "none"}]])
+async def test_a_json_file_without_the_former_singleton_is_refused(
+    tmp_path: Path, house: House, document: object
+) -> None:
+    file = tmp_path / "configs.json"
+    file.write_text(json.dumps(document))
+    source = open_source(SourceSpec(kind=Kind.LEGACY, place=str(file), passphrase=PASS))
+    with pytest.raises(UnreadableSourceError):
+        await (await house.open()).moving.run(source)
 
 
 async def test_litellm_accounts_are_told_apart_by_key_and_address(kc: Keycairn) -> None:

@@ -57,7 +57,7 @@ def by_code(findings: tuple[Finding, ...]) -> dict[str, Finding]:
 async def test_all_well_says_so(tmp_path: Path) -> None:
     _, kc = await furnished(tmp_path)
     findings = await kc.checkup.report()
-    assert [finding.code for finding in findings] == ["encryption", "records"]
+    assert [finding.code for finding in findings] == ["encryption", "records", "audit"]
     assert not any(finding.broken or finding.what_to_do for finding in findings)
     assert (await kc.repair.fix()).backup is None
 
