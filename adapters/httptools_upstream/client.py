@@ -113,6 +113,8 @@ class HttptoolsUpstream:
     def _pool(self, url: Url, *, secret: bool) -> Pool:
         pool = self._pools.get((url.origin, secret))
         if pool is None:
+            if len(self._pools) >= _KNOWN:
+                self._pools = {place: one for place, one in self._pools.items() if not one.empty}
             destination = Destination(Url(url.scheme, url.host, url.port, ""), secret)
             pool = self._pools[url.origin, secret] = Pool(
                 url,

@@ -27,14 +27,28 @@ class Pool:
     `addresses` gives those it may connect to, judged anew for every connection; `tls` is None for plain HTTP.
     """
 
-    def __init__(self, url: Url, addresses: Callable[[], Awaitable[Sequence[str]]], tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        url: Url,
+        addresses: Callable[[], Awaitable[Sequence[str]]],
+        tls: ssl.SSLContext | None,
+        *,
+        most: int = CONNECTIONS,
+        keep_alive: float = KEEP_ALIVE,
+    ) -> None:
         self._url = url
+        self._keep_alive = keep_alive
         self._addresses = addresses
         self._tls = tls
         self._all: set[Connection] = set()
         self._idle: list[Connection] = []
-        self._room = asyncio.Semaphore(CONNECTIONS)
+        self._room = asyncio.Semaphore(most)
         self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no connection."""
+        return not self._all
 
     async def take(self, within: float, *, fresh: bool = False) -> tuple[Connection, bool]:
         """A connection, and whether it was used before. An exchange must be begun on it at once, and gives it back.
@@ -100,7 +114,7 @@ class Pool:
             connection.idle_since = loop.time()
             self._idle.append(connection)
             if self._sweeper is None:
-                self._sweeper = loop.call_later(KEEP_ALIVE, self._sweep)
+                self._sweeper = loop.call_later(self._keep_alive, self._sweep)
 
     def _lost(self, connection: Connection) -> None:
         self._all.discard(connection)
@@ -112,12 +126,12 @@ class Pool:
         loop = asyncio.get_running_loop()
         self._sweeper = None
         for connection in list(self._idle):
-            if loop.time() - connection.idle_since < KEEP_ALIVE:
+            if loop.time() - connection.idle_since < self._keep_alive:
                 break
             connection.cut()
             self._idle.remove(connection)
         if self._idle:
-            left = KEEP_ALIVE - (loop.time() - self._idle[0].idle_since)
+            left = self._keep_alive - (loop.time() - self._idle[0].idle_since)
             self._sweeper = loop.call_later(left, self._sweep)
 
 

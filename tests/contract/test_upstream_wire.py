@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 
 from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.httptools_upstream.answer import READ_AHEAD
+from keycairn.adapters.httptools_upstream.pool import Pool
 from keycairn.domain.egress import EgressPolicy
-from keycairn.domain.errors import CannotConnectError, GarbledAnswerError, KeycairnError, ProviderTimeoutError
+from keycairn.domain.errors import (
+    CannotConnectError,
+    GarbledAnswerError,
+    KeycairnError,
+    NotSentError,
+    ProviderTimeoutError,
+)
 from keycairn.domain.secret import Secret
+from keycairn.domain.url import parse_url
 from keycairn.ports.upstream import Headers, UpstreamAnswer, UpstreamRequest
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -372,6 +380,39 @@ async def test_closing_the_client_ends_what_is_under_way_and_it_can_be_used_agai
     async with serving(Server(OK)) as server:
         assert (await whole(client, server.url))[2] == b"ok"
         await client.aclose()
+
+
+async def test_a_call_beyond_the_most_waits_for_room_and_not_forever() -> None:
+    async with serving(Server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", OK)) as server:
+        pool = Pool(parse_url(server.url), local, None, most=1)
+        connection, _ = await pool.take(1)
+        answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", None, chunked=False, bodiless=False, within=1)
+        await answer.head()
+        with pytest.raises(NotSentError):
+            await pool.take(0.02)
+        waiting = asyncio.create_task(pool.take(1))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        answer.close()
+        assert (await waiting)[0].usable
+        pool.close()
+        await asyncio.sleep(0)
+
+
+async def test_an_idle_connection_is_closed_after_a_while() -> None:
+    async with serving(Server(OK)) as server:
+        pool = Pool(parse_url(server.url), local, None, keep_alive=0.03)
+        connection, _ = await pool.take(1)
+        answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", None, chunked=False, bodiless=False, within=1)
+        assert [chunk async for chunk in answer.chunks()] == [b"ok"]
+        assert connection.usable
+        async with asyncio.timeout(2):
+            await server.ended.wait()
+        assert pool.empty
+
+
+async def local() -> list[str]:
+    return ["127.0.0.1"]
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nX-One: 1\r\nX-Two: two words\r\n"
