@@ -1,17 +1,13 @@
 """The store on SurrealDB."""
 
-import asyncio
-import random
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import date
 from operator import itemgetter
-from typing import Any, Protocol
 
 from msgspec.structs import asdict
 
 from keycairn.adapters.surreal.dialect import Dialect
-from keycairn.adapters.surreal.errors import ConnectionLostError, RetryableConflictError
 from keycairn.adapters.surreal.records import (
     credential_of,
     defaults_of,
@@ -21,17 +17,16 @@ from keycairn.adapters.surreal.records import (
     model_of,
     place,
     record_id,
-    text_id,
     token_of,
     usage_of,
 )
-from keycairn.adapters.surreal.restoring import Claim
+from keycairn.adapters.surreal.session import Connection, Session
 from keycairn.adapters.surreal.snapshot import all_records
-from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION, Transaction, transaction
+from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION, transaction
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
-from keycairn.domain.change import Append, Changeset, only_counts
+from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import ConflictError, StoreUnavailableError
+from keycairn.domain.errors import ConflictError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
@@ -42,42 +37,15 @@ from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST, Position
 
 _CONDITIONS = {"since": "at >= $since", "until": "at < $until"}
-ATTEMPTS = 8
-"""How often a transaction is run before a conflict with other writers is given up."""
-LONGEST_PAUSE = 0.2
-"""Seconds between two attempts, at most."""
-
-
-class Connection(Protocol):
-    """What the store needs of the database."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may write to the same database."""
-        ...
-
-    async def query(self, text: str, variables: Mapping[str, Any]) -> list[Any]:
-        """The result of each statement of `text`."""
-        ...
-
-    async def close(self) -> None:
-        """Release everything."""
-        ...
 
 
 class SurrealStore:
-    """A `keycairn.ports.store.Store`. Made by `open_surreal`.
-
-    One commit runs at a time: the embedded engine loses acknowledged updates when its writers race.
-    """
+    """A `keycairn.ports.store.Store`. Made by `open_surreal`."""
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
-        self._connection = connection
+        self._session = Session(connection)
+        self._read = self._session.read
         self._dialect = dialect
-        self._writing = asyncio.Lock()
-        self._under_way: set[asyncio.Future[Any]] = set()
-        self._closed = False
-        self._revision = 0
 
     async def credential(self, workspace: str, id: CredentialId) -> Credential | None:
         """See `Store.credential`."""
@@ -279,15 +247,13 @@ class SurrealStore:
         """See `Store.commit`."""
         if not changes:
             return
-        whole = transaction(changes, shared=self._connection.shared)
-        await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on without its caller
-        await asyncio.shield(self._started(self._write(whole, changes)))
+        whole = transaction(changes, shared=self._session.shared)
+        await self._session.write(whole, changes)
 
     async def revision(self) -> int:
         """See `Store.revision`."""
-        if not self._connection.shared:
-            self._check_open()
-            return self._revision
+        if not self._session.shared:
+            return self._session.writes
         rows: list[int] = await self._read("SELECT VALUE number FROM $id", id=REVISION)
         return rows[0] if rows else 0
 
@@ -295,39 +261,16 @@ class SurrealStore:
     async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:
         """See `Store.snapshot`."""
         records = all_records(self._read, self._dialect)
-        if self._connection.shared:
+        if self._session.shared:
             async with aclosing(records), aclosing(self._unchanged(records)) as checked:
                 yield checked
         else:
-            async with self._writing, aclosing(records):
+            async with self._session.still(), aclosing(records):
                 yield records
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
-        await self._writing.acquire()
-        claim = Claim(self._connection.query)
-        work = self._started(self._fill(claim, records))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            claim.stop()
-            await asyncio.wait([work])
-            raise
-
-    async def _fill(self, claim: Claim, records: Iterable[Record]) -> None:
-        """Restore; the write lock is held, and released here."""
-        try:
-            self._check_open()
-            await claim.take()
-            try:
-                await claim.fill(records)
-                await claim.release()
-            except BaseException:
-                await claim.give_up()
-                raise
-        finally:
-            self._revision += 1
-            self._writing.release()
+        await self._session.restore(records)
 
     async def _unchanged(self, records: AsyncIterator[Record]) -> AsyncGenerator[Record, None]:
         before = await self.revision()
@@ -342,83 +285,7 @@ class SurrealStore:
 
     async def aclose(self) -> None:
         """See `Store.aclose`."""
-        self._closed = True
-        while self._under_way:
-            await asyncio.wait(self._under_way)
-        async with self._writing:
-            await self._connection.close()
-
-    async def _read(self, text: str, **variables: Any) -> Any:
-        """The result of the one statement `text`; tried again once when the connection broke."""
-        self._check_open()
-        if any(isinstance(value, str) and "\0" in value for value in variables.values()):
-            return []  # no indexed column holds a NUL, and the engine cannot look for one
-        return await self._started(self._repeated(text, variables))
-
-    async def _repeated(self, text: str, variables: Mapping[str, Any]) -> Any:
-        try:
-            return (await self._connection.query(text, variables))[-1]
-        except ConnectionLostError:
-            try:
-                return (await self._connection.query(text, variables))[-1]
-            except ConnectionLostError:
-                raise StoreUnavailableError from None
-
-    async def _write(self, whole: Transaction, changes: Changeset) -> None:
-        """Run the transaction; the write lock is held, and released here."""
-        try:
-            self._check_open()
-            await self._attempt(whole, changes)
-        finally:
-            self._revision += not only_counts(changes)
-            self._writing.release()
-
-    async def _attempt(self, whole: Transaction, changes: Changeset) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                await self._connection.query(whole.text, whole.variables)
-            except RetryableConflictError:
-                if attempt == ATTEMPTS:
-                    raise ConflictError from None
-                await asyncio.sleep(random.uniform(0, LONGEST_PAUSE * attempt / ATTEMPTS))  # noqa: S311  # jitter
-            except ConnectionLostError:
-                await self._decide(changes)
-                return
-            else:
-                return
-
-    async def _decide(self, changes: Changeset) -> None:
-        """The connection broke around a transaction: find out by its audit event whether it was carried out."""
-        events = [record_id("event", change.event.id) for change in changes if isinstance(change, Append)]
-        if not events:
-            raise StoreUnavailableError(
-                "The connection to the database broke during a write, and it is unknown whether it was carried out. "
-                "Read again before repeating it."
-            )
-        try:
-            found = await self._repeated("SELECT VALUE id FROM $ids", {"ids": events})
-        except StoreUnavailableError:
-            raise StoreUnavailableError(
-                "The connection to the database broke during a write, and it is unknown whether it was carried out. "
-                f"The audit event {text_id(events[0])} will be there if it was."
-            ) from None
-        if not found:
-            raise StoreUnavailableError("The connection to the database broke before the write. Nothing was written.")
-
-    def _started(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, even where the caller was cancelled and asks no more
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreUnavailableError("The database is closed.")
+        await self._session.aclose()
 
 
 def _page(limit: int) -> int:

@@ -29,7 +29,7 @@ async def stored(store: SurrealStore) -> Sequence[Record]:
 
 async def cut_off(store: SurrealStore, records: Sequence[Record]) -> Claim:
     """Restore as far as a killed process may have come."""
-    claim = Claim(store._connection.query)
+    claim = Claim(store._session._connection.query)
     await claim.take()
     await claim.fill(records)
     return claim
@@ -95,7 +95,9 @@ async def test_a_marker_nobody_renews_is_taken_over_and_its_owner_can_do_nothing
         slow = await open_surreal(server.url)
         records = some_records()
         claim = await cut_off(slow, records[:300])
-        await slow._connection.query("UPDATE restoring SET at = $then", {"then": datetime(2026, 1, 1, tzinfo=UTC)})
+        await slow._session._connection.query(
+            "UPDATE restoring SET at = $then", {"then": datetime(2026, 1, 1, tzinfo=UTC)}
+        )
 
         store = await open_surreal(server.url)
         assert await stored(store) == []
