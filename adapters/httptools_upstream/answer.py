@@ -50,7 +50,7 @@ class Answer:
             if self._chunks:
                 chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
                 self._chunks.clear()
-                if self._held >= READ_AHEAD:
+                if self._held >= READ_AHEAD and not self._ended:  # afterwards the connection is another one's
                     self._resume()
                 self._held = 0
                 yield chunk

@@ -12,7 +12,14 @@ from keycairn.adapters.httptools_upstream.addresses import judged
 from keycairn.adapters.httptools_upstream.answer import Answer
 from keycairn.adapters.httptools_upstream.pool import Pool
 from keycairn.domain.egress import EgressPolicy, is_literal
-from keycairn.domain.errors import CannotConnectError, EgressRefusedError, InvalidInputError, UrlRefusedError
+from keycairn.domain.errors import (
+    CannotConnectError,
+    EgressRefusedError,
+    InvalidInputError,
+    NotSentError,
+    ProviderTimeoutError,
+    UrlRefusedError,
+)
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import Url, parse_target
 from keycairn.ports.upstream import UpstreamRequest
@@ -22,6 +29,7 @@ _FRAMING = frozenset({"host", "connection", "content-length", "transfer-encoding
 """Headers this client alone sets, since it alone knows how the request goes out."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 """Methods to which no body means none, rather than an empty one (RFC 9110, 8.6)."""
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -50,30 +58,20 @@ class HttptoolsUpstream:
         """See `Upstream.start`."""
         headers, secret = _written(request.headers)
         place = self._places.get((request.url, secret)) or await self._judged(request.url, secret=secret)
-        method, body = _token(request.method), request.body
-        head = f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\n{headers}"
-        chunked = False
-        if isinstance(body, bytes):
-            head += f"content-length: {len(body)}\r\n"
-        elif body is not None and request.length is not None:
-            head += f"content-length: {request.length}\r\n"
-        elif body is not None:
-            head += "transfer-encoding: chunked\r\n"
-            chunked = True
-        elif method not in _BODILESS:
-            head += "content-length: 0\r\n"
-        written = f"{head}\r\n".encode("ascii")
+        head, chunked = _head(request, place, headers)
+        method, body = request.method, request.body
         fresh = False
         while True:
             connection, used = await place.pool.take(connect_within, fresh=fresh)
-            answer = connection.exchange(
-                written, body, chunked=chunked, bodiless=method == "HEAD", within=answer_within
-            )
+            answer = connection.exchange(head, body, chunked=chunked, bodiless=method == "HEAD", within=answer_within)
             try:
                 await answer.head()
-            except CannotConnectError:
+            except ProviderTimeoutError:
+                raise
+            except CannotConnectError as error:
                 # The provider may have closed a kept connection at the moment it was taken.
-                if not used or fresh or body is not None or method not in _BODILESS - {"DELETE"}:
+                harmless = isinstance(error, NotSentError) or (body is None and method in _SAFE)
+                if not used or fresh or not harmless:
                     raise
                 fresh = True
             except BaseException:
@@ -127,6 +125,23 @@ class HttptoolsUpstream:
     def _tls(self) -> ssl.SSLContext:
         """Made once and late: loading the system's certificates takes tens of milliseconds."""
         return self._given_tls or ssl.create_default_context()
+
+
+def _head(request: UpstreamRequest, place: _Place, headers: str) -> tuple[bytes, bool]:
+    """The head of the request, and whether its body goes out in chunks. Raises InvalidInputError."""
+    method, body = _token(request.method), request.body
+    framing = ""
+    chunked = False
+    if isinstance(body, bytes):
+        framing = f"content-length: {len(body)}\r\n"
+    elif body is not None and request.length is not None:
+        framing = f"content-length: {request.length}\r\n"
+    elif body is not None:
+        framing, chunked = "transfer-encoding: chunked\r\n", True
+    elif method not in _BODILESS:
+        framing = "content-length: 0\r\n"
+    lines = f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\n{headers}{framing}\r\n"
+    return lines.encode("ascii"), chunked
 
 
 def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:

@@ -7,7 +7,7 @@ from typing import cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from keycairn.adapters.httptools_upstream.answer import Answer
-from keycairn.domain.errors import CannotConnectError, GarbledAnswerError
+from keycairn.domain.errors import CannotConnectError, GarbledAnswerError, NotSentError
 
 LARGEST_HEAD = 2**16
 """Bytes of an answer's headers, interim answers included."""
@@ -28,8 +28,8 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._headless = False
         self._headers: list[tuple[str, str]] = []
-        self._head_size = 0
-        self._measured = self._interim = self._complete = self._keep = self._paused = False
+        self._head_size = self._unbegun = 0
+        self._sent = self._measured = self._interim = self._complete = self._keep = self._paused = False
         self._sender: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self.idle_since = 0.0
@@ -46,12 +46,13 @@ class Connection(asyncio.Protocol):
         transport = cast("asyncio.Transport", self._transport)
         answer = self._answer = Answer(within, self.cut, self._resume)
         self._headless = bodiless
-        self._headers, self._head_size = [], 0
-        self._measured = self._interim = self._complete = self._keep = False
+        self._headers, self._head_size, self._unbegun = [], 0, 0
+        self._sent = self._measured = self._interim = self._complete = self._keep = False
         if body is None or isinstance(body, bytes):
             # At the end of the loop's turn: under load many requests go out together, which wakes fewer processes.
             asyncio.get_running_loop().call_soon(self._write, answer, head + body if body else head)
         else:
+            self._sent = True
             transport.write(head)
             self._sender = asyncio.get_running_loop().create_task(self._send(body, answer, chunked=chunked))
         return answer
@@ -79,8 +80,8 @@ class Connection(asyncio.Protocol):
             self.cut(GarbledAnswerError())
             return
         if not answer.begun:
-            self._head_size += len(data)
-            if self._head_size > LARGEST_HEAD or len(self._headers) > MOST_HEADERS:
+            self._unbegun += len(data)
+            if self._unbegun > LARGEST_HEAD or len(self._headers) > MOST_HEADERS:
                 self.cut(GarbledAnswerError())
         elif self._complete:
             self._finish(None, keep=self._keep)
@@ -90,8 +91,11 @@ class Connection(asyncio.Protocol):
         self._resume_writing()
         answer = self._answer
         if answer is not None:
-            if not answer.begun:
-                failure: Exception | None = CannotConnectError("The provider closed the connection without an answer.")
+            failure: Exception | None
+            if not self._sent:
+                failure = NotSentError()
+            elif not answer.begun:
+                failure = CannotConnectError("The provider closed the connection without an answer.")
             elif self._measured or exc is not None:
                 failure = CannotConnectError("The provider broke off in the middle of its answer.")
             else:
@@ -190,7 +194,12 @@ class Connection(asyncio.Protocol):
             self._sender = None
 
     def _write(self, answer: Answer, request: bytes) -> None:
-        if self._answer is answer and self._transport is not None:
+        if self._answer is not answer or self._transport is None:
+            return
+        if self._transport.is_closing():
+            self.cut(NotSentError())
+        else:
+            self._sent = True
             self._transport.write(request)
 
     def _resume(self) -> None:

@@ -260,6 +260,29 @@ async def test_a_kept_connection_that_is_closed_under_a_request(
     assert len(server.connections) == (2 if good else 1)
 
 
+async def test_a_request_that_never_left_goes_out_on_another_connection(client: HttptoolsUpstream) -> None:
+    """Between taking a kept connection and the end of the loop's turn it may be gone; that POST was not sent."""
+    async with serving(Server(OK, OK)) as server:
+        assert (await whole(client, server.url))[2] == b"ok"
+        call = asyncio.ensure_future(whole(client, server.url))
+        await asyncio.sleep(0)
+        (pool,) = client._pools.values()
+        (connection,) = pool._all
+        connection.connection_lost(ConnectionResetError())
+        assert (await call)[2] == b"ok"
+        assert [len(seen) for seen in server.connections] == [1, 1]
+        await client.aclose()
+
+
+async def test_a_silent_provider_is_not_asked_again(client: HttptoolsUpstream) -> None:
+    async with serving(Server(OK)) as server:
+        assert (await whole(client, server.url, method="GET", body=None))[2] == b"ok"
+        with pytest.raises(ProviderTimeoutError):
+            await whole(client, server.url, method="GET", body=None, within=0.05)
+        assert len(server.connections) == 1
+        await client.aclose()
+
+
 async def test_an_endless_answer_waits_for_its_reader(client: HttptoolsUpstream) -> None:
     sent = 0
 
