@@ -13,8 +13,12 @@ from keycairn.domain.url import Url
 
 CONNECTIONS = 1000
 """Exchanges with one place at one time; a call beyond waits for one to end, as long as it would for connecting."""
-KEEP_ALIVE = 4.0
-"""Seconds an idle connection is kept. Below the 5 of common servers: one they close under a request fails it."""
+KEEP_ALIVE = {"http": 4.0, "https": 30.0}
+"""Seconds an idle connection is kept, below what servers keep theirs: a request that meets a closing one fails.
+
+Servers that run models at home close after 5 (uvicorn's own number); what speaks TLS in public after 60 (AWS's load
+balancers) or 75 (nginx) at the earliest, and there a new connection costs round trips.
+"""
 HEAD_START = 0.25
 """Seconds before another address is tried beside one that does not answer (RFC 8305, 8)."""
 
@@ -34,10 +38,10 @@ class Pool:
         tls: ssl.SSLContext | None,
         *,
         most: int = CONNECTIONS,
-        keep_alive: float = KEEP_ALIVE,
+        keep_alive: float | None = None,
     ) -> None:
         self._url = url
-        self._keep_alive = keep_alive
+        self._keep_alive = KEEP_ALIVE[url.scheme] if keep_alive is None else keep_alive
         self._addresses = addresses
         self._tls = tls
         self._all: set[Connection] = set()
