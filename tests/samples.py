@@ -1,6 +1,6 @@
 """Records for tests, each complete, each different from the last where it must be."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
 
@@ -15,6 +15,7 @@ from keycairn.domain.model import Model
 from keycairn.domain.outcome import CheckRecord, Outcome
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Scope, Token
+from keycairn.domain.usage import UsageKey
 
 THEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 WORKSPACE = "default"
@@ -84,3 +85,8 @@ def a_keyset(**fields: Any) -> Keyset:
 
 def a_check(**fields: Any) -> CheckRecord:
     return replace(CheckRecord(outcome=Outcome.OK, message="The key works.", at=THEN, duration_ms=12), **fields)
+
+
+def a_usage_key(day: date = date(2026, 1, 2), **fields: str) -> UsageKey:
+    given = {"workspace": WORKSPACE, "token": "token:T1", "credential": "credential:C1", "model": "model:M1", **fields}
+    return UsageKey(day=day, **given)

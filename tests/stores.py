@@ -11,6 +11,9 @@ from tests.servers.surreal_rpc import surreal_rpc
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
+from keycairn.domain.change import CreateCredential, CreateModel
+from keycairn.domain.credential import Credential
+from keycairn.domain.model import Model
 from keycairn.ports.store import Store
 
 ENGINES = ("memory", "surrealkv", "ws")
@@ -46,3 +49,13 @@ async def _prepared() -> Path:
         store = await open_surreal(f"surrealkv://{made}/db")
         await store.aclose()
     return made
+
+
+async def put(store: Store, *records: Credential | Model) -> None:
+    await store.commit(tuple(CreateCredential(r) if isinstance(r, Credential) else CreateModel(r) for r in records))
+
+
+async def get(store: Store, credential: Credential) -> Credential:
+    found = await store.credential(credential.workspace, credential.id)
+    assert found is not None
+    return found
