@@ -153,8 +153,9 @@ class Store(Protocol):
 
         In the order of `keycairn.domain.record.KINDS`, within a kind in that of `record_key`, in bounded memory. Where
         no other process can write, commits wait until the context is left: read fast, commit nothing inside.
-        Elsewhere ConflictError is raised after the last record when anybody committed meanwhile; what was read is then
-        no snapshot, and worth another attempt. Sums of usage are each true, but may be of a later moment there.
+        Elsewhere nobody waits, and ConflictError is raised after the last record where commits made meanwhile kept this
+        from being of one moment; it is then no snapshot, and worth another attempt. Sums of usage are each true, but
+        may be of a later moment there.
         """
         ...
 

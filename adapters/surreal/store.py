@@ -21,7 +21,7 @@ from keycairn.adapters.surreal.records import (
     usage_of,
 )
 from keycairn.adapters.surreal.session import Connection, Session
-from keycairn.adapters.surreal.snapshot import all_records
+from keycairn.adapters.surreal.snapshot import all_records, read_moment, records_of
 from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION, transaction
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Changeset
@@ -260,22 +260,29 @@ class SurrealStore:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:
         """See `Store.snapshot`."""
-        records = all_records(self._read, self._dialect)
-        if self._session.shared:
-            async with aclosing(records), aclosing(self._unchanged(records)) as checked:
-                yield checked
-        else:
-            async with self._session.still(), aclosing(records):
+        if not self._session.shared:
+            async with self._session.still(), aclosing(all_records(self._read, self._dialect)) as records:
                 yield records
+            return
+        async with aclosing(self._settled()) as records:
+            yield records
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
         await self._session.restore(records)
 
-    async def _unchanged(self, records: AsyncIterator[Record]) -> AsyncGenerator[Record, None]:
+    async def _settled(self) -> AsyncGenerator[Record, None]:
+        """Everything as it is at one moment, while others write. Raises ConflictError, after the last record."""
+        moment = await read_moment(self._read, self._dialect)
+        if moment is not None:
+            async with aclosing(records_of(moment, self._read, self._dialect)) as records:
+                async for record in records:
+                    yield record
+            return
         before = await self.revision()
-        async for record in records:
-            yield record
+        async with aclosing(all_records(self._read, self._dialect)) as records:
+            async for record in records:
+                yield record
         if await self.revision() != before:
             raise ConflictError
 
