@@ -1,7 +1,8 @@
 """HTTP as uvicorn speaks it, with bounds on what a client may send before it has said what it wants."""
 
 import asyncio
-from typing import Any, cast
+from functools import cache
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -10,12 +11,34 @@ LARGEST_HEAD = 64 * 1024
 HEAD_WITHIN = 30.0
 """Seconds from the connection, later from a request's first byte, until its headers are there."""
 
+MOST_CONNECTIONS = 20_000
+"""Connections at one time, fewer where the system allows fewer files."""
+RESERVED = 256
+"""Files that are left for everything else: the database, and connections to providers."""
+
+
+@cache
+def room() -> int:
+    """How many connections there is room for."""
+    try:
+        import resource  # noqa: PLC0415  # POSIX only
+    except ImportError:
+        return MOST_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(files // 2, min(MOST_CONNECTIONS, files - RESERVED)) if files > 0 else MOST_CONNECTIONS
+
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes a connection whose head grows or lasts beyond bounds; uvicorn and httptools set none of their own."""
+    """Closes a connection whose head grows or lasts beyond bounds; uvicorn and httptools set none of their own.
+
+    Where there are too many connections, a new one takes the place of the one that has waited longest for a request:
+    those that do nothing must not keep others out.
+    """
 
     largest_head = LARGEST_HEAD
     head_within = HEAD_WITHIN
+    most: ClassVar[int | None] = None
+    _waiting: ClassVar[dict["BoundedHttp", None]] = {}
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -29,10 +52,17 @@ class BoundedHttp(HttpToolsProtocol):
         self._joining = _Joining(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", self._joining))
         self._wait()
+        waiting = BoundedHttp._waiting
+        if len(self.connections) > (self.most or room()) and waiting:
+            longest = next(iter(waiting))
+            del waiting[longest]
+            longest.transport.close()
+        waiting[self] = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._stop_waiting()
+        self._waiting.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -58,7 +88,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._stop_waiting()
         self._in_head, self._begun, self._head = False, False, 0
         self._joining.at_head = True
+        self._waiting.pop(self, None)
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for another request, unless it is here already."""
+        another = bool(self.pipeline)
+        super().on_response_complete()
+        if not another and not self.transport.is_closing():
+            self._waiting[self] = None
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""

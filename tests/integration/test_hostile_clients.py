@@ -23,12 +23,16 @@ class Impatient(BoundedHttp):
     head_within = 0.3
 
 
+class Crowded(BoundedHttp):
+    most = 3
+
+
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
+async def serving(http: type[BoundedHttp] = Impatient) -> AsyncIterator[int]:
     house = House(admin_token=TOKEN)
     await house.open()
     app: Any = fronted(create_app(keycairn=house.keycairn))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Impatient, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, log_config=None, access_log=False))
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the test's process keeps its own
     task = asyncio.create_task(server._serve())
     while not server.started:  # noqa: ASYNC110  # uvicorn tells it in no other way
@@ -121,3 +125,28 @@ async def test_a_body_that_takes_its_time_is_not_waited_for() -> None:
     await app({**scope, "root_path": "", "extensions": {}, "client": None, "server": None}, receive, send_back)
     assert sent[0]["status"] == 408
     assert b"body_not_sent" in sent[1]["body"]
+
+
+async def test_connections_that_do_nothing_make_way_and_those_that_work_stay() -> None:
+    live = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with serving(Crowded) as port:
+        open_ones = [await asyncio.open_connection("127.0.0.1", port)]
+        open_ones[0][1].write(b"POST /api/credentials HTTP/1.1\r\n" + HEAD + b"Content-Length: 9\r\n\r\n{")
+        await asyncio.sleep(0.05)  # it is in the middle of a request, the next one waits for its second
+        open_ones.append(await asyncio.open_connection("127.0.0.1", port))
+        open_ones[1][1].write(live)
+        assert (await open_ones[1][0].readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        for _ in range(4):
+            open_ones.append(await asyncio.open_connection("127.0.0.1", port))
+            await asyncio.sleep(0.01)
+        for reader, _ in open_ones[1:4]:
+            async with asyncio.timeout(2):
+                assert await reader.read() == b""
+        open_ones[5][1].write(live)
+        assert (await open_ones[5][0].readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        open_ones[0][1].write(b"}       ")
+        assert (await open_ones[0][0].readuntil(b"\r\n")).startswith(
+            b"HTTP/1.1 415"
+        )  # answered, since not told to be JSON
+        for _, writer in open_ones:
+            writer.close()
