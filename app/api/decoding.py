@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from typing import Any, ClassVar
 
 import msgspec
@@ -62,9 +63,9 @@ def _repeated(raw: bytes) -> str | None:
 
     def look(pairs: list[tuple[str, Any]]) -> None:
         nonlocal found
-        names = [name for name, _ in pairs]
-        if len(names) != len(set(names)):
-            found = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        if len(counts) != len(pairs):
+            found = counts.most_common(1)[0][0]
 
     json.loads(raw.decode(), object_pairs_hook=look, parse_int=str, parse_float=str)
     return found
