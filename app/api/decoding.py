@@ -11,7 +11,7 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 from msgspec.structs import fields
 
-from keycairn.app.api.problems import BadRequestError, MalformedJsonError, UnsupportedMediaTypeError
+from keycairn.app.api.problems import BadRequestError, MalformedJsonError, RepeatedFieldError, UnsupportedMediaTypeError
 from keycairn.domain.errors import InvalidInputError, KeycairnError
 from keycairn.domain.secret import Secret
 
@@ -29,8 +29,8 @@ _NO_KEY = "a secret is text without NUL characters, and not its mask"
 def decode(raw: bytes, type: Any) -> Any:
     """`raw` as `type`, a struct.
 
-    Raises MalformedJsonError, BadRequestError for nesting without end, or InvalidInputError, which names only fields
-    that `type` declares.
+    Raises MalformedJsonError, BadRequestError for nesting without end, RepeatedFieldError or InvalidInputError; the
+    latter two name only fields that `type` declares.
     """
     problem: KeycairnError
     try:
@@ -49,7 +49,7 @@ def decode(raw: bytes, type: Any) -> Any:
             return decoded
         name = repeated if repeated in {field.encode_name for field in fields(type)} else ""
         why = "is there more than once"
-        problem = InvalidInputError(f"The field {name} {why}." if name else f"A field {why}.", _at(name, why))
+        problem = RepeatedFieldError(f"The field {name} {why}." if name else f"A field {why}.", _at(name, why))
     # Raised outside of the handler, so that the decoder's exception, which quotes the body, is not its context.
     raise problem
 
@@ -63,9 +63,8 @@ def _repeated(raw: bytes) -> str | None:
 
     def look(pairs: list[tuple[str, Any]]) -> None:
         nonlocal found
-        counts = Counter(name for name, _ in pairs)
-        if len(counts) != len(pairs):
-            found = counts.most_common(1)[0][0]
+        if found is None and len({name for name, _ in pairs}) != len(pairs):
+            found = Counter(name for name, _ in pairs).most_common(1)[0][0]
 
     json.loads(raw.decode(), object_pairs_hook=look, parse_int=str, parse_float=str)
     return found

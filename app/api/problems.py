@@ -65,6 +65,12 @@ class MalformedJsonError(BadRequestError):
         super().__init__("The body is not well-formed JSON.")
 
 
+class RepeatedFieldError(BadRequestError):
+    """An object of the body has a field more than once; which of them counts is for no reader to guess."""
+
+    code = "repeated_field"
+
+
 class UnsupportedMediaTypeError(BadRequestError):
     """The body is declared as something other than JSON."""
 
