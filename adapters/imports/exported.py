@@ -72,11 +72,15 @@ class JsonExport:
 
 
 def unwrapped(items: Iterable[object]) -> Iterator[object]:
-    """The items of a list, with the records of a query's answer in place of the answer."""
+    """The items of a list, with the records of a query's answer in place of the answer.
+
+    An answer is an object with a `result`, or, as `surreal sql --json` prints it, the bare result: a list in the list.
+    """
     for item in items:
         if isinstance(item, Mapping) and "result" in item and "id" not in item:
-            result = item["result"]
-            yield from result if isinstance(result, list) else [result]
+            item = item["result"]  # noqa: PLW2901  # what is looked at is what was wrapped
+        if isinstance(item, list):
+            yield from item
         else:
             yield item
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from keycairn.adapters.fernet import NotebookKeys
 from keycairn.adapters.imports.exported import unwrapped
 from keycairn.adapters.imports.notebook_rows import SETTINGS, label, moment, opened
+from keycairn.adapters.imports.open_notebook import LEGACY_ID
 from keycairn.domain.errors import UnreadableSourceError
 from keycairn.domain.incoming import IncomingCredential, IncomingModel, IncomingRow, Refused
 from keycairn.domain.secret import Secret
@@ -68,10 +69,20 @@ class LegacyConfig:
 
 
 def legacy_document(document: object) -> Mapping[str, Any] | None:
-    """The record in a JSON document that holds it alone, in a list, or in the answer of a query; None where none is."""
+    """The record in a JSON document that holds it alone, in a list, or in the answer of a query; None where none is.
+
+    Raises UnreadableSourceError where there are several that differ.
+    """
     items = unwrapped(document) if isinstance(document, list) else [document]
-    found = (item for item in items if isinstance(item, Mapping) and isinstance(item.get("credentials"), Mapping))
-    return next(found, None)
+    found: list[Mapping[str, Any]] = []
+    for item in items:
+        if isinstance(item, Mapping) and isinstance(item.get("credentials"), Mapping) and item not in found:
+            found.append(item)
+    if len(found) > 1:
+        found = [item for item in found if item.get("id", LEGACY_ID) == LEGACY_ID] or found
+    if len(found) > 1:
+        raise UnreadableSourceError("There are several provider_configs records that differ. Leave the one to import.")
+    return found[0] if found else None
 
 
 def _own_name(row: IncomingRow, taken: set[tuple[str, str]]) -> IncomingRow:

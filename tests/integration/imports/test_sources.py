@@ -197,14 +197,21 @@ async def test_the_former_singleton_is_found_in_a_database_and_in_exports(tmp_pa
         await (await house.open()).moving.run(StoredLegacyConfig(JsonExport({}), PASS))
 
 
-@pytest.mark.parametrize("wrapped", ["alone", "listed", "answered", "answered among others"])
+@pytest.mark.parametrize("wrapped", ["alone", "listed", "printed", "answered", "answered among others", "twice"])
 async def test_a_json_file_of_the_former_singleton_may_be_as_a_query_gave_it(
     tmp_path: Path, house: House, wrapped: str
 ) -> None:
     record = {"id": "open_notebook:provider_configs", "credentials": {"openai": [ENTRY]}}
     answer = {"result": [record], "status": "OK", "time": "120µs"}
     other = {"result": [{"id": "open_notebook:default_models"}], "status": "OK"}
-    document = {"alone": record, "listed": [record], "answered": [answer], "answered among others": [other, answer]}
+    document = {
+        "alone": record,
+        "listed": [record],
+        "printed": [[record]],
+        "answered": [answer],
+        "answered among others": [other, answer],
+        "twice": [answer, {"result": record, "status": "OK"}],
+    }
     file = tmp_path / "configs.JSON"
     file.write_text(json.dumps(document[wrapped]))
 
@@ -214,15 +221,27 @@ async def test_a_json_file_of_the_former_singleton_may_be_as_a_query_gave_it(
     assert [one.id for one in report.created] == ["credential:e1"]
 
 
-@pytest.mark.parametrize("document", [[], [1], {"result": []}, [{"result": "no"}], "text", [{"credentials": "none"}]])
-async def test_a_json_file_without_the_former_singleton_is_refused(
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        [1],
+        {"result": []},
+        [{"result": "no", "status": "ERR"}],
+        "text",
+        [{"credentials": "none"}],
+        [{"credentials": {"openai": [ENTRY]}}, {"credentials": {"groq": [ENTRY]}}],
+    ],
+)
+async def test_a_json_file_without_one_former_singleton_is_refused(
     tmp_path: Path, house: House, document: object
 ) -> None:
     file = tmp_path / "configs.json"
     file.write_text(json.dumps(document))
-    source = open_source(SourceSpec(kind=Kind.LEGACY, place=str(file), passphrase=PASS))
+    keycairn = await house.open()
     with pytest.raises(UnreadableSourceError):
-        await (await house.open()).moving.run(source)
+        await keycairn.moving.run(open_source(SourceSpec(kind=Kind.LEGACY, place=str(file), passphrase=PASS)))
+    assert await keycairn.credentials.list() == []
 
 
 async def test_litellm_accounts_are_told_apart_by_key_and_address(kc: Keycairn) -> None:
