@@ -41,3 +41,8 @@ class SourceSpec(Struct, frozen=True, kw_only=True):
     def is_database(self) -> bool:
         """Whether the place is a live database."""
         return self.place.startswith(("ws://", "wss://", "surrealkv://"))
+
+    @property
+    def is_rereadable(self) -> bool:
+        """Whether the place gives the same when read again: a plain file does, a pipe or a database does not."""
+        return not self.is_database and Path(self.place).is_file()

@@ -211,8 +211,8 @@ async def _bring(client: Client, spec: SourceSpec, *, dry_run: bool, again: bool
 
 
 async def _count(spec: SourceSpec) -> int | None:
-    """The rows of a file, which is read once more for it; None for a database, which is read over the network."""
-    return None if spec.is_database else sum([1 async for _ in open_source(spec).rows()])
+    """The rows of a file, which is read once more for it; None for what can be read once, or over the network only."""
+    return sum([1 async for _ in open_source(spec).rows()]) if spec.is_rereadable else None
 
 
 def _encoded(row: IncomingRow) -> bytes | Refused:

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,60 @@ async def real(
     )
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
+
+
+async def on_terminal(shell: Shell, *words: str) -> str:
+    """What somebody sees who runs a command in a terminal."""
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "from keycairn.app.cli import main; main()",
+        *words,
+        env={"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "200", **shell.variables},
+        cwd=shell.folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seeing = asyncio.create_task(asyncio.to_thread(_all_of, ours))
+    try:
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        seen = await seeing
+        os.close(ours)
+    return seen
+
+
+def _all_of(terminal: int) -> str:
+    seen = b""
+    with suppress(OSError):  # what a terminal says that the other side has closed
+        while piece := os.read(terminal, 65536):
+            seen += piece
+    return seen.decode()
+
+
+async def test_the_progress_of_a_file_has_a_total(shell: Shell) -> None:
+    file = shell.folder / "keys.csv"
+    file.write_text("provider,name,key\n" + "".join(f"openai,T{n},{KEY}-{n}\n" for n in range(3)))
+    seen = await on_terminal(shell, "import", "file", str(file))
+    assert "3/3" in seen
+    assert "3 imported" in seen
+
+
+async def test_a_pipe_is_read_once_and_whole(shell: Shell) -> None:
+    """As `keycairn import file <(decrypt keys.csv)` gives it."""
+    pipe = shell.folder / "pipe"
+    os.mkfifo(pipe)
+    writing = asyncio.create_task(asyncio.to_thread(pipe.write_text, f"provider,name,key\nopenai,T,{KEY}\n"))
+    try:
+        assert "1 imported" in await on_terminal(shell, "import", "file", str(pipe))
+    finally:
+        os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # lets a writer go that nobody listened to
+        await writing
 
 
 SHOW = (
