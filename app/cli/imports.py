@@ -102,8 +102,8 @@ async def import_legacy(
 ) -> int | None:
     """Import the provider_configs that Open Notebook kept before it had credentials.
 
-    PLACE is its database, a file that `surreal export` wrote, or a JSON file of the record. The default entry of a
-    provider takes over the provider's models that have no credential.
+    PLACE is its database, a file that `surreal export` wrote, or a JSON file of the record: alone, in a list, or as a
+    query answered it. The default entry of a provider takes over the provider's models that have no credential.
     """
     spec = _notebook_spec(Kind.LEGACY, place, **database)
     return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
