@@ -1,15 +1,14 @@
 """What reaches the operating system: every address a socket is told to connect to is recorded, and none is reached."""
 
 import asyncio
-import json
-import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
+from tests.egress import CASES, CATEGORIES, TLS, Case, each, resolver
 
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.domain.egress import EgressPolicy
@@ -19,12 +18,7 @@ from keycairn.domain.url import parse_url
 from keycairn.ports.http import Request
 
 AUTH = {"Authorization": Secret("Bearer sk-canary-0123456789")}
-with Path(__file__).parents[1].joinpath("data/egress_cases.jsonl").open() as _lines:
-    CASES = [json.loads(line) for line in _lines]
 REDIRECTS = [case["redirect_to"] for case in CASES if case["cat"] == "redirect"]
-TLS = ssl.create_default_context()
-"""One for all: loading the system's certificates takes longer than a case."""
-CATEGORIES = sorted({case["cat"] for case in CASES} - {"redirect"})
 
 
 class Watch:
@@ -62,25 +56,11 @@ def watching(through: tuple[str, int] | None = None) -> Iterator[list[str]]:
 @pytest.mark.parametrize("strict", [False, True], ids=["self-hosted", "strict"])
 @pytest.mark.parametrize("category", CATEGORIES)
 async def test_no_socket_is_told_to_connect_to_a_forbidden_address(category: str, *, strict: bool) -> None:
-    policy = "strict" if strict else "self-hosted"
-    for case in CASES:
-        if case["cat"] == category and case["policy"] in {"both", policy}:
-            try:
-                await connects_where_it_may(case, strict=strict)
-            except BaseException as error:
-                error.add_note(f"the case is {case}")
-                raise
+    await each(category, partial(connects_where_it_may, strict=strict), strict=strict)
 
 
-async def connects_where_it_may(case: dict[str, Any], *, strict: bool) -> None:
-    sequence = {host: [*answers] for host, answers in case.get("dns_seq", {}).items()}
-
-    async def lookup(host: str, port: int) -> Sequence[str]:
-        answers: list[str]
-        answers = sequence[host].pop(0) if sequence.get(host) else case.get("dns", {}).get(host, ["93.184.216.34"])
-        return answers
-
-    client = GuardedHttp(EgressPolicy(strict=strict), lookup=lookup, tls=TLS)
+async def connects_where_it_may(case: Case, *, strict: bool) -> None:
+    client = GuardedHttp(EgressPolicy(strict=strict), lookup=resolver(case), tls=TLS)
     outcomes: list[type[Exception]] = []
     with watching() as reached:
         for _ in range(2 if "dns_seq" in case else 1):

@@ -1,15 +1,14 @@
 """The gateway's client: where it connects, and what it makes of answers."""
 
 import asyncio
-import json
-import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
+from tests.egress import CATEGORIES, TLS, Case, each, resolver
 from tests.tls import make_authority
 
 from keycairn.adapters.httptools_upstream import HttptoolsUpstream
@@ -30,11 +29,6 @@ from keycairn.ports.upstream import UpstreamAnswer, UpstreamRequest
 
 KEY = "sk-canary-0123456789"
 AUTH = [("authorization", Secret(f"Bearer {KEY}"))]
-with Path(__file__).parents[1].joinpath("data/egress_cases.jsonl").open() as _lines:
-    CASES = [json.loads(line) for line in _lines]
-TLS = ssl.create_default_context()
-"""One for all: loading the system's certificates takes longer than a case."""
-CATEGORIES = sorted({case["cat"] for case in CASES} - {"redirect"})
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -116,25 +110,11 @@ async def client() -> AsyncIterator[HttptoolsUpstream]:
 @pytest.mark.parametrize("strict", [False, True], ids=["self-hosted", "strict"])
 @pytest.mark.parametrize("category", CATEGORIES)
 async def test_no_socket_is_told_to_connect_to_a_forbidden_address(category: str, *, strict: bool) -> None:
-    policy = "strict" if strict else "self-hosted"
-    for case in CASES:
-        if case["cat"] == category and case["policy"] in {"both", policy}:
-            try:
-                await connects_where_it_may(case, strict=strict)
-            except BaseException as error:
-                error.add_note(f"the case is {case}")
-                raise
+    await each(category, partial(connects_where_it_may, strict=strict), strict=strict)
 
 
-async def connects_where_it_may(case: dict[str, Any], *, strict: bool) -> None:
-    sequence = {host: [*answers] for host, answers in case.get("dns_seq", {}).items()}
-
-    async def lookup(host: str, port: int) -> Sequence[str]:
-        answers: list[str]
-        answers = sequence[host].pop(0) if sequence.get(host) else case.get("dns", {}).get(host, ["93.184.216.34"])
-        return answers
-
-    client = HttptoolsUpstream(EgressPolicy(strict=strict), lookup=lookup, tls=TLS)
+async def connects_where_it_may(case: Case, *, strict: bool) -> None:
+    client = HttptoolsUpstream(EgressPolicy(strict=strict), lookup=resolver(case), tls=TLS)
     outcomes: list[type[Exception]] = []
     _sockets.on, _sockets.reached = True, []
     try:

@@ -1,17 +1,14 @@
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.egress import CASES
 
 from keycairn.domain.egress import EgressPolicy, Reach, parse_allow, reach
 from keycairn.domain.errors import EgressRefusedError, SettingsError, UrlRefusedError
 from keycairn.domain.url import parse_target, parse_url
 
-with Path(__file__).parents[1].joinpath("data/egress_cases.jsonl").open() as _lines:
-    CASES = [json.loads(line) for line in _lines]
 RUNS = [
     pytest.param(case, strict, id=f"{number}-{case['cat']}-{'strict' if strict else 'self-hosted'}")
     for number, case in enumerate(CASES)
