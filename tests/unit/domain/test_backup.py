@@ -90,7 +90,11 @@ def test_every_length_but_the_right_one_is_noticed() -> None:
     refused(whole + whole)
 
 
-@pytest.mark.parametrize("text", [b"", b"# Keycairn\n", gzip.compress(b"{}\n"), gzip.compress(b'["x"]\n'), bytes(100)])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"# Keycairn\n", gzip.compress(b"{}\n"), gzip.compress(b'["x"]\n'), bytes(100)],
+    ids=["nothing", "text", "an object", "a list", "zeros"],  # a compressed file holds the time, an id must not
+)
 def test_a_foreign_file_is_called_one(text: bytes) -> None:
     assert "not a Keycairn backup" in refused(text)
 
