@@ -105,7 +105,7 @@ class ProviderConformance:
     async def test_a_check_fails_by_the_right_error(self, stage: Stage, fault: Fault) -> None:
         kind = stage.case.outcomes.get(fault, OUTCOMES[fault])
         stage.server.fault = fault
-        stage.http.patience = 0.05 if fault == "slow" else stage.http.patience
+        stage.http.patience = 0.02 if fault == "slow" else stage.http.patience
         if kind is None:
             assert (await stage.provider.check(stage.account, stage.http)).success
             return
@@ -124,7 +124,7 @@ class ProviderConformance:
         self, stage: Stage, fault: Fault
     ) -> None:
         stage.server.fault = fault
-        stage.http.patience = 0.05 if fault == "slow" else stage.http.patience
+        stage.http.patience = 0.02 if fault == "slow" else stage.http.patience
         failed: ProviderError | None = None
         try:
             discovery = await stage.provider.discover(stage.account, stage.http)
