@@ -18,7 +18,7 @@ class Answer:
 
     __slots__ = (
         "_chunks", "_cut", "_ended", "_failure", "_heard", "_held", "_loop", "_resume", "_timer", "_waiter", "_within",
-        "begun", "headers", "status",
+        "begun", "excused", "headers", "status",
     )  # fmt: skip
 
     def __init__(self, within: float, cut: Callable[[Exception], None], resume: Callable[[], None]) -> None:
@@ -26,6 +26,8 @@ class Answer:
         self.headers: Headers = ()
         self.begun = False
         """Whether status and headers are there."""
+        self.excused = False
+        """Whether the provider waits for us: more of the request is to come."""
         self._cut, self._resume = cut, resume
         self._chunks: list[bytes] = []
         self._held = 0
@@ -101,8 +103,9 @@ class Answer:
             self._waiter.set_result(None)
 
     def _look(self) -> None:
-        """Has the provider been silent for too long? A reader that does something else meanwhile is not its fault."""
-        left = self._within - (self._loop.time() - self._heard) if self._waiter is not None else self._within
+        """Has the provider been silent for too long? That a reader or the request's source is slow is not its fault."""
+        counts = self._waiter is not None and not self.excused
+        left = self._within - (self._loop.time() - self._heard) if counts else self._within
         if left <= 0:
             self._cut(ProviderTimeoutError())
         else:

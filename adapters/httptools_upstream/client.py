@@ -58,12 +58,14 @@ class HttptoolsUpstream:
         """See `Upstream.start`."""
         headers, secret = _written(request.headers)
         place = self._places.get((request.url, secret)) or await self._judged(request.url, secret=secret)
-        head, chunked = _head(request, place, headers)
+        head = _head(request, place, headers)
         method, body = request.method, request.body
         fresh = False
         while True:
             connection, used = await place.pool.take(connect_within, fresh=fresh)
-            answer = connection.exchange(head, body, chunked=chunked, bodiless=method == "HEAD", within=answer_within)
+            answer = connection.exchange(
+                head, body, length=request.length, bodiless=method == "HEAD", within=answer_within
+            )
             try:
                 await answer.head()
             except ProviderTimeoutError:
@@ -113,6 +115,7 @@ class HttptoolsUpstream:
         if pool is None:
             if len(self._pools) >= _KNOWN:
                 self._pools = {place: one for place, one in self._pools.items() if not one.empty}
+                self._places.clear()
             destination = Destination(Url(url.scheme, url.host, url.port, ""), secret)
             pool = self._pools[url.origin, secret] = Pool(
                 url,
@@ -127,21 +130,19 @@ class HttptoolsUpstream:
         return self._given_tls or ssl.create_default_context()
 
 
-def _head(request: UpstreamRequest, place: _Place, headers: str) -> tuple[bytes, bool]:
-    """The head of the request, and whether its body goes out in chunks. Raises InvalidInputError."""
+def _head(request: UpstreamRequest, place: _Place, headers: str) -> bytes:
+    """The head of the request. Raises InvalidInputError."""
     method, body = _token(request.method), request.body
     framing = ""
-    chunked = False
     if isinstance(body, bytes):
         framing = f"content-length: {len(body)}\r\n"
     elif body is not None and request.length is not None:
         framing = f"content-length: {request.length}\r\n"
     elif body is not None:
-        framing, chunked = "transfer-encoding: chunked\r\n", True
+        framing = "transfer-encoding: chunked\r\n"
     elif method not in _BODILESS:
         framing = "content-length: 0\r\n"
-    lines = f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\n{headers}{framing}\r\n"
-    return lines.encode("ascii"), chunked
+    return f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\n{headers}{framing}\r\n".encode("ascii")
 
 
 def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:
@@ -153,9 +154,10 @@ def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:
             secret, value = True, given.reveal().strip()
         else:
             value = given
+        lower = _token(name).lower()
         if not value.isascii() or not value.isprintable():
-            raise InvalidInputError(f"The header {name} cannot be sent: it holds characters HTTP does not allow.")
-        if (lower := _token(name).lower()) not in _FRAMING:
+            raise InvalidInputError(f"The header {lower} cannot be sent: it holds characters HTTP does not allow.")
+        if lower not in _FRAMING:
             lines.append(f"{lower}: {value}\r\n")
     return "".join(lines), secret
 

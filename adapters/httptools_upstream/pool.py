@@ -48,11 +48,13 @@ class Pool:
         self._idle: list[Connection] = []
         self._room = asyncio.Semaphore(most)
         self._sweeper: asyncio.TimerHandle | None = None
+        self._connecting = 0
+        self._closed = False
 
     @property
     def empty(self) -> bool:
-        """Whether it holds no connection."""
-        return not self._all
+        """Whether it holds no connection, nor will soon."""
+        return not self._all and not self._connecting
 
     async def take(self, within: float, *, fresh: bool = False) -> tuple[Connection, bool]:
         """A connection, and whether it was used before. An exchange must be begun on it at once, and gives it back.
@@ -70,19 +72,24 @@ class Pool:
         try:
             while self._idle and not fresh:
                 connection = self._idle.pop()
-                if connection.usable:
+                if connection.open and connection.clean:
                     return connection, True
+                connection.cut()
             return await self._connected(within), False
         except BaseException:
             self._room.release()
             raise
 
     def close(self) -> None:
-        """Cut every connection."""
+        """Cut every connection, and make no more."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         for connection in list(self._all):
             connection.cut()
 
     async def _connected(self, within: float) -> Connection:
+        self._connecting += 1
         try:
             async with asyncio.timeout(within):
                 return await self._connect(await self._addresses())
@@ -92,6 +99,8 @@ class Pool:
             raise NotSentError("The provider's TLS certificate or handshake is not acceptable.") from None
         except OSError:
             raise NotSentError from None
+        finally:
+            self._connecting -= 1
 
     async def _connect(self, addresses: Sequence[str]) -> Connection:
         loop = asyncio.get_running_loop()
@@ -108,6 +117,10 @@ class Pool:
         except BaseException:
             found.close()
             raise
+        if self._closed or not connection.open:
+            # A provider that speaks before it is asked has been cut off already.
+            connection.cut()
+            raise NotSentError
         self._all.add(connection)
         return connection
 

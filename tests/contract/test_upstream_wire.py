@@ -147,7 +147,10 @@ async def test_an_answer_to_head_has_no_body_whatever_it_announces(client: Httpt
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", "wait", GarbledAnswerError),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "wait", GarbledAnswerError),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 5000, "wait", GarbledAnswerError),
-        (OK + b"x", "wait", GarbledAnswerError),
+        (OK.replace(b"200", b"099"), "wait", GarbledAnswerError),
+        (OK.replace(b"200", b"999"), "wait", GarbledAnswerError),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + OK, "wait", GarbledAnswerError),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "wait", GarbledAnswerError),
     ],
     ids=[
         "reset",
@@ -159,7 +162,10 @@ async def test_an_answer_to_head_has_no_body_whatever_it_announces(client: Httpt
         "101",
         "bad chunk",
         "interim flood",
-        "a byte too many",
+        "099",
+        "999",
+        "101 unasked",
+        "unknown coding",
     ],
 )
 async def test_what_can_be_read_in_two_ways_is_not_read(
@@ -184,10 +190,13 @@ async def test_connections_are_used_again_but_not_with_and_without_a_secret(clie
     "wire",
     [
         OK + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
+        OK + b"x",
+        OK + b"HTTP/1.1 100 Continue\r\n\r\n",
+        OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + OK,
         OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
         OK.replace(b"1.1", b"1.0"),
     ],
-    ids=["an answer too many", "close", "1.0"],
+    ids=["an answer too many", "a byte too many", "an interim one too many", "one after close", "close", "1.0"],
 )
 async def test_no_call_gets_what_was_left_behind_another_ones_answer(client: HttptoolsUpstream, wire: bytes) -> None:
     async with serving(Server(wire, OK)) as server:
@@ -409,7 +418,7 @@ async def test_a_call_beyond_the_most_waits_for_room_and_not_forever() -> None:
     async with serving(Server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", OK)) as server:
         pool = Pool(parse_url(server.url), local, None, most=1)
         connection, _ = await pool.take(1)
-        answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", None, chunked=False, bodiless=False, within=1)
+        answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", None, length=None, bodiless=False, within=1)
         await answer.head()
         with pytest.raises(NotSentError):
             await pool.take(0.02)
@@ -417,7 +426,7 @@ async def test_a_call_beyond_the_most_waits_for_room_and_not_forever() -> None:
         await asyncio.sleep(0.01)
         assert not waiting.done()
         answer.close()
-        assert (await waiting)[0].usable
+        assert (await waiting)[0].open
         pool.close()
         await asyncio.sleep(0)
 
@@ -426,9 +435,9 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
     async with serving(Server(OK)) as server:
         pool = Pool(parse_url(server.url), local, None, keep_alive=0.03)
         connection, _ = await pool.take(1)
-        answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", None, chunked=False, bodiless=False, within=1)
+        answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", None, length=None, bodiless=False, within=1)
         assert [chunk async for chunk in answer.chunks()] == [b"ok"]
-        assert connection.usable
+        assert connection.open
         async with asyncio.timeout(2):
             await server.ended.wait()
         assert pool.empty
