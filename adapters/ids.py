@@ -14,8 +14,7 @@ _ULID_BYTES = 16
 class UlidIds:
     """`keycairn.ports.clock.Ids`. Safe to share between threads.
 
-    Of one instance, every id sorts after the one before, also within a millisecond and when the clock is set back:
-    audit events are read in the order of their ids.
+    Of one instance, every id sorts after the one before, also within a millisecond and when the clock is set back.
     """
 
     def __init__(self) -> None:

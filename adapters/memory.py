@@ -21,7 +21,7 @@ from keycairn.domain.errors import (
     StoreNotEmptyError,
     StoreUnavailableError,
 )
-from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
+from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
@@ -149,14 +149,14 @@ class MemoryStore:
         workspace: str,
         *,
         matching: EventFilter = EVERY_EVENT,
-        after: EventId | None = None,
+        after: int | None = None,
         limit: int = MOST,
     ) -> Sequence[AuditEvent]:
         """See `Store.events`."""
         rows = (
             found
-            for found in sorted(self._state.events.values(), key=attrgetter("id"))
-            if found.workspace == workspace and (after is None or found.id > after) and matching.accepts(found)
+            for found in sorted(self._state.events.values(), key=attrgetter("seq", "id"))
+            if found.workspace == workspace and (after is None or found.seq > after) and matching.accepts(found)
         )
         return list(islice(rows, min(limit, MOST)))
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
-from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
+from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
@@ -109,10 +109,14 @@ class Store(Protocol):
         workspace: str,
         *,
         matching: EventFilter = EVERY_EVENT,
-        after: EventId | None = None,
+        after: int | None = None,
         limit: int = MOST,
     ) -> Sequence[AuditEvent]:
-        """A page of audit events, oldest first."""
+        """A page of audit events in the order of the chain, from the one after the number `after`.
+
+        The order is that of writing, whatever the clock said. Events without a number, which something else wrote,
+        come first, by id, where no `after` is given.
+        """
         ...
 
     async def chain(self, *, after: int = 0, limit: int = MOST) -> Sequence[AuditEvent]:

@@ -27,7 +27,7 @@ from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import ConflictError
-from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
+from keycairn.domain.ids import CredentialId, ModelId, TokenId, key_of
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
@@ -193,21 +193,27 @@ class SurrealStore:
         workspace: str,
         *,
         matching: EventFilter = EVERY_EVENT,
-        after: EventId | None = None,
+        after: int | None = None,
         limit: int = MOST,
     ) -> Sequence[AuditEvent]:
         """See `Store.events`."""
         given = {name: value for name, value in asdict(matching).items() if value is not None}
-        conditions = "".join(f" AND {_CONDITIONS.get(name, f'{name} = ${name}')}" for name in given)
-        rows = await self._read(
-            f"SELECT * FROM {self._dialect.after('event', '$after')} "  # noqa: S608  # our own table and columns
-            f"WHERE workspace = $workspace{conditions} LIMIT $limit",
-            after=key_of(after or ""),
-            workspace=workspace,
-            limit=_page(limit),
-            **given,
-        )
-        return [event_of(row) for row in rows]
+        wanted = "".join(f" AND {_CONDITIONS.get(name, f'{name} = ${name}')}" for name in given)
+        events: list[AuditEvent] = []
+        parts = {"seq = NONE": "id", "seq > 0": "seq"} if after is None else {"seq > $after": "seq"}
+        for part, order in parts.items():  # each in the order of the index, which ends a page early
+            if len(events) == _page(limit):
+                break
+            rows = await self._read(
+                f"SELECT * FROM event WITH INDEX event_seq WHERE {part} AND workspace = $workspace{wanted} "  # noqa: S608  # our own columns
+                f"ORDER BY {order} LIMIT $limit",
+                after=after,
+                workspace=workspace,
+                limit=_page(limit) - len(events),
+                **given,
+            )
+            events += [event_of(row) for row in rows]
+        return events
 
     async def chain(self, *, after: int = 0, limit: int = MOST) -> Sequence[AuditEvent]:
         """See `Store.chain`."""

@@ -10,13 +10,12 @@ from msgspec import to_builtins
 
 from keycairn.app.api.bodies import CreateToken
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import Cursor, Limit, next_link, read_id, write_cursor
+from keycairn.app.api.paging import Cursor, Limit, next_link, read_number, write_cursor
 from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
 from keycairn.app.services.audit import ChainReport
 from keycairn.domain.audit import Action, EventFilter
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import InstallationOnlyError, InvalidInputError
-from keycairn.domain.ids import EventId
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
 
@@ -101,12 +100,15 @@ class AuditController(Controller):
         limit: Limit = MOST,
         cursor: Cursor = None,
     ) -> Response[list[EventView]]:
-        """Oldest first. Events hold names and counts, never values. What happens often is counted for some seconds."""
-        after = EventId(read_id(cursor, "event")) if cursor else None
+        """In the order they were written, whatever the clock said. They hold names and counts, never values.
+
+        What happens often is counted for some seconds.
+        """
+        after = read_number(cursor) if cursor else None
         events = await keycairn.audit.events(matching=matching, after=after, limit=limit, workspace=caller.workspace)
         headers = {}
         if len(events) == limit:
-            headers = next_link(request, write_cursor(events[-1].id), limit=limit, **to_builtins(matching))
+            headers = next_link(request, write_cursor(events[-1].seq), limit=limit, **to_builtins(matching))
         return Response([event_view(event) for event in events], headers=headers)
 
     @get("/verify", opt={"scope": Scope.AUDIT_READ, "installation": True}, summary="Check that the log is whole")

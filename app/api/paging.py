@@ -63,6 +63,14 @@ def read_id(text: str, table: str) -> str:
     return id
 
 
+def read_number(text: str) -> int:
+    """The number in the audit chain a cursor names. Raises BrokenCursorError."""
+    number = _read(text, int)
+    if not 0 <= number < 2**63:
+        raise BrokenCursorError
+    return number
+
+
 def _read(text: str, type: type[_T]) -> _T:
     try:
         return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=type)

@@ -9,7 +9,6 @@ from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import EVERY_EVENT, SYSTEM, Action, AuditEvent, EventFilter, Head, chained
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import DamagedAnchorError
-from keycairn.domain.ids import EventId
 from keycairn.ports.anchor import Anchor
 from keycairn.ports.store import MOST, Store
 
@@ -59,11 +58,11 @@ class AuditLog:
         self,
         *,
         matching: EventFilter = EVERY_EVENT,
-        after: EventId | None = None,
+        after: int | None = None,
         limit: int = MOST,
         workspace: str = DEFAULT_WORKSPACE,
     ) -> Sequence[AuditEvent]:
-        """A page of a workspace's events, oldest first."""
+        """A page of a workspace's events in the order they were written, from the one after the number `after`."""
         return await self._store.events(workspace, matching=matching, after=after, limit=limit)
 
     async def compare(self) -> Flaw | None:

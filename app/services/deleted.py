@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from keycairn.domain.audit import Action, AuditEvent, EventFilter
 from keycairn.domain.credential import Credential
-from keycairn.domain.ids import EventId
 from keycairn.ports.store import MOST, Store
 
 FURTHEST = 5_000
@@ -74,12 +73,12 @@ class Deletions:
 
     async def _events(self, workspace: str, action: Action) -> list[AuditEvent]:
         events: list[AuditEvent] = []
-        after: EventId | None = None
+        after: int | None = None
         while page := await self._store.events(workspace, matching=EventFilter(action=action), after=after):
             events += page
             if len(page) < MOST:
                 break
-            after = page[-1].id
+            after = page[-1].seq
         return events
 
 

@@ -52,9 +52,11 @@ async def test_the_head_moves_only_from_where_it_is(store: Store) -> None:
 
 
 async def test_events_are_filtered_by_all_that_is_asked_for(store: Store) -> None:
-    plain = an_event()
-    later = an_event(at=THEN + timedelta(hours=1), actor="token:x", target="model:m", action=Action.MODEL_CREATED)
-    failed = an_event(outcome="invalid_auth", at=THEN + timedelta(hours=2))
+    plain = an_event(seq=1)
+    later = an_event(
+        seq=2, at=THEN + timedelta(hours=1), actor="token:x", target="model:m", action=Action.MODEL_CREATED
+    )
+    failed = an_event(seq=3, outcome="invalid_auth", at=THEN + timedelta(hours=2))
     await store.commit(tuple(map(Append, (plain, later, failed))))
 
     async def found(**wanted: object) -> list[AuditEvent]:
@@ -68,7 +70,7 @@ async def test_events_are_filtered_by_all_that_is_asked_for(store: Store) -> Non
     assert await found(since=later.at) == [later, failed], "since is included"
     assert await found(until=later.at) == [plain], "until is not"
     assert await found(actor="in-process", since=later.at, until=failed.at) == []
-    assert await store.events(WORKSPACE, matching=EventFilter(outcome="done"), after=plain.id) == [later]
+    assert await store.events(WORKSPACE, matching=EventFilter(outcome="done"), after=plain.seq) == [later]
     assert await store.events("theirs", matching=EventFilter(actor="in-process")) == []
     assert await found(actor="x' OR true; --") == await found(target="a\0b") == []
 

@@ -176,15 +176,26 @@ async def test_pages_of_models_give_each_once_in_order(store: Store, filters: di
 
 
 async def test_pages_of_events_give_each_once_in_order(store: Store) -> None:
-    events = [an_event() for _ in range(7)]
-    await store.commit(tuple(Append(event) for event in reversed(events)))
-    await store.commit((Append(an_event(workspace="other")),))
+    """Their ids go backwards, as they do when the clock is set back: the order is that of the chain."""
+    ids = [an_event().id for _ in range(7)]
+    events = [an_event(id=id, seq=3 * seq) for seq, id in enumerate(reversed(ids), 1)]
+    await store.commit(tuple(Append(event) for event in (events[4], *events[:4], *events[5:])))
+    await store.commit((Append(an_event(workspace="other", seq=4)),))
     seen: list[EventId] = []
     after = None
     while page := await store.events(WORKSPACE, after=after, limit=3):
         seen += [event.id for event in page]
-        after = page[-1].id
+        after = page[-1].seq
     assert seen == [event.id for event in events]
+
+
+async def test_events_that_belong_to_no_chain_come_first_and_once(store: Store) -> None:
+    strange, more = an_event(), an_event()
+    links = [an_event(seq=1), an_event(seq=2)]
+    await store.commit(tuple(map(Append, (*reversed(links), more, strange))))
+    assert list(await store.events(WORKSPACE)) == [strange, more, *links]
+    assert list(await store.events(WORKSPACE, limit=2)) == [strange, more]
+    assert list(await store.events(WORKSPACE, after=0)) == links
 
 
 async def test_no_page_is_larger_than_the_most(store: Store) -> None:

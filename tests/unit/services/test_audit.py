@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.fakes import FakeIds
 from tests.house import House
 from tests.samples import an_event
 
@@ -206,3 +207,23 @@ async def test_an_event_given_to_the_store_past_the_journal_is_foreign() -> None
     _, kc, store = await busy()
     await store.commit((Append(an_event()),))
     assert [flaw.kind for flaw in (await kc.audit.verify()).flaws] == [FlawKind.FOREIGN]
+
+
+async def test_who_follows_the_log_misses_nothing_when_the_clock_is_set_back() -> None:
+    """After a restart on the day before, ids sort before those of the events that were read already."""
+    house = House(ids=FakeIds())
+    house.ids.count = 1_000
+    kc = await house.open()
+    await kc.tokens.create("before", (Scope.INVOKE,))
+    read = await kc.audit.events()
+
+    again = House(store=house.store, ids=FakeIds())
+    kc = await again.open()
+    again.clock.tick(-86_400)
+    for name in ("one", "two", "three"):
+        await kc.tokens.create(name, (Scope.INVOKE,))
+
+    followed = await kc.audit.events(after=read[-1].seq)
+    assert [event.action for event in followed] == [Action.TOKEN_CREATED] * 3
+    assert all(event.id < read[0].id for event in followed)
+    assert [*read, *followed] == list(await kc.audit.events())
