@@ -2,7 +2,7 @@
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements-runtime.lock pyproject.toml README.md LICENSE ./
 RUN python -m venv /opt/keycairn
 COPY src src
 COPY domain domain
@@ -10,9 +10,9 @@ COPY ports ports
 COPY adapters adapters
 COPY plugins plugins
 COPY app app
-# The lock only constrains: what is installed are the package's own dependencies, at the tested versions.
-RUN /opt/keycairn/bin/pip install --constraint requirements.lock setuptools \
- && /opt/keycairn/bin/pip install --constraint requirements.lock --no-build-isolation . \
+# Every file that comes from outside is one the lock names by its hash; what is built is our own.
+RUN /opt/keycairn/bin/pip install --require-hashes --requirement requirements-runtime.lock \
+ && /opt/keycairn/bin/pip install --no-deps --no-build-isolation . \
  && /opt/keycairn/bin/pip uninstall --yes setuptools pip
 
 FROM python:3.13-slim-bookworm

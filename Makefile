@@ -1,12 +1,16 @@
-# Every target sets itself up: a virtual environment in .venv with the versions of requirements.lock.
+# Every target sets itself up: a virtual environment in .venv with the files that requirements.lock names by hash.
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python; do \
   $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := .venv-tools
+PIP_INSTALL := pip install --quiet --disable-pip-version-check
+COMPILE := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture fuzz demo bench lock clean
+.PHONY: help run test check audit torture fuzz demo bench lock clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,12 +42,18 @@ fuzz: $(READY)  ## look for faults longer than the tests do
 	KEYCAIRN_TEST_EXAMPLES=100 $(BIN)/pytest -q --timeout 1800 tests/e2e/test_schemathesis.py tests/unit/test_fuzzing.py \
 	  tests/integration/test_life.py
 
-lock: $(READY)  ## write the versions of .venv into requirements.lock
-	$(BIN)/pip freeze --all --exclude-editable | grep -v -e '^keycairn' -e '^pip==' \
-	  | sed "s/^uvloop==.*/&; sys_platform != 'win32'/" > requirements.lock
+audit:  ## look up the known faults of the dependencies, where an index of them answers
+	@if $(MAKE) --silent $(TOOLS)/.ready; then $(TOOLS)/bin/python .ci/audit.py $(TOOLS)/bin/pip-audit; else \
+	  echo "Skipped: pip-audit cannot be installed here, so nothing is known of the dependencies' faults."; fi
+
+lock: $(READY) $(TOOLS)/.ready  ## write the versions of .venv, with the hashes of their files, into the locks
+	$(BIN)/pip freeze --all --exclude-editable | grep -v -e '^keycairn' -e '^pip==' > $(VENV)/versions.txt
+	$(COMPILE) pyproject.toml --all-extras --constraint $(VENV)/versions.txt --output-file requirements.lock
+	echo setuptools | $(COMPILE) pyproject.toml - --constraint $(VENV)/versions.txt --output-file requirements-runtime.lock
+	$(COMPILE) .ci/tools.in --output-file .ci/tools.lock
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,6 +62,11 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "This Python has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/$(PIP_INSTALL) --require-hashes --requirement requirements.lock
+	@$(BIN)/$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS)/.ready: .ci/tools.lock
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/$(PIP_INSTALL) --retries 1 --timeout 15 --require-hashes --requirement .ci/tools.lock
 	@touch $@

@@ -77,11 +77,12 @@ def test_no_local_state_is_sent_to_the_builder() -> None:
         assert not sent_to_the_builder(PurePosixPath(name)), name
 
 
-def test_everything_installed_is_held_to_the_lock() -> None:
-    installs = [match["options"] for rest in rests("RUN", BUILD) for match in PIP_INSTALL.finditer(rest)]
-    assert installs
-    for options in installs:
-        assert options.startswith("--constraint requirements.lock ")
+def test_everything_installed_is_held_to_the_lock_by_hash() -> None:
+    installs = [match["options"].strip() for rest in rests("RUN", BUILD) for match in PIP_INSTALL.finditer(rest)]
+    assert installs == [
+        "--require-hashes --requirement requirements-runtime.lock",
+        "--no-deps --no-build-isolation .",
+    ]
 
 
 def test_it_runs_as_a_numbered_user_who_owns_the_data_and_nothing_else() -> None:

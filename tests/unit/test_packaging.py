@@ -39,19 +39,65 @@ def test_the_links_for_editors_are_relative_and_lead_to_the_layers(layer: str) -
     assert link.readlink() == Path("../..") / layer
 
 
-def test_every_line_of_the_lock_is_an_exact_version_from_wherever_packages_come() -> None:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.+!]+(; .+)?", line) for line in lines)
+LOCKS = ("requirements.lock", "requirements-runtime.lock", ".ci/tools.lock")
 
 
-def test_the_lock_holds_everything_the_package_needs_at_a_version_it_allows() -> None:
-    lines = map(Requirement, (ROOT / "requirements.lock").read_text().splitlines())
-    locked = {canonicalize_name(line.name): next(iter(line.specifier)).version for line in lines}
+def locked(name: str) -> dict[str, tuple[Requirement, frozenset[str]]]:
+    """The requirements of a lock by name, each with the hashes of its files."""
+    text = (ROOT / name).read_text().replace("\\\n", " ")
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        words, *hashes = line.split(" --hash=")
+        requirement = Requirement(words.strip())
+        found[canonicalize_name(requirement.name)] = requirement, frozenset(hash.strip() for hash in hashes)
+    return found
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_line_of_a_lock_is_an_exact_version_of_known_files_from_wherever_packages_come(name: str) -> None:
+    there = locked(name)
+    assert there
+    for requirement, hashes in there.values():
+        assert re.fullmatch(r"==[\w.+!]+", str(requirement.specifier)), requirement
+        assert requirement.url is None
+        assert hashes, f"{requirement} has no hash: make lock"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", hash) for hash in hashes)
+
+
+def test_what_runs_is_what_was_tested() -> None:
+    tested = locked("requirements.lock")
+    for name, (requirement, hashes) in locked("requirements-runtime.lock").items():
+        assert (requirement.specifier, hashes) == (tested[name][0].specifier, tested[name][1]), name
+
+
+def test_nothing_is_installed_but_by_hash_or_from_here() -> None:
+    pip = re.compile(r"(?:\bpip|\$\(PIP_INSTALL\)) install (.*)|\$\(PIP_INSTALL\)(.*)")
+    for name in ("Makefile", "Dockerfile", ".ci/run"):
+        text = (ROOT / name).read_text().replace("\\\n", " ")
+        installs = [
+            options
+            for line in re.split(r"\n|&&", text)
+            if not line.startswith(("#", "PIP_INSTALL"))
+            for match in pip.finditer(line)
+            if (options := match[1] or match[2])
+        ]
+        assert installs or name == ".ci/run"
+        for options in installs:
+            by_hash = "--require-hashes" in options and "--requirement" in options
+            our_own = "--no-deps" in options and "--no-build-isolation" in options and options.strip().endswith(".")
+            assert by_hash or our_own, options
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"), [("requirements.lock", ("testing", "otel", "dev")), ("requirements-runtime.lock", ())]
+)
+def test_a_lock_holds_everything_that_is_needed_at_a_version_it_allows(name: str, groups: tuple[str, ...]) -> None:
+    lock = {key: next(iter(requirement.specifier)).version for key, (requirement, _) in locked(name).items()}
     extras = PROJECT["project"]["optional-dependencies"]
-    waiting = [
-        Requirement(text)
-        for text in (*PROJECT["project"]["dependencies"], *extras["testing"], *extras["otel"], *extras["dev"])
-    ]
+    needs = (*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"])
+    waiting = [Requirement(text) for text in (*needs, *(text for group in groups for text in extras[group]))]
     seen: set[str] = set()
     while waiting:
         needed = waiting.pop()
@@ -59,8 +105,8 @@ def test_the_lock_holds_everything_the_package_needs_at_a_version_it_allows() ->
         if str(needed) in seen or name == "keycairn":
             continue
         seen.add(str(needed))
-        assert name in locked, f"{needed} is missing: make lock"
-        assert needed.specifier.contains(locked[name], prereleases=True), f"{needed} is not in the lock: make lock"
+        assert name in lock, f"{needed} is missing: make lock"
+        assert needed.specifier.contains(lock[name], prereleases=True), f"{needed} is not in the lock: make lock"
         for text in requires(name) or ():
             further = Requirement(text)
             chosen = ({"extra": extra} for extra in ("", *needed.extras))
