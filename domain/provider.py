@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from keycairn.domain.errors import InvalidInputError, MissingFieldError, UndeclaredFieldError
 from keycairn.domain.modality import Modality
+from keycairn.domain.passing import passing_faults
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_url
 
@@ -47,9 +48,11 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
 
     `any_of`: besides the required fields, one field of each group must be given. `env_requires`: groups that must
     also be present for the environment to count as configured (a field with a default can still be demanded there).
-    `preferred_models`: beginnings of model names, best first, that auto-assignment favours. `native_paths`: beginnings
-    of the paths under its base URL that the gateway passes through as they are, such as `chat/completions`; a path
-    matches whole segments of them.
+    `preferred_models`: beginnings of model names, best first, that auto-assignment favours. `native_operations`: the
+    calls under its base URL that the gateway passes through as they are, such as `POST chat/completions`, as
+    `keycairn.domain.passing.is_operation` reads them. `native_paths`: beginnings of paths that may be called so with
+    POST, whole segments; an operation says it more closely. `request_headers`: the client's headers, in lower case,
+    that go on to this provider besides those every provider gets.
     """
 
     name: str
@@ -62,6 +65,8 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     docs_url: str = ""
     api_version: int = 1
     native_paths: tuple[str, ...] = ()
+    native_operations: tuple[str, ...] = ()
+    request_headers: tuple[str, ...] = ()
 
     def field(self, name: str) -> FieldSpec | None:
         """The declared field of this name, or None."""
@@ -153,6 +158,7 @@ def spec_faults(spec: ProviderSpec) -> Iterator[str]:
             yield f"the secret {field.name!r} has a default value"
         if field.secret and not field.env:
             yield f"the secret {field.name!r} names no environment variable"
+    yield from passing_faults(spec.native_operations, spec.request_headers)
 
 
 class Account(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from keycairn.domain.errors import InvalidAuthError, MissingFieldError
+from keycairn.domain.errors import InvalidAuthError, InvalidInputError, MissingFieldError
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account, FieldKind, FieldSpec
 from keycairn.domain.secret import Secret
@@ -53,6 +53,15 @@ def required_header_secret(account: Account, name: str = "api_key", *, prefix: s
     if secret is None:
         raise InvalidAuthError("This credential has no key. Nothing was sent.")
     return secret
+
+
+def header_setting(account: Account, name: str) -> str:
+    """The setting `name`, fit for a header; "" when unset. Raises InvalidInputError for one no header can carry."""
+    text = account.text(name)
+    if not (text.isascii() and (text.isprintable() or not text)):
+        message = f"The setting {name} holds characters that no header can carry. Nothing was sent."
+        raise InvalidInputError(message, {name: "must be printable ASCII"})
+    return text
 
 
 def own_url(account: Account, *names: str, strip: Sequence[str] = ()) -> str:

@@ -20,18 +20,24 @@ from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING, multipart, silent
 from keycairn.ports.http import Http, Request, Response
 
 ALL_MODALITIES = tuple(Modality)
-OPENAI_PATHS = (
-    "chat/completions",
-    "completions",
-    "responses",
-    "embeddings",
-    "audio",
-    "images",
-    "moderations",
-    "models",
-    "rerank",
+OPENAI_OPERATIONS = (
+    "POST chat/completions",
+    "POST completions",
+    "POST responses",
+    "POST responses/input_tokens",
+    "POST embeddings",
+    "POST audio/transcriptions",
+    "POST audio/translations",
+    "POST audio/speech",
+    "POST images/generations",
+    "POST images/edits",
+    "POST images/variations",
+    "POST moderations",
+    "POST rerank",
+    "GET models",
+    "GET models/**",
 )
-"""What the gateway passes through as it is: calls of models, and nothing that manages the account."""
+"""Calls of models: nothing that manages the account, and nothing that reads or changes what others stored in it."""
 MAX_TOKENS = "max_tokens"
 MAX_COMPLETION_TOKENS = "max_completion_tokens"
 """What OpenAI's newer models demand in its place; they answer 400 to `max_tokens`."""
@@ -46,7 +52,8 @@ def keyed_spec(
     url_env: Sequence[str] = (),
     more_fields: Sequence[FieldSpec] = (),
     preferred_models: Sequence[str] = (),
-    native_paths: Sequence[str] = OPENAI_PATHS,
+    native_operations: Sequence[str] = OPENAI_OPERATIONS,
+    request_headers: Sequence[str] = (),
 ) -> ProviderSpec:
     """A provider with a required key, from `<NAME>_API_KEY` unless told otherwise, and an optional base URL."""
     return ProviderSpec(
@@ -55,7 +62,8 @@ def keyed_spec(
         modalities=modalities or ALL_MODALITIES,
         fields=(api_key(*(key_env or (f"{name.upper()}_API_KEY",))), url_field(env=url_env), *more_fields),
         preferred_models=tuple(preferred_models),
-        native_paths=tuple(native_paths),
+        native_operations=tuple(native_operations),
+        request_headers=tuple(request_headers),
         docs_url=docs_url,
     )
 

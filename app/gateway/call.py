@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from keycairn.app.gateway.errors import Dialect
 from keycairn.app.gateway.incoming import Outgoing
 from keycairn.app.services.tokens import Principal
 from keycairn.domain.modality import Modality
@@ -29,7 +30,10 @@ class Api(Struct, frozen=True):
 
 
 class Call(Struct, kw_only=True):
-    """A call that may be made. `model` is the name as the client gave it, None for a native call."""
+    """A call that may be made. `model` is the name as the client gave it, None for a native call.
+
+    `headers` are what the client sent, which is more than goes on.
+    """
 
     api: Api
     method: str
@@ -40,6 +44,13 @@ class Call(Struct, kw_only=True):
     model: str | None = None
     credential: str | None = None
     body: Outgoing | None = None
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """The API the client speaks, None for a provider's own."""
+        if self.model is None:
+            return None
+        return Dialect.ANTHROPIC if self.api.anthropic else Dialect.OPENAI
 
 
 class Report(Struct):

@@ -11,6 +11,7 @@ from msgspec import Struct
 from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, MOST_ATTEMPTS, Call, Report
 from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.errors import LimitReachedError, NoRouteError
+from keycairn.app.gateway.headers import forwarded
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.limits import Limiter, Subject
 from keycairn.app.gateway.masking import with_sent
@@ -225,7 +226,8 @@ class Exchanges:
     async def _authorized(self, call: Call, provider: Provider, account: Account) -> Request:
         url = self._url(call, provider, account)
         body = call.body.head if call.body else None
-        request = Request(method=call.method, url=url, headers=dict(call.headers), body=bytes(body) if body else None)
+        headers = forwarded(call.headers, call.dialect, provider.spec.request_headers)
+        request = Request(method=call.method, url=url, headers=headers, body=bytes(body) if body else None)
         return await _guarded(lambda: provider.authorize(account, request, self._http))
 
     def _url(self, call: Call, provider: Provider, account: Account) -> str:

@@ -170,7 +170,7 @@ class Gateway:
                 raw = _raw_path(scope).partition(NATIVE)[2]
                 call = await native_call(raw, method, query, headers, caller, incoming)
                 (one,) = await self._exchanges.candidates(call)
-                check_native(self._registry.get(one.credential.provider).spec, call.api.path)
+                check_native(self._registry.get(one.credential.provider).spec, method, call.api.path)
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
             self._calls -= 1

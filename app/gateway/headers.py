@@ -3,63 +3,71 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from keycairn.app.gateway.errors import Dialect
 from keycairn.app.gateway.masking import masked
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 _HOP_BY_HOP = frozenset(
     {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
     }
 )
 """RFC 9110, 7.6.1."""
-_OF_THE_CLIENT = frozenset(
-    {
-        b"authorization",
-        b"x-api-key",
-        b"api-key",
-        b"x-goog-api-key",
-        b"xi-api-key",
-        b"cookie",
-        b"host",
-        b"content-length",
-        b"expect",
-        b"accept-encoding",
-        b"origin",
-        b"referer",
-        b"forwarded",
-        b"via",
-        b"x-real-ip",
-        b"x-amz-security-token",
-    }
+_OF_EVERY_CALL = frozenset(
+    {"accept", "content-encoding", "content-type", "idempotency-key", "traceparent", "user-agent"}
 )
-"""The client's identity, or about its connection to us: none of the provider's business."""
-_OF_THE_PROVIDER = frozenset(
-    {"set-cookie", "set-cookie2", "alt-svc", "server", "strict-transport-security", "access-control-allow-origin"}
-) | {name.decode() for name in _HOP_BY_HOP}
+"""What the body is, what the answer may be, which repetition and which trace it is: all a provider needs to know.
+
+Of a trace only the ids go on: `tracestate` and `baggage` carry what others put into them.
+"""
+_OF_AN_API = {
+    Dialect.OPENAI: frozenset({"openai-beta"}),
+    Dialect.ANTHROPIC: frozenset({"anthropic-beta", "anthropic-version"}),
+}
+_OF_THE_PROVIDER = (
+    frozenset(
+        {"set-cookie", "set-cookie2", "alt-svc", "server", "strict-transport-security", "access-control-allow-origin"}
+    )
+    | _HOP_BY_HOP
+)
 _OURS = "x-keycairn-"
-_PREFIXES = (b"x-keycairn-", b"x-forwarded-", b"sec-", b"cf-")
 _KNOWN = 1024
 
 
-def forwarded(headers: RawHeaders) -> list[tuple[str, str]]:
-    """The client's headers that go on to the provider, names in lower case."""
-    kept: list[tuple[str, str]] = []
-    named: set[str] = set()
-    for name, value in headers:
-        if name == b"connection":
-            named |= {token.strip().lower() for token in value.decode("latin-1").split(",")}
-        elif (onward := _onward(name)) is not None:
-            kept.append((onward, value.decode("latin-1")))
-    return [pair for pair in kept if pair[0] not in named] if named - {"keep-alive"} else kept
+def received(headers: RawHeaders) -> list[tuple[str, str]]:
+    """The client's headers as text, names in lower case, without those that `Connection` says are for us alone."""
+    named = {
+        token.strip().lower()
+        for name, value in headers
+        if name == b"connection"
+        for token in value.decode("latin-1").split(",")
+    }
+    pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
+    return [pair for pair in pairs if pair[0] not in named] if named - {"keep-alive"} else pairs
+
+
+def forwarded(headers: Iterable[tuple[str, str]], dialect: Dialect | None, declared: tuple[str, ...]) -> dict[str, str]:
+    """Those of the client's headers that go on to a provider: of every call, of the API spoken, of its plugin.
+
+    `dialect` is None for a call of the provider's own API; `declared` are the plugin's.
+    """
+    allowed = _allowed(dialect, declared)
+    return {name: value for name, value in headers if name in allowed}
+
+
+@lru_cache(maxsize=_KNOWN)
+def _allowed(dialect: Dialect | None, declared: tuple[str, ...]) -> frozenset[str]:
+    spoken = _OF_AN_API[dialect] if dialect else frozenset[str]()
+    return _OF_EVERY_CALL | spoken | {*declared}
 
 
 def returned(headers: Iterable[tuple[str, str]], secrets: Sequence[str]) -> list[tuple[bytes, bytes]]:
@@ -75,14 +83,6 @@ def returned(headers: Iterable[tuple[str, str]], secrets: Sequence[str]) -> list
                 raw = masked(raw, secrets)
         kept.append((back, raw))
     return kept
-
-
-@lru_cache(maxsize=_KNOWN)
-def _onward(name: bytes) -> str | None:
-    """The name of a client's header that goes on, None for one that does not."""
-    if name in _HOP_BY_HOP or name in _OF_THE_CLIENT or name.startswith(_PREFIXES):
-        return None
-    return name.decode("latin-1")
 
 
 @lru_cache(maxsize=_KNOWN)

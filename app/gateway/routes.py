@@ -6,11 +6,12 @@ from urllib.parse import unquote
 
 from keycairn.app.gateway.call import Api, Call
 from keycairn.app.gateway.errors import MethodError, NoRouteError, RequestRefusedError
-from keycairn.app.gateway.headers import RawHeaders, forwarded
+from keycairn.app.gateway.headers import RawHeaders, received
 from keycairn.app.gateway.incoming import Incoming, Outgoing
 from keycairn.app.gateway.naming import boundary_of, form_model, json_model, with_form_model, with_json_model
 from keycairn.app.services.tokens import Principal
 from keycairn.domain.modality import Modality
+from keycairn.domain.passing import is_operation, names_identity
 from keycairn.domain.provider import ProviderSpec
 
 OPENAI, ANTHROPIC, NATIVE = "/v1/", "/anthropic/", "/native/"
@@ -38,7 +39,11 @@ APIS: Mapping[str, Api] = {
 """Every operation that names a model, by its path."""
 NATIVE_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
-_HIDDEN = re.compile(r"%(?:2[ef]|5c)|//", re.IGNORECASE)
+_PLAIN = re.compile(
+    r"(?:[A-Za-z0-9._~!$&'()*+,:=@/-]|%(?:2[0-246-9A-Da-d]|3[ACDEacde]|40|5[BDEbde]|60|7[BCDEbcde]))+", re.ASCII
+)
+"""What the path of a native call may be made of: no escape of a slash, a dot, a percent, a query or a control."""
+_SEGMENTS_THAT_LEAD = frozenset({"", ".", ".."})
 
 
 async def model_call(
@@ -47,6 +52,7 @@ async def model_call(
     """A call of an operation that names its model, and how to put another name in. Raises RequestRefusedError."""
     if method != "POST":
         raise MethodError
+    check_query(query)
     given = dict(headers)
     boundary = boundary_of(given.get(b"content-type", b"").decode("latin-1"))
     if boundary is None:
@@ -60,7 +66,7 @@ async def model_call(
         api=api,
         method=method,
         query=query,
-        headers=forwarded(headers),
+        headers=received(headers),
         caller=caller,
         accepts=given.get(b"accept-encoding", b"").decode("latin-1"),
         model=name,
@@ -103,6 +109,7 @@ async def native_call(  # what a request is made of
     if not credential or not slash or not rest:
         raise NoRouteError
     check_plain(rest)
+    check_query(query)
     given = dict(headers)
     has_body = b"content-length" in given or b"transfer-encoding" in given
     body = None
@@ -112,7 +119,7 @@ async def native_call(  # what a request is made of
         api=Api("native", "/" + rest),
         method=method,
         query=query,
-        headers=forwarded(headers),
+        headers=received(headers),
         caller=caller,
         accepts=given.get(b"accept-encoding", b"").decode("latin-1"),
         credential=unquote(credential),
@@ -122,18 +129,26 @@ async def native_call(  # what a request is made of
 
 def check_plain(path: str) -> None:
     """Raise NoRouteError for a path that another parser might read as another one."""
-    if path.startswith("/") or _HIDDEN.search(path) or {".", ".."} & set(path.split("/")) or not path.isascii():
+    if not _PLAIN.fullmatch(path) or not _SEGMENTS_THAT_LEAD.isdisjoint(path.split("/")):
         raise NoRouteError
 
 
-def check_native(spec: ProviderSpec, path: str) -> None:
-    """Raise NoRouteError unless the provider declares `path`, which begins with a slash."""
-    plain = path.lstrip("/")
+def check_query(query: str) -> None:
+    """Raise RequestRefusedError for a query that says who calls, who pays, or another method."""
+    if names_identity(query):
+        raise RequestRefusedError("The query must not name a key, a token, a user's project or a method.")
+
+
+def check_native(spec: ProviderSpec, method: str, path: str) -> None:
+    """Raise NoRouteError unless the provider declares the call. `path`, raw, begins with a slash."""
+    plain = unquote(path).removeprefix("/")
+    if is_operation(spec.native_operations, method, plain):
+        return
     for declared in spec.native_paths:
         beginning = declared.strip("/")
-        if plain == beginning or plain.startswith((beginning + "/", beginning + ":")):
+        if method == "POST" and (plain == beginning or plain.startswith((beginning + "/", beginning + ":"))):
             return
-    raise NoRouteError("This provider's plugin does not declare that path for native calls.")
+    raise NoRouteError("This provider's plugin does not declare that call.")
 
 
 def _small(incoming: Incoming) -> bool:

@@ -19,7 +19,14 @@ from keycairn.ports.http import Http, Request
 
 VERSION = "2023-06-01"
 PAGE = 100
-NATIVE_PATHS = ("messages", "models", "chat/completions")
+NATIVE_OPERATIONS = (
+    "POST messages",
+    "POST messages/count_tokens",
+    "POST chat/completions",
+    "GET models",
+    "GET models/*",
+)
+REQUEST_HEADERS = ("anthropic-version", "anthropic-beta")
 FALLBACK = (
     "claude-opus-4-8",
     "claude-opus-4-7",
@@ -126,7 +133,8 @@ PROVIDER = Anthropic(
         Modality.LANGUAGE,
         docs_url="https://console.anthropic.com/settings/keys",
         url_env=("ANTHROPIC_BASE_URL",),
-        native_paths=NATIVE_PATHS,
+        native_operations=NATIVE_OPERATIONS,
+        request_headers=REQUEST_HEADERS,
         preferred_models=("claude-sonnet", "claude-opus", "claude-haiku"),
     ),
     url="https://api.anthropic.com/v1",

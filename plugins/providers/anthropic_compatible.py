@@ -5,7 +5,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, Outcome
 from keycairn.domain.provider import Account, ProviderSpec
 from keycairn.plugins.fields import api_key, url_field
-from keycairn.plugins.providers.anthropic import NATIVE_PATHS, Anthropic
+from keycairn.plugins.providers.anthropic import NATIVE_OPERATIONS, REQUEST_HEADERS, Anthropic
 from keycairn.ports.http import Http
 
 _NO_LIST = frozenset({404, 405})
@@ -35,6 +35,7 @@ PROVIDER = AnthropicCompatible(
             url_field(env=("ANTHROPIC_COMPATIBLE_BASE_URL",), help="Such as https://llm.example; /v1 is added."),
         ),
         any_of=(("base_url",),),
-        native_paths=NATIVE_PATHS,
+        native_operations=NATIVE_OPERATIONS,
+        request_headers=REQUEST_HEADERS,
     )
 )

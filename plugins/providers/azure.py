@@ -13,7 +13,7 @@ from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import Account, FieldSpec, ProviderSpec
 from keycairn.plugins.base import Headers, authorized
 from keycairn.plugins.fields import SUFFIXES, api_key, own_url, required_header_secret, required_url, url_field
-from keycairn.plugins.openai_base import ALL_MODALITIES, MAX_COMPLETION_TOKENS, OpenAICompatible
+from keycairn.plugins.openai_base import ALL_MODALITIES, MAX_COMPLETION_TOKENS, OPENAI_OPERATIONS, OpenAICompatible
 from keycairn.ports.http import Http, Request
 
 API_VERSION = "2024-10-21"
@@ -134,6 +134,16 @@ PROVIDER = Azure(
         any_of=(("endpoint", "base_url", *(field.name for field in _PER_MODE)),),
         env_requires=(("endpoint",), ("api_version",)),
         docs_url="https://portal.azure.com/",
-        native_paths=("deployments", "models"),
+        native_operations=(
+            *(
+                operation.replace("POST ", "POST deployments/*/")
+                for operation in OPENAI_OPERATIONS
+                if operation.startswith(
+                    ("POST chat", "POST completions", "POST embeddings", "POST audio", "POST images")
+                )
+            ),
+            "GET models",
+            "GET models/*",
+        ),
     )
 )

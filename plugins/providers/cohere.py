@@ -21,10 +21,12 @@ URL = "https://api.cohere.com"
 PAGE = 1000
 _TYPES = {"chat": Modality.LANGUAGE, "embed": Modality.EMBEDDING}
 
-NATIVE_PATHS = (
-    *(f"{version}/{call}" for version in ("v1", "v2") for call in ("chat", "embed", "rerank", "classify")),
-    *(f"v1/{call}" for call in ("models", "tokenize", "detokenize")),
-    *(f"compatibility/v1/{call}" for call in ("chat/completions", "embeddings")),
+NATIVE_OPERATIONS = (
+    *(f"POST {version}/{call}" for version in ("v1", "v2") for call in ("chat", "embed", "rerank", "classify")),
+    *(f"POST v1/{call}" for call in ("tokenize", "detokenize")),
+    *(f"POST compatibility/v1/{call}" for call in ("chat/completions", "embeddings")),
+    "GET v1/models",
+    "GET v1/models/*",
 )
 """Calls of models; not the data sets, connectors and keys of the account."""
 
@@ -107,7 +109,7 @@ PROVIDER = Cohere(
         Modality.LANGUAGE,
         Modality.EMBEDDING,
         docs_url="https://dashboard.cohere.com/api-keys",
-        native_paths=NATIVE_PATHS,
+        native_operations=NATIVE_OPERATIONS,
         preferred_models=("command-a", "command-r", "embed-v4", "embed-multilingual"),
     )
 )

@@ -101,6 +101,6 @@ PROVIDER = Deepgram(
         Modality.TEXT_TO_SPEECH,
         Modality.SPEECH_TO_TEXT,
         docs_url="https://console.deepgram.com",
-        native_paths=("listen", "speak", "read", "models"),
+        native_operations=("POST listen", "POST speak", "POST read", "GET models", "GET models/*"),
     )
 )

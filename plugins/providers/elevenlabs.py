@@ -18,6 +18,7 @@ from keycairn.ports.http import Http, Request
 URL = "https://api.elevenlabs.io/v1"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 """Rachel, one of the voices every account has."""
+_WAYS = ("", "/stream", "/with-timestamps", "/stream/with-timestamps")
 KNOWN = {
     **dict.fromkeys(
         (
@@ -109,6 +110,12 @@ PROVIDER = ElevenLabs(
         Modality.TEXT_TO_SPEECH,
         Modality.SPEECH_TO_TEXT,
         docs_url="https://elevenlabs.io/app/settings/api-keys",
-        native_paths=("text-to-speech", "text-to-dialogue", "speech-to-text", "speech-to-speech", "models"),
+        native_operations=(
+            *(f"POST text-to-speech/*{way}" for way in _WAYS),
+            *(f"POST text-to-dialogue{way}" for way in _WAYS),
+            "POST speech-to-text",
+            *(f"POST speech-to-speech/*{way}" for way in ("", "/stream")),
+            "GET models",
+        ),
     )
 )

@@ -29,6 +29,7 @@ from keycairn.ports.http import Http, Request
 URL = "https://generativelanguage.googleapis.com/v1beta"
 PAGE = 1000
 VOICE = "Kore"
+_VERBS = ("generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents", "predict")
 
 
 class _Model(Struct):
@@ -157,7 +158,11 @@ PROVIDER = Google(
         docs_url="https://aistudio.google.com/app/apikey",
         key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         url_env=("GEMINI_API_BASE_URL",),
-        native_paths=("models", "openai"),
+        native_operations=(
+            *(f"POST models/*:{verb}" for verb in _VERBS),
+            *(f"POST openai/{call}" for call in ("chat/completions", "embeddings", "images/generations")),
+            *(f"GET {list}" for list in ("models", "models/*", "openai/models", "openai/models/**")),
+        ),
         preferred_models=("gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding", "text-embedding"),
     )
 )

@@ -13,6 +13,7 @@ from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
 from keycairn.plugins.base import Headers, ListedProvider, dimensions, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, url_field
+from keycairn.plugins.openai_base import OPENAI_OPERATIONS
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request
 
@@ -100,7 +101,11 @@ PROVIDER = Ollama(
         name="ollama",
         label="Ollama",
         modalities=(Modality.LANGUAGE, Modality.EMBEDDING),
-        native_paths=("api/chat", "api/generate", "api/embed", "api/embeddings", "api/tags", "api/show", "v1"),
+        native_operations=(
+            *(f"POST api/{call}" for call in ("chat", "generate", "embed", "embeddings", "show")),
+            "GET api/tags",
+            *(operation.replace(" ", " v1/", 1) for operation in OPENAI_OPERATIONS),
+        ),
         fields=(
             url_field(
                 label="Server URL",

@@ -10,7 +10,7 @@ from keycairn.domain.outcome import DiscoveredModel
 from keycairn.domain.provider import Account, ProviderSpec
 from keycairn.plugins.base import Headers, authorized, unique
 from keycairn.plugins.fields import SUFFIXES, api_key, header_secret, own_url, required_url, url_field
-from keycairn.plugins.openai_base import ALL_MODALITIES, OPENAI_PATHS, OpenAICompatible
+from keycairn.plugins.openai_base import ALL_MODALITIES, OPENAI_OPERATIONS, OpenAICompatible
 from keycairn.ports.http import Http, Request
 
 ENV = "OPENAI_COMPATIBLE"
@@ -120,7 +120,8 @@ PROVIDER = Compatible(
         modalities=ALL_MODALITIES,
         fields=_FIELDS,
         any_of=(tuple(field.name for field in _FIELDS),),
-        native_paths=OPENAI_PATHS,
+        native_operations=OPENAI_OPERATIONS,
+        request_headers=("openai-beta",),
     ),
     key_required=False,
 )

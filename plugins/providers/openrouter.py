@@ -58,6 +58,7 @@ PROVIDER = OpenRouter(
         "OpenRouter",
         docs_url="https://openrouter.ai/settings/keys",
         url_env=("OPENROUTER_BASE_URL",),
+        request_headers=("http-referer", "x-title"),  # the application's name in its rankings
         preferred_models=("openai/gpt-5", "anthropic/claude-sonnet", "openai/text-embedding-3-small"),
     ),
     url="https://openrouter.ai/api/v1",

@@ -42,6 +42,15 @@ MARGIN = 300
 MOST_TOKENS = 100
 LARGEST_FILE = 64 * 1024
 VOICE = "Kore"
+_VERBS = (
+    "generateContent",
+    "streamGenerateContent",
+    "countTokens",
+    "embedContent",
+    "predict",
+    "rawPredict",
+    "streamRawPredict",
+)
 _UNUSABLE = "The service account cannot be used. Store its JSON, or give the path of a file that holds it."
 """One sentence for everything that can be wrong, so that a path tells nothing about the file it leads to."""
 
@@ -239,6 +248,13 @@ PROVIDER = Vertex(
         ),
         docs_url="https://console.cloud.google.com/iam-admin/serviceaccounts",
         preferred_models=("gemini-2.5-flash", "text-embedding"),
-        native_paths=("publishers", "endpoints/openapi"),
+        native_operations=(
+            *(f"POST publishers/*/models/*:{verb}" for verb in _VERBS),
+            "POST endpoints/openapi/chat/completions",
+            "POST endpoints/openapi/embeddings",
+            "GET publishers/*/models",
+            "GET publishers/*/models/*",
+        ),
+        request_headers=("anthropic-beta",),  # of Anthropic's models there
     )
 )

@@ -37,7 +37,9 @@ PROVIDER = Voyage(
         Modality.EMBEDDING,
         docs_url="https://dashboard.voyageai.com/organization/api-keys",
         preferred_models=("voyage-3",),
-        native_paths=("embeddings", "contextualizedembeddings", "multimodalembeddings", "rerank"),
+        native_operations=tuple(
+            f"POST {call}" for call in ("embeddings", "contextualizedembeddings", "multimodalembeddings", "rerank")
+        ),
     ),
     url="https://api.voyageai.com/v1",
 )

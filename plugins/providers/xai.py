@@ -28,6 +28,7 @@ PROVIDER = XAI(
         Modality.LANGUAGE,
         Modality.TEXT_TO_SPEECH,
         docs_url="https://console.x.ai",
+        request_headers=("x-grok-conv-id",),  # keeps a conversation on one server, for its cache
         preferred_models=("grok-4", "grok-3"),
     ),
     url="https://api.x.ai/v1",

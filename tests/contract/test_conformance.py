@@ -98,6 +98,8 @@ FAULTY = [
     (OpenAICompatible(UNMAPPED), "the_registry_takes_it"),
     (OpenAICompatible(SHARED), "the_environment_fills_its_fields"),
     (OpenAICompatible(replace(SPEC, native_paths=("/models",))), "the_registry_takes_it"),
+    (OpenAICompatible(replace(SPEC, native_operations=("models",))), "the_registry_takes_it"),
+    (OpenAICompatible(replace(SPEC, request_headers=("authorization",))), "the_registry_takes_it"),
 ]
 
 

@@ -111,7 +111,7 @@ PROVIDER = Nimbus(
             FieldSpec(name="region", label="Region", env=("NIMBUS_REGION",), default="eu", help="eu, us or ap."),
             url_field(env=("NIMBUS_BASE_URL",)),
         ),
-        native_paths=("write", "map", "models"),
+        native_operations=("POST write", "POST map", "GET models"),
         docs_url="https://nimbus.example/keys",
     )
 )

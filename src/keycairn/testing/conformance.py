@@ -19,6 +19,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import Outcome, Provenance
+from keycairn.domain.passing import passing_faults
 from keycairn.domain.provider import FieldKind, ProviderSpec
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import vetted
@@ -57,6 +58,7 @@ class ProviderConformance:
         assert spec.label
         assert all(field.label for field in spec.fields), "a field without a label"
         assert all(path == path.strip("/ ") and path for path in spec.native_paths), "native paths have no outer slash"
+        assert not [*passing_faults(spec.native_operations, spec.request_headers)]
 
     def test_the_spec_survives_the_way_through_json(self, case: ProviderCase) -> None:
         spec = case.provider.spec

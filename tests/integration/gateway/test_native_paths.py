@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from openai import AsyncOpenAI
 from tests.gateway_house import GatewayHouse
 from tests.servers.anthropic_api import AnthropicServer
@@ -12,39 +13,210 @@ from tests.servers.speech_api import DeepgramServer, ElevenLabsServer
 from tests.servers.vertex_api import PLACE, VertexServer, service_account
 
 from keycairn.app.gateway.errors import NoRouteError
-from keycairn.app.gateway.routes import check_native
+from keycairn.app.gateway.routes import check_native, check_plain
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.testing import KEY, LocalServer
-from keycairn.testing.openai_server import SOUND
+from keycairn.testing.openai_server import SOUND, OpenAIServer
 
 REGISTRY = PluginRegistry(external=False)
+
+
+BUILT_IN = {provider.spec.name: provider.spec for provider in REGISTRY.all()}
+STORED = (
+    "files",
+    "uploads",
+    "batches",
+    "fine_tuning/jobs",
+    "vector_stores",
+    "assistants",
+    "threads",
+    "conversations",
+    "containers",
+    "evals",
+    "chat/completions",
+    "responses",
+    "messages/batches",
+    "organization/admin_api_keys",
+    "organizations/keys",
+    "tunedModels",
+    "cachedContents",
+    "v1/datasets",
+    "v1/connectors",
+    "v1/embed-jobs",
+    "projects/p/keys",
+    "user",
+    "workspace/invites",
+    "voices/add",
+    "history",
+    "speech-to-text/transcripts",
+    "deployments",
+    "endpoints/1:predict",
+    "customJobs",
+    "api/pull",
+    "api/push",
+    "api/create",
+    "key",
+    "keys",
+    "credits",
+    "balance",
+)
+"""Where providers keep what others of the account stored, and the account itself."""
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_what_others_of_an_account_stored_is_closed(name: str) -> None:
+    spec = BUILT_IN[name]
+    assert not spec.native_paths, "a path alone does not say which method"
+    calls = {"chat/completions", "responses", "v1/chat/completions", "v1/responses"}
+    for path in STORED:
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+            for full in (path, f"{path}/some-id", f"{path}/some-id/cancel", f"v1/{path}", f"v1/{path}/some-id"):
+                if method != "POST" or full not in calls:
+                    with pytest.raises(NoRouteError):
+                        check_native(spec, method, f"/{full}")
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_nothing_of_a_provider_is_removed_or_replaced_through_an_account(name: str) -> None:
+    for operation in BUILT_IN[name].native_operations:
+        method, path = operation.split(" ")
+        assert method in {"GET", "POST"}
+        for other in ("DELETE", "PUT", "PATCH"):
+            with pytest.raises(NoRouteError):
+                check_native(BUILT_IN[name], other, "/" + path.replace("*", "x"))
 
 
 @pytest.mark.parametrize(
     ("name", "passed", "refused"),
     [
-        ("cohere", ("/v2/chat", "/v2/rerank", "/v1/models/command-r7b"), ("/v1/datasets", "/v1/connectors", "/v1")),
-        ("elevenlabs", ("/text-to-speech/voice/stream", "/models"), ("/user", "/workspace/invites", "/voices/add")),
-        ("deepgram", ("/listen", "/speak", "/models/nova-3"), ("/projects", "/projects/p/keys")),
-        ("voyage", ("/embeddings", "/rerank"), ("/files", "/batches")),
+        (
+            "openai",
+            ("POST chat/completions", "POST responses", "GET models", "GET models/ft:gpt-4o:org::x", "HEAD models"),
+            (
+                "DELETE models/ft:gpt-4o:org::x",
+                "GET responses/resp_1",
+                "DELETE chat/completions/chatcmpl-1",
+                "POST responses/resp_1/cancel",
+                "GET responses/resp_1/input_items",
+                "POST chat/completions/chatcmpl-1",
+            ),
+        ),
+        ("openrouter", ("GET models/openai/gpt-4o/endpoints",), ("GET key", "POST keys", "GET generation")),
+        (
+            "anthropic",
+            ("POST messages", "POST messages/count_tokens"),
+            ("POST messages/batches", "GET messages/batches"),
+        ),
+        ("cohere", ("POST v2/chat", "POST v2/rerank", "GET v1/models/command-r7b"), ("GET v1/datasets", "GET v1")),
+        ("elevenlabs", ("POST text-to-speech/v/stream", "GET models"), ("GET text-to-speech/v", "POST text-to-speech")),
+        ("deepgram", ("POST listen", "POST speak", "GET models/nova-3"), ("GET projects", "GET projects/p/keys")),
+        ("voyage", ("POST embeddings", "POST rerank"), ("GET files", "POST batches")),
+        (
+            "google",
+            ("POST models/gemini-2.5-flash:generateContent", "POST models/x%3AcountTokens", "GET models/x"),
+            ("POST models/x:batchGenerateContent", "POST models/x", "PATCH models/x", "GET models/x/operations/y"),
+        ),
         (
             "vertex",
-            ("/publishers/google/models/gemini-2.5-flash:generateContent", "/endpoints/openapi/chat/completions"),
-            ("/endpoints/1:predict", "/models", "/customJobs"),
+            (
+                "POST publishers/google/models/gemini-2.5-flash:generateContent",
+                "POST endpoints/openapi/chat/completions",
+            ),
+            ("POST endpoints/1:predict", "GET models", "DELETE publishers/google/models/x", "GET endpoints/openapi"),
         ),
-        ("anthropic_compatible", ("/messages", "/messages/count_tokens", "/models"), ("/organizations/keys",)),
+        (
+            "azure",
+            ("POST deployments/d/chat/completions",),
+            ("DELETE deployments/d", "PUT deployments/d", "GET deployments"),
+        ),
+        ("ollama", ("POST api/chat", "POST v1/embeddings"), ("DELETE api/delete", "POST api/pull", "POST api/blobs/x")),
     ],
 )
 def test_calls_of_models_pass_and_calls_about_the_account_do_not(
     name: str, passed: tuple[str, ...], refused: tuple[str, ...]
 ) -> None:
-    spec = REGISTRY.get(name).spec
-    for path in passed:
-        check_native(spec, path)
-    for path in refused:
+    for call in passed:
+        method, path = call.split(" ")
+        check_native(BUILT_IN[name], method, f"/{path}")
+    for call in refused:
+        method, path = call.split(" ")
         with pytest.raises(NoRouteError):
-            check_native(spec, path)
+            check_native(BUILT_IN[name], method, f"/{path}")
+
+
+def test_a_path_without_a_method_is_for_calls_and_changes_nothing() -> None:
+    spec = replace(BUILT_IN["openai"], native_operations=(), native_paths=("write",))
+    check_native(spec, "POST", "/write")
+    check_native(spec, "POST", "/write/fast")
+    for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
+        with pytest.raises(NoRouteError):
+            check_native(spec, method, "/write")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "models/..",
+        "models/%2e%2e/files",
+        "models/%252e%252e/files",
+        "models/%2E",
+        "models//x",
+        "/models",
+        "models/",
+        "models/x%00",
+        "models/%c0%ae",
+        "models/x%2fy",
+        "models/x%5cy",
+        "models/x\\y",
+        "models/x%0d%0a",
+        "models/x%3Fa",
+        "models/x%23a",
+        "models/x;a",
+        "models/x%3ba",
+        "models/%e4%b8%ad",
+        "models/x%",
+        "models/x%zz",
+        "models/x%7f",
+        "a b",
+    ],
+)
+def test_a_path_that_another_parser_may_read_otherwise_is_no_path(path: str) -> None:
+    with pytest.raises(NoRouteError):
+        check_plain(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["models/ft:gpt-4o:org::x", "models/a%20b", "models/x@y", "models/x%3Ay", "a/b-c_d~e.f"]
+)
+def test_a_plain_path_is_one(path: str) -> None:
+    check_plain(path)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "DELETE models/ft:x",
+        "GET chat/completions",
+        "GET responses/r",
+        "DELETE responses/r",
+        "POST batches",
+        "GET files",
+        "PUT models/x",
+        "PATCH chat/completions/x",
+        "GET models/%2e%2e/files",
+        "GET models/x%00",
+    ],
+)
+async def test_nothing_is_sent_for_a_call_that_is_not_declared(
+    house: GatewayHouse, openai_server: OpenAIServer, call: str
+) -> None:
+    account = await house.credential("openai", KEY, base_url=openai_server.url)
+    method, path = call.split()
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {house.token}"}) as client:
+        answer = await client.request(method, f"{house.url}/native/{account.id}/{path}")
+    assert answer.status_code == 404
+    assert not openai_server.requests
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""What of a call may go on to a provider: its native operations, the client's headers, the names in its query."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+_MOST_NAMES = 1000
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+_OPERATION = re.compile(r"([A-Z]+) ([A-Za-z0-9._~*:@-]+(?:/[A-Za-z0-9._~*:@-]+)*)", re.ASCII)
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
+
+_ABOUT_THE_CONNECTION = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_ABOUT_THE_CLIENT = frozenset({"forwarded", "from", "origin", "referer", "via"})
+_BEGINNINGS = (
+    "cf-",
+    "fastly-",
+    "proxy-",
+    "sec-",
+    "x-amz",
+    "x-envoy-",
+    "x-forwarded",
+    "x-keycairn-",
+    "x-original-",
+    "x-rewrite-",
+    "x-ms-",
+)
+_IDENTITY = re.compile(
+    r"account(?:id)?|assertion|auth|authenticated|authorization|bearer|cert|certificate|claims|cookie2?|credentials?"
+    r"|email|groups|identity|ip|jwt|key|login|oauth|oidc|org|organization|override|passwd|password|principal"
+    r"|project(?:id)?|roles|saml|secret|session|sid|sig|signature|subject|subscription|team|tenant|token|user(?:id|name)?"
+    r"|usr|workspace",
+    re.ASCII,
+)
+"""Words of names that say who somebody is, or who pays. `override`: of a method, which would undo the operations."""
+_GLUED = re.compile(
+    r"apikey|authoriz|authenticat|token|cookie|password|secret|jwt|clientip|realip|clientcert", re.ASCII
+)
+_INNOCENT = frozenset({"idempotency-key", "user-agent"})
+_QUERY = frozenset(
+    {
+        "access_token",
+        "accesstoken",
+        "api-key",
+        "api_key",
+        "apikey",
+        "authorization",
+        "client_secret",
+        "groupid",
+        "id_token",
+        "key",
+        "oauth_token",
+        "password",
+        "quotauser",
+        "sig",
+        "signature",
+        "subscription-key",
+        "token",
+        "userproject",
+        "_method",
+        "httpmethod",
+    }
+)
+
+
+def operation_fault(text: str) -> str | None:
+    """What is wrong with a declared operation such as `POST chat/completions`, None when it is sound."""
+    match = _OPERATION.fullmatch(text)
+    if match is None or {".", ".."} & set(match[2].split("/")):
+        return "is no method and path, such as 'POST chat/completions'"
+    return None if match[1] in METHODS else f"has a method that is none of: {', '.join(sorted(METHODS))}"
+
+
+def is_operation(operations: Sequence[str], method: str, path: str) -> bool:
+    """Whether a call is one of the declared operations. `path` is decoded and has no slash before or behind.
+
+    `*` in an operation stands for one character or more of a segment, a segment `**` for one or more segments. HEAD is
+    as GET.
+    """
+    wanted = "GET" if method == "HEAD" else method
+    return any(
+        method == wanted and pattern.fullmatch(path) is not None for method, pattern in map(_compiled, operations)
+    )
+
+
+def header_fault(name: str) -> str | None:
+    """Why a client's header of this name may never go on to a provider, None where a plugin may ask for it."""
+    if not _HEADER.fullmatch(name):
+        return "is no header's name in lower case"
+    if name in _ABOUT_THE_CONNECTION:
+        return "is about the connection"
+    if name in _INNOCENT:
+        return None
+    words = re.split(r"[-_.]", name)
+    who = any(map(_IDENTITY.fullmatch, words)) or _GLUED.search("".join(words))
+    if name in _ABOUT_THE_CLIENT or name.startswith(_BEGINNINGS) or who:
+        return "tells who the client is, or who pays"
+    return None
+
+
+def names_identity(query: str) -> bool:
+    """Whether a query tells a provider who calls or pays, or another method: the account's settings say the first."""
+    if query.count("&") + query.count(";") > _MOST_NAMES:
+        return True
+    names = (name for name, _ in parse_qsl(query.replace(";", "&"), keep_blank_values=True))
+    return any(name.strip().lower().lstrip("$").removeprefix(".") in _QUERY for name in names)
+
+
+def passing_faults(operations: Sequence[str], headers: Sequence[str]) -> Iterator[str]:
+    """What is wrong with a plugin's native operations and request headers, one sentence each."""
+    yield from (f"the native operation {text!r} {why}" for text in operations if (why := operation_fault(text)))
+    yield from (f"the request header {name!r} {why}" for name in headers if (why := header_fault(name)))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(operation: str) -> tuple[str, re.Pattern[str]]:
+    method, _, path = operation.partition(" ")
+    parts = [".+" if part == "**" else re.escape(part).replace(r"\*", "[^/]+") for part in path.split("/")]
+    return method, re.compile("/".join(parts), re.ASCII | re.DOTALL)
