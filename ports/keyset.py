@@ -49,6 +49,17 @@ class OpenKeyset(Protocol):
         """As `token_mac`, under the key of the fingerprints by which equal secrets are found."""
         ...
 
+    def seal_cursor(self, text: bytes, place: bytes) -> bytes:
+        """`text`, encrypted for `place` under the key of cursors, which stays as that of `token_mac` does.
+
+        Sealing twice gives two different results.
+        """
+        ...
+
+    def open_cursor(self, sealed: bytes, place: bytes) -> bytes | None:
+        """What `seal_cursor` was given; None for another place, and for anything that was not sealed so."""
+        ...
+
     def with_new_key(self) -> "OpenKeyset":
         """One data key more, of the next kid, which only decrypts: let every instance learn it first."""
         ...

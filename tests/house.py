@@ -44,6 +44,13 @@ class FakeOpenKeyset:
     def fingerprint_mac(self, text: bytes) -> str:
         return sha256(b"fingerprint" + self.install_id.encode() + text).hexdigest()
 
+    def seal_cursor(self, text: bytes, place: bytes) -> bytes:
+        return sha256(self.install_id.encode() + place + text).digest() + text
+
+    def open_cursor(self, sealed: bytes, place: bytes) -> bytes | None:
+        text = sealed[32:]
+        return text if self.seal_cursor(text, place) == sealed else None
+
 
 class FakeKeysets:
     """Opens with `key` only."""

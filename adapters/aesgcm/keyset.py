@@ -23,6 +23,7 @@ MOST_SLOTS = 8
 _ENTRY_BYTES = 4 + KEY_BYTES
 _SLOT_LABEL = b"slot"
 _KEYS_LABEL = b"keyset"
+_CURSOR_LABEL = b"cursor"
 
 
 class AesGcmKeysets:
@@ -130,6 +131,14 @@ class AesGcmKeyset:
     def fingerprint_mac(self, text: bytes) -> str:
         """See the port."""
         return self._contents.macs.mac(b"keycairn/1 fingerprint", text)
+
+    def seal_cursor(self, text: bytes, place: bytes) -> bytes:
+        """See the port."""
+        return box.seal(self._contents.macs, _CURSOR_LABEL, b"", text, [place])
+
+    def open_cursor(self, sealed: bytes, place: bytes) -> bytes | None:
+        """See the port."""
+        return box.unseal(self._contents.macs, _CURSOR_LABEL, b"", sealed, [place])
 
     def with_new_key(self) -> "AesGcmKeyset":
         """See the port."""

@@ -10,7 +10,7 @@ from msgspec import to_builtins
 
 from keycairn.app.api.bodies import CreateToken
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import Cursor, Limit, next_link, read_number, write_cursor
+from keycairn.app.api.paging import Cursor, Cursors, Limit, next_link
 from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
 from keycairn.app.services.audit import ChainReport
 from keycairn.domain.audit import Action, EventFilter
@@ -104,11 +104,13 @@ class AuditController(Controller):
 
         What happens often is counted for some seconds.
         """
-        after = read_number(cursor) if cursor else None
+        asked = to_builtins(matching)
+        cursors = Cursors(keycairn.vault, caller, "audit", **asked)
+        after = cursors.read(cursor, int)
         events = await keycairn.audit.events(matching=matching, after=after, limit=limit, workspace=caller.workspace)
         headers = {}
         if len(events) == limit:
-            headers = next_link(request, write_cursor(events[-1].seq), limit=limit, **to_builtins(matching))
+            headers = next_link(request, cursors.write(events[-1].seq), limit=limit, **asked)
         return Response([event_view(event) for event in events], headers=headers)
 
     @get("/verify", opt={"scope": Scope.AUDIT_READ, "installation": True}, summary="Check that the log is whole")

@@ -1,5 +1,6 @@
 """Credentials over HTTP: the lifecycle."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
@@ -11,7 +12,7 @@ from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import Cursor, Limit, next_link, read_position, write_cursor
+from keycairn.app.api.paging import Cursor, Cursors, Limit, next_link, shown_page
 from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import Listed
@@ -66,20 +67,29 @@ async def page(
     cursor: str | None,
 ) -> Response[list[CredentialView]]:
     """A page of credentials, and the link to the next."""
-    after = read_position(cursor) if cursor else None
-    found = await keycairn.credentials.list(provider=provider, after=after, limit=limit, workspace=caller.workspace)
-    views = [
-        credential_view(listed, spec_of(keycairn, listed.credential.provider), caller.reach)
-        for listed in found
-        if caller.reach.holds(listed.credential.provider, listed.credential.id)
-    ]
+    reach = caller.reach
+    cursors = Cursors(keycairn.vault, caller, "credentials", provider=canonical_name(provider) if provider else None)
+
+    async def read(after: Position | None, limit: int) -> Sequence[Listed]:
+        return await keycairn.credentials.list(provider=provider, after=after, limit=limit, workspace=caller.workspace)
+
+    found = await shown_page(
+        read,
+        _place,
+        None if reach.whole else lambda listed: reach.holds(listed.credential.provider, listed.credential.id),
+        cursors.read(cursor, Position),
+        limit,
+    )
+    views = [credential_view(listed, spec_of(keycairn, listed.credential.provider), reach) for listed in found]
     headers = {}
     if len(found) == limit:
-        last = found[-1].credential
-        position = write_cursor(Position(last.provider, last.created, last.id))
         filtered = None if request.path_params else provider
-        headers = next_link(request, position, provider=filtered, limit=limit)
+        headers = next_link(request, cursors.write(_place(found[-1])), provider=filtered, limit=limit)
     return Response(views, headers=headers)
+
+
+def _place(listed: Listed) -> Position:
+    return Position(listed.credential.provider, listed.credential.created, listed.credential.id)
 
 
 class CredentialController(Controller):
@@ -103,7 +113,7 @@ class CredentialController(Controller):
         """By provider, then age. A record whose secret does not open is listed with its `decryption_error`."""
         name = canonical_name(provider) if provider else None
         return await list_cache.answer(
-            (caller.workspace, caller.reach, name, cursor, limit),
+            (caller.workspace, caller.actor, caller.reach, name, cursor, limit),
             if_none_match,
             lambda: page(keycairn, request, caller, name, limit, cursor),
         )

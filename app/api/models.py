@@ -1,5 +1,6 @@
 """Models and defaults over HTTP."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, patch, post, put
@@ -18,12 +19,13 @@ from keycairn.app.api.model_views import (
     defaults_view,
     model_view,
 )
-from keycairn.app.api.paging import Cursor, Limit, next_link, read_id, write_cursor
+from keycairn.app.api.paging import Cursor, Cursors, Limit, next_link, shown_page
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import OutOfReachError
 from keycairn.domain.ids import ModelId, credential_id, model_id
 from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
@@ -33,7 +35,6 @@ WRITE = {"scope": Scope.MODELS_WRITE}
 ONE = {"touches": Touches.MODEL}
 CHOSEN = {"touches": Touches.CHOSEN}
 PROVIDER = {"touches": Touches.PROVIDER}
-NONE = {"touches": Touches.NONE}
 
 TypeFilter = Annotated[str | None, QueryParameter(description=f"One of: {', '.join(Modality)}.")]
 
@@ -76,10 +77,13 @@ class ModelController(Controller):
         counts = await keycairn.models.count(provider, workspace=caller.workspace)
         return CountView(keycairn.registry.get(provider).spec.name, counts, sum(counts.values()))
 
-    @get("/defaults", opt={**READ, **NONE}, summary="Get the default models")
+    @get("/defaults", opt={**READ, **CHOSEN}, summary="Get the default models")
     async def defaults(self, keycairn: TheKeycairn, caller: TheCaller) -> DefaultsView:
-        """The slots as they are set; transformation, tools and large context fall back to chat where they are not."""
-        return defaults_view(await keycairn.models.defaults(workspace=caller.workspace))
+        """The slots as they are set; transformation, tools and large context fall back to chat where they are not.
+
+        To a token that does not reach the model of a slot, the slot is empty.
+        """
+        return defaults_view(await keycairn.models.defaults(workspace=caller.workspace, reach=caller.reach))
 
     @put("/defaults", opt=WRITE, summary="Set default models")
     async def set_defaults(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[SetDefaults]) -> DefaultsView:
@@ -143,15 +147,23 @@ class ModelController(Controller):
         type: str | None = None,
         provider: str | None = None,
     ) -> Response[list[ModelView]]:
-        found = await keycairn.models.list(
-            type=model_type(type) if type else None,
-            provider=provider,
-            after=ModelId(read_id(cursor, "model")) if cursor else None,
-            limit=limit,
-            workspace=caller.workspace,
+        reach = caller.reach
+        kind = model_type(type) if type else None
+        cursors = Cursors(keycairn.vault, caller, "models", type=kind, provider=provider)
+
+        async def read(after: ModelId | None, limit: int) -> Sequence[Model]:
+            return await keycairn.models.list(
+                type=kind, provider=provider, after=after, limit=limit, workspace=caller.workspace
+            )
+
+        found = await shown_page(
+            read,
+            lambda model: model.id,
+            None if reach.whole else lambda model: reach.holds(model.provider, model.credential),
+            cursors.read(cursor, ModelId),
+            limit,
         )
         headers = {}
         if len(found) == limit:
-            headers = next_link(request, write_cursor(found[-1].id), type=type, limit=limit)
-        views = [model_view(model) for model in found if caller.reach.holds(model.provider, model.credential)]
-        return Response(views, headers=headers)
+            headers = next_link(request, cursors.write(found[-1].id), type=type, limit=limit)
+        return Response([model_view(model) for model in found], headers=headers)

@@ -1,8 +1,7 @@
-"""Keyset paging: opaque cursors and the `Link` header (RFC 8288)."""
+"""Keyset paging: sealed cursors and the `Link` header (RFC 8288)."""
 
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -11,9 +10,9 @@ from litestar import Request
 from litestar.params import QueryParameter
 
 from keycairn.app.api.problems import BadRequestError
-from keycairn.domain.errors import InvalidIdError
-from keycairn.domain.ids import credential_id
-from keycairn.ports.store import MOST, Position
+from keycairn.app.services.vault import Vault
+from keycairn.domain.audit import Caller
+from keycairn.ports.store import MOST
 
 LONGEST_CURSOR = 1024
 PREFIX = "keycairn_prefix"
@@ -24,59 +23,71 @@ Cursor = Annotated[
     str | None, QueryParameter(description="From the `Link` header of the page before.", max_length=LONGEST_CURSOR)
 ]
 
-_ID = re.compile(r"([a-z]{1,20}):[A-Za-z0-9_-]{1,128}", re.ASCII)
 _T = TypeVar("_T")
+_Place = TypeVar("_Place")
 
 
 class BrokenCursorError(BadRequestError):
-    """A cursor that is not one of ours."""
+    """A cursor that was not made for this caller and this list. One message for all that can be wrong with it."""
 
     code = "invalid_cursor"
 
     def __init__(self) -> None:
-        super().__init__("This cursor is not one of ours. Begin again without it.", {"cursor": "is not valid"})
+        super().__init__("This cursor is not one of this list's. Begin again without it.", {"cursor": "is not valid"})
 
 
-def write_cursor(position: Any) -> str:
-    """The cursor of a position, a struct or text."""
-    return urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
+class Cursors:
+    """Reads and writes the cursors of one list, with its filters, for one caller.
 
+    A cursor names a place by what was shown last. It is sealed, so that it tells its bearer nothing, and bound to the
+    caller's workspace, token and reach, to the list and to its filters: anywhere else it opens nothing.
+    """
 
-def read_position(text: str) -> Position:
-    """The place in the credential list a cursor names. Raises BrokenCursorError."""
-    position = _read(text, Position)
-    try:
-        created = position.created.astimezone(UTC)
-        if position.created.tzinfo is not None and position.provider.isprintable():
-            return Position(position.provider, created, credential_id(position.id))
-    except (InvalidIdError, OverflowError):
-        pass
-    raise BrokenCursorError
+    def __init__(self, vault: Vault, caller: Caller, name: str, **filters: object) -> None:
+        self._vault = vault
+        given = {key: value for key, value in filters.items() if value is not None}
+        self._place = msgspec.json.encode([name, caller.workspace, caller.actor, caller.reach, sorted(given.items())])
 
+    def write(self, position: object) -> str:
+        """The cursor of a position. Raises SealedError."""
+        sealed = self._vault.keyset.seal_cursor(msgspec.json.encode(position), self._place)
+        return urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
-def read_id(text: str, table: str) -> str:
-    """The record id a cursor names. Raises BrokenCursorError."""
-    id = _read(text, str)
-    match = _ID.fullmatch(id)
-    if match is None or match[1] != table:
+    def read(self, text: str | None, type: type[_T]) -> _T | None:
+        """The position a cursor names, None for none. Raises BrokenCursorError or SealedError."""
+        if text is None:
+            return None
+        try:
+            sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            canonical = urlsafe_b64encode(sealed).rstrip(b"=").decode() == text
+            plain = self._vault.keyset.open_cursor(sealed, self._place) if canonical else None
+            if plain is not None:
+                return msgspec.json.decode(plain, type=type)
+        except (ValueError, RecursionError):
+            pass
         raise BrokenCursorError
-    return id
 
 
-def read_number(text: str) -> int:
-    """The number in the audit chain a cursor names. Raises BrokenCursorError."""
-    number = _read(text, int)
-    if not 0 <= number < 2**63:
-        raise BrokenCursorError
-    return number
+async def shown_page(
+    read: Callable[[_Place | None, int], Awaitable[Sequence[_T]]],
+    place: Callable[[_T], _Place],
+    shown: Callable[[_T], bool] | None,
+    after: _Place | None,
+    limit: int,
+) -> list[_T]:
+    """The next `limit` items that are shown, fewer at the end of the list; None in place of `shown` shows all.
 
-
-def _read(text: str, type: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=type)
-    except (ValueError, RecursionError):
-        pass
-    raise BrokenCursorError
+    What is not shown is passed over, so that neither the size of a page nor where it ends tells anything of it.
+    """
+    if shown is None:
+        return list(await read(after, limit))
+    items: list[_T] = []
+    while page := await read(after, MOST):
+        items += [item for item in page if shown(item)]
+        if len(items) >= limit or len(page) < MOST:
+            break
+        after = place(page[-1])
+    return items[:limit]
 
 
 def next_link(request: Request[Any, Any, Any], cursor: str, **query: str | int | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from keycairn.app.services.models import defaults_within
 from keycairn.app.services.provisioning import NoDefaultError, UnlinkedModelError
 from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.credential import Credential
@@ -90,10 +91,7 @@ class Directory:
         memory = self._serving
         found = memory.get(key)
         if found is None:
-            known = [row for row in await self._rows(workspace, name) if reach.holds(row.provider, row.credential)]
-            if not known:
-                raise ModelNotFoundError
-            rows = ordered(known, type, providers)
+            rows = ordered(await self._rows(workspace, name, reach), type, providers)
             if not rows:
                 raise UnlinkedModelError
             found = [Serving(row, await self._credential_of(row)) for row in rows]
@@ -117,19 +115,20 @@ class Directory:
         """Every model that is linked to a credential, ordered by id."""
         return [model for model in await self._store.models(workspace, limit=None) if model.credential is not None]
 
-    async def _rows(self, workspace: str, name: str) -> Sequence[Model]:
+    async def _rows(self, workspace: str, name: str, reach: Reach) -> Sequence[Model]:
+        """The models of a name, at least one. What is out of reach is as what is not there, also for what is said."""
         if name.startswith("default:"):
-            return [await self._default(workspace, name.removeprefix("default:"))]
-        if name.startswith("model:") and (row := await self._by_id(workspace, name)):
+            return [await self._default(workspace, name.removeprefix("default:"), reach)]
+        if name.startswith("model:") and (row := await self._by_id(workspace, name)) and _within(row, reach):
             return [row]
         if parts := qualified(name):
             rows = await self._store.models(workspace, provider=parts[0], name=parts[1], limit=None)
-            if rows:
-                return rows
+            if within := [row for row in rows if _within(row, reach)]:
+                return within
         rows = await self._store.models(workspace, name=name, limit=None)
-        if not rows:
-            raise ModelNotFoundError
-        return rows
+        if within := [row for row in rows if _within(row, reach)]:
+            return within
+        raise ModelNotFoundError
 
     async def _by_id(self, workspace: str, name: str) -> Model | None:
         try:
@@ -137,11 +136,11 @@ class Directory:
         except InvalidIdError:
             return None
 
-    async def _default(self, workspace: str, name: str) -> Model:
+    async def _default(self, workspace: str, name: str, reach: Reach) -> Model:
         slot = SLOT_NAMES.get(name)
         if slot is None:
             raise ModelNotFoundError
-        id = (await self._store.defaults(workspace)).model_for(slot)
+        id = (await defaults_within(self._store, workspace, reach)).model_for(slot)
         if id is None:
             raise NoDefaultError(slot)
         model = await self._store.model(workspace, id)
@@ -163,6 +162,10 @@ class Directory:
     def _forget(self, revision: int) -> None:
         self._revision = revision
         self._callers, self._serving, self._credentials = {}, {}, {}
+
+
+def _within(model: Model, reach: Reach) -> bool:
+    return reach.holds(model.provider, model.credential)
 
 
 def _digest(token: Secret) -> bytes:

@@ -31,6 +31,7 @@ from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import SLOT_TYPES, Defaults, Model, Slot, check_share
 from keycairn.domain.provider import canonical_name
+from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import MOST, Store
@@ -153,9 +154,9 @@ class Models:
             return cleared
         raise ConflictError
 
-    async def defaults(self, *, workspace: str = DEFAULT_WORKSPACE) -> Defaults:
-        """The defaults of the workspace."""
-        return await self._store.defaults(workspace)
+    async def defaults(self, *, workspace: str = DEFAULT_WORKSPACE, reach: Reach = EVERYWHERE) -> Defaults:
+        """The defaults of the workspace, without the models that are out of `reach`."""
+        return await defaults_within(self._store, workspace, reach)
 
     async def set_defaults(self, wishes: Mapping[Slot, ModelId | None], *, by: Caller = IN_PROCESS) -> Defaults:
         """Apply `wishes`, None clearing a slot; other slots stay. Raises InvalidDefaultError, writing nothing."""
@@ -214,6 +215,16 @@ class Models:
             message = f"The credential is a {credential.provider} credential, the model a {model.provider} model."
             raise InvalidInputError(message, {"credential": "belongs to another provider"})
         return [ExpectCredential(model.workspace, credential.id)]
+
+
+async def defaults_within(store: Store, workspace: str, reach: Reach) -> Defaults:
+    """The defaults of a workspace; a slot whose model is out of `reach` is as one that is empty."""
+    defaults = await store.defaults(workspace)
+    if reach.whole:
+        return defaults
+    models = {id: await store.model(workspace, id) for id in set(defaults.slots.values())}
+    out = {id for id, model in models.items() if model is None or not reach.holds(model.provider, model.credential)}
+    return defaults.without(out)
 
 
 def _put(before: Defaults, after: Defaults) -> PutDefaults:

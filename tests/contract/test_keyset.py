@@ -273,6 +273,24 @@ def test_macs_differ_by_purpose_and_installation_and_outlive_rotation() -> None:
     assert later.token_mac(b"x") == keyset.token_mac(b"x")
 
 
+def test_a_cursor_opens_for_its_place_in_its_installation_and_outlives_rotation() -> None:
+    keyset = opened()
+    sealed = keyset.seal_cursor(b"credential:x", b"list")
+    assert b"credential" not in sealed
+    assert sealed != keyset.seal_cursor(b"credential:x", b"list")
+    assert keyset.open_cursor(sealed, b"list") == b"credential:x"
+    assert keyset.with_new_key().with_key_state(2, KeyState.PRIMARY).open_cursor(sealed, b"list") == b"credential:x"
+    assert keyset.open_cursor(sealed, b"other") is None
+    assert opened().open_cursor(sealed, b"list") is None
+    for raw in (
+        b"",
+        sealed[:-1],
+        sealed + b"x",
+        *(sealed[:n] + bytes([sealed[n] ^ 1]) + sealed[n + 1 :] for n in (0, 40, 70)),
+    ):
+        assert keyset.open_cursor(raw, b"list") is None
+
+
 def spellings(key: Key) -> list[str]:
     raw = key.exported()
     return [repr(raw)[2:-1], raw.hex(), b64encode(raw).decode(), urlsafe_b64encode(raw).decode(), str(list(raw))]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.canary import scan
 from tests.fakes import NOON
 from tests.fuzzing import looking
+from tests.house import House
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.environment import ProcessEnvironment
@@ -25,8 +26,9 @@ from keycairn.adapters.imports.open_notebook import OpenNotebook
 from keycairn.adapters.imports.table import read_table
 from keycairn.app.api.bodies import CreateCredential, CreateToken, UpdateCredential
 from keycairn.app.api.decoding import decode
-from keycairn.app.api.paging import read_id, read_position
+from keycairn.app.api.paging import Cursors
 from keycairn.app.hosts import Hosts, usable
+from keycairn.domain.audit import IN_PROCESS
 from keycairn.domain.backup import unpack
 from keycairn.domain.egress import EgressPolicy, parse_allow, reach
 from keycairn.domain.errors import (
@@ -46,6 +48,7 @@ from keycairn.domain.sealed import SealContext, SealedSecret, join, split
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import token_key, token_text
 from keycairn.domain.url import parse_target, parse_url
+from keycairn.ports.store import Position
 
 KEY = "sk-canary-4f9A7c2E81b6D05x"
 ANY_TEXT = st.text(st.characters(), max_size=300)
@@ -211,11 +214,15 @@ def test_a_body_of_the_wrong_shape_is_refused(document: Any, type: Any) -> None:
     refused(KeycairnError, decode, raw, type)
 
 
+HOUSE = House(keysets=AesGcmKeysets())
+asyncio.run(HOUSE.open())
+CURSORS = Cursors(HOUSE.keycairn.vault, IN_PROCESS, "credentials")
+
+
 @given(TEXTS)
 @looking(70)
 def test_cursors_and_ids_are_ours_or_refused(text: str) -> None:
-    for read in (read_position, lambda text: read_id(text, "event")):
-        refused(KeycairnError, read, text)
+    refused(KeycairnError, CURSORS.read, text, Position)
     for checked in (credential_id, model_id):
         refused(InvalidIdError, checked, text)
 

@@ -58,29 +58,20 @@ async def test_what_one_client_adds_to_the_query_is_in_no_link(api: Client) -> N
     assert MISPLACED not in first.headers["link"] + second.headers["link"]
 
 
+@pytest.mark.parametrize("path", ["/api/credentials", "/api/models", "/api/models/by-provider/openai", "/api/audit"])
 @pytest.mark.parametrize(
     "position",
     [
-        {"provider": "openai", "created": "2026-01-01T12:00:00", "id": "credential:x"},
-        {"provider": "openai", "created": "2026-01-01T12:00:00Z", "id": "credential:x\u0000"},
-        {"provider": "openai", "created": "2026-01-01T12:00:00Z", "id": "model:x"},
-        {"provider": "open\u0000ai", "created": "2026-01-01T12:00:00Z", "id": "credential:x"},
-        {"provider": "openai", "created": "0001-01-01T00:00:00+14:00", "id": "credential:x"},
+        {"provider": "openai", "created": "2026-01-01T12:00:00Z", "id": "credential:x"},
         {"provider": "openai"},
+        "model:x",
+        "event:x",
         [],
         5,
     ],
 )
-async def test_a_cursor_that_was_made_up_is_refused(api: Client, position: object) -> None:
-    answer = await api.get(f"/api/credentials?cursor={cursor(position)}")
-
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
-
-
-@pytest.mark.parametrize("path", ["/api/models", "/api/models/by-provider/openai", "/api/audit"])
-@pytest.mark.parametrize("id", ["credential:x", "model:../x", "event:\u0000", "event:", "", -7])
-async def test_a_cursor_of_another_list_is_refused(api: Client, path: str, id: object) -> None:
-    answer = await api.get(f"{path}?cursor={cursor(id)}")
+async def test_a_cursor_that_was_made_up_is_refused(api: Client, path: str, position: object) -> None:
+    answer = await api.get(f"{path}?cursor={cursor(position)}")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
 

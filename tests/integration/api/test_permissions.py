@@ -22,6 +22,7 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.domain.audit import Caller
 from keycairn.domain.modality import Modality
+from keycairn.domain.model import Slot
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
@@ -259,6 +260,42 @@ async def test_lists_show_a_bounded_token_its_own_accounts_only(
         assert {one["provider"] for one in whole.json()} == {"openai", "anthropic"}
         assert {one["provider"] for one in less.json()} == {"openai"}
         assert again.json() == whole.json(), "what is remembered of a list is remembered by reach"
+
+
+BOUNDED = [route for route in ROUTES if RULES[route].bounded]
+
+
+@pytest.mark.parametrize("route", BOUNDED, ids=" ".join)
+@pytest.mark.parametrize("by", ["provider", "credential"])
+async def test_no_answer_to_a_bounded_token_names_what_is_out_of_reach(
+    client: tuple[AsyncTestClient[Litestar], Scene], route: tuple[str, str], by: str
+) -> None:
+    """Every route open to such tokens, with the ids of what it reaches and of what it does not: bodies and headers."""
+    http, scene = client
+    method, path = route
+    kc = scene.house.keycairn
+    mine, my_model = scene.ids["default", "openai"]
+    same = await kc.credentials.create("anthropic", name="twin", secrets={"api_key": Secret("sk-default-openai")})
+    spare = await kc.credentials.create("openai", name="spare", secrets={"api_key": Secret("sk-default-openai")})
+    theirs, their_model = scene.ids["default", "anthropic"]
+    more = await kc.models.create("m-more", provider="anthropic", type=Modality.LANGUAGE, credential=theirs)
+    loose = await kc.models.create("m-loose", provider="anthropic", type=Modality.LANGUAGE)
+    await kc.models.set_defaults({Slot.CHAT: more.id, Slot.TOOLS: their_model, Slot.LARGE_CONTEXT: loose.id})
+    out = {theirs, their_model, more.id, loose.id, same.credential.id}
+    reach = Reach(providers=("openai",))
+    if by == "credential":
+        reach, out = Reach(credentials=(mine,)), {*out, spare.credential.id}
+    _, token = await kc.tokens.create("bounded", (RULES[route].scope or Scope.INVOKE,), reach=reach)
+    asked = {filled(scene, method, path, "default", provider) for provider in ("openai", "anthropic")}
+    for target in sorted(asked):
+        for query in ("", "?limit=1", "?limit=2", f"?migrate_to={theirs}"):
+            answer = await call(http, method, target + query, token.reveal())
+            told = f"{answer.text} {answer.headers}"
+            assert not [id for id in out if id in told or id.partition(":")[2] in told], (target, told)
+    if route == ("GET", "/api/models/defaults"):
+        await kc.models.set_defaults({Slot.CHAT: my_model})
+        answer = await call(http, method, path, token.reveal())
+        assert {slot: id for slot, id in answer.json().items() if id} == {"default_chat_model": my_model}
 
 
 async def test_a_token_for_one_credential_sees_that_one_and_makes_none(

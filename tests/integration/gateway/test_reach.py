@@ -7,6 +7,7 @@ import pytest
 from tests.gateway_house import GatewayHouse
 
 from keycairn.domain.credential import Credential
+from keycairn.domain.model import Slot
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.token import Scope
 from keycairn.testing.openai_server import OpenAIServer
@@ -58,6 +59,38 @@ async def test_a_bounded_token_uses_its_own_account_even_for_a_name_that_others_
     assert first.id not in str(listed)
     native = await client.get(f"/native/{first.id}/models", headers=headers)
     assert native.status_code == 404
+
+
+async def test_a_default_out_of_reach_is_as_one_that_is_not_set(
+    house: GatewayHouse, client: httpx.AsyncClient, accounts: tuple[Credential, Credential]
+) -> None:
+    first, second = accounts
+    models = house.keycairn.models
+    own = (await house.keycairn.credentials.linked_models(second.id))[0]
+    other = (await house.keycairn.credentials.linked_models(first.id))[0]
+    headers = await token(house, Reach(credentials=(second.id,)))
+
+    async def answers() -> list[tuple[int, object]]:
+        names = ("default:chat", "default:tools")
+        sent = [await client.post("/v1/chat/completions", json=body(name), headers=headers) for name in names]
+        return [(answer.status_code, answer.json()) for answer in sent]
+
+    unset = await answers()
+    await models.set_defaults({Slot.CHAT: other.id, Slot.TOOLS: other.id})
+    assert await answers() == unset
+    await models.set_defaults({Slot.CHAT: own.id})
+    served = await client.post("/v1/chat/completions", json=body("default:tools"), headers=headers)
+    assert served.status_code == 200, "as where tools is not set, chat serves"
+
+
+async def test_a_name_out_of_reach_hides_no_other(
+    house: GatewayHouse, client: httpx.AsyncClient, accounts: tuple[Credential, Credential]
+) -> None:
+    _, second = accounts
+    await house.model(second, "openai/gpt-4o")
+    headers = await token(house, Reach(credentials=(second.id,)))
+    answer = await client.post("/v1/chat/completions", json=body("openai/gpt-4o"), headers=headers)
+    assert answer.headers["x-keycairn-credential"] == second.id
 
 
 async def test_a_token_of_another_workspace_finds_nothing(
