@@ -1,7 +1,9 @@
 """One strict parser for URLs. What it returns is what is checked, bound into the seal, and connected to."""
 
 import re
+import unicodedata
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
@@ -22,8 +24,16 @@ _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*", re.ASCII)
 _QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*", re.ASCII)
-_HIDDEN = re.compile(r"%(?:[01][0-9A-Fa-f]|7F|2[3EFef5]|3F|5C)", re.ASCII | re.IGNORECASE)
-"""Escapes of controls and of `# % . / ? \\`, which a second parser might unfold."""
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+", re.ASCII)
+_SEPARATORS = frozenset("#%./;?@\\")
+"""What a second parser might cut a path at, once it has unfolded the escapes."""
+_FAULTS = (
+    (re.compile(r"[^/?#]*//[^/?#]*@"), "it holds a user or password before its host; a key belongs in its own field"),
+    (re.compile(r"[^?]*#"), "it holds a fragment, which begins at #"),
+    (re.compile(r".*\\", re.DOTALL), "it holds a backslash"),
+    (re.compile(r".*\s", re.DOTALL), "it holds white space"),
+)
+"""What is told of a URL that is none of ours, first match wins."""
 
 
 class Url(Struct, frozen=True):
@@ -59,12 +69,20 @@ class Url(Struct, frozen=True):
 def parse_url(text: str, *, field: str | None = None) -> Url:
     """The base URL in `text`. Raises UrlRefusedError, which names `field` and says why, and never echoes the text.
 
-    A base URL is plain: no user, query, fragment, dot segment or hidden separator, so that nothing appended to it and
-    no second parser can read it differently.
+    A base URL is plain: no user, query, fragment, parameter, dot segment, empty segment or hidden separator, so that
+    nothing appended to it and no second parser can read it differently. Slashes at its end are as people paste them.
     """
     url = _parse(text, LONGEST, field)
-    if url.query or "?" in text or _HIDDEN.search(url.path) or _dotted(url.path):
-        raise UrlRefusedError("a base URL ends in a plain path, without ?, dot segments or escaped separators", field)
+    if url.query or "?" in text:
+        raise UrlRefusedError("it holds a query, which begins at ?; a base URL ends in a plain path", field)
+    if "//" in url.path.rstrip("/"):
+        raise UrlRefusedError("its path has an empty segment: two slashes, one after the other", field)
+    if ";" in url.path:
+        raise UrlRefusedError("its path has a parameter, which begins at ;", field)
+    if _dotted(url.path):
+        raise UrlRefusedError("its path has dot segments", field)
+    if any(_hides(escapes) for escapes in _ESCAPES.findall(url.path)):
+        raise UrlRefusedError("its path hides a separator, a dot or a control character behind %", field)
     return url
 
 
@@ -76,22 +94,42 @@ def parse_target(text: str) -> Url:
     return url
 
 
+def origin_of(text: str) -> str:
+    """The origin of a URL, whatever its path. Raises UrlRefusedError."""
+    return _parse(text, LONGEST_TARGET, None).origin
+
+
 def _dotted(path: str) -> bool:
     """Whether a segment goes up or nowhere; some servers cut a segment at its semicolon first."""
     return any(segment.partition(";")[0] in {".", ".."} for segment in path.split("/"))
 
 
+def _hides(escapes: str) -> bool:
+    """Whether escaped bytes stand for what a path is cut at, also in a compatible spelling, or are no text."""
+    try:
+        text = unicodedata.normalize("NFKC", unquote_to_bytes(escapes).decode())
+    except UnicodeDecodeError:
+        return True
+    return not text.isprintable() or not _SEPARATORS.isdisjoint(text)
+
+
 def _parse(text: str, longest: int, field: str | None) -> Url:
-    match = _SHAPE.fullmatch(text) if len(text) <= longest else None
+    if len(text) > longest:
+        raise UrlRefusedError(f"it is longer than {longest:,} characters", field)
+    match = _SHAPE.fullmatch(text)
     if match is None:
-        raise UrlRefusedError("it must be http:// or https://, a host, and a plain path", field)
+        raise UrlRefusedError(_fault(text) or "it must be http:// or https://, a host, and a plain path", field)
     scheme, path, query = match["scheme"].lower(), match["path"] or "", (match["query"] or "?")[1:]
     if not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
-        raise UrlRefusedError("its path holds something other than plain segments", field)
+        raise UrlRefusedError(_fault(text) or "its path holds something other than plain segments", field)
     port = int(match["port"]) if match["port"] else PORTS[scheme]
     if not 1 <= port <= 65535:
         raise UrlRefusedError("its port is not from 1 to 65535", field)
     return Url(scheme, _host(match["host"].lower(), field), port, path, query)
+
+
+def _fault(text: str) -> str | None:
+    return next((why for shape, why in _FAULTS if shape.match(text)), None)
 
 
 def _host(host: str, field: str | None) -> str:
