@@ -9,15 +9,17 @@ from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
 from keycairn.domain.secret import Secret
 from keycairn.plugins.base import ListedProvider
 from keycairn.plugins.failures import decode, raise_for_failure
-from keycairn.plugins.fields import api_key, header_secret, own_url, required_header_secret, url_field
+from keycairn.plugins.fields import api_key, header_secret, host_label, own_url, required_header_secret, url_field
 from keycairn.plugins.hookspecs import API_VERSION, hookimpl
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.ports.http import Http, Request, Response
 from keycairn.ports.provider import Provider
+from keycairn.ports.tokens import BoughtToken
 
 __all__ = [
     "API_VERSION",
     "Account",
+    "BoughtToken",
     "ConnectionReport",
     "DiscoveredModel",
     "Discovery",
@@ -39,6 +41,7 @@ __all__ = [
     "decode",
     "header_secret",
     "hookimpl",
+    "host_label",
     "keyed_spec",
     "own_url",
     "raise_for_failure",

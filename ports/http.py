@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.secret import Secret
+from keycairn.ports.tokens import TokenCache
 
 JSON_HEADERS: Mapping[str, str | Secret] = {"Content-Type": "application/json"}
 
@@ -64,6 +65,11 @@ class Http(Protocol):
         Raises EgressRefusedError before anything is sent to a forbidden destination, CannotConnectError,
         ProviderTimeoutError, or GarbledAnswerError for an answer that breaks HTTP or exceeds the byte cap.
         """
+        ...
+
+    @property
+    def tokens(self) -> TokenCache:
+        """Where a token that is bought with an account is kept for it."""
         ...
 
     def vet(self, url: str, *, field: str | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
 
 from keycairn.adapters.anchor import MemoryAnchor
+from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.imports.legacy import LegacyConfig
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
@@ -69,6 +70,9 @@ class FakeKeysets:
 
 class NoHttp:
     """Vets by form only, and sends nothing."""
+
+    def __init__(self) -> None:
+        self.tokens = MemoryTokenCache()
 
     def vet(self, url: str, *, field: str | None = None) -> None:
         parse_url(url, field=field)

@@ -2,5 +2,6 @@
 
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, VettingBackend, resolve
 from keycairn.adapters.guarded_http.client import GuardedHttp
+from keycairn.adapters.guarded_http.tokens import MemoryTokenCache
 
-__all__ = ["Destination", "GuardedHttp", "Resolve", "VettingBackend", "resolve"]
+__all__ = ["Destination", "GuardedHttp", "MemoryTokenCache", "Resolve", "VettingBackend", "resolve"]

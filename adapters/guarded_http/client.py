@@ -11,6 +11,7 @@ import httpcore
 import httpx
 
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, VettingBackend, resolve, under_way
+from keycairn.adapters.guarded_http.tokens import MemoryTokenCache
 from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.errors import (
     CannotConnectError,
@@ -44,7 +45,7 @@ for _name in ("httpx", "httpcore"):
 class GuardedHttp:
     """A `keycairn.ports.http.Http`. Requests with and without a secret never share a connection.
 
-    `lookup` and `tls` stand in for the system's resolver and certificates.
+    `lookup` and `tls` stand in for the system's resolver and certificates, `tokens` for a cache of its own.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class GuardedHttp:
         tls: ssl.SSLContext | None = None,
         largest_answer: int = LARGEST_ANSWER,
         connect: httpcore.AsyncNetworkBackend | None = None,
+        tokens: MemoryTokenCache | None = None,
     ) -> None:
+        self.tokens = tokens or MemoryTokenCache()
         self._policy = policy
         self._lookup = lookup
         self._given_tls = tls
@@ -91,7 +94,8 @@ class GuardedHttp:
         raise failure  # outside of the handlers: what is raised there drags the foreign exception along
 
     async def aclose(self) -> None:
-        """Close every connection. The client can be used again after."""
+        """Close every connection and drop every token. The client can be used again after."""
+        await self.tokens.aclose()
         transports, self._transports = list(self._transports.values()), {}
         for transport in transports:
             await transport.aclose()

@@ -4,8 +4,7 @@ Source: cloud.google.com/vertex-ai/docs/reference/rest, developers.google.com/id
 """
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,10 @@ from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
 from keycairn.domain.secret import Secret
 from keycairn.plugins.base import Headers, ListedProvider, authorized, dimensions
 from keycairn.plugins.failures import decode
-from keycairn.plugins.fields import own_url, url_field
+from keycairn.plugins.fields import host_label, own_url, url_field
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request, Response
+from keycairn.ports.tokens import BoughtToken
 
 KNOWN = {
     "gemini-3.5-flash": Modality.LANGUAGE,
@@ -37,9 +37,6 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFE = 3600
 """Seconds an assertion, and the token it buys, is good for."""
-MARGIN = 300
-"""Seconds before its end a token is renewed."""
-MOST_TOKENS = 100
 LARGEST_FILE = 64 * 1024
 VOICE = "Kore"
 _VERBS = (
@@ -85,16 +82,11 @@ class _Predicted(Struct):
 
 
 class Vertex(ListedProvider):
-    """Google's models inside a project. A token is kept until shortly before it expires, by a digest of the account."""
-
-    def __init__(self, spec: ProviderSpec, *, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(spec)
-        self._clock = clock
-        self._tokens: OrderedDict[bytes, tuple[Secret, float]] = OrderedDict()
+    """Google's models inside a project."""
 
     def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
         """The location's place in the project, on the location's own host."""
-        location = quote(account.text("location"), safe="")
+        location = host_label(account, "location")
         host = "aiplatform.googleapis.com" if location == "global" else f"{location}-aiplatform.googleapis.com"
         root = own_url(account, "base_url", strip=("/v1",)) or f"https://{host}"
         return f"{root}/v1/projects/{quote(account.text('project'), safe='')}/locations/{location}"
@@ -120,8 +112,7 @@ class Vertex(ListedProvider):
 
     async def check(self, account: Account, http: Http) -> ConnectionReport:
         """Buy a token."""
-        self._tokens.pop(_digest(account), None)
-        await self._token(account, http)
+        await self._token(account, http, fresh=True)
         return ConnectionReport(outcome=Outcome.OK, message="The service account works.")
 
     async def authorize(self, account: Account, request: Request, http: Http) -> Request:
@@ -173,34 +164,33 @@ class Vertex(ListedProvider):
     async def _bearer(self, account: Account, http: Http) -> Headers:
         return {"Authorization": Secret(f"Bearer {(await self._token(account, http)).reveal()}")}
 
-    async def _token(self, account: Account, http: Http) -> Secret:
-        digest = _digest(account)
-        kept = self._tokens.get(digest)
-        if kept and kept[1] > self._clock():
-            return kept[0]
-        url = account.text("token_url")
-        form = urlencode({"grant_type": GRANT, "assertion": self._assertion(account, url)}).encode()
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        bought = decode(
-            await http.send(Request(method="POST", url=url, headers=headers, body=form, secret_body=True)), _Token
-        )
-        token = Secret(bought.access_token)
-        self._tokens[digest] = (token, self._clock() + bought.expires_in - MARGIN)
-        while len(self._tokens) > MOST_TOKENS:
-            self._tokens.popitem(last=False)
-        return token
+    async def _token(self, account: Account, http: Http, *, fresh: bool = False) -> Secret:
+        signer = _service_account(account)
 
-    def _assertion(self, account: Account, audience: str) -> str:
-        now = int(self._clock())
-        try:
-            signer = msgspec.json.decode(_service_account(account), type=_ServiceAccount)
-            claims = {"iss": signer.client_email, "scope": SCOPE, "aud": audience, "iat": now, "exp": now + LIFE}
-            return jwt.encode(claims, signer.private_key, algorithm="RS256", headers={"kid": signer.private_key_id})
-        except (OSError, ValueError, TypeError, msgspec.MsgspecError, jwt.PyJWTError):
-            raise InvalidAuthError(_UNUSABLE) from None
+        async def buy(account: Account) -> BoughtToken:
+            url = account.text("token_url")
+            form = urlencode({"grant_type": GRANT, "assertion": _assertion(signer, url)}).encode()
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            request = Request(method="POST", url=url, headers=headers, body=form, secret_body=True)
+            bought = decode(await http.send(request), _Token)
+            return BoughtToken(token=Secret(bought.access_token), expires_in=bought.expires_in)
+
+        # A file may hold another account by now than the one the token was bought with.
+        return await http.tokens.get(account, buy, purpose=sha256(signer).hexdigest(), fresh=fresh)
+
+
+def _assertion(service_account: bytes, audience: str) -> str:
+    now = int(time.time())
+    try:
+        signer = msgspec.json.decode(service_account, type=_ServiceAccount)
+        claims = {"iss": signer.client_email, "scope": SCOPE, "aud": audience, "iat": now, "exp": now + LIFE}
+        return jwt.encode(claims, signer.private_key, algorithm="RS256", headers={"kid": signer.private_key_id})
+    except (ValueError, TypeError, msgspec.MsgspecError, jwt.PyJWTError):
+        raise InvalidAuthError(_UNUSABLE) from None
 
 
 def _service_account(account: Account) -> bytes:
+    """The JSON that signs, read at each use. Raises InvalidAuthError, for a file also where it may not go."""
     stored = account.secret("service_account")
     if stored is not None:
         return stored.reveal().encode()
@@ -208,17 +198,14 @@ def _service_account(account: Account) -> bytes:
         # a file is no stored secret, so nothing binds it to an address: whoever may edit the account could send its
         # token anywhere
         raise InvalidAuthError(_FILE_STAYS)
-    path = Path(account.text("credentials_path"))
-    if not path.is_file():  # a pipe would hold up everything until somebody writes to it
-        raise OSError
-    with path.open("rb") as file:
-        return file.read(LARGEST_FILE)
-
-
-def _digest(account: Account) -> bytes:
-    stored = account.secret("service_account")
-    parts = (stored.reveal() if stored else "", account.text("credentials_path"), account.text("token_url"))
-    return sha256("\0".join(parts).encode()).digest()
+    try:
+        path = Path(account.text("credentials_path"))
+        if path.is_file():  # a pipe would hold up everything until somebody writes to it
+            with path.open("rb") as file:
+                return file.read(LARGEST_FILE)
+    except (OSError, ValueError):
+        pass
+    raise InvalidAuthError(_UNUSABLE)
 
 
 PROVIDER = Vertex(
@@ -228,7 +215,14 @@ PROVIDER = Vertex(
         modalities=(Modality.LANGUAGE, Modality.EMBEDDING, Modality.TEXT_TO_SPEECH),
         fields=(
             FieldSpec(name="project", label="Project", required=True, env=("VERTEX_PROJECT",)),
-            FieldSpec(name="location", label="Location", required=True, env=("VERTEX_LOCATION",), help="us-central1"),
+            FieldSpec(
+                name="location",
+                label="Location",
+                required=True,
+                env=("VERTEX_LOCATION",),
+                help="us-central1",
+                names_host=True,
+            ),
             FieldSpec(
                 name="service_account",
                 label="Service account (JSON)",

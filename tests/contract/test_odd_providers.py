@@ -78,6 +78,7 @@ class StandIn:
 
     def __init__(self, inner: Http, address: str, local: str) -> None:
         self._inner = inner
+        self.tokens = inner.tokens
         self._address = address
         self._local = local
 

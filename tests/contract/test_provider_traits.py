@@ -10,7 +10,7 @@ from tests.servers.azure_api import AzureServer
 from tests.servers.gemini_api import GeminiServer
 from tests.servers.ollama_api import OllamaServer
 
-from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.adapters.guarded_http import GuardedHttp, MemoryTokenCache
 from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.environment import read_account
 from keycairn.domain.errors import (
@@ -86,6 +86,8 @@ def test_a_server_without_models_lists_none(body: bytes) -> None:
 
 async def test_an_openai_account_without_a_url_names_no_models() -> None:
     class Canned:
+        tokens = MemoryTokenCache()
+
         async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
             assert request.url == "https://api.openai.com/v1/models"
             return Response(status=200, body=b'{"data": [{"id": "gpt-4o"}]}')

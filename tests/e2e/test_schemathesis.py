@@ -17,6 +17,7 @@ from tests.house import ROOT_KEY
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.clock import SystemClock
+from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app.keycairn import Keycairn
@@ -47,6 +48,9 @@ expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "412", "41
 
 class NoWayOut:
     """Reaches nobody: the accounts that are made up here are tested with no real provider."""
+
+    def __init__(self) -> None:
+        self.tokens = MemoryTokenCache()
 
     def vet(self, url: str, *, field: str | None = None) -> None:
         parse_url(url, field=field)

@@ -1,6 +1,7 @@
 """An Http that keeps what it sent, and cuts deadlines short."""
 
 from keycairn.ports.http import Http, Request, Response
+from keycairn.ports.tokens import TokenCache
 
 
 class RecordingHttp:
@@ -10,6 +11,11 @@ class RecordingHttp:
         self._inner = inner
         self.patience = patience
         self.sent: list[Request] = []
+
+    @property
+    def tokens(self) -> TokenCache:
+        """The inner one's."""
+        return self._inner.tokens
 
     async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
         """As the inner one."""

@@ -15,6 +15,7 @@ from tests.fakes import FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
 from keycairn.adapters.anchor import MemoryAnchor
+from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
@@ -51,6 +52,7 @@ class EchoingHttp:
     def __init__(self) -> None:
         self.answer = Response(status=200)
         self.sent: list[Request] = []
+        self.tokens = MemoryTokenCache()
 
     def vet(self, url: str, *, field: str | None = None) -> None:
         parse_url(url, field=field)
