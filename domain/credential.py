@@ -11,10 +11,10 @@ from keycairn.domain.ids import CredentialId
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import CheckRecord
-from keycairn.domain.provider import Account, FieldKind, ProviderSpec, SettingValue
+from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec, SettingValue
 from keycairn.domain.sealed import SealContext, SealedSecret
 from keycairn.domain.secret import Secret
-from keycairn.domain.url import parse_url
+from keycairn.domain.url import origin_of, parse_url
 
 DEFAULT_WORKSPACE = "default"
 TABLE = "credential"
@@ -56,32 +56,59 @@ class Credential(Struct, frozen=True, kw_only=True):
         return next((f"{name}: {why}" for name, why in sorted(self.broken.items())), None)
 
 
-def destinations(spec: ProviderSpec, settings: Mapping[str, SettingValue]) -> tuple[str, ...]:
-    """The origins the secrets of an account may be sent to, sorted.
+def destinations(
+    spec: ProviderSpec, settings: Mapping[str, SettingValue], secret: str | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Where the secret of that name may be sent: each setting that says so with its origin, sorted by name.
 
-    They are those of every URL setting; where none is set, `provider:<name>`, so that a plugin may move its default
-    host without breaking a record. Raises UrlRefusedError for a URL that no longer parses.
+    Without a name, where any secret may. A setting that is not set is left out: it means the provider's own host, which
+    a plugin may move without breaking a record. Raises UrlRefusedError for a URL in which no host can be read.
     """
-    urls = [
-        str(settings[field.name]) for field in spec.settings if field.kind is FieldKind.URL and settings.get(field.name)
-    ]
-    return tuple(sorted({parse_url(url).origin for url in urls})) or (f"provider:{spec.name}",)
+    return tuple(
+        sorted(
+            (field.name, _place(field, str(settings[field.name])))
+            for field in spec.places(secret)
+            if settings.get(field.name)
+        )
+    )
 
 
 def seal_context(spec: ProviderSpec, credential: Credential, field: str) -> SealContext:
-    """Where the secret `field` of `credential` belongs."""
+    """Where the secret `field` of `credential` belongs. Raises as `destinations`."""
     return SealContext(
         workspace=credential.workspace,
         table=TABLE,
         record=credential.id,
+        provider=spec.name,
         field=field,
-        destinations=destinations(spec, credential.settings),
+        destinations=destinations(spec, credential.settings, field),
+        origins=_origins(spec, credential.settings),
     )
 
 
-def account(spec: ProviderSpec, settings: Mapping[str, SettingValue], secrets: Mapping[str, Secret]) -> Account:
-    """The opened account, defaults filled in."""
-    return Account(provider=spec.name, settings=spec.effective(settings), secrets=dict(secrets))
+def account(spec: ProviderSpec, credential: Credential, secrets: Mapping[str, Secret]) -> Account:
+    """The opened account, defaults filled in. Raises UrlRefusedError for a stored URL that no setting may hold."""
+    for field in spec.settings:
+        if field.kind is FieldKind.URL and credential.settings.get(field.name):
+            parse_url(str(credential.settings[field.name]), field=field.name)
+    return Account(
+        provider=spec.name,
+        settings=spec.effective(credential.settings),
+        secrets=dict(secrets),
+        workspace=credential.workspace,
+        credential=credential.id,
+        version=credential.version,
+    )
+
+
+def _place(field: FieldSpec, value: str) -> str:
+    return origin_of(value) if field.kind is FieldKind.URL else value
+
+
+def _origins(spec: ProviderSpec, settings: Mapping[str, SettingValue]) -> tuple[str, ...]:
+    """The destinations as suite 1 knew them: the origins of all URL settings in one set, else the provider's name."""
+    urls = [str(settings[one.name]) for one in spec.settings if one.kind is FieldKind.URL and settings.get(one.name)]
+    return tuple(sorted({origin_of(url) for url in urls})) or (f"provider:{spec.name}",)
 
 
 def check_not_repeated(secrets: Iterable[Secret], plain: Mapping[str, object]) -> None:

@@ -15,6 +15,7 @@ from keycairn.domain.url import parse_url
 SettingValue = str | int
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
 class FieldKind(StrEnum):
@@ -31,6 +32,10 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
 
     `env` lists the environment variables it is read from, the first non-blank one wins. `default` is what an unset
     field means at the moment of use; it is never stored, so a plugin may change it.
+
+    `names_host`: a text that becomes part of a host's name, such as a region; it is one label of it. `sent_to`: for a
+    secret, the settings that say where it goes, each a URL or one that names a host; empty means all of them. Changing
+    one of those needs the secret again. A released plugin that changes either asks its users for their secrets again.
     """
 
     name: str
@@ -41,6 +46,8 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     env: tuple[str, ...] = ()
     default: SettingValue | None = None
     help: str = ""
+    names_host: bool = False
+    sent_to: tuple[str, ...] = ()
 
 
 class ProviderSpec(Struct, frozen=True, kw_only=True):
@@ -82,6 +89,14 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
         """The fields that are stored sealed and never shown."""
         return tuple(field for field in self.fields if field.secret)
 
+    def places(self, secret: str | None = None) -> tuple[FieldSpec, ...]:
+        """The settings that say where the secret of that name may be sent; without a name, where any may."""
+        places = tuple(field for field in self.settings if field.kind is FieldKind.URL or field.names_host)
+        declared = self.field(secret) if secret is not None else None
+        if declared is None or not declared.sent_to:
+            return places
+        return tuple(field for field in places if field.name in declared.sent_to)
+
     @property
     def required_groups(self) -> tuple[tuple[str, ...], ...]:
         """One name of each group must be given."""
@@ -112,6 +127,11 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
             raise InvalidInputError(message, {name: "must not hold control characters"})
         if field.kind is FieldKind.URL:
             parse_url(text, field=name)
+        if field.names_host and not is_host_label(text):
+            raise InvalidInputError(
+                f"The field {name} becomes part of a host's name: letters, digits and hyphens only.",
+                {name: "must be letters, digits and hyphens"},
+            )
         return text
 
     def effective(self, settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
@@ -130,6 +150,11 @@ def _whole_number(field: FieldSpec, value: SettingValue) -> int:
         message = f"The field {field.name} is a whole number from 1 to {_LARGEST}."
         raise InvalidInputError(message, {field.name: "must be a positive whole number"})
     return value
+
+
+def is_host_label(text: str) -> bool:
+    """Whether `text` is one label of a host's name, so that it cannot lead to another domain."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def canonical_name(name: str) -> str:
@@ -153,23 +178,37 @@ def spec_faults(spec: ProviderSpec) -> Iterator[str]:
     yield from (f"the field name {name!r} is malformed" for name in names if not _NAME.fullmatch(name))
     for group in (*spec.any_of, *spec.env_requires):
         yield from (f"{name!r} is required, but not declared" for name in group if name not in names)
+    places = [place.name for place in spec.places()]
     for field in spec.fields:
         if field.secret and field.default is not None:
             yield f"the secret {field.name!r} has a default value"
         if field.secret and not field.env:
             yield f"the secret {field.name!r} names no environment variable"
+        if field.names_host and (field.secret or field.kind is not FieldKind.TEXT):
+            yield f"the field {field.name!r} names a host, which only a text setting can"
+        if field.sent_to and not field.secret:
+            yield f"the setting {field.name!r} is sent somewhere, which only a secret is"
+        yield from (
+            f"the secret {field.name!r} is sent to {name!r}, which is neither a URL setting nor one that names a host"
+            for name in field.sent_to
+            if name not in places
+        )
     yield from passing_faults(spec.native_operations, spec.request_headers)
 
 
 class Account(Struct, frozen=True, kw_only=True):
     """A credential opened for one use: what a provider plugin receives.
 
-    `settings` holds the effective values, defaults included; `secrets` only those that are set.
+    `settings` holds the effective values, defaults included; `secrets` only those that are set. `workspace`,
+    `credential` and `version` say whose it is, which edit of it; empty for one that is not stored.
     """
 
     provider: str
     settings: Mapping[str, SettingValue]
     secrets: Mapping[str, Secret]
+    workspace: str = ""
+    credential: str = ""
+    version: int = 0
 
     def text(self, name: str) -> str:
         """The setting `name` as text, "" when unset."""

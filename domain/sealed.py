@@ -12,7 +12,9 @@ SealedSecret = NewType("SealedSecret", str)
 """`kc1:` and canonical unpadded base64url of suite, kid, salt, commitment and ciphertext."""
 
 PREFIX = "kc1:"
-SUITE = 1
+SUITE = 2
+"""What secrets are sealed with. `FORMER_SUITE` still opens; what it is bound to stands at `SealContext`."""
+FORMER_SUITE = 1
 HEADER_BYTES = 69
 """suite (1), kid (4, big-endian), salt (32), key commitment (32)."""
 LONGEST_TEXT = 65_535
@@ -32,6 +34,7 @@ UNOPENED_REASON = "it could not be read when this record was imported"
 class SealedParts(Struct, frozen=True):
     """The bytes of a sealed secret, by meaning. `header` is everything before the ciphertext."""
 
+    suite: int
     kid: int
     header: bytes
     salt: bytes
@@ -42,14 +45,25 @@ class SealedParts(Struct, frozen=True):
 class SealContext(Struct, frozen=True, kw_only=True):
     """Where a sealed secret belongs. It opens in this place only.
 
-    `destinations` are the origins the secret may be sent to, sorted; see `keycairn.domain.credential.destinations`.
+    `destinations` are the settings that say where it may be sent, each with its origin; see
+    `keycairn.domain.credential.destinations`. `origins` are what suite 1 was bound to instead: the origins of all
+    settings, whichever is whose.
     """
 
     workspace: str
     table: str
     record: str
+    provider: str
     field: str
-    destinations: tuple[str, ...]
+    destinations: tuple[tuple[str, str], ...]
+    origins: tuple[str, ...] = ()
+
+    def bound(self, suite: int) -> tuple[str, ...]:
+        """The texts a secret sealed by `suite` is bound to, in their order."""
+        place = (self.workspace, self.table, self.record)
+        if suite == FORMER_SUITE:
+            return (*place, self.field, *sorted(self.origins))
+        return (*place, self.provider, self.field, *(part for pair in sorted(self.destinations) for part in pair))
 
 
 def split(sealed: SealedSecret) -> SealedParts:
@@ -61,18 +75,27 @@ def split(sealed: SealedSecret) -> SealedParts:
     raw = _decoded(sealed[len(PREFIX) :])
     if raw is None or join(raw) != sealed:
         raise UndecryptableError("it is damaged")
-    if raw[:1] != bytes([SUITE]):
+    if raw[0] not in {SUITE, FORMER_SUITE}:
         raise UndecryptableError("it is damaged, or was sealed by a later version of Keycairn")
     frame = len(raw) - HEADER_BYTES - _TAG_BYTES
     if frame <= 0 or frame % PAD_BYTES:
         raise UndecryptableError("it is damaged")
     return SealedParts(
+        suite=raw[0],
         kid=int.from_bytes(raw[1:5], "big"),
         header=raw[:HEADER_BYTES],
         salt=raw[5:37],
         commitment=raw[37:HEADER_BYTES],
         ciphertext=raw[HEADER_BYTES:],
     )
+
+
+def is_former(sealed: SealedSecret) -> bool:
+    """Whether `sealed` is of suite 1, and so is to be sealed again. False for what is no sealed secret."""
+    try:
+        return split(sealed).suite == FORMER_SUITE
+    except UndecryptableError:
+        return False
 
 
 def join(raw: bytes) -> SealedSecret:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from keycairn.domain.errors import InvalidAuthError, InvalidInputError, MissingFieldError
 from keycairn.domain.modality import Modality
-from keycairn.domain.provider import Account, FieldKind, FieldSpec
+from keycairn.domain.provider import Account, FieldKind, FieldSpec, is_host_label
 from keycairn.domain.secret import Secret
 
 SUFFIXES = {
@@ -16,9 +16,15 @@ SUFFIXES = {
 """How a field that holds for one kind of work ends: `endpoint_llm`, `api_key_tts`."""
 
 
-def api_key(*env: str, required: bool = True, name: str = "api_key", label: str = "API key") -> FieldSpec:
-    """The key, secret."""
-    return FieldSpec(name=name, label=label, secret=True, required=required, env=env)
+def api_key(
+    *env: str,
+    required: bool = True,
+    name: str = "api_key",
+    label: str = "API key",
+    sent_to: Sequence[str] = (),
+) -> FieldSpec:
+    """The key, secret. It is sent to the URL settings `sent_to`, none named: to any."""
+    return FieldSpec(name=name, label=label, secret=True, required=required, env=env, sent_to=tuple(sent_to))
 
 
 def url_field(
@@ -61,6 +67,15 @@ def header_setting(account: Account, name: str) -> str:
     if not (text.isascii() and (text.isprintable() or not text)):
         message = f"The setting {name} holds characters that no header can carry. Nothing was sent."
         raise InvalidInputError(message, {name: "must be printable ASCII"})
+    return text
+
+
+def host_label(account: Account, name: str) -> str:
+    """The setting `name`, which becomes part of a host's name. Raises InvalidInputError unless it is a label of one."""
+    text = account.text(name)
+    if not is_host_label(text):
+        message = f"The field {name} becomes part of a host's name: letters, digits and hyphens only."
+        raise InvalidInputError(message, {name: "must be letters, digits and hyphens"})
     return text
 
 

@@ -80,10 +80,18 @@ class FakeEnvironment:
 class FakeCipher:
     """Keeps every law of the cipher except secrecy: whoever knows the form can read and forge.
 
-    Change `kid` to seal under another key, and `kids` to forget one.
+    Change `kid` to seal under another key, `kids` to forget one, `suite` to seal as an earlier version did.
     """
 
-    def __init__(self, *, kid: int = 1, kids: frozenset[int] | None = None, install_id: str = "install") -> None:
+    def __init__(
+        self,
+        *,
+        kid: int = 1,
+        kids: frozenset[int] | None = None,
+        install_id: str = "install",
+        suite: int = SUITE,
+    ) -> None:
+        self.suite = suite
         self.kid = kid
         self.kids = kids or frozenset({kid})
         self.install_id = install_id
@@ -95,7 +103,7 @@ class FakeCipher:
             message = "A secret is UTF-8 text of at most 65,535 bytes."
             raise InvalidInputError(message)
         self._sealed += 1
-        head = bytes([SUITE]) + self.kid.to_bytes(4, "big") + self._sealed.to_bytes(32, "big") + bytes(32)
+        head = bytes([self.suite]) + self.kid.to_bytes(4, "big") + self._sealed.to_bytes(32, "big") + bytes(32)
         frame = pad(text)
         return join(head + frame + self._check(head, frame, context))
 
@@ -116,4 +124,4 @@ class FakeCipher:
         return None if kid in self.kids else f"its data key {kid} is not in the keyset"
 
     def _check(self, head: bytes, frame: bytes, context: SealContext) -> bytes:
-        return sha256(repr((self.install_id, head, frame, context)).encode()).digest()[:16]
+        return sha256(repr((self.install_id, head, frame, context.bound(head[0]))).encode()).digest()[:16]

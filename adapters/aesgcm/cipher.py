@@ -39,7 +39,7 @@ class AesGcmCipher:
         prefix = bytes([SUITE]) + self._primary.to_bytes(4, "big")
         _check(secret)
         frame = pad(secret.reveal().encode())
-        return join(box.seal(self._keys[self._primary], _LABEL, prefix, frame, self._place(context)))
+        return join(box.seal(self._keys[self._primary], _LABEL, prefix, frame, self._place(context, SUITE)))
 
     def open(self, sealed: SealedSecret, context: SealContext) -> Secret:
         """See the port."""
@@ -47,7 +47,7 @@ class AesGcmCipher:
         if why := self._refusal(parts):
             raise UndecryptableError(why)
         raw = parts.header + parts.ciphertext
-        frame = box.unseal(self._keys[parts.kid], _LABEL, parts.header[:5], raw, self._place(context))
+        frame = box.unseal(self._keys[parts.kid], _LABEL, parts.header[:5], raw, self._place(context, parts.suite))
         if frame is None:
             raise UndecryptableError("it is damaged, or was sealed for another record, host or installation")
         return Secret(unpad(frame).decode())
@@ -65,9 +65,8 @@ class AesGcmCipher:
             return f"its data key {parts.kid} is not in the keyset"
         return f"its data key {parts.kid} is retired" if state is KeyState.RETIRED else None
 
-    def _place(self, context: SealContext) -> list[bytes]:
-        items = (self._install_id, context.workspace, context.table, context.record, context.field)
-        return [item.encode("utf-8", "surrogatepass") for item in (*items, *sorted(context.destinations))]
+    def _place(self, context: SealContext, suite: int) -> list[bytes]:
+        return [item.encode("utf-8", "surrogatepass") for item in (self._install_id, *context.bound(suite))]
 
 
 def _check(secret: Secret) -> None:

@@ -27,6 +27,7 @@ from keycairn.domain.errors import (
     NotSentError,
     PluginError,
     UndecryptableError,
+    UrlRefusedError,
 )
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.provider import Account
@@ -128,7 +129,7 @@ class Exchanges:
             self._note(serving, report)
             try:
                 exchange = await self._attempt(call, serving, patient=last_one, report=report)
-            except (UndecryptableError, InvalidAuthError, CannotConnectError) as error:
+            except (UndecryptableError, UrlRefusedError, InvalidAuthError, CannotConnectError) as error:
                 self._failed(serving.credential, error)
                 failure = error
                 if not self._may_repeat(call, error):
@@ -251,7 +252,7 @@ class Exchanges:
     def _may_repeat(self, call: Call, error: KeycairnError) -> bool:
         if not self._unsent(call):
             return False
-        if isinstance(error, (UndecryptableError, InvalidAuthError, NotSentError)):
+        if isinstance(error, (UndecryptableError, UrlRefusedError, InvalidAuthError, NotSentError)):
             return True
         return call.api.repeatable or call.method in _SAFE_METHODS
 

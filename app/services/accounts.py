@@ -8,11 +8,12 @@ from keycairn.app.services.journal import Journal
 from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import SYSTEM, Action, Caller
-from keycairn.domain.change import MarkBroken, PutFingerprints
+from keycairn.domain.change import Change, MarkBroken, PutFingerprints, Reseal
 from keycairn.domain.credential import Credential, account, seal_context
 from keycairn.domain.errors import UndecryptableError, UnknownProviderError, UrlRefusedError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.provider import Account
+from keycairn.domain.sealed import is_former
 from keycairn.domain.secret import Secret
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
@@ -36,7 +37,8 @@ class Accounts:
         The use is counted for the audit log, unless `purpose` is empty because the caller writes an event of its own.
 
         Raises UndecryptableError, and marks the record broken, when any secret does not open; SealedError when the
-        vault is sealed; UnknownProviderError when its plugin is not loaded.
+        vault is sealed; UnknownProviderError when its plugin is not loaded; UrlRefusedError for a URL that may not be
+        used.
         """
         spec = self._registry.get(credential.provider).spec
         secrets, broken = self._try_open(credential)
@@ -46,7 +48,7 @@ class Accounts:
         if secrets and purpose:
             user = replace(by, workspace=credential.workspace)
             self._sightings.note(user, Action.SECRET_USED, credential.id, purpose=purpose)
-        return account(spec, credential.settings, secrets)
+        return account(spec, credential, secrets)
 
     def unreadable(self, credential: Credential) -> dict[str, str]:
         """The secrets known not to open, by name, with the reason; judged without decrypting anything."""
@@ -65,12 +67,14 @@ class Accounts:
     async def sweep(self, workspace: str | None = None) -> int:
         """Try every secret once, mark what does not open, unmark what does; the number of broken credentials.
 
-        Of every workspace, or only of one. Fingerprints that are missing are filled in.
+        Of every workspace, or only of one. Fingerprints that are missing are filled in, and what is of a former suite
+        is sealed again.
         """
         after: CredentialId | None = None
         count = 0
         while page := await self._store.all_credentials(after=after, limit=200):
-            marks = []
+            marks: list[Change] = []
+            resealed: list[Change] = []
             for credential in page:
                 if workspace not in {None, credential.workspace}:
                     continue
@@ -79,6 +83,11 @@ class Accounts:
                 await self._mark(credential, broken)
                 if change := self._fingerprinted(credential, secrets):
                     marks.append(change)
+                if renewal := self._resealed(credential, secrets):
+                    resealed.append(renewal)
+            if resealed:
+                details: dict[str, str | int | list[str]] = {"credentials": len(resealed)}
+                marks += [*resealed, self._journal.event(SYSTEM, Action.SECRETS_RESEALED, "keyset", details=details)]
             await self._journal.commit(tuple(marks))
             after = page[-1].id
         return count
@@ -100,6 +109,15 @@ class Accounts:
         except UrlRefusedError:
             broken = dict.fromkeys(credential.sealed, "a URL of the record is malformed")
         return secrets, broken
+
+    def _resealed(self, credential: Credential, secrets: Mapping[str, Secret]) -> Reseal | None:
+        """The change that seals anew what opened and is of a former suite, None where nothing is."""
+        former = [name for name in secrets if is_former(credential.sealed[name])]
+        if not former:
+            return None
+        spec, cipher = self._registry.get(credential.provider).spec, self._vault.cipher
+        anew = {name: cipher.seal(secrets[name], seal_context(spec, credential, name)) for name in former}
+        return Reseal(credential.workspace, credential.id, {**credential.sealed, **anew}, credential.version)
 
     def _fingerprinted(self, credential: Credential, secrets: Mapping[str, Secret]) -> PutFingerprints | None:
         """The change that gives each opened secret its fingerprint, None where all have it."""

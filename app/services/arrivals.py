@@ -21,7 +21,7 @@ from keycairn.domain.sealed import UNOPENED, UNOPENED_REASON
 from keycairn.domain.secret import Secret
 from keycairn.ports.provider import ProviderRegistry
 
-Identity = tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]
+Identity = tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
 
 class Arrival(Struct, frozen=True, kw_only=True):

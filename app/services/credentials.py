@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,13 +28,14 @@ from keycairn.domain.errors import (
     PreconditionFailedError,
     SecretReentryRequiredError,
     UndeclaredFieldError,
+    UndecryptableError,
 )
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.limits import Limits, check_limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.provider import FieldKind, ProviderSpec, SettingValue, canonical_name
-from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.sealed import SealedSecret, is_former
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.http import Http
@@ -223,6 +225,7 @@ class Credentials:
                 if attempt == ATTEMPTS - 1:
                     raise
                 continue
+            self._http.tokens.forget(id)
             return await self._listed(after)
         raise ConflictError
 
@@ -255,6 +258,7 @@ class Credentials:
                 if attempt == ATTEMPTS - 1:
                     raise
                 continue
+            self._http.tokens.forget(id)
             return plan
         raise ConflictError
 
@@ -292,17 +296,32 @@ class Credentials:
         check_not_repeated(given.values(), {"name": name, **settings})
         spec.check_complete({*settings, *kept, *given})
         after = replace(before, name=name, modalities=modalities, settings=settings, limits=limits)
-        if kept and destinations(spec, settings) != destinations(spec, before.settings):
-            raise SecretReentryRequiredError(sorted(kept))
+        moved = [key for key in kept if destinations(spec, settings, key) != destinations(spec, before.settings, key)]
+        if moved:
+            raise SecretReentryRequiredError(sorted(moved))
         return replace(
             after,
-            sealed={**kept, **self._sealed(spec, after, given)},
+            sealed={**self._kept(spec, before, after, kept), **self._sealed(spec, after, given)},
             fingerprints={
                 **{key: mark for key, mark in before.fingerprints.items() if key in kept},
                 **{key: self._vault.fingerprint(before.workspace, secret) for key, secret in given.items()},
             },
             broken={key: why for key, why in before.broken.items() if key in kept},
         )
+
+    def _kept(
+        self, spec: ProviderSpec, before: Credential, after: Credential, kept: Mapping[str, SealedSecret]
+    ) -> dict[str, SealedSecret]:
+        """`kept`, whose destinations stay. The former suite is bound to all URLs alike, so that one is sealed anew."""
+        anew = dict(kept)
+        if before.settings == after.settings:
+            return anew
+        cipher = self._vault.cipher
+        for key in filter(lambda key: is_former(kept[key]), kept):
+            with suppress(UndecryptableError):  # what does not open stays as it is, and is told of elsewhere
+                secret = cipher.open(kept[key], seal_context(spec, before, key))
+                anew[key] = cipher.seal(secret, seal_context(spec, after, key))
+        return anew
 
     def _sealed(
         self, spec: ProviderSpec, credential: Credential, secrets: Mapping[str, Secret]

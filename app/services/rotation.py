@@ -15,7 +15,7 @@ from keycairn.domain.errors import ConflictError, UndecryptableError, UnknownPro
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.rootkey import RootKey
-from keycairn.domain.sealed import SealedSecret, split
+from keycairn.domain.sealed import SUITE, SealedSecret, split
 from keycairn.ports.keyset import KeysetOpener, OpenKeyset
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
@@ -193,7 +193,8 @@ class Rotation:
         sealed = dict(credential.sealed)
         for name, text in credential.sealed.items():
             try:
-                if split(text).kid != primary:
+                parts = split(text)
+                if parts.kid != primary or parts.suite != SUITE:
                     context = seal_context(self._registry.get(credential.provider).spec, credential, name)
                     sealed[name] = cipher.seal(cipher.open(text, context), context)
             except (UndecryptableError, UnknownProviderError, UrlRefusedError):

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.domain.errors import MissingFieldError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel
 from keycairn.domain.provider import Account, ProviderSpec
@@ -15,7 +16,8 @@ from keycairn.ports.http import Http, Request
 
 ENV = "OPENAI_COMPATIBLE"
 _TYPE_OF_PATH = {
-    "/chat/completions": Modality.LANGUAGE,
+    "/completions": Modality.LANGUAGE,
+    "/responses": Modality.LANGUAGE,
     "/embeddings": Modality.EMBEDDING,
     "/audio/transcriptions": Modality.SPEECH_TO_TEXT,
     "/audio/translations": Modality.SPEECH_TO_TEXT,
@@ -61,10 +63,25 @@ class Compatible(OpenAICompatible):
         return unique(models)
 
     async def authorize(self, account: Account, request: Request, http: Http) -> Request:  # noqa: ARG002  # the port's
-        """The key for the kind of work the path stands for."""
+        """The key for the kind of work the path stands for, where that is done by the server it goes to.
+
+        Any other server gets the key of what it is there for.
+        """
         path = urlsplit(request.url).path
         type = next((type for ending, type in _TYPE_OF_PATH.items() if path.endswith(ending)), None)
+        if not _below(request.url, self._own(account, type)):
+            served = (one for one in SUFFIXES if account.text(f"endpoint_{SUFFIXES[one]}"))
+            asked = [one for one in served if _below(request.url, self._own(account, one))]
+            general = _below(request.url, self._own(account, None))
+            type = None if general or not asked else asked[0]
         return authorized(request, self.headers(account, type))
+
+    def _own(self, account: Account, type: Modality | None) -> str:
+        """`base_url`, "" where the account has none."""
+        try:
+            return self.base_url(account, type)
+        except MissingFieldError:
+            return ""
 
     def client_config(self, account: Account, type: Modality | None = None) -> dict[str, str]:
         """The URL and the key for that type. Without a key esperanto sends a placeholder."""
@@ -89,6 +106,10 @@ class Compatible(OpenAICompatible):
         return servers
 
 
+def _below(url: str, base: str) -> bool:
+    return bool(base) and url.startswith(base + "/")
+
+
 _PER_MODE = tuple(
     field
     for type, suffix in SUFFIXES.items()
@@ -104,6 +125,7 @@ _PER_MODE = tuple(
             required=False,
             name=f"api_key_{suffix}",
             label=f"API key, {type.replace('_', ' ')}",
+            sent_to=(f"endpoint_{suffix}", "base_url"),
         ),
     )
 )

@@ -19,7 +19,7 @@ from keycairn.adapters.aesgcm.key import Key
 from keycairn.domain.errors import InvalidInputError, UndecryptableError
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.rootkey import RootKey, RootKeyForm
-from keycairn.domain.sealed import SealContext, SealedSecret, join, split
+from keycairn.domain.sealed import FORMER_SUITE, SealContext, SealedSecret, is_former, join, split
 from keycairn.domain.secret import Secret
 from keycairn.ports.cipher import Cipher
 
@@ -29,23 +29,35 @@ PLACE = SealContext(
     workspace="default",
     table="credential",
     record="credential:01KDWE9G000000000000000001",
+    provider="acme",
     field="api_key",
-    destinations=("https://api.example.com:443", "https://eu.example.com:443"),
+    destinations=(("base_url", "https://api.example.com:443"), ("endpoint_stt", "https://eu.example.com:443")),
+    origins=("https://api.example.com:443", "https://eu.example.com:443"),
 )
+API, EU = PLACE.destinations
 ELSEWHERE = {
     "workspace": replace(PLACE, workspace="other"),
     "table": replace(PLACE, table="other"),
     "record": replace(PLACE, record="credential:01KDWE9G000000000000000002"),
     "field": replace(PLACE, field="other"),
-    "one destination changed": replace(
-        PLACE, destinations=("https://api.example.com:8443", "https://eu.example.com:443")
-    ),
-    "one destination fewer": replace(PLACE, destinations=PLACE.destinations[:1]),
-    "one destination more": replace(PLACE, destinations=(*PLACE.destinations, "https://us.example.com:443")),
+    "provider": replace(PLACE, provider="other"),
+    "one destination changed": replace(PLACE, destinations=(("base_url", "https://api.example.com:8443"), EU)),
+    "one destination fewer": replace(PLACE, destinations=(API,)),
+    "one destination more": replace(PLACE, destinations=(API, EU, ("endpoint_tts", API[1]))),
     "no destination": replace(PLACE, destinations=()),
+    "two destinations swapped": replace(PLACE, destinations=((API[0], EU[1]), (EU[0], API[1]))),
+    "a destination under another setting": replace(PLACE, destinations=(("endpoint_llm", API[1]), EU)),
+    "setting and origin exchanged": replace(PLACE, destinations=((API[1], API[0]), EU)),
     "a border moved": replace(PLACE, workspace="defaultc", table="redential"),
     "fields swapped": replace(PLACE, table="api_key", field="credential"),
-    "a destination taken for a field": replace(PLACE, field="", destinations=("api_key", *PLACE.destinations)),
+    "a destination taken for a field": replace(PLACE, field="", destinations=(("api_key", ""), API, EU)),
+}
+FORMERLY_ELSEWHERE = {
+    **{name: ELSEWHERE[name] for name in ("workspace", "table", "record", "field")},
+    "an origin changed": replace(PLACE, origins=("https://api.example.com:8443", PLACE.origins[1])),
+    "an origin fewer": replace(PLACE, origins=PLACE.origins[:1]),
+    "an origin more": replace(PLACE, origins=(*PLACE.origins, "https://us.example.com:443")),
+    "no origin": replace(PLACE, origins=()),
 }
 
 
@@ -201,20 +213,56 @@ DATA_KEY = secrets.token_bytes(32)
 KNOWN = AesGcmCipher("install-1", {7: Key(DATA_KEY)}, {7: KeyState.PRIMARY})
 
 
-def built_by_hand(*, commitment: bytes | None = None, install_id: bytes = b"install-1") -> SealedSecret:
+def built_by_hand(
+    suite: bytes = b"\x02", *, commitment: bytes | None = None, install_id: bytes = b"install-1"
+) -> SealedSecret:
     """A sealed secret made step by step, to hold the stored format to what is written down of it."""
     salt = bytes(range(32))
-    okm = HKDFExpand(SHA256(), 76, b"keycairn/1 record" + b"\x01\x00\x00\x00\x07" + salt).derive(DATA_KEY)
-    header = b"\x01\x00\x00\x00\x07" + salt + (commitment or okm[44:])
-    items = [b"keycairn/1", header, install_id, PLACE.workspace, PLACE.table, PLACE.record, PLACE.field]
-    raw_items = [item if isinstance(item, bytes) else item.encode() for item in (*items, *PLACE.destinations)]
+    okm = HKDFExpand(SHA256(), 76, b"keycairn/1 record" + suite + b"\x00\x00\x00\x07" + salt).derive(DATA_KEY)
+    header = suite + b"\x00\x00\x00\x07" + salt + (commitment or okm[44:])
+    items = [b"keycairn/1", header, install_id, PLACE.workspace, PLACE.table, PLACE.record]
+    if suite == b"\x01":
+        items += [PLACE.field, "https://api.example.com:443", "https://eu.example.com:443"]
+    else:
+        items += [PLACE.provider, PLACE.field, "base_url", "https://api.example.com:443"]
+        items += ["endpoint_stt", "https://eu.example.com:443"]
+    raw_items = [item if isinstance(item, bytes) else item.encode() for item in items]
     associated = b"".join(len(item).to_bytes(4, "big") + item for item in raw_items)
     frame = b"\x00\x04sk-1" + bytes(58)
     return join(header + AESGCM(okm[:32]).encrypt(okm[32:44], frame, associated))
 
 
-def test_the_format_is_the_one_written_down() -> None:
-    assert KNOWN.open(built_by_hand(), PLACE).reveal() == "sk-1"
+@pytest.mark.parametrize("suite", [b"\x01", b"\x02"])
+def test_the_format_is_the_one_written_down(suite: bytes) -> None:
+    assert KNOWN.open(built_by_hand(suite), PLACE).reveal() == "sk-1"
+
+
+FORMER: list[tuple[Cipher, SealedSecret]] = [
+    (KNOWN, built_by_hand(b"\x01")),
+    (FakeCipher(), FakeCipher(suite=FORMER_SUITE).seal(Secret("sk-1"), PLACE)),
+]
+
+
+@pytest.mark.parametrize(("cipher", "former"), FORMER, ids=["aesgcm", "fake"])
+class TestTheFormerSuite:
+    def test_opens_where_it_belongs_and_is_never_made_again(self, cipher: Cipher, former: SealedSecret) -> None:
+        assert is_former(former)
+        assert cipher.open(former, PLACE).reveal() == "sk-1"
+        assert not is_former(cipher.seal(Secret("sk-1"), PLACE))
+
+    @pytest.mark.parametrize("place", FORMERLY_ELSEWHERE.values(), ids=FORMERLY_ELSEWHERE.keys())
+    def test_does_not_open_in_another_place(self, cipher: Cipher, former: SealedSecret, place: SealContext) -> None:
+        with pytest.raises(UndecryptableError):
+            cipher.open(former, place)
+
+    def test_is_no_way_around_what_the_present_one_is_bound_to(self, cipher: Cipher, former: SealedSecret) -> None:
+        """The suite is part of what is encrypted: bytes of one do not pass for the other."""
+        relabelled = join(b"\x01" + split(cipher.seal(Secret("sk-1"), PLACE)).header[1:] + split(former).ciphertext)
+        with pytest.raises(UndecryptableError):
+            cipher.open(relabelled, PLACE)
+        anew = split(cipher.seal(Secret("sk-1"), PLACE))
+        with pytest.raises(UndecryptableError):
+            cipher.open(join(b"\x01" + anew.header[1:] + anew.ciphertext), PLACE)
 
 
 def test_a_ciphertext_that_does_not_commit_to_its_key_is_refused() -> None:

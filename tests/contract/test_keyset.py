@@ -20,7 +20,9 @@ from keycairn.domain.rootkey import RootKey, RootKeyForm, parse_root_key
 from keycairn.domain.sealed import SealContext, SealedSecret, split
 from keycairn.domain.secret import Secret
 
-PLACE = SealContext(workspace="default", table="credential", record="credential:1", field="api_key", destinations=())
+PLACE = SealContext(
+    workspace="default", table="credential", record="credential:1", provider="p", field="api_key", destinations=()
+)
 OPENER = AesGcmKeysets(Argon2Cost(iterations=1, lanes=1, memory_kib=64))
 
 

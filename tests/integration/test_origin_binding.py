@@ -1,11 +1,14 @@
-"""A changed origin needs the secret again: for every URL setting of every provider, at every door."""
+"""A changed destination needs the secret again: for every setting of every provider that says where, at every door."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import permutations
 
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
-from tests.fakes import FakeClock, FakeEnvironment, FakeIds
+from msgspec import Struct
+from msgspec.structs import replace
+from tests.fakes import FakeCipher, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets, NoHttp
 
 from keycairn.adapters.anchor import MemoryAnchor
@@ -13,9 +16,12 @@ from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.services.credentials import CredentialPatch
-from keycairn.domain.credential import Credential
-from keycairn.domain.errors import SecretReentryRequiredError
+from keycairn.domain.audit import Action, EventFilter
+from keycairn.domain.change import Reseal
+from keycairn.domain.credential import Credential, seal_context
+from keycairn.domain.errors import SecretReentryRequiredError, UndecryptableError
 from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, SettingValue
+from keycairn.domain.sealed import FORMER_SUITE, is_former
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 
@@ -47,6 +53,163 @@ async def client(kc: Keycairn) -> AsyncIterator[AsyncTestClient[Litestar]]:
     async with AsyncTestClient(Litestar(plugins=[KeycairnPlugin(keycairn=kc)])) as client:
         client.headers["authorization"] = f"Bearer {ADMIN}"
         yield client
+
+
+class Move(Struct, frozen=True):
+    """An account's places before and after; what they were, and the secrets that are sent to one that changed."""
+
+    spec: ProviderSpec
+    name: str
+    before: Mapping[str, SettingValue]
+    after: Mapping[str, SettingValue]
+
+    @property
+    def torn(self) -> list[str]:
+        touched = {
+            name for name in self.before.keys() | self.after.keys() if self.before.get(name) != self.after.get(name)
+        }
+        return sorted(one.name for one in self.spec.secrets if touched & {p.name for p in self.spec.places(one.name)})
+
+    @property
+    def patch(self) -> dict[str, SettingValue | None]:
+        return {name: self.after.get(name) for name in self.before.keys() | self.after.keys()}
+
+
+def value(field: FieldSpec, number: int) -> SettingValue:
+    """A value of its own for each number, where the setting says where; else any."""
+    if field.kind is FieldKind.URL:
+        return f"https://host-{number}.example/v1"
+    return f"place-{number}" if field.names_host else f"some-{field.name}"
+
+
+def moves(spec: ProviderSpec) -> Iterator[Move]:
+    """Every place changed, set, unset, swapped with every other, and moved to every other."""
+    places = spec.places()
+    whole = {one.name: value(one, number) for number, one in enumerate(places)}
+    for one in places:
+        rest = {name: kept for name, kept in whole.items() if name != one.name}
+        yield Move(spec, f"{one.name} changed", whole, {**whole, one.name: value(one, 99)})
+        yield Move(spec, f"{one.name} unset", whole, rest)
+        yield Move(spec, f"{one.name} set", rest, whole)
+        yield from (
+            Move(spec, f"{one.name} set to what {other.name} is", rest, {**rest, one.name: whole[other.name]})
+            for other in places
+            if other is not one and other.kind is one.kind
+        )
+    for one, other in permutations(places, 2):
+        if one.kind is not other.kind:
+            continue
+        rest = {name: kept for name, kept in whole.items() if name != other.name}
+        moved = {name: kept for name, kept in rest.items() if name != one.name} | {other.name: whole[one.name]}
+        yield Move(spec, f"{one.name} moved to {other.name}", rest, moved)
+        if one.name < other.name:
+            swapped = {**whole, one.name: whole[other.name], other.name: whole[one.name]}
+            yield Move(spec, f"{one.name} swapped with {other.name}", whole, swapped)
+
+
+def complete(move: Move) -> bool:
+    """Whether the provider takes both sides."""
+    others = {one.name for one in move.spec.fields if one not in move.spec.places()}
+    return all(
+        not {*others, *side}.isdisjoint(group)
+        for side in (move.before, move.after)
+        for group in move.spec.required_groups
+    )
+
+
+MOVES = [move for spec in BUILT_IN if spec.secrets for move in moves(spec) if complete(move)]
+MOVED = pytest.mark.parametrize("move", MOVES, ids=lambda move: f"{move.spec.name}: {move.name}")
+
+
+async def moving(kc: Keycairn, move: Move) -> Credential:
+    """An account as it is before the move, with every secret."""
+    plain = {one.name: value(one, 0) for one in move.spec.settings if one.required and one not in move.spec.places()}
+    secrets = {one.name: Secret(f"sk-{one.name}-0123456789") for one in move.spec.secrets}
+    listed = await kc.credentials.create(move.spec.name, name="W", settings={**plain, **move.before}, secrets=secrets)
+    return listed.credential
+
+
+async def former(kc: Keycairn, spec: ProviderSpec, credential: Credential) -> Credential:
+    """The stored account as an earlier version sealed it."""
+    cipher = FakeCipher(suite=FORMER_SUITE)
+    sealed = {
+        name: cipher.seal(Secret(f"sk-{name}-0123456789"), seal_context(spec, credential, name))
+        for name in credential.sealed
+    }
+    await kc.journal.commit((Reseal(credential.workspace, credential.id, sealed, credential.version),))
+    return (await kc.credentials.get(credential.id)).credential
+
+
+@MOVED
+@pytest.mark.parametrize("suite", ["present", "former"])
+async def test_a_move_asks_for_the_secrets_it_would_lead_elsewhere_and_for_no_others(
+    kc: Keycairn, move: Move, suite: str
+) -> None:
+    before = await moving(kc, move)
+    if suite == "former":
+        before = await former(kc, move.spec, before)
+    patch = CredentialPatch(settings=move.patch)
+    if move.torn:
+        with pytest.raises(SecretReentryRequiredError) as refused:
+            await kc.credentials.update(before.id, patch)
+        assert sorted(refused.value.fields) == move.torn
+        assert (await kc.credentials.get(before.id)).credential == before
+    anew = {name: Secret(f"sk-new-{name}-0123456789") for name in move.torn}
+    after = (await kc.credentials.update(before.id, replace(patch, secrets=anew))).credential
+    opened = (await kc.accounts.open(after)).secrets
+    assert {name for name, secret in opened.items() if secret.reveal().startswith("sk-new-")} == set(move.torn)
+    assert opened.keys() == before.sealed.keys()
+
+
+@MOVED
+async def test_moved_behind_our_back_those_secrets_do_not_open_and_the_others_do(kc: Keycairn, move: Move) -> None:
+    before = await moving(kc, move)
+    settings = {name: kept for name, kept in {**before.settings, **move.patch}.items() if kept is not None}
+    assert sorted(kc.accounts.broken(replace(before, settings=settings))) == move.torn
+
+
+async def test_a_secret_follows_no_swap_of_urls_over_http_either(
+    kc: Keycairn, client: AsyncTestClient[Litestar]
+) -> None:
+    first, second = "https://a.example/v1", "https://b.example/v1"
+    fields = {"base_url": first, "endpoint_stt": second, "api_key": "sk-canary-0123456789"}
+    made = await client.post("/api/credentials", json={"name": "W", "provider": "openai_compatible", **fields})
+    refused = await client.put(
+        f"/api/credentials/{made.json()['id']}", json={"base_url": second, "endpoint_stt": first}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "secret_reentry_required")
+    assert "api_key" in refused.text
+
+
+async def test_a_start_seals_anew_what_an_earlier_version_sealed_and_says_so(kc: Keycairn) -> None:
+    spec = kc.registry.get("openai_compatible").spec
+    move = next(one for one in MOVES if (one.spec, one.name) == (spec, "base_url swapped with endpoint_llm"))
+    before = await former(kc, spec, await moving(kc, move))
+    swapped = replace(before, settings={**before.settings, **move.after})
+    assert all(map(is_former, before.sealed.values()))
+    assert kc.accounts.broken(swapped) == {}, "what the former suite cannot tell"
+    await kc.accounts.sweep()
+    after = (await kc.credentials.get(before.id)).credential
+    assert not any(map(is_former, after.sealed.values()))
+    assert (await kc.accounts.open(after)).secrets == (await kc.accounts.open(before)).secrets
+    assert sorted(kc.accounts.broken(replace(after, settings=swapped.settings))) == move.torn
+    assert (after.version, after.updated) == (before.version, before.updated)
+    events = await kc.audit.events(matching=EventFilter(action=Action.SECRETS_RESEALED))
+    assert len(events) == 1
+    await kc.accounts.sweep()
+    assert (await kc.credentials.get(before.id)).credential == after
+
+
+async def test_a_rotation_leaves_nothing_that_an_earlier_version_sealed(kc: Keycairn) -> None:
+    spec = kc.registry.get("openai").spec
+    listed = await kc.credentials.create("openai", name="W", secrets={"api_key": Secret("sk-api_key-0123456789")})
+    before = await former(kc, spec, listed.credential)
+    resealed = kc.rotation._resealed(before, 1)  # the fake keyset has one key only, so that nothing else would renew it
+    assert not any(map(is_former, resealed.values()))
+    with pytest.raises(UndecryptableError):
+        kc.vault.cipher.open(
+            resealed["api_key"], replace(seal_context(spec, before, "api_key"), provider="openai_compatible")
+        )
 
 
 async def stored(kc: Keycairn, spec: ProviderSpec, field: FieldSpec, url: str | None) -> Credential:

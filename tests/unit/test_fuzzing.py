@@ -78,7 +78,14 @@ KEYSET = AesGcmKeysets().open(
     AesGcmKeysets().create(parse_root_key(Secret("base64:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGho=")), NOON),
     parse_root_key(Secret("base64:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGho=")),
 )
-PLACE = SealContext(workspace="w", table="credential", record="credential:x", field="api_key", destinations=("o",))
+PLACE = SealContext(
+    workspace="w",
+    table="credential",
+    record="credential:x",
+    provider="p",
+    field="api_key",
+    destinations=(("base_url", "o"),),
+)
 SEALED = KEYSET.cipher.seal(Secret(KEY), PLACE)
 
 
@@ -118,7 +125,12 @@ def test_no_changed_sealed_secret_opens(data: st.DataObject) -> None:
 @looking(70)
 def test_what_can_be_sealed_opens_to_the_same(text: str, workspace: str) -> None:
     place = SealContext(
-        workspace=workspace, table="credential", record="credential:x", field=workspace, destinations=(workspace,)
+        workspace=workspace,
+        table="credential",
+        record="credential:x",
+        provider=workspace,
+        field=workspace,
+        destinations=((workspace, workspace),),
     )
     if refused(InvalidInputError, KEYSET.cipher.seal, Secret(text), place) is None:
         assert KEYSET.cipher.open(KEYSET.cipher.seal(Secret(text), place), place).reveal() == text

@@ -21,6 +21,11 @@ SECTIONS: dict[str, str] = dict(re.findall(r"^### `([^`]+)`\n(.*?)(?=^##|\Z)", H
 BLOCKS = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = {heading: block for heading, body in SECTIONS.items() for block in BLOCKS.findall(body)}
 OTHERS = {f"testing.md {n}": block for n, block in enumerate(BLOCKS.findall((PAGES / "testing.md").read_text()))}
+OTHERS |= {
+    heading: block
+    for heading, body in re.findall(r"^## ([^\n]+)\n(.*?)(?=^##|\Z)", HOOKS, re.MULTILINE | re.DOTALL)
+    for block in BLOCKS.findall(body)
+}
 
 
 def signature(name: str, member: object) -> str:
@@ -77,7 +82,7 @@ def test_the_aliases_of_the_example_take_hold(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_the_examples_of_testing_run(name: str) -> None:
+def test_the_other_examples_run(name: str) -> None:
     run(OTHERS[name], name)
 
 

@@ -41,7 +41,7 @@ BODY = join(RAW).removeprefix("kc1:")
         join(RAW + b"x"),
         join(HEAD + b"x" * 16),
         join(HEAD + b"x" * (LONGEST_TEXT + 2000)),
-        join(b"\x02" + RAW[1:]),
+        join(b"\x03" + RAW[1:]),
         join(b""),
     ],
 )

@@ -108,7 +108,14 @@ PROVIDER = Nimbus(
         modalities=tuple(KINDS.values()),
         fields=(
             api_key("NIMBUS_API_KEY", "NIMBUS_TOKEN"),
-            FieldSpec(name="region", label="Region", env=("NIMBUS_REGION",), default="eu", help="eu, us or ap."),
+            FieldSpec(
+                name="region",
+                label="Region",
+                env=("NIMBUS_REGION",),
+                default="eu",
+                help="eu, us or ap.",
+                names_host=True,  # it decides where the key goes, so changing it asks for the key again
+            ),
             url_field(env=("NIMBUS_BASE_URL",)),
         ),
         native_operations=("POST write", "POST map", "GET models"),

@@ -1,7 +1,10 @@
 import pytest
+from msgspec.structs import replace
+from tests.fakes import NOON
 
-from keycairn.domain.credential import destinations
+from keycairn.domain.credential import Credential, account, destinations
 from keycairn.domain.errors import InvalidInputError, MissingFieldError, UndeclaredFieldError, UrlRefusedError
+from keycairn.domain.ids import CredentialId
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, canonical_name, spec_faults
 
@@ -66,14 +69,60 @@ def test_defaults_fill_in_at_use_and_never_hide_a_setting() -> None:
     assert SPEC.effective({"api_version": "x", "num_ctx": 1}) == {"api_version": "x", "num_ctx": 1}
 
 
-def test_a_secret_goes_to_the_origins_of_all_urls_or_to_the_provider_itself() -> None:
-    assert destinations(SPEC, {}) == ("provider:acme",)
+def test_a_secret_goes_to_the_origin_of_each_url_setting_that_is_set() -> None:
     one, two = "https://b.example/x", "https://A.example:443/y"
-    assert destinations(SPEC, {"endpoint": one, "endpoint_llm": two}) == (
-        "https://a.example:443",
-        "https://b.example:443",
+    a, b = "https://a.example:443", "https://b.example:443"
+    assert destinations(SPEC, {"api_version": "2"}) == ()
+    assert destinations(SPEC, {"endpoint_llm": two, "endpoint": one}) == (("endpoint", b), ("endpoint_llm", a))
+    assert destinations(SPEC, {"endpoint": two, "endpoint_llm": one}) == (("endpoint", a), ("endpoint_llm", b))
+    assert destinations(SPEC, {"endpoint": one, "endpoint_llm": one + "/deeper"}) == (
+        ("endpoint", b),
+        ("endpoint_llm", b),
     )
-    assert destinations(SPEC, {"endpoint": one, "endpoint_llm": one + "/deeper"}) == ("https://b.example:443",)
+
+
+def test_a_secret_goes_to_the_settings_it_declares_and_a_word_in_a_hosts_name_counts_as_its_place() -> None:
+    key, region = SPEC.fields[0], FieldSpec(name="region", label="Region", names_host=True)
+    spec = replace(SPEC, fields=(replace(key, sent_to=("endpoint", "region")), *SPEC.fields[1:], region))
+    settings = {"endpoint": "https://b.example", "endpoint_llm": "https://c.example", "region": "eu"}
+    assert list(spec_faults(spec)) == []
+    assert destinations(spec, settings, "api_key") == (("endpoint", "https://b.example:443"), ("region", "eu"))
+    assert [name for name, _ in destinations(spec, settings)] == ["endpoint", "endpoint_llm", "region"]
+    for value in ("eu.evil", "eu/", "eu@evil", "-eu", "eu-", "", "e" * 64, "é"):
+        with pytest.raises(InvalidInputError):
+            spec.check_setting("region", value)
+
+
+def test_a_url_that_was_stored_under_laxer_rules_still_has_an_origin_but_serves_no_call() -> None:
+    settings = {"endpoint": "https://b.example//169.254.169.254/"}
+    assert destinations(SPEC, settings) == (("endpoint", "https://b.example:443"),)
+    stored = Credential(
+        id=CredentialId("credential:1"),
+        provider="acme",
+        name="A",
+        modalities=SPEC.modalities,
+        settings=settings,
+        created=NOON,
+        updated=NOON,
+    )
+    with pytest.raises(UrlRefusedError, match="empty segment"):
+        account(SPEC, stored, {})
+
+
+@pytest.mark.parametrize(
+    ("field", "fault"),
+    [
+        (FieldSpec(name="k", label="", secret=True, env=("K",), sent_to=("nowhere",)), "sent to 'nowhere'"),
+        (FieldSpec(name="k", label="", secret=True, env=("K",), sent_to=("api_version",)), "sent to 'api_version'"),
+        (FieldSpec(name="k", label="", secret=True, env=("K",), sent_to=("api_key",)), "sent to 'api_key'"),
+        (FieldSpec(name="k", label="", sent_to=("endpoint",)), "which only a secret is"),
+        (FieldSpec(name="k", label="", secret=True, env=("K",), names_host=True), "which only a text setting can"),
+        (FieldSpec(name="k", label="", kind=FieldKind.URL, names_host=True), "which only a text setting can"),
+    ],
+)
+def test_a_declaration_of_places_that_cannot_be_is_a_fault(field: FieldSpec, fault: str) -> None:
+    (told,) = spec_faults(replace(SPEC, fields=(*SPEC.fields, field)))
+    assert fault in told
 
 
 def test_a_sound_spec_has_no_fault_and_every_fault_is_a_sentence() -> None:
