@@ -1,13 +1,51 @@
 """Logs: one line an event, for a person on a terminal or a program elsewhere, never with the values of variables."""
 
+import asyncio
 import logging
 import sys
+import time
 from typing import Any
 
 import structlog
 
 QUIET = ("httpx", "httpcore", "uvicorn", "uvicorn.access", "aiohttp", "websockets", "asyncio")
 """Libraries whose informational lines may hold URLs and headers."""
+
+
+LINES_A_MINUTE = 60
+"""Lines that strangers can cause of one kind in a minute. What is beyond is counted, and the count is told."""
+
+
+class LogBudget:
+    """Lets so many lines of one kind through in a minute, and says at its end how many more there were.
+
+    For lines that somebody without a token can cause: they must not fill a disk. `what` says in a few words, in the
+    plural, what is counted. It asks for a running event loop.
+    """
+
+    def __init__(self, what: str, *, most: int = LINES_A_MINUTE, seconds: float = 60.0) -> None:
+        self._what = what
+        self._most = most
+        self._seconds = seconds
+        self._lines = 0
+        self._ends = 0.0
+
+    def allows(self) -> bool:
+        """Whether the next line may be written. Counts it either way."""
+        now = time.monotonic()
+        if now >= self._ends:
+            self._tell()
+            self._ends = now + self._seconds
+            asyncio.get_running_loop().call_later(self._seconds, self._tell)
+        self._lines += 1
+        return self._lines <= self._most
+
+    def _tell(self) -> None:
+        beyond, self._lines, self._ends = self._lines - self._most, 0, 0.0
+        if beyond > 0:
+            structlog.get_logger().warning(
+                "lines left out", what=self._what, count=beyond, seconds=round(self._seconds)
+            )
 
 
 def configure_logs(level: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 
 from litestar import HttpMethod, Litestar, route
 from litestar.config.app import AppConfig
@@ -17,13 +18,21 @@ from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.openapi import SecretSchema, openapi_config
 from keycairn.app.api.options import tell_all_methods
 from keycairn.app.api.problems import EXCEPTION_HANDLERS
+from keycairn.app.api.raw import raw_problem
 from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
-from keycairn.app.gateway import Gateway
+from keycairn.app.gateway import GATEWAY_PATHS, Gateway
+from keycairn.app.gateway.errors import Dialect, render
+from keycairn.app.gateway.routes import ANTHROPIC
+from keycairn.app.ingress.errors import IngressError
+from keycairn.app.ingress.ingress import Ingress
+from keycairn.app.ingress.origins import Origins, parse_public_url
+from keycairn.app.ingress.proxies import Proxies
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.refused_attempts import ANONYMOUS
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import Birth, open_with_birth
-from keycairn.domain.audit import Caller
+from keycairn.domain.audit import Action, Caller
 
 LARGEST_BODY = 64 * 1024
 """Bytes of a request's body, where a route does not say otherwise."""
@@ -38,7 +47,9 @@ class KeycairnPlugin(InitPlugin):
     Its routes live in an application of their own, `router`, behind one handler: the guard, dependencies, exception
     handlers and limits of one side never meet those of the other. Keycairn is opened with the application and closed
     with it; one that is given open already, as `keycairn`, is left open. `handlers` are further route handlers or
-    controllers inside; each names the scope it needs in its `opt`.
+    controllers inside; each names the scope it needs in its `opt`. The settings of proxies, origins and the public
+    address hold here as they do for `keycairn serve`; host names are judged by the application around. Raises
+    SettingsError for such a setting that cannot be used.
     """
 
     def __init__(
@@ -57,6 +68,9 @@ class KeycairnPlugin(InitPlugin):
         self._opened = keycairn is not None
         self._handlers = [*HANDLERS, *handlers]
         self._router: Litestar | None = None
+        self._public = parse_public_url(self.settings.public_url) if self.settings.public_url else None
+        self._proxies = Proxies(self.settings.trusted_proxies)
+        self._origins = Origins(self.settings.cors_origins, self._public)
 
     @property
     def keycairn(self) -> Keycairn:
@@ -73,6 +87,13 @@ class KeycairnPlugin(InitPlugin):
             self._router = self._build()
         return self._router
 
+    @cached_property
+    def asgi(self) -> ASGIApp:
+        """All of it as an ASGI application, for requests below `path`."""
+        base = self._public.base if self._public else ""
+        shell = Shell(self.router, self.path, self.metrics, gateway=self.gateway, public=base)
+        return Ingress(shell, self._proxies, self._origins, self._refused, self.path.rstrip("/"))
+
     def add(self, *handlers: ControllerRouterHandler) -> None:
         """Add route handlers or controllers inside; they get the guard, `keycairn` and `caller` like all others."""
         if self._router is None:
@@ -83,7 +104,7 @@ class KeycairnPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Mount the routes and tie Keycairn's life to the application's."""
-        shell = Shell(self.router, self.path, self.metrics, gateway=self.gateway)
+        asgi = self.asgi
 
         # A path parameter and not a mount: a mount at /vault would also swallow /vaults/{id} of the other side.
         @route(
@@ -94,7 +115,7 @@ class KeycairnPlugin(InitPlugin):
             name=f"keycairn:{self.path}",
         )
         async def keycairn_routes() -> ASGIApp:
-            return shell
+            return asgi
 
         app_config.route_handlers.append(keycairn_routes)
         app_config.lifespan.append(self._lifespan)
@@ -117,6 +138,20 @@ class KeycairnPlugin(InitPlugin):
     def gateway(self) -> Gateway | None:
         """What serves calls of models, once the application started."""
         return self._keycairn.gateway if self._keycairn is not None else None
+
+    def _refused(self, scope: Scope, error: IngressError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Count what the ingress refused; the answer, in the dialect of the path."""
+        path = scope["path"].removeprefix(self.path.rstrip("/"))
+        calls = path.startswith(GATEWAY_PATHS)
+        self.metrics.request(str(scope.get("method", "")), "(ingress)", error.status, 0.0)
+        if self._keycairn is not None:
+            client = scope.get("client")
+            caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")
+            target = "gateway" if calls else "api"
+            self._keycairn.sightings.note(caller, Action.ACCESS_REFUSED, target, outcome=error.code)
+        if not calls:
+            return raw_problem(error)
+        return render(error, Dialect.ANTHROPIC if path.startswith(ANTHROPIC) else Dialect.OPENAI)
 
     def _forget(self) -> None:
         self._keycairn = None
@@ -151,7 +186,7 @@ class KeycairnPlugin(InitPlugin):
             before_send=[tell_all_methods],
             request_class=StrictRequest,
             request_max_body_size=LARGEST_BODY,
-            openapi_config=openapi_config(self.path),
+            openapi_config=openapi_config(self._public.base if self._public else self.path),
             plugins=[SecretSchema()],
             logging_config=None,
             debug=False,

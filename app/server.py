@@ -2,18 +2,28 @@
 
 import gc
 
-import msgspec
 from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from keycairn.app.api.problems import MEDIA_TYPE, problem_response
-from keycairn.app.api.shell import SECURITY_HEADERS
+from keycairn.app.api.raw import send_problem
 from keycairn.app.gateway import GATEWAY_PATHS
 from keycairn.app.hosts import Hosts
+from keycairn.app.ingress.errors import IngressError
+from keycairn.app.ingress.origins import parse_public_url
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.settings import Settings
+
+
+class HostNotAllowedError(IngressError):
+    """The Host header names somebody else."""
+
+    code = "host_not_allowed"
+    closes = False
+
+    def __init__(self) -> None:
+        super().__init__("Keycairn does not go by this host name. Add it to KEYCAIRN_ALLOWED_HOSTS.")
 
 
 def create_app(settings: Settings | None = None, *, keycairn: Keycairn | None = None) -> Litestar:
@@ -22,29 +32,34 @@ def create_app(settings: Settings | None = None, *, keycairn: Keycairn | None = 
 
 
 def fronted(app: Litestar) -> ASGIApp:
-    """`app` with calls of models led past its routing, straight to the gateway: that halves what a call costs.
+    """`app` with requests led past its routing, straight to its plugin: that halves what a call of a model costs.
 
-    For an application whose plugin stands at the root, as that of `create_app`.
+    For an application whose plugin stands at the root, as that of `create_app`. Its router would keep the paths of
+    whoever asks, too.
     """
     plugin = app.plugins.get(KeycairnPlugin)
     settled = False
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP and scope["path"].startswith(GATEWAY_PATHS):
-            nonlocal settled
-            if not settled:
-                # What exists by now lives as long as the process: looking through it again and again is a tenth of a
-                # call's cost.
-                settled = True
-                gc.collect()
-                gc.freeze()
-            gateway = plugin.gateway()
-            if gateway is not None:
-                await gateway(scope, receive, send)
-                return
-        await app(scope, receive, send)
+        if scope["type"] == "lifespan":  # type: ignore[comparison-overlap]  # Litestar leaves lifespan out of Scope
+            await app(scope, receive, send)
+            return
+        nonlocal settled
+        if not settled and scope["path"].startswith(GATEWAY_PATHS):
+            # What exists by now lives as long as the process: looking through it again and again is a tenth of a
+            # call's cost.
+            settled = True
+            gc.collect()
+            gc.freeze()
+        await plugin.asgi(scope, receive, send)
 
     return front
+
+
+def hosts_of(settings: Settings) -> Hosts:
+    """The names that `settings` give the service."""
+    public = (parse_public_url(settings.public_url).host,) if settings.public_url else ()
+    return Hosts((*settings.allowed_hosts, *public), bound=settings.host)
 
 
 def guarded(app: ASGIApp, hosts: Hosts) -> ASGIApp:
@@ -58,18 +73,8 @@ def guarded(app: ASGIApp, hosts: Hosts) -> ASGIApp:
         if len(named) == 1 and hosts.accept(named[0]):
             await app(scope, receive, send)
         elif scope["type"] == ScopeType.HTTP:
-            await _refuse(send)
+            await send_problem(send, HostNotAllowedError())
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
 
     return guard
-
-
-async def _refuse(send: Send) -> None:
-    response = problem_response(
-        400, "host_not_allowed", "Keycairn does not go by this host name. Add it to KEYCAIRN_ALLOWED_HOSTS."
-    )
-    body = msgspec.json.encode(response.content)
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode()), *SECURITY_HEADERS]
-    await send({"type": "http.response.start", "status": 400, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from keycairn.app.hosts import usable
+from keycairn.app.ingress.origins import parse_origins, parse_public_url
+from keycairn.app.ingress.proxies import check_proxies
 from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
@@ -28,6 +30,12 @@ HELP: Mapping[str, str] = {
     "PORT": "Port to listen on. Default 8765",
     "ALLOWED_HOSTS": "Host names to answer to, separated by commas, such as keycairn.example.com; * for any. "
     "Addresses, localhost and names without a dot are always good. Behind a proxy, list the name people use.",
+    "PUBLIC_URL": "The address people use, such as https://keycairn.example.com, where a proxy stands in front. "
+    "Links lead there, its host name is answered to, and its pages may send requests.",
+    "TRUSTED_PROXIES": "Addresses and CIDRs of proxies whose X-Forwarded-For and X-Forwarded-Proto count, separated by "
+    "commas. Default: none",
+    "CORS_ORIGINS": "Origins whose pages may call the API from a browser, separated by commas, such as "
+    "https://app.example.com. Default: none",
     "ADMIN_TOKEN": "A fixed admin token of 32 characters or more, for automated set-ups.",
     "EGRESS_POLICY": "self-hosted (private addresses allowed) or strict (public ones only). Default self-hosted",
     "EGRESS_ALLOW": "Origins and CIDRs that are allowed besides, separated by commas.",
@@ -72,6 +80,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8765
     allowed_hosts: tuple[str, ...] = ()
+    public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     admin_token: Secret | None = None
     egress_policy: str = "self-hosted"
     egress_allow: tuple[str, ...] = ()
@@ -123,6 +134,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         host=read.text("HOST", "127.0.0.1"),
         port=read.port("PORT", 8765),
         allowed_hosts=read.listed("ALLOWED_HOSTS", _allowed_hosts),
+        public_url=read.text("PUBLIC_URL", "", parse_public_url),
+        trusted_proxies=read.listed("TRUSTED_PROXIES", check_proxies),
+        cors_origins=read.listed("CORS_ORIGINS", parse_origins),
         admin_token=read.secret("ADMIN_TOKEN", _admin_token),
         egress_policy=read.choice("EGRESS_POLICY", _POLICIES),
         egress_allow=read.listed("EGRESS_ALLOW"),
@@ -149,13 +163,13 @@ class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
-    def text(self, name: str, default: str, check: Callable[[str], None] = lambda _: None) -> str:
+    def text(self, name: str, default: str, check: Callable[[str], object] = lambda _: None) -> str:
         value = self._environment.get(PREFIX + name, "").strip()
         if value:
             check(value)
         return value or default
 
-    def listed(self, name: str, check: Callable[[tuple[str, ...]], None] = lambda _: None) -> tuple[str, ...]:
+    def listed(self, name: str, check: Callable[[tuple[str, ...]], object] = lambda _: None) -> tuple[str, ...]:
         parts = tuple(filter(None, (part.strip() for part in self.text(name, "").split(","))))
         check(parts)
         return parts

@@ -67,14 +67,11 @@ class Guard:
         keycairn = self._keycairn()
         address = connection.client.host if connection.client else ""
         token = bearer(connection.headers.get("authorization", ""))
-        keycairn.attempts.check(address, token)
         try:
-            principal = await keycairn.tokens.authenticate(token)
+            principal = await keycairn.attempts.proven(token, address, keycairn.tokens.authenticate)
         except AuthenticationError:
-            keycairn.attempts.failed(address)
             self._count_failure()
             raise
-        keycairn.attempts.succeeded(token)
         caller = Caller(
             actor=principal.actor,
             workspace=principal.workspace,

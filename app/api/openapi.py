@@ -131,7 +131,7 @@ def _problem_schema() -> dict[str, Any]:
 
 
 def openapi_config(path: str) -> OpenAPIConfig:
-    """The document of the routes mounted at `path`, at `/openapi` and `/openapi/openapi.json`."""
+    """The document, at `/openapi` and `/openapi/openapi.json`, of routes below `path`, which may be a whole address."""
     token = SecurityScheme(type="http", scheme="bearer", description="A Keycairn token, kc_...")
     policy = (
         f"default-src 'none'; style-src {_hash(STYLE)}; script-src {_hash(SCRIPT)}; connect-src 'self'; "

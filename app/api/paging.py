@@ -16,7 +16,7 @@ from keycairn.ports.store import MOST
 
 LONGEST_CURSOR = 1024
 PREFIX = "keycairn_prefix"
-"""The scope key of the path the routes are mounted under."""
+"""The scope key of what stands before our paths for a client: the public address, or the path of the mount."""
 
 Limit = Annotated[int, QueryParameter(ge=1, le=MOST, description="Records of a page at most.")]
 Cursor = Annotated[
@@ -96,5 +96,5 @@ def next_link(request: Request[Any, Any, Any], cursor: str, **query: str | int |
     The page may be kept for other clients, and what one of them sent besides is not theirs to see.
     """
     kept = {name: value for name, value in query.items() if value is not None}
-    path = quote(f"{request.scope.get(PREFIX, '')}{request.scope['path']}")
+    path = f"{request.scope.get(PREFIX, '')}{quote(request.scope['path'])}"
     return {"Link": f'<{path}?{urlencode({**kept, "cursor": cursor})}>; rel="next"'}

@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
+from keycairn.app.ingress.errors import IngressError
 from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.domain.errors import (
     AuthenticationError,
@@ -121,7 +122,7 @@ _HTTP: Mapping[int, tuple[str, str]] = {
 
 def status_of(error: KeycairnError) -> int:
     """The HTTP status of an error of ours; 500 where it is none a client should ever see."""
-    if isinstance(error, BadRequestError):
+    if isinstance(error, BadRequestError | IngressError):
         return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 

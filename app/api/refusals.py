@@ -4,6 +4,7 @@ from litestar.types import Scope
 
 from keycairn.app.api.auth import CALLER
 from keycairn.app.services.attempts import TooManyAttemptsError
+from keycairn.app.services.refused_attempts import ANONYMOUS
 from keycairn.app.services.sightings import Sightings
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.errors import (
@@ -23,7 +24,6 @@ NOTED = (
     EgressRefusedError,
 )
 """What somebody tried who may not."""
-ANONYMOUS = "anonymous"
 
 
 def note_refusal(sightings: Sightings, error: Exception, scope: Scope) -> None:

@@ -5,29 +5,25 @@ import time
 from collections.abc import Callable
 from secrets import token_hex
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
-import msgspec
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from keycairn.app.api.auth import CALLER, REQUEST_ID
 from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.paging import PREFIX
-from keycairn.app.api.problems import MEDIA_TYPE, problem_response
+from keycairn.app.api.problems import BadRequestError
+from keycairn.app.api.raw import SECURITY_HEADERS, send_problem
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
+from keycairn.app.ingress.errors import IngressError, TargetTooLongError
+from keycairn.app.ingress.form import check_form
+from keycairn.app.logs import LogBudget
 from keycairn.domain.audit import Caller
 
-SECURITY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-"""Added where the answer does not set them itself."""
-
+LONGEST_PATH = 512
+"""Characters of a path. Litestar's router keeps a thousand of those that were asked for, whoever asked."""
+_NO_TEXT = "The path or the query is not UTF-8 text without NUL characters."
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger()
 
@@ -36,6 +32,7 @@ class Shell:
     """Hands a request of the outer application to the inner one, as if that stood alone at the root.
 
     The scope is made anew: nothing of the outer application's state, routing or parsing reaches the inner one.
+    `public` is the address people use, where that is set: links lead there.
     """
 
     def __init__(
@@ -45,12 +42,15 @@ class Shell:
         metrics: Metrics,
         monotonic: Callable[[], float] = time.monotonic,
         gateway: Callable[[], Gateway | None] = lambda: None,
+        public: str = "",
     ) -> None:
         self._inner = inner
         self._prefix = prefix.rstrip("/")
         self._metrics = metrics
         self._monotonic = monotonic
         self._gateway = gateway
+        self._public = public
+        self._strangers = LogBudget("requests without a valid token")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Calls of models go to the gateway, which has authorization and errors of its own."""
@@ -67,7 +67,7 @@ class Shell:
                 "raw_path": path.encode(),
                 "root_path": "",
                 "state": state,
-                PREFIX: _base(scope, self._prefix),
+                PREFIX: self._public or _base(scope, self._prefix),
             }
         )
         started = self._monotonic()
@@ -84,10 +84,15 @@ class Shell:
             await send(message)
 
         try:
+            check_form(scope)
+            if len(path) > LONGEST_PATH:
+                raise TargetTooLongError(LONGEST_PATH)
             if _malformed(scope, path):
-                await _refuse(sending)
+                await send_problem(sending, BadRequestError(_NO_TEXT))
             else:
                 await self._inner(inner, receive, sending)
+        except IngressError as error:
+            await send_problem(sending, error)
         finally:
             self._record(inner, state, status, self._monotonic() - started)
 
@@ -95,6 +100,8 @@ class Shell:
         route = scope.get("path_template") or "(none)"
         caller = state.get(CALLER)
         self._metrics.request(scope["method"], route, status, seconds)
+        if not isinstance(caller, Caller) and not self._strangers.allows():
+            return
         _log.info(
             "request",
             method=scope["method"],
@@ -113,20 +120,12 @@ _SCOPE_KEYS = frozenset(
 
 def _base(scope: Scope, prefix: str) -> str:
     """What stands before our paths for the client: a proxy's or a server's root path, then ours."""
-    return scope.get("root_path", "").rstrip("/") + prefix
+    return quote(scope.get("root_path", "").rstrip("/") + prefix)
 
 
 def _request_id(scope: Scope) -> str:
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     return given.decode() if _REQUEST_ID.fullmatch(given) else token_hex(16)
-
-
-async def _refuse(send: Send) -> None:
-    response = problem_response(400, "bad_request", "The path or the query is not UTF-8 text without NUL characters.")
-    body = msgspec.json.encode(response.content)
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 400, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _malformed(scope: Scope, path: str) -> bool:

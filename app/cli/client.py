@@ -81,14 +81,19 @@ class Client:
         return await self._call("DELETE", path, {})
 
     async def all(self, path: str) -> list[Any]:
-        """Every page of a list."""
+        """Every page of a list.
+
+        Of a link to the next page, only the query is used: the token goes where it went before, and nowhere else.
+        """
         items: list[Any] = []
-        url: str | None = path
-        while url:
+        url = path
+        while True:
             answer = await self._send("GET", url)
             items += self._decoded(answer)
-            url = answer.links.get("next", {}).get("url")
-        return items
+            link = answer.links.get("next", {}).get("url")
+            if not link:
+                return items
+            url = f"{path.partition('?')[0]}?{link.partition('?')[2]}"
 
     async def _call(self, method: str, path: str, query: Mapping[str, str | int], body: object = None) -> Any:
         return self._decoded(await self._send(method, path, query, body))

@@ -1,15 +1,22 @@
-"""HTTP as uvicorn speaks it, with bounds on what a client may send before it has said what it wants."""
+"""HTTP as uvicorn speaks it, with bounds on what a client may send, and nothing that two readers read differently."""
 
 import asyncio
+import logging
 from functools import cache
 from typing import Any, ClassVar, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from keycairn.app.api.raw import raw_problem, send_problem
+from keycairn.app.ingress.errors import AmbiguousRequestError
+from keycairn.app.logs import LogBudget
 
 LARGEST_HEAD = 64 * 1024
-"""Bytes of a request line and its headers, give or take what one read of the socket brings."""
+"""Bytes of a request line and its headers, and again of its trailers, give or take what one read brings."""
 HEAD_WITHIN = 30.0
-"""Seconds from the connection, later from a request's first byte, until its headers are there."""
+"""Seconds from the connection, later from a request's first byte, until its headers are there; and from an answer that
+was given before the body was there, until it is."""
+_VERSIONS = frozenset({"1.0", "1.1"})
 
 MOST_CONNECTIONS = 20_000
 """Connections at one time, fewer where the system allows fewer files."""
@@ -31,6 +38,9 @@ def room() -> int:
 class BoundedHttp(HttpToolsProtocol):
     """Closes a connection whose head grows or lasts beyond bounds; uvicorn and httptools set none of their own.
 
+    Trailers are dropped: a field behind the body is no header, and was not there when the headers were judged
+    (RFC 9110, 6.5.1). A target that is no path is refused.
+
     Where there are too many connections, a new one takes the place of the one that has waited longest for a request:
     those that do nothing must not keep others out.
     """
@@ -39,11 +49,14 @@ class BoundedHttp(HttpToolsProtocol):
     head_within = HEAD_WITHIN
     most: ClassVar[int | None] = None
     _waiting: ClassVar[dict["BoundedHttp", None]] = {}
+    _garbled: ClassVar[LogBudget] = LogBudget("requests that are no HTTP")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.logger = _Sparing(self.logger, self._garbled)  # type: ignore[assignment]  # has what uvicorn uses of it
         self._head = 0
         self._in_head = True
+        self._between_chunks = False
         self._begun = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,6 +85,11 @@ class BoundedHttp(HttpToolsProtocol):
                 self.send_400_response("The headers are too large.")
                 return
             self._head += len(data)
+        elif self._between_chunks:
+            if self._head > self.largest_head:
+                self.transport.close()
+                return
+            self._head += len(data)
         if not self.transport.is_closing():
             super().data_received(data)
         # Most heads come whole, and need no timer.
@@ -83,13 +101,41 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
         self._begun = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; a trailer is dropped."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The head is there."""
         self._stop_waiting()
         self._in_head, self._begun, self._head = False, False, 0
         self._joining.at_head = True
         self._waiting.pop(self, None)
-        super().on_headers_complete()
+        if self.url.startswith(b"/") and b"#" not in self.url and self.parser.get_http_version() in _VERSIONS:
+            super().on_headers_complete()
+            return
+        served, self.app, self.url = self.app, cast("Any", _refuse_target), b"/"
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = served
+
+    def on_chunk_header(self) -> None:
+        """A chunk begins, or, behind the last one, the trailers: the parser keeps each until it ends."""
+        self._between_chunks = True
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._between_chunks, self._head = False, 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that it cannot be understood, and hang up."""
+        _, headers, body = raw_problem(AmbiguousRequestError(msg))
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[400], lines, body))
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait for another request, unless it is here already."""
@@ -97,10 +143,13 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_response_complete()
         if not another and not self.transport.is_closing():
             self._waiting[self] = None
+            if not self._in_head:
+                self._wait()  # for the rest of a body that nobody reads
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""
-        self._in_head = True
+        self._in_head, self._between_chunks, self._head = True, False, 0
+        self._stop_waiting()
         super().on_message_complete()
 
     def _wait(self) -> None:
@@ -114,6 +163,23 @@ class BoundedHttp(HttpToolsProtocol):
     def _too_late(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+async def _refuse_target(_: Any, __: Any, send: Any) -> None:
+    await send_problem(send, AmbiguousRequestError("The target of a request is a path, in HTTP/1.0 or HTTP/1.1."))
+
+
+class _Sparing(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose warnings, which strangers can cause without end, are bounded. Errors are told each."""
+
+    def __init__(self, logger: logging.Logger, budget: LogBudget) -> None:
+        super().__init__(logger)
+        self.level = logger.level
+        self._budget = budget
+
+    def warning(self, msg: object, *args: object, **options: Any) -> None:
+        if self._budget.allows():
+            super().warning(msg, *args, **options)
 
 
 class _Joining:

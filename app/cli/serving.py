@@ -21,10 +21,9 @@ from keycairn.app.cli.client import SERVER_FILE, RunningServer
 from keycairn.app.cli.group import main, settings
 from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.cli.show import say
-from keycairn.app.hosts import Hosts
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.logs import configure_logs
-from keycairn.app.server import create_app, fronted, guarded
+from keycairn.app.server import create_app, fronted, guarded, hosts_of
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import FIRST_TOKEN_FILE, Birth, open_with_birth, write_private
 from keycairn.domain.errors import KeycairnError
@@ -70,7 +69,7 @@ async def _serve(chosen: Settings) -> None:
         port = listener.getsockname()[1]
         here = replace(chosen, port=port)
         async with open_with_birth(here) as (keycairn, birth):
-            app = guarded(fronted(create_app(here, keycairn=keycairn)), Hosts(here.allowed_hosts, bound=here.host))
+            app = guarded(fronted(create_app(here, keycairn=keycairn)), hosts_of(here))
             server = _Server(
                 uvicorn.Config(
                     cast("Any", app),  # two spellings of ASGI
@@ -79,6 +78,8 @@ async def _serve(chosen: Settings) -> None:
                     log_config=None,
                     access_log=False,
                     server_header=False,
+                    proxy_headers=False,  # whose word counts is for KEYCAIRN_TRUSTED_PROXIES to say
+                    ws="none",
                     timeout_graceful_shutdown=GRACE,
                     timeout_keep_alive=KEEP_ALIVE,
                 )

@@ -5,6 +5,7 @@ from enum import Enum, auto
 
 import msgspec
 
+from keycairn.app.ingress.errors import IngressError
 from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.domain.errors import (
     AuthenticationError,
@@ -135,6 +136,8 @@ _ANTHROPIC_TYPES: Mapping[int, str] = {
 
 def status_of(error: KeycairnError) -> int:
     """The HTTP status of an error on a gateway route; 500 where it is none a client should ever see."""
+    if isinstance(error, IngressError):
+        return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
@@ -163,6 +166,8 @@ def render(error: KeycairnError, dialect: Dialect, request_id: str = "") -> tupl
         (b"content-length", str(len(body)).encode()),
         (b"x-keycairn-error", error.code.encode()),
     ]
+    if isinstance(error, IngressError) and error.closes:
+        headers.append((b"connection", b"close"))
     wait = getattr(error, "retry_after", None)
     if wait is not None:
         headers.append((b"retry-after", str(max(1, round(wait))).encode()))

@@ -24,15 +24,17 @@ from keycairn.app.gateway.limits import Limiter, Subject
 from keycairn.app.gateway.listing import anthropic_models, openai_models
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.opened import OpenAccounts
+from keycairn.app.gateway.presented import presented_token
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
+from keycairn.app.ingress.form import check_form, check_headers, check_target
 from keycairn.app.services.accounts import Accounts
 from keycairn.app.services.attempts import Attempts, TooManyAttemptsError
+from keycairn.app.services.refused_attempts import ANONYMOUS
 from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError
-from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope as TokenScope
 from keycairn.domain.token import carries
 from keycairn.domain.usage import Usage, UsageKey
@@ -45,7 +47,8 @@ from keycairn.ports.upstream import Upstream
 
 MOST_CALLS = 4000
 """Calls under way at one time."""
-LONGEST_TOKEN = 4096
+_NAMES = ("/v1/models/", "/anthropic/v1/models/")
+"""Below these, the rest of a path is the name of a model, and goes nowhere."""
 
 _log = structlog.get_logger()
 
@@ -141,6 +144,7 @@ class Gateway:
     async def _serve(  # a request and its answer
         self, scope: Any, path: str, receive: Receive, send: Send, dialect: Dialect, report: Report
     ) -> None:
+        _check(scope, path)
         await self.directory.refresh()
         headers: RawHeaders = scope["headers"]
         given = dict(headers)
@@ -178,25 +182,18 @@ class Gateway:
             incoming.close()
 
     async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:
-        """Who calls. A token that is not remembered is subject to the limit on failed attempts, as on every door.
+        """Who calls. Wrong tokens are subject to the limit on failed attempts, as on every door.
 
-        Raises AuthenticationError, TooManyAttemptsError or SealedError.
+        Raises AmbiguousRequestError, AuthenticationError, TooManyAttemptsError or SealedError.
         """
-        token = _token(headers)
+        token = presented_token(headers)
         known = self.directory.remembered(token)
         if known is not None:
             if (id := known.principal.token) is not None:
                 self._sightings.token_used(id)
             return known
         address = scope["client"][0] if scope.get("client") else ""
-        self._attempts.check(address, token)
-        try:
-            known = await self.directory.caller(token)
-        except AuthenticationError:
-            self._attempts.failed(address)
-            raise
-        self._attempts.succeeded(token)
-        return known
+        return await self._attempts.proven(token, address, self.directory.caller)
 
     async def _carry_out(self, call: Call, incoming: Incoming, send: Send, dialect: Dialect, report: Report) -> None:
         """The call, its answer passed on, and its accounting, under the watch of the client's connection."""
@@ -266,7 +263,7 @@ class Gateway:
         """Count a refusal for the audit log, by the API's name: what stands in a path may be anything."""
         if isinstance(error, AuthenticationError | ForbiddenError | TooManyAttemptsError):
             client = scope.get("client")
-            caller = Caller(actor="anonymous", source=client[0] if client else "")
+            caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")
             api = APIS.get(path)
             self._sightings.note(caller, Action.ACCESS_REFUSED, api.name if api else "gateway", outcome=error.code)
 
@@ -277,13 +274,13 @@ class Gateway:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _token(headers: dict[bytes, bytes]) -> Secret:
-    """The Keycairn token, wherever the client's SDK puts its key; an empty one where there is none."""
-    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() != b"bearer":
-        value = next((headers[name] for name in (b"x-api-key", b"api-key", b"x-goog-api-key") if name in headers), b"")
-    text = value.strip()
-    return Secret(text.decode("ascii") if len(text) <= LONGEST_TOKEN and text.isascii() else "")
+def _check(scope: Any, path: str) -> None:
+    """Raise IngressError for a request of ambiguous form; of a native path only its size is looked at here."""
+    if path.startswith(NATIVE):
+        check_headers(scope)
+        check_target(scope)
+    else:
+        check_form(scope, names=path.startswith(_NAMES))
 
 
 def _length(headers: dict[bytes, bytes]) -> int | None:

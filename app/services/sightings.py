@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 from msgspec import Struct
 
 from keycairn.app.services.journal import Journal
+from keycairn.app.services.refused_attempts import ANONYMOUS, RefusedAttempts, Told
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.change import Append, RecordUse
 from keycairn.domain.errors import KeycairnError
@@ -34,16 +36,24 @@ class _Sighting(Struct, frozen=True):
 
 
 class Sightings:
-    """Counts uses of secrets, refused attempts and uses of tokens; one event for all that are alike."""
+    """Counts uses of secrets, refused attempts and uses of tokens; one event for all that are alike.
+
+    What strangers tried is counted apart: it takes no room from what holders of tokens do, and is written less often
+    the longer it goes on.
+    """
 
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
         self._seen: Counter[_Sighting] = Counter()
         self._tokens: set[TokenId] = set()
+        self._refused = RefusedAttempts(clock.monotonic)
 
     def note(self, by: Caller, action: Action, target: str, *, outcome: str = "done", purpose: str = "") -> None:
         """Count one. `purpose` says in a word what a secret was used for."""
+        if by.actor == ANONYMOUS:
+            self._refused.note(by.source, by.workspace, target, outcome)
+            return
         seen = _Sighting(by.actor, by.workspace, by.source, action, target, outcome, purpose)
         if seen not in self._seen and len(self._seen) >= MOST_KINDS:
             seen = _Sighting("various", by.workspace, "", action, "various", outcome, "")
@@ -55,24 +65,37 @@ class Sightings:
 
     async def flush(self) -> None:
         """Write everything counted so far in one commit. What cannot be written is kept for the next time."""
-        seen, tokens = self._seen, self._tokens
-        if not seen and not tokens:
-            return
-        self._seen, self._tokens = Counter(), set()
-        now = self._clock.now()
-        try:
-            events = [self._event(one, times) for one, times in seen.items()]
-            await self._journal.commit((*(RecordUse(id, now) for id in sorted(tokens)), *events))
-        except KeycairnError as error:
-            _log.warning("what was counted could not be written, and is kept", code=error.code)
-            self._seen.update(seen)
-            self._tokens |= tokens
+        await self._write(self._refused.take())
 
     async def run(self) -> None:
         """Write again and again, until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
-            await self.flush()
+            await self._write(self._refused.take() if self._refused.due() else ())
+
+    async def _write(self, refused: Sequence[Told]) -> None:
+        seen, tokens = self._seen, self._tokens
+        if not seen and not tokens and not refused:
+            return
+        self._seen, self._tokens = Counter(), set()
+        now = self._clock.now()
+        try:
+            events = [self._event(one, times) for one, times in seen.items()]
+            attempts = [self._attempt(told) for told in refused]
+            await self._journal.commit((*(RecordUse(id, now) for id in sorted(tokens)), *events, *attempts))
+        except KeycairnError as error:
+            _log.warning("what was counted could not be written, and is kept", code=error.code)
+            self._seen.update(seen)
+            self._tokens |= tokens
+            self._refused.give_back(refused)
+
+    def _attempt(self, told: Told) -> Append:
+        one = told.attempt
+        caller = Caller(actor=ANONYMOUS, workspace=one.workspace, source=one.source)
+        details: dict[str, str | int | list[str]] = {"times": told.times}
+        if told.outcomes:
+            details |= {**told.outcomes, "sources": told.sources}
+        return self._journal.event(caller, Action.ACCESS_REFUSED, one.target, outcome=one.outcome, details=details)
 
     def _event(self, one: _Sighting, times: int) -> Append:
         caller = Caller(actor=one.actor, workspace=one.workspace, source=one.source)

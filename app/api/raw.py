@@ -1,0 +1,36 @@
+"""Problem documents of requests that never reach a handler, as ASGI sends them."""
+
+import msgspec
+from litestar.types import Send
+
+from keycairn.app.api.problems import MEDIA_TYPE, problem_response, status_of
+from keycairn.app.ingress.errors import IngressError
+from keycairn.domain.errors import KeycairnError
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Added where the answer does not set them itself."""
+
+
+def raw_problem(error: KeycairnError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body of an error's problem document."""
+    status = status_of(error)
+    response = problem_response(status, error.code, str(error))
+    body = msgspec.json.encode(response.content)
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode()), *SECURITY_HEADERS]
+    if isinstance(error, IngressError) and error.closes:
+        headers.append((b"connection", b"close"))
+    return status, headers, body
+
+
+async def send_problem(send: Send, error: KeycairnError) -> None:
+    """Answer with an error's problem document."""
+    status, headers, body = raw_problem(error)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

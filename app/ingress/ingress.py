@@ -1,0 +1,64 @@
+"""What every request passes before anyone looks who sends it, as an ASGI application around another."""
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from keycairn.app.ingress.errors import ForeignOriginError, IngressError
+from keycairn.app.ingress.origins import From, Origins, is_preflight, preflight_headers, readable_by
+from keycairn.app.ingress.proxies import Proxies
+
+OPEN = "/health/"
+"""Below it, any page may ask: probes tell nothing but that the service lives."""
+
+Refused = Callable[[Scope, IngressError], tuple[int, list[tuple[bytes, bytes]], bytes]]
+"""Told of a refusal; gives status, headers and body of the answer."""
+
+
+class Ingress:
+    """Puts the client's address and scheme into the scope, and refuses requests of foreign pages.
+
+    `prefix` is the path under which the application stands.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: Proxies, origins: Origins, refused: Refused, prefix: str = "") -> None:
+        self._app = app
+        self._proxies = proxies
+        self._origins = origins
+        self._refused = refused
+        self._open = prefix + OPEN
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != ScopeType.HTTP:
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        seen = self._with_source(scope)
+        if scope["path"].startswith(self._open):
+            await self._app(seen, receive, send)
+            return
+        try:
+            sender, origin = self._origins.judge(seen)
+        except ForeignOriginError as error:
+            await _answer(send, *self._refused(seen, error))
+            return
+        if sender is From.ALLOWED_PAGE and is_preflight(seen):
+            await _answer(send, 204, preflight_headers(seen, origin), b"")
+            return
+        await self._app(seen, receive, readable_by(origin, send) if self._origins.allowed or origin else send)
+
+    def _with_source(self, scope: Any) -> Any:
+        client = scope.get("client")
+        address, scheme = self._proxies.source(client[0], scope["headers"]) if client else ("", None)
+        return {
+            **scope,
+            "client": (address, client[1] if client else 0),
+            "scheme": scheme or scope.get("scheme", "http"),
+        }
+
+
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
