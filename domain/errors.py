@@ -213,6 +213,17 @@ class ForbiddenError(KeycairnError):
         super().__init__(f"This token does not carry the scope {scope}.")
 
 
+class BeyondMakerError(ForbiddenError):
+    """A token was asked to make one that may more than itself. `bounds` are the fields that are too wide."""
+
+    code = "beyond_maker"
+
+    def __init__(self, bounds: Sequence[str]) -> None:
+        KeycairnError.__init__(
+            self, f"No token makes one that may more, or works longer, than itself. Too wide: {', '.join(bounds)}."
+        )
+
+
 class OutOfReachError(ForbiddenError):
     """The token reaches certain accounts only."""
 
@@ -250,15 +261,26 @@ class WrongRootKeyError(KeycairnError):
 
 
 class DamagedKeysetError(WrongRootKeyError):
-    """The root key opens a slot of the keyset, but the record as a whole was changed or damaged."""
+    """The keyset record was changed or damaged: what the root key opens does not fit it, or it is malformed (`why`)."""
 
     code = "keyset_damaged"
 
-    def __init__(self) -> None:
+    def __init__(self, why: str | None = None) -> None:
+        found = f"The keyset record cannot be one: {why}" if why else "The root key is right, but the record is not"
         KeycairnError.__init__(
-            self,
-            "The root key is right, but the keyset record was changed or damaged outside Keycairn. "
-            "Restore it from a backup. Nothing was changed.",
+            self, f"{found}. It was changed or damaged outside Keycairn. Restore it from a backup. Nothing was changed."
+        )
+
+
+class WrongRootKeyProofError(KeycairnError):
+    """The present root key was asked for, and what was sent opens no slot of the keyset."""
+
+    code = "wrong_root_key_proof"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This asks for the present root key itself, and what was sent does not open the keyset. "
+            "No token stands in for it. Nothing was changed."
         )
 
 

@@ -43,3 +43,8 @@ class Keyset(Struct, frozen=True, kw_only=True):
     slots: tuple[Slot, ...]
     wrapped_keys: str = ""
     created: datetime
+
+    @property
+    def former(self) -> tuple[str, ...]:
+        """The ids of the slots of former root keys: all but the youngest, which is the last."""
+        return tuple(slot.slot_id for slot in self.slots[:-1])

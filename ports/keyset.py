@@ -26,6 +26,11 @@ class OpenKeyset(Protocol):
         ...
 
     @property
+    def slot(self) -> str:
+        """The id of the slot it was opened with."""
+        ...
+
+    @property
     def cipher(self) -> Cipher:
         """Seals and opens records."""
         ...
@@ -73,9 +78,9 @@ class OpenKeyset(Protocol):
         ...
 
     def with_slot(self, root_key: RootKey) -> "OpenKeyset":
-        """One slot more, that `root_key` opens. As slow as KeysetOpener.
+        """One slot more, that `root_key` opens: the last of the record, and the youngest. As slow as KeysetOpener.
 
-        Raises InvalidInputError when there are eight.
+        Whoever calls it has seen the present root key proven. Raises InvalidInputError when there are eight.
         """
         ...
 
@@ -100,8 +105,10 @@ class KeysetOpener(Protocol):
         ...
 
     def open(self, keyset: Keyset, root_key: RootKey) -> OpenKeyset:
-        """The opened keyset. Raises WrongRootKeyError, naming the slots, when the key opens none of them.
+        """The opened keyset, by the youngest slot the key opens.
 
-        Raises DamagedKeysetError, which is one of those, when it opens a slot but the rest was changed or damaged.
+        Raises WrongRootKeyError, naming the slots, when the key opens none of them. Raises DamagedKeysetError, which is
+        one of those, when it opens a slot but the rest was changed or damaged; and before any derivation for a record
+        that no keyset can be: too many slots, slots that ask for too much work, malformed or repeated ones.
         """
         ...

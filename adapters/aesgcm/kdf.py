@@ -21,8 +21,9 @@ KDF_OF = {RootKeyForm.RAW: HKDF_SHA256, RootKeyForm.PASSPHRASE: ARGON2ID}
 SALT_BYTES = 16
 MOST_ITERATIONS = 16
 MOST_LANES = 16
-MOST_MEMORY_KIB = 1024 * 1024
-"""What a stored slot may ask for at most: a tampered record must not exhaust the machine."""
+MOST_MEMORY_KIB = 256 * 1024
+MOST_WORK = 4 * 3 * 64 * 1024
+"""What a stored slot may ask for at most: a tampered record must not exhaust the machine. Work is KiB times passes."""
 
 
 class Argon2Cost(Struct, frozen=True, kw_only=True):
@@ -31,6 +32,11 @@ class Argon2Cost(Struct, frozen=True, kw_only=True):
     iterations: int = 3
     lanes: int = 4
     memory_kib: int = 64 * 1024
+
+    @property
+    def work(self) -> int:
+        """What deriving a key takes: KiB of memory times passes over it."""
+        return self.iterations * self.memory_kib
 
     @property
     def params(self) -> dict[str, int]:
@@ -48,13 +54,13 @@ def slot_key(root_key: RootKey, kdf: str, params: Mapping[str, int], salt: str) 
 
     Raises RootKeyError when the machine lacks the memory Argon2id asks for.
     """
-    salted = _decoded(salt)
+    salted = decoded(salt)
     if salted is None or len(salted) != SALT_BYTES or kdf != KDF_OF[root_key.form]:
         return None
     if kdf == HKDF_SHA256:
         info = b"keycairn/1 root key"
         return Key(HKDF(SHA256(), KEY_BYTES, salted, info).derive(root_key.raw())) if not params else None
-    cost = _cost(params)
+    cost = argon2_cost(params)
     return None if cost is None else _argon2id(root_key, cost, salted)
 
 
@@ -71,7 +77,8 @@ def _argon2id(root_key: RootKey, cost: Argon2Cost, salt: bytes) -> Key:
         raise RootKeyError(message) from None
 
 
-def _cost(params: Mapping[str, int]) -> Argon2Cost | None:
+def argon2_cost(params: Mapping[str, int]) -> Argon2Cost | None:
+    """The cost a slot's params ask for; None where they are no params of Argon2id, or out of bounds."""
     if set(params) != set(Argon2Cost().params):
         return None
     cost = Argon2Cost(**params)
@@ -79,11 +86,13 @@ def _cost(params: Mapping[str, int]) -> Argon2Cost | None:
         1 <= cost.iterations <= MOST_ITERATIONS
         and 1 <= cost.lanes <= MOST_LANES
         and 8 * cost.lanes <= cost.memory_kib <= MOST_MEMORY_KIB
+        and cost.work <= MOST_WORK
     )
     return cost if sound else None
 
 
-def _decoded(text: str) -> bytes | None:
+def decoded(text: str) -> bytes | None:
+    """The bytes of canonical base64, None for any other text."""
     try:
         raw = b64decode(text, validate=True)
     except (Base64Error, ValueError):

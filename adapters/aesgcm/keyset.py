@@ -15,11 +15,11 @@ from keycairn.adapters.aesgcm import box
 from keycairn.adapters.aesgcm.cipher import AesGcmCipher
 from keycairn.adapters.aesgcm.kdf import ARGON2ID, KDF_OF, Argon2Cost, fresh_salt, slot_key, slot_place
 from keycairn.adapters.aesgcm.key import KEY_BYTES, Key
+from keycairn.adapters.aesgcm.soundness import MOST_KEYS, MOST_SLOTS, flaw_of, slot_number
 from keycairn.domain.errors import DamagedKeysetError, InvalidInputError, WrongRootKeyError
 from keycairn.domain.keyset import Keyset, KeyState, Slot
 from keycairn.domain.rootkey import RootKey
 
-MOST_SLOTS = 8
 _ENTRY_BYTES = 4 + KEY_BYTES
 _SLOT_LABEL = b"slot"
 _KEYS_LABEL = b"keyset"
@@ -41,7 +41,9 @@ class AesGcmKeysets:
 
     def open(self, keyset: Keyset, root_key: RootKey) -> "AesGcmKeyset":
         """See the port."""
-        for slot in keyset.slots[:MOST_SLOTS]:
+        if flaw := flaw_of(keyset):
+            raise DamagedKeysetError(flaw)
+        for slot in sorted(keyset.slots, key=slot_number, reverse=True):
             opening = _opening(keyset.install_id, slot, root_key)
             if opening is not None:
                 return AesGcmKeyset(keyset, opening, self._cost)
@@ -112,6 +114,11 @@ class AesGcmKeyset:
         return self._record
 
     @property
+    def slot(self) -> str:
+        """See the port."""
+        return self._opening.slot_id
+
+    @property
     def cipher(self) -> AesGcmCipher:
         """See the port."""
         return self._cipher
@@ -142,6 +149,8 @@ class AesGcmKeyset:
 
     def with_new_key(self) -> "AesGcmKeyset":
         """See the port."""
+        if len(self._record.keys) >= MOST_KEYS:
+            raise InvalidInputError(f"A keyset has at most {MOST_KEYS} data keys.")
         kid = max(self._record.keys) + 1
         contents = _Contents(self._contents.macs, {**self._contents.keys, kid: Key.fresh()})
         return self._next(keys={**self._record.keys, kid: KeyState.DECRYPT_ONLY}, contents=contents)
@@ -211,10 +220,9 @@ def _keys_place(record: Keyset) -> list[bytes]:
 
 
 def _new_slot(record: Keyset, root_key: RootKey, keyset_key: Key, cost: Argon2Cost) -> Slot:
-    numbers = [int(slot.slot_id.rpartition("-")[2]) for slot in record.slots]
     kdf = KDF_OF[root_key.form]
     draft = Slot(
-        slot_id=f"slot-{max(numbers, default=0) + 1}",
+        slot_id=f"slot-{max(map(slot_number, record.slots), default=0) + 1}",
         kdf=kdf,
         params=cost.params if kdf == ARGON2ID else {},
         salt=fresh_salt(),
