@@ -19,6 +19,7 @@ from keycairn.app.services.moving import Moving
 from keycairn.app.services.probing import Probing
 from keycairn.app.services.provisioning import Provisioning
 from keycairn.app.services.repair import Repair
+from keycairn.app.services.root_keys import RootKeys
 from keycairn.app.services.rotation import Rotation
 from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.tokens import Tokens
@@ -76,7 +77,8 @@ class Keycairn:
         self.models = Models(store, registry, clock, ids, self.journal)
         self.provisioning = Provisioning(store, registry, self.accounts)
         self.lending = Lending(store, registry, self.accounts, self.journal)
-        self.rotation = Rotation(store, self.vault, opener, registry, self.journal)
+        self.rotation = Rotation(store, self.vault, registry, self.journal)
+        self.root_keys = RootKeys(store, self.vault, opener, self.rotation, self.journal, clock)
         self.checkup = Checkup(store, self.vault, self.accounts, registry, self.rotation, self.audit)
         self.repair = Repair(self.checkup, self.backups, self.accounts, self.rotation, self.journal, clock)
         self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.sightings, registry, admin_token)

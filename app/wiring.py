@@ -116,6 +116,7 @@ async def open_with_birth(
         if keycairn.vault.why_sealed is None:
             if flaw is not None:
                 await keycairn.audit.record(flaw)
+            await _settle(keycairn)
             chores = asyncio.create_task(_chores(keycairn))
             stack.push_async_callback(_stop, chores)
             stack.push_async_callback(keycairn.rotation.aclose)
@@ -148,13 +149,21 @@ async def _unlock(keycairn: Keycairn, settings: Settings) -> Birth:
     generated = None
     if root_key is None and settings.embedded and await _untouched(keycairn):
         root_key, generated = generate_root_key(None if settings.in_memory else key_file)
-    if not await keycairn.vault.unlock(root_key):
-        staged = key_file.with_suffix(STAGED)
-        if settings.root_key or not await keycairn.vault.unlock(stored_root_key(staged)):
-            await keycairn.vault.unlock(root_key)  # for its own reason
-            return Birth(root_key_file=generated)
+    staged = key_file.with_suffix(STAGED)
+    if settings.root_key is None and await _opens(keycairn, staged):
         staged.replace(key_file)  # a change of the root key was cut off just before this
+    elif not await keycairn.vault.unlock(root_key):
+        return Birth(root_key_file=generated)
     return Birth(root_key_file=generated, token_file=await _first_token(keycairn, settings))
+
+
+async def _opens(keycairn: Keycairn, staged: Path) -> bool:
+    """Whether the key of a change that was cut off opens the vault; it does where the database has taken it."""
+    try:
+        root_key = stored_root_key(staged)
+    except SettingsError:
+        return False  # cut off while the file was written
+    return root_key is not None and await keycairn.store.keyset() is not None and await keycairn.vault.unlock(root_key)
 
 
 async def _untouched(keycairn: Keycairn) -> bool:
@@ -303,6 +312,14 @@ async def _chores(keycairn: Keycairn) -> None:
             _log.warning("some stored secrets do not open", credentials=broken)
     except KeycairnError as error:
         _log.warning("could not check the stored secrets", code=error.code)
+
+
+async def _settle(keycairn: Keycairn) -> None:
+    try:
+        if dropped := await keycairn.root_keys.settle():
+            _log.info("the new root key is proven, and the former one opens nothing any more", dropped=dropped)
+    except KeycairnError as error:
+        _log.warning("the slot of a former root key stays until the next start", code=error.code)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -37,6 +37,7 @@ class Action(StrEnum):
     SECRETS_RESEALED = "secrets.resealed"
     ROOT_KEY_ADDED = "root_key.added"
     ROOT_KEY_DROPPED = "root_key.dropped"
+    ROOT_KEY_REFUSED = "root_key.refused"
     TOKEN_CREATED = "token.created"  # noqa: S105  # a name
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  # a name
     SECRET_USED = "secret.used"  # noqa: S105  # a name

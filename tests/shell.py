@@ -21,8 +21,9 @@ class Shell:
         self.variables = {"KEYCAIRN_DATA_DIR": str(self.data), "KEYCAIRN_EXTERNAL_PLUGINS": "off"}
         self.said = ""
 
-    async def run(self, *words: str, **variables: str) -> Result:
-        result = await asyncio.to_thread(CliRunner().invoke, main, words, env={**self.variables, **variables})
+    async def run(self, *words: str, typed: str | None = None, **variables: str) -> Result:
+        env = {**self.variables, **variables}
+        result = await asyncio.to_thread(CliRunner().invoke, main, words, input=typed, env=env)
         self.said += result.output
         assert isinstance(result.exception, SystemExit | None), result.exc_info
         assert "Traceback" not in result.output

@@ -1,10 +1,11 @@
 """Backups over HTTP."""
 
 from collections.abc import AsyncIterator
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 from litestar import Controller, get
 from litestar.background_tasks import BackgroundTask
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
@@ -14,6 +15,11 @@ KEEPER = {"scope": Scope.ADMIN, "installation": True}
 MEDIA_TYPE = "application/gzip"
 _PIECE = 64 * 1024
 
+Handover = Annotated[
+    bool,
+    QueryParameter(description="Put on record that it is taken to be sealed anew for another root key, by its owner."),
+]
+
 
 class BackupController(Controller):
     """Take everything along, sealed as it is."""
@@ -22,12 +28,12 @@ class BackupController(Controller):
     tags = ("Backup",)
 
     @get("/", opt=KEEPER, summary="Take a backup", media_type=MEDIA_TYPE)
-    async def take(self, keycairn: TheKeycairn, caller: TheCaller) -> Stream:
+    async def take(self, keycairn: TheKeycairn, caller: TheCaller, *, handover: Handover = False) -> Stream:
         """Everything that is stored, at one moment, in one file; its secrets open with the root key only.
 
         The file proves itself to be whole; see docs/backup.md. Taking it is on record in the audit log.
         """
-        file = await keycairn.backups.spool(by=caller)
+        file = await keycairn.backups.spool(by=caller, handover=handover)
         size = file.seek(0, 2)
         file.seek(0)
         stamp = keycairn.clock.now().strftime("%Y%m%dT%H%M%SZ")

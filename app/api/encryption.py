@@ -1,5 +1,7 @@
 """The keys that encrypt everything, over HTTP."""
 
+from contextlib import suppress
+
 from litestar import Controller, get, post
 from litestar.params import JSONBody
 from msgspec import Struct
@@ -7,7 +9,7 @@ from msgspec import Struct
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.services.rotation import Encryption
 from keycairn.domain.errors import InvalidInputError, RootKeyError
-from keycairn.domain.rootkey import parse_root_key
+from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import MASK, Secret
 from keycairn.domain.token import Scope
 
@@ -15,9 +17,14 @@ KEEPER = {"scope": Scope.ADMIN, "installation": True}
 
 
 class NewRootKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """`root_key` in one of its forms, `base64:...` or `passphrase:...`."""
+    """`root_key` and `current_root_key` each in one of their forms, `base64:...` or `passphrase:...`.
 
-    root_key: str
+    `now` drops the slots of former root keys at once: after a leak.
+    """
+
+    root_key: Secret
+    current_root_key: Secret
+    now: bool = False
 
     def __repr__(self) -> str:
         return f"NewRootKey({MASK})"
@@ -48,9 +55,15 @@ class EncryptionController(Controller):
 
     @post("/root-key", opt=KEEPER, status_code=200, summary="Change the root key")
     async def change_root_key(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[NewRootKey]) -> Encryption:
-        """The new one opens everything from now on, the old one nothing. Give the new one to the next start."""
+        """The present root key is asked for too: no token stands in for it, and few wrong ones are taken in a minute.
+
+        Give the new one to the next start; the former one opens everything until that start, or nothing with `now`.
+        """
         try:
-            new = parse_root_key(Secret(data.root_key))
+            new = parse_root_key(data.root_key)
         except RootKeyError as error:
             raise InvalidInputError(str(error), {"root_key": "cannot be used"}) from None
-        return await keycairn.rotation.change_root_key(new, by=caller)
+        present: RootKey | None = None
+        with suppress(RootKeyError):
+            present = parse_root_key(data.current_root_key)
+        return await keycairn.root_keys.change(new, present=present, now=data.now, by=caller)

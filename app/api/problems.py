@@ -32,6 +32,7 @@ from keycairn.domain.errors import (
     StoreError,
     UndecryptableError,
     UrlRefusedError,
+    WrongRootKeyProofError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -99,6 +100,7 @@ _STATUS: tuple[tuple[type[KeycairnError], int], ...] = (
     (PreconditionFailedError, 412),
     (AuthenticationError, 401),
     (ForbiddenError, 403),
+    (WrongRootKeyProofError, 403),
     (TooManyAttemptsError, 429),
     (SealedError, 503),
     (StoreError, 503),

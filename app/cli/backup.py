@@ -15,13 +15,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from keycairn.app.cli.client import Client
 from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
-from keycairn.app.cli.keys import root_key_in
+from keycairn.app.cli.root_key import current_root_key, present_root_key, root_key_in
 from keycairn.app.cli.show import BAD, DULL, GOOD, say
 from keycairn.app.logs import configure_logs
 from keycairn.app.offline import restore_backup
 from keycairn.app.services.backup_file import examine, placed
 from keycairn.app.services.handover import Handover
-from keycairn.app.wiring import keyset_opener, provider_registry, root_key_of, system_clock
+from keycairn.app.wiring import keyset_opener, provider_registry, system_clock
 from keycairn.domain.errors import BackupFileError, DamagedBackupError, SettingsError
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
@@ -50,16 +50,18 @@ def bars(*, as_json: bool) -> Iterator[Progress]:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file with another root key: make a backup for its owner, under keys that open nothing of yours.",
 )
+@current_root_key
 @as_json
 @with_client
-async def backup(client: Client, *, file: Path, key_file: Path | None, as_json: bool) -> None:
+async def backup(client: Client, *, file: Path, key_file: Path | None, current: str | None, as_json: bool) -> None:
     """Write everything into one file, while the service runs.
 
     The secrets in it stay sealed: it is of no use without the root key, which is not in it. The file is proven whole
     before it gets its name; a former backup of that name is replaced then. For example: `keycairn backup all.backup.gz`
 
     With `--re-encrypt-for`, credentials, models and defaults are sealed anew under fresh keys, which only the root key
-    in that file opens; tokens, the audit log and usage stay here. Your own root key must be at hand for that.
+    in that file opens; tokens, the audit log and usage stay here. Your own root key is needed for that, and stays in
+    this command: the one that is set or lies in the data folder, or the one given with `--current-root-key`.
     """
     _check_replaceable(file)
     if key_file is None:
@@ -73,7 +75,7 @@ async def backup(client: Client, *, file: Path, key_file: Path | None, as_json: 
             "counts": told.trailer.counts,
         }
     else:
-        summary = await _hand_over(client, file, key_file, as_json=as_json)
+        summary = await _hand_over(client, file, key_file, current, as_json=as_json)
     if shown(to_builtins(summary), as_json=as_json):
         return
     say(f"Wrote {file}: {_counted(summary['counts'])}.", GOOD)
@@ -95,26 +97,24 @@ def _check_replaceable(file: Path) -> None:
             raise BackupFileError(f"{file} is there and is no backup. Choose another name.") from None
 
 
-async def _fetch(client: Client, write: Callable[[bytes], object], *, as_json: bool) -> None:
+async def _fetch(client: Client, write: Callable[[bytes], object], query: str = "", *, as_json: bool) -> None:
     with bars(as_json=as_json) as progress:
         bar = progress.add_task("receiving", total=None)
         await client.download(
-            "/api/backup", write, lambda more, total: progress.update(bar, advance=more, total=total or None)
+            f"/api/backup{query}", write, lambda more, total: progress.update(bar, advance=more, total=total or None)
         )
 
 
-async def _hand_over(client: Client, file: Path, key_file: Path, *, as_json: bool) -> dict[str, Any]:
+async def _hand_over(
+    client: Client, file: Path, key_file: Path, current: str | None, *, as_json: bool
+) -> dict[str, Any]:
     other = parse_root_key(Secret(root_key_in(key_file)))
-    own = root_key_of(settings())
-    if own is None:
-        raise SettingsError(
-            "Your own root key is needed to encrypt anew. Set KEYCAIRN_ROOT_KEY or _FILE for this command."
-        )
+    own = parse_root_key(Secret(present_root_key(current)))
     if own.material == other.material:
         raise SettingsError(f"{key_file} holds your own root key. A backup without --re-encrypt-for opens with that.")
     with _aside(file) as sealed:
         async with placed(sealed) as stream:
-            await _fetch(client, stream.write, as_json=as_json)
+            await _fetch(client, stream.write, "?handover=true", as_json=as_json)
         handover = Handover(keyset_opener(), provider_registry(settings()))
         with bars(as_json=as_json) as progress:
             bar = progress.add_task("encrypting", total=examine(sealed).trailer.records)

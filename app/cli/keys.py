@@ -7,13 +7,11 @@ from typing import Any
 import rich_click as click
 from rich.progress import Progress
 
-from keycairn.app.cli.client import Client
+from keycairn.app.cli.client import Client, RequestFailedError
 from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
+from keycairn.app.cli.root_key import current_root_key, elsewhere, present_root_key, root_key_in
 from keycairn.app.cli.show import BAD, GOOD, say, table
 from keycairn.app.wiring import ROOT_KEY_FILE, STAGED, write_private
-from keycairn.domain.errors import RootKeyError, SettingsError
-from keycairn.domain.rootkey import parse_root_key
-from keycairn.domain.secret import Secret
 
 GLANCE = 0.2
 """Seconds between two looks at a rotation."""
@@ -50,6 +48,8 @@ async def rotate_data(client: Client, *, dry_run: bool, as_json: bool) -> int | 
 def _print_keys(now: dict[str, Any]) -> None:
     rows = ((kid, state, now["secrets"].get(kid, 0)) for kid, state in now["keys"].items())
     table(("key", "state", "secrets"), rows, empty="")
+    if now["former"]:
+        say(now["former_because"])
     if now["quarantined"]:
         say(f"{len(now['quarantined'])} secrets do not open; send their keys again. `keycairn doctor` lists them.", BAD)
     else:
@@ -57,32 +57,55 @@ def _print_keys(now: dict[str, Any]) -> None:
 
 
 @rotate.command("root")
-@click.argument("new_root_key_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("new_root_key_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@current_root_key
+@click.option("--now", is_flag=True, help="After a leak: drop former root keys at once, not at the next start.")
 @as_json
 @with_client
-async def rotate_root(client: Client, *, new_root_key_file: Path, as_json: bool) -> None:
-    """Make the root key in a file the one that opens everything. The file holds `base64:...` or `passphrase:...`."""
-    text = root_key_in(new_root_key_file)
-    generated = settings().data_dir / ROOT_KEY_FILE
-    staged = generated.with_suffix(STAGED) if generated.exists() and settings().root_key is None else None
+async def rotate_root(
+    client: Client, *, new_root_key_file: Path | None, current: str | None, now: bool, as_json: bool
+) -> None:
+    """Make the root key in a file the one to use. The file holds `base64:...` or `passphrase:...`.
+
+    The present root key is asked for: a token is no root key. It is the one that is set for this command or lies in the
+    data folder; where neither is, or the service is another one (KEYCAIRN_URL), give it with `--current-root-key`.
+
+    The former root key opens everything too until a start with the new one has proven it. After a leak add `--now`; or
+    later, without a file, `keycairn rotate root --now`.
+    """
+    if new_root_key_file is None and not now:
+        raise click.UsageError("Name the file with the new root key, or give --now to drop the former ones.")
+    present = present_root_key(current)
+    text = present if new_root_key_file is None else root_key_in(new_root_key_file)
+    staged = _stage(text) if new_root_key_file is not None else None
+    try:
+        status = await client.post(
+            "/api/encryption/root-key", {"root_key": text, "current_root_key": present, "now": now}
+        )
+    except RequestFailedError as error:
+        if staged and 400 <= error.status < 500:
+            staged.unlink(missing_ok=True)  # refused, so nobody will ever need it
+        raise
     if staged:
-        write_private(staged, text + "\n")
-    now = await client.post("/api/encryption/root-key", {"root_key": text})
-    if staged:
-        staged.replace(generated)  # nothing else runs
-    if shown(now, as_json=as_json):
+        staged.replace(staged.with_suffix(""))  # nothing else runs
+    if shown(status, as_json=as_json):
         return
-    say("The new root key opens everything; the old one opens nothing any more.", GOOD)
+    if not status["former"]:
+        say("The root key opens everything; the former one opens nothing any more.", GOOD)
+    else:
+        say(
+            "The new root key opens everything, and so does the former one until the next start with the new one.", GOOD
+        )
     if staged is None:
         say("Before the next start, set KEYCAIRN_ROOT_KEY_FILE to it, and keep a copy away from the database.")
 
 
-def root_key_in(file: Path) -> str:
-    """The text of the root key in a file. Raises SettingsError when it cannot be used as one."""
-    try:
-        text = file.read_text().strip()
-        parse_root_key(Secret(text))
-    except (OSError, UnicodeDecodeError, RootKeyError) as error:
-        why = error if isinstance(error, RootKeyError) else "It is not readable text."
-        raise SettingsError(f"{file} cannot be used. {why}") from None
-    return text
+def _stage(text: str) -> Path | None:
+    """Put the new root key beside the generated one of the data folder, where that is the one in use."""
+    chosen = settings()
+    generated = chosen.data_dir / ROOT_KEY_FILE
+    if elsewhere() or chosen.root_key is not None or not generated.exists():
+        return None
+    staged = generated.with_suffix(STAGED)
+    write_private(staged, text + "\n")
+    return staged

@@ -76,12 +76,12 @@ class Backups:
                 await asyncio.sleep(self._pause * 2 ** min(attempt, 5))
         raise ConflictError("Others wrote to the database all the time. Nothing was kept; try again when it is calmer.")
 
-    async def spool(self, *, by: Caller = IN_PROCESS) -> BinaryIO:
+    async def spool(self, *, by: Caller = IN_PROCESS, handover: bool = False) -> BinaryIO:
         """A backup in a file without a name, from its start, for sending: a slow receiver must not hold up writers.
 
-        Recorded before anything is handed out. Raises SealedError as any change does.
+        Recorded before anything is handed out, with the purpose of a `handover`. Raises SealedError as any change does.
         """
-        await self._record(by)
+        await self._record(by, handover=handover)
         if self._folder:
             _make(self._folder)
         stream: BinaryIO | None = None
@@ -156,8 +156,9 @@ class Backups:
         stream.write(packer.pack(piece) + packer.finish())
         return packer.trailer
 
-    async def _record(self, by: Caller) -> None:
-        await self._journal.commit((self._journal.event(by, Action.STORE_BACKED_UP, "database"),))
+    async def _record(self, by: Caller, *, handover: bool = False) -> None:
+        details: dict[str, str | int | list[str]] = {"for": "another root key"} if handover else {}
+        await self._journal.commit((self._journal.event(by, Action.STORE_BACKED_UP, "database", details=details),))
 
     def _next(self, now: datetime) -> Path:
         if self._folder is None:

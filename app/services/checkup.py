@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from keycairn.app.services.accounts import Accounts
 from keycairn.app.services.audit import AuditLog, Flaw, FlawKind
-from keycairn.app.services.rotation import Rotation
+from keycairn.app.services.rotation import FORMER_WAITS, Rotation
 from keycairn.app.services.vault import Vault
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import UndecryptableError, UnknownProviderError
@@ -97,7 +97,7 @@ class Checkup:
         """Everything worth saying about the records of all workspaces, the worst first. Raises SealedError."""
         encryption = await self._encryption()
         survey = await self.survey()
-        findings = [encryption, *_of_secrets(survey), *_of_links(survey)]
+        findings = [encryption, *self._former(), *_of_secrets(survey), *_of_links(survey)]
         chain = await self._audit.verify()
         findings += [_of_flaw(flaw) for flaw in chain.flaws]
         if chain.intact:
@@ -132,6 +132,16 @@ class Checkup:
             self._registry.get(credential.provider)
         except UnknownProviderError:
             seen.strangers.append(credential)
+
+    def _former(self) -> Iterator[Finding]:
+        former = self._vault.keyset.record.former
+        if former:
+            yield Finding(
+                code="root_key_former",
+                subject="root key",
+                found=f"slots of former root keys that still open everything: {', '.join(former)}",
+                what_to_do=FORMER_WAITS,
+            )
 
     async def _encryption(self) -> Finding:
         now = await self._rotation.status()

@@ -1,8 +1,9 @@
-"""Rotating the data keys and the root key while everything runs."""
+"""Rotating the data keys while everything runs."""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
@@ -11,15 +12,18 @@ from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
 from keycairn.domain.change import Change, Reseal
 from keycairn.domain.credential import Credential, seal_context
-from keycairn.domain.errors import ConflictError, UndecryptableError, UnknownProviderError, UrlRefusedError
+from keycairn.domain.errors import UndecryptableError, UnknownProviderError, UrlRefusedError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.keyset import KeyState
-from keycairn.domain.rootkey import RootKey
 from keycairn.domain.sealed import SUITE, SealedSecret, split
-from keycairn.ports.keyset import KeysetOpener, OpenKeyset
+from keycairn.ports.keyset import OpenKeyset
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
+FORMER_WAITS = (
+    "A former root key opens everything too, until a start with the newest one has proven it. "
+    "Start again with the newest; or, when the former one leaked, drop it at once: keycairn rotate root --now."
+)
 BATCH = 100
 """Credentials resealed in one commit."""
 
@@ -35,11 +39,18 @@ class Quarantined(Struct, frozen=True, kw_only=True):
 
 
 class Encryption(Struct, frozen=True, kw_only=True):
-    """How things are encrypted. `secrets` counts them by kid; `pending` are those of another kid than the primary."""
+    """How things are encrypted. `secrets` counts them by kid; `pending` are those of another kid than the primary.
+
+    Each of the `slots` is opened by a root key, the last one by the root key to use. `opened_with` is the one this
+    process was opened with; `former` are those that still open everything, and `former_because` says why.
+    """
 
     install_id: str
     generation: int
     slots: tuple[str, ...]
+    opened_with: str
+    former: tuple[str, ...]
+    former_because: str
     primary: int
     keys: Mapping[int, KeyState]
     secrets: Mapping[int, int]
@@ -56,12 +67,9 @@ class Rotation:
     on from wherever a killed process stopped.
     """
 
-    def __init__(
-        self, store: Store, vault: Vault, opener: KeysetOpener, registry: ProviderRegistry, journal: Journal
-    ) -> None:
+    def __init__(self, store: Store, vault: Vault, registry: ProviderRegistry, journal: Journal) -> None:
         self._store = store
         self._vault = vault
-        self._opener = opener
         self._registry = registry
         self._journal = journal
         self._turning = asyncio.Lock()
@@ -94,6 +102,9 @@ class Rotation:
             install_id=record.install_id,
             generation=record.generation,
             slots=tuple(slot.slot_id for slot in record.slots),
+            opened_with=self._vault.keyset.slot,
+            former=record.former,
+            former_because=FORMER_WAITS if record.former else "",
             primary=primary,
             keys=record.keys,
             secrets=dict(sorted(secrets.items())),
@@ -135,25 +146,11 @@ class Rotation:
             self._background.cancel()
             await asyncio.gather(self._background, return_exceptions=True)
 
-    async def change_root_key(self, new: RootKey, *, by: Caller = IN_PROCESS) -> Encryption:
-        """Make `new` the one root key. Until the last commit the former one opens the keyset too; after it, only `new`.
-
-        The new key is proven on the stored keyset before the old one goes. Raises SealedError or ConflictError.
-        """
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """While nothing else here changes the keyset."""
         async with self._turning:
-            added = await asyncio.to_thread(self._vault.keyset.with_slot, new)
-            mine = added.record.slots[-1].slot_id
-            await self._vault.advance(added, self._journal.event(by, Action.ROOT_KEY_ADDED, f"slot:{mine}"))
-            stored = await self._store.keyset()
-            if stored is None or stored.generation != added.record.generation:
-                raise ConflictError
-            opened = await asyncio.to_thread(self._opener.open, stored, new)
-            for slot in stored.slots:
-                if slot.slot_id == mine:
-                    continue
-                event = self._journal.event(by, Action.ROOT_KEY_DROPPED, f"slot:{slot.slot_id}")
-                opened = await self._vault.advance(opened.without_slot(slot.slot_id), event)
-        return await self.status()
+            yield
 
     async def _quietly(self, by: Caller) -> None:
         await self.rotate(by=by)

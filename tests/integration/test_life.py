@@ -99,6 +99,7 @@ class Life(RuleBasedStateMachine):
         )
         assert self.run(self.kc.vault.unlock(a_root_key(self.root)))
         assert self.run(self.kc.audit.compare()) is None
+        self.events += self.run(self.kc.root_keys.settle())
 
     def teardown(self) -> None:
         report = self.run(self.kc.audit.verify())
@@ -223,9 +224,9 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def rotate_the_root_key(self) -> None:
-        self.root += 1
-        self.run(self.kc.rotation.change_root_key(a_root_key(self.root)))
-        self.events += 2
+        present, self.root = a_root_key(self.root), self.root + 1
+        self.run(self.kc.root_keys.change(a_root_key(self.root), present=present))
+        self.events = self.counted()
 
     @rule()
     def restart(self) -> None:

@@ -8,10 +8,17 @@ from msgspec.structs import replace
 
 from keycairn.app import CredentialPatch, Modality, NewModel, Secret, Settings, Slot, open_keycairn
 from keycairn.app.lost_key import WHY, NothingLostError, begin_anew
+from keycairn.app.offline import restore_backup
 from keycairn.app.services.audit import FlawKind
 from keycairn.app.services.backup_file import records_in
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import AuthenticationError, SettingsError, StoreLockedError, UndecryptableError
+from keycairn.domain.errors import (
+    AuthenticationError,
+    SettingsError,
+    StoreLockedError,
+    UndecryptableError,
+    WrongRootKeyProofError,
+)
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.token import Scope
 
@@ -121,6 +128,24 @@ async def test_former_tokens_open_nothing_and_the_new_one_does(settings: Setting
                 await kc.tokens.authenticate(token)
         new = Secret(Path(begun.token_file).read_text().strip())
         assert (await kc.tokens.authenticate(new)).scopes == (Scope.ADMIN,)
+
+
+async def test_going_on_with_a_key_of_ones_own_gives_nobody_a_secret(settings: Settings) -> None:
+    """Whoever takes the true root key away and goes on with his own gets the accounts' names, and nothing they hold."""
+    file = settings.data_dir / "root-key"
+    true_key = parse_root_key(Secret(file.read_text()))
+    file.unlink()
+    begun = await begin_anew(replace(settings, root_key=a_root_key(3)))
+    async with open_keycairn(replace(settings, root_key=a_root_key(3))) as kc:
+        for listed in await kc.credentials.list():
+            with pytest.raises(UndecryptableError):
+                await kc.accounts.open(listed.credential)
+        await kc.rotation.rotate()
+        with pytest.raises(WrongRootKeyProofError):
+            await kc.root_keys.change(a_root_key(4), present=true_key)
+    elsewhere = replace(settings, data_dir=settings.data_dir.parent / "elsewhere", root_key=true_key)
+    restored, _ = await restore_backup(elsewhere, Path(begun.backup))
+    assert (restored.opened, restored.broken) == (2, 0), "the backup that was made first, and the true key"
 
 
 async def test_the_former_key_file_is_kept_aside(settings: Settings) -> None:

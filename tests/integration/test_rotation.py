@@ -152,7 +152,7 @@ async def test_a_new_root_key_opens_everything_and_the_old_one_nothing(tmp_path:
     await fill(keycairn, 2)
     _, token = await keycairn.tokens.create("ci", [Scope.ADMIN])
 
-    status = await keycairn.rotation.change_root_key(NEXT)
+    status = await keycairn.root_keys.change(NEXT, present=ROOT, now=True)
 
     assert len(status.slots) == 1
     await store.aclose()
@@ -173,7 +173,7 @@ async def test_a_root_key_change_killed_midway_leaves_one_key_that_opens(commits
     await fill(keycairn, 1)
     store.commits_left = commits
     with contextlib.suppress(StoreUnavailableError):
-        await keycairn.rotation.change_root_key(NEXT)
+        await keycairn.root_keys.change(NEXT, present=ROOT, now=True)
     store.commits_left = 10_000
 
     opens = {name: await keycairn_on(store)[0].vault.unlock(key) for name, key in (("old", ROOT), ("new", NEXT))}

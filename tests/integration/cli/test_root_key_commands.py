@@ -1,0 +1,161 @@
+"""Changing the root key and handing over from the command line: with the present root key, and never without."""
+
+import gzip
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.canary import scan
+from tests.integration.cli.test_serving import serving
+from tests.shell import KEY, Shell
+
+NEW = "base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="
+THIEF = "base64:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGho="
+
+
+@pytest.fixture
+def new(shell: Shell) -> str:
+    file = shell.folder / "new-key"
+    file.write_text(NEW + "\n")
+    return str(file)
+
+
+@pytest.fixture
+def thief(shell: Shell) -> str:
+    file = shell.folder / "thief-key"
+    file.write_text(THIEF + "\n")
+    return str(file)
+
+
+def own(shell: Shell) -> Path:
+    return shell.data / "root-key"
+
+
+async def works(shell: Shell, **variables: str) -> bool:
+    return (await shell.run("test", "--all", **variables)).exit_code == 0
+
+
+async def test_the_former_key_goes_with_the_next_start(stocked: Shell, new: str) -> None:
+    former = own(stocked).read_text()
+    changed = await stocked.read("rotate", "root", new)
+    assert (changed["former"], own(stocked).read_text().strip()) == (["slot-1"], NEW)
+    assert await works(stocked)
+    assert not await works(stocked, KEYCAIRN_ROOT_KEY=former.strip())
+
+
+async def test_until_then_it_is_possible_to_go_back(stocked: Shell, new: str) -> None:
+    former = own(stocked).read_text()
+    await stocked.run("rotate", "root", new)
+    own(stocked).write_text(former)
+    assert await works(stocked)
+    findings = {finding["code"]: finding for finding in await stocked.read("doctor")}
+    assert "--now" in findings["root_key_former"]["what_to_do"]
+
+
+async def test_after_a_leak_it_goes_at_once_in_the_change_or_later(stocked: Shell, new: str) -> None:
+    former = own(stocked).read_text().strip()
+    assert (await stocked.read("rotate", "root", new, "--now"))["former"] == []
+    assert not await works(stocked, KEYCAIRN_ROOT_KEY=former)
+    (stocked.folder / "third").write_text(THIEF)
+    await stocked.run("rotate", "root", str(stocked.folder / "third"))
+    assert (await stocked.read("rotate", "root", "--now"))["former"] == []
+    assert await works(stocked)
+
+
+@pytest.mark.parametrize("way", ["typed", "file"])
+async def test_the_present_key_may_be_given(stocked: Shell, new: str, way: str) -> None:
+    kept = stocked.folder / "kept-elsewhere"
+    own(stocked).rename(kept)
+    given = {"KEYCAIRN_ROOT_KEY_FILE": str(kept)}
+    source, typed = ("-", kept.read_text()) if way == "typed" else (f"@{kept}", None)
+    told = await stocked.run("rotate", "root", new, "--current-root-key", source, typed=typed, **given)
+    assert told.exit_code == 0, told.output
+    assert "KEYCAIRN_ROOT_KEY_FILE" in told.stdout
+    assert await works(stocked, KEYCAIRN_ROOT_KEY_FILE=new)
+
+
+async def test_a_wrong_present_key_changes_nothing_and_leaves_nothing(stocked: Shell, new: str, thief: str) -> None:
+    before = own(stocked).read_text()
+    for words in (("rotate", "root", new), ("rotate", "root", "--now"), ("rotate", "root", new, "--now")):
+        told = await stocked.run(*words, "--current-root-key", f"@{thief}")
+        assert told.exit_code == 1
+        assert "root key" in told.stderr
+    assert own(stocked).read_text() == before
+    assert not (stocked.data / "root-key.next").exists()
+    assert await works(stocked)
+
+
+@pytest.mark.parametrize("command", ["rotate", "backup"])
+async def test_a_root_key_in_the_command_itself_is_refused_and_not_repeated(
+    stocked: Shell, new: str, command: str
+) -> None:
+    words = ("rotate", "root", new) if command == "rotate" else ("backup", "x.backup.gz", "--re-encrypt-for", new)
+    for literal in (THIEF, own(stocked).read_text().strip(), "", "@"):
+        told = await stocked.run(*words, "--current-root-key", literal)
+        assert told.exit_code == 2
+        assert not literal.startswith("base64:") or literal not in told.output
+
+
+async def test_a_service_elsewhere_is_shown_no_root_key_that_was_not_named_for_it(stocked: Shell, new: str) -> None:
+    before = own(stocked).read_text()
+    told = await stocked.run("rotate", "root", new, KEYCAIRN_URL="http://127.0.0.1:9", KEYCAIRN_TOKEN="kc_x")
+    assert (told.exit_code, own(stocked).read_text()) == (2, before)
+    assert "--current-root-key" in told.stderr
+
+
+async def test_handing_over_needs_a_key_that_opens_the_backup(stocked: Shell, new: str, thief: str) -> None:
+    file = stocked.folder / "theirs.backup.gz"
+    words = ("backup", str(file), "--re-encrypt-for", new)
+    told = await stocked.run(*words, "--current-root-key", f"@{thief}")
+    assert (told.exit_code, file.exists()) == (1, False)
+    assert (await stocked.run(*words, "--current-root-key", f"@{own(stocked)}")).exit_code == 0
+    assert scan(gzip.decompress(file.read_bytes()), KEY) == []
+    await stocked.run("backup", str(stocked.folder / "ours.backup.gz"))
+    lines = gzip.decompress((stocked.folder / "ours.backup.gz").read_bytes()).decode().splitlines()
+    assert sum('"store.backed_up"' in line and '"another root key"' in line for line in lines) == 2
+
+
+async def test_a_change_that_was_cut_off_before_the_file_was_put_in_place_is_finished(stocked: Shell, new: str) -> None:
+    former = own(stocked).read_text()
+    await stocked.run("rotate", "root", new)
+    own(stocked).write_text(former)
+    (stocked.data / "root-key.next").write_text(NEW)
+    assert await works(stocked)
+    assert own(stocked).read_text() == NEW
+    assert not await works(stocked, KEYCAIRN_ROOT_KEY=former.strip())
+
+
+@pytest.mark.parametrize("staged", ["", "base64:", "base64:AAAA", "\udcff", THIEF])
+async def test_a_key_of_a_change_that_never_came_about_is_of_no_account(stocked: Shell, staged: str) -> None:
+    before = own(stocked).read_text()
+    (stocked.data / "root-key.next").write_bytes(staged.encode("utf-8", "surrogateescape"))
+    assert await works(stocked)
+    assert own(stocked).read_text() == before
+
+
+async def test_a_key_of_a_change_never_becomes_that_of_a_fresh_database(shell: Shell, thief: str) -> None:
+    shell.data.mkdir()
+    (shell.data / "root-key.next").write_text(THIEF)
+    await shell.run("status")
+    assert THIEF not in own(shell).read_text()
+
+
+async def test_an_admin_token_and_a_backup_open_nothing(stocked: Shell, thief: str) -> None:
+    """The whole attack, against a real service: a root key of one's own, then a backup, then offline."""
+    async with serving(stocked) as served:
+        admin = (stocked.data / "first-token").read_text().strip()
+        async with httpx.AsyncClient(base_url=served.url, headers={"Authorization": f"Bearer {admin}"}) as http:
+            for proof in ({}, {"current_root_key": THIEF}, {"current_root_key": admin}):
+                tried = await http.post("/api/encryption/root-key", json={"root_key": THIEF, **proof})
+                assert tried.status_code in {403, 422}
+            (stocked.folder / "taken.backup.gz").write_bytes((await http.get("/api/backup")).content)
+            good = {"root_key": NEW, "current_root_key": own(stocked).read_text().strip()}
+            assert (await http.post("/api/encryption/root-key", json=good)).status_code == 200
+            events = (await http.get("/api/audit", params={"action": "root_key.refused"})).json()
+            assert [event["outcome"] for event in events] == ["wrong_root_key_proof"] * 2
+        await served.stop()
+    elsewhere = {"KEYCAIRN_DATA_DIR": str(stocked.folder / "theirs"), "KEYCAIRN_ROOT_KEY_FILE": thief}
+    assert (await stocked.run("restore", str(stocked.folder / "taken.backup.gz"), **elsewhere)).exit_code == 1
+    assert await works(stocked), "the former key, until a start with the new one"
+    assert await works(stocked, KEYCAIRN_ROOT_KEY=NEW)
+    assert not await works(stocked)
