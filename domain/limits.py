@@ -17,6 +17,19 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requests_per_minute: int | None = None
     tokens_per_day: int | None = None
 
+    def beyond(self, other: "Limits") -> tuple[str, ...]:
+        """The kinds in which this allows more than `other`."""
+        return tuple(
+            name
+            for name in self.__struct_fields__
+            if (most := getattr(other, name)) is not None and ((own := getattr(self, name)) is None or own > most)
+        )
+
+    def filled(self, other: "Limits") -> "Limits":
+        """With the limits of `other` where this has none."""
+        own = {name: getattr(self, name) for name in self.__struct_fields__}
+        return Limits(**{name: getattr(other, name) if most is None else most for name, most in own.items()})
+
 
 NO_LIMITS = Limits()
 

@@ -33,7 +33,7 @@ class Scope(StrEnum):
 class Token(Struct, frozen=True, kw_only=True):
     """A token as it is stored. `mac` is hex; `revoked` and `expires` are when it stopped or stops working.
 
-    `last_used` may lag a few seconds behind.
+    `last_used` may lag a few seconds behind. `maker` is the token it was made with, None where it was none.
     """
 
     id: TokenId
@@ -47,10 +47,30 @@ class Token(Struct, frozen=True, kw_only=True):
     limits: Limits = NO_LIMITS
     reach: Reach = EVERYWHERE
     last_used: datetime | None = None
+    maker: TokenId | None = None
+
+    @property
+    def lent(self) -> bool:
+        """Whether it has an end or limits: then what it makes has them too, counts as its own use, and ends with it."""
+        return self.expires is not None or self.limits != NO_LIMITS
 
     def valid_at(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""
         return self.revoked is None and (self.expires is None or now < self.expires)
+
+
+def beyond(token: Token, maker: Token) -> tuple[str, ...]:
+    """In which fields `token` may more, or works longer, than `maker`; nothing where it may be made with it."""
+    wide = [] if all(carries(maker.scopes, scope) for scope in token.scopes) else ["scopes"]
+    if maker.expires is not None and (token.expires is None or token.expires > maker.expires):
+        wide.append("expires")
+    wide += [f"limits.{name}" for name in token.limits.beyond(maker.limits)]
+    if not token.reach.within(maker.reach):
+        wide.append("reach")
+    # What is used elsewhere is counted elsewhere, so limits hold in one workspace.
+    if token.workspace != maker.workspace and (maker.workspace != DEFAULT_WORKSPACE or maker.limits != NO_LIMITS):
+        wide.append("workspace")
+    return tuple(wide)
 
 
 def carries(scopes: tuple[Scope, ...] | frozenset[Scope], needed: Scope) -> bool:

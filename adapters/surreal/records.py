@@ -201,6 +201,7 @@ def token_row(token: Token) -> Row:
         "limits": limits_text(token.limits),
         "reach": None if token.reach.whole else json_text(token.reach),
         "last_used": token.last_used,
+        "maker": token.maker,
     }
 
 
@@ -218,6 +219,7 @@ def token_of(row: Row) -> Token:
         limits=_limits.decode(row["limits"]) if row.get("limits") else NO_LIMITS,
         reach=_reach.decode(row["reach"]) if row.get("reach") else EVERYWHERE,
         last_used=row.get("last_used"),
+        maker=TokenId(row["maker"]) if row.get("maker") else None,
     )
 
 

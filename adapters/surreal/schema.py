@@ -126,7 +126,9 @@ DEFINE FIELD reach ON token TYPE option<string> COMMENT 'JSON; all of the worksp
 DEFINE FIELD last_used ON token TYPE option<datetime>;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS, _CHAIN, _FINGERPRINTS, _RESTORING, _SHARES, _REACH)
+_MAKER = "DEFINE FIELD maker ON token TYPE option<string> COMMENT 'the token it was made with';"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS, _CHAIN, _FINGERPRINTS, _RESTORING, _SHARES, _REACH, _MAKER)
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 
 _REGISTER = """

@@ -246,6 +246,7 @@ class TokenView(Struct, frozen=True, kw_only=True):
     last_used: datetime | None
     limits: Limits
     reach: Reach
+    maker: str | None
 
 
 class NewTokenView(TokenView, frozen=True, kw_only=True):

@@ -7,13 +7,14 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from keycairn.app.gateway.limits import Subject
 from keycairn.app.services.models import defaults_within
 from keycairn.app.services.provisioning import NoDefaultError, UnlinkedModelError
 from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import CredentialNotFoundError, InvalidIdError, ModelNotFoundError
-from keycairn.domain.ids import CredentialId, TokenId, credential_id, model_id
-from keycairn.domain.limits import NO_LIMITS, Limits
+from keycairn.domain.ids import CredentialId, credential_id, model_id
+from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.reach import EVERYWHERE, Reach
@@ -30,11 +31,11 @@ _V = TypeVar("_V")
 
 
 class KnownCaller(Struct, frozen=True):
-    """Who calls, and within which limits."""
+    """Who calls, until when, and whose limits it counts against: its own, and those of the tokens it was made with."""
 
     principal: Principal
     expires: datetime | None
-    limits: Limits
+    subjects: tuple[Subject, ...]
 
 
 class Directory:
@@ -69,8 +70,10 @@ class Directory:
         """Who calls. Raises AuthenticationError or SealedError."""
         memory = self._callers  # of this revision: what is read below must not outlive it
         principal = await self._tokens.authenticate(token)
-        stored = await self._store.token(TokenId(principal.actor)) if principal.actor.startswith("token:") else None
-        known = KnownCaller(principal, stored.expires if stored else None, stored.limits if stored else NO_LIMITS)
+        stored = await self._store.token(principal.token) if principal.token else None
+        held = [stored, *await self._tokens.makers(stored)] if stored else []
+        subjects = tuple(Subject("token", one.id, one.workspace, one.limits) for one in held if one.limits != NO_LIMITS)
+        known = KnownCaller(principal, stored.expires if stored else None, subjects)
         _remember(memory, _digest(token), known)
         return known
 

@@ -20,7 +20,7 @@ from keycairn.app.gateway.exchange import Exchanges
 from keycairn.app.gateway.headers import RawHeaders
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
-from keycairn.app.gateway.limits import Limiter, Subject
+from keycairn.app.gateway.limits import Limiter
 from keycairn.app.gateway.listing import anthropic_models, openai_models
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.opened import OpenAccounts
@@ -83,7 +83,7 @@ class Gateway:
         self.directory = Directory(store, tokens, clock)
         self.health = Health(clock.monotonic)
         self.accounting = Accounting(store)
-        self._limiter = Limiter(self.accounting.of_day, clock)
+        self._limiter = Limiter(self.accounting.of_day, clock, tokens.family)
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._exchanges = Exchanges(
             directory=self.directory,
@@ -159,9 +159,9 @@ class Gateway:
             return
         if self._calls >= MOST_CALLS:
             raise OverloadedError
-        subject = Subject("token", caller.actor, caller.workspace, known.limits)
-        await self._limiter.prepare(subject)
-        self._limiter.begin(subject)
+        for subject in known.subjects:
+            await self._limiter.prepare(subject)
+        self._limiter.begin(*known.subjects)
         self._calls += 1
         incoming = Incoming(receive, self.intake, _length(given))
         try:
@@ -178,7 +178,8 @@ class Gateway:
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
             self._calls -= 1
-            self._limiter.end(subject, report.input_tokens + report.output_tokens)
+            for subject in known.subjects:
+                self._limiter.end(subject, report.input_tokens + report.output_tokens)
             incoming.close()
 
     async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:

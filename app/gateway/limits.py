@@ -16,6 +16,9 @@ MOST = 10_000
 UsageOf = Callable[[str, date], Awaitable[Mapping[UsageKey, Usage]]]
 """Gives what a workspace used on a day, all that this process has counted included."""
 
+FamilyOf = Callable[[str, str], Awaitable[frozenset[str]]]
+"""Gives the ids of a token, and of all tokens of its workspace that were made with it, and with those."""
+
 
 class Subject(Struct, frozen=True):
     """Who is held to limits: a `token` or a `credential`, by its id."""
@@ -38,9 +41,10 @@ class _State(Struct):
 class Limiter:
     """Counts what each subject does. Requests are a bucket that refills, so that a minute's worth may come at once."""
 
-    def __init__(self, usage_of: UsageOf, clock: Clock) -> None:
+    def __init__(self, usage_of: UsageOf, clock: Clock, family_of: FamilyOf) -> None:
         self._usage_of = usage_of
         self._clock = clock
+        self._family_of = family_of
         self._states: dict[str, _State] = {}
 
     async def prepare(self, subject: Subject) -> None:
@@ -51,7 +55,8 @@ class Limiter:
         if state.day != today:
             state.used = 0  # what ends from here on is counted as it ends
             sums = await self._usage_of(subject.workspace, today)
-            used = (one.input_tokens + one.output_tokens for key, one in sums.items() if _is_of(key, subject))
+            ids = await self._counted(subject)
+            used = (one.input_tokens + one.output_tokens for key, one in sums.items() if _id_in(key, subject) in ids)
             if state.day != today:  # otherwise another call was faster
                 state.day, state.used = today, state.used + sum(used)
 
@@ -75,16 +80,17 @@ class Limiter:
                 return LimitReachedError(what, (1 - room) / rate)
         return None
 
-    def begin(self, subject: Subject) -> None:
-        """Count a call that begins. Raises LimitReachedError, counting nothing; `prepare` comes first."""
-        if subject.limits == NO_LIMITS:
-            return
-        if refused := self.refusal(subject):
-            raise refused
-        state = self._state(subject)
-        state.under_way += 1
-        if subject.limits.requests_per_minute is not None:
-            state.room -= 1
+    def begin(self, *subjects: Subject) -> None:
+        """Count a call that begins, for each. Raises LimitReachedError, counting nothing; `prepare` comes first."""
+        limited = [subject for subject in subjects if subject.limits != NO_LIMITS]
+        for subject in limited:
+            if refused := self.refusal(subject):
+                raise refused
+        for subject in limited:
+            state = self._state(subject)
+            state.under_way += 1
+            if subject.limits.requests_per_minute is not None:
+                state.room -= 1
 
     def end(self, subject: Subject, tokens: int) -> None:
         """Count a call that began as over, and the model tokens it used."""
@@ -93,6 +99,12 @@ class Limiter:
         state = self._state(subject)
         state.under_way -= 1
         state.used += tokens
+
+    async def _counted(self, subject: Subject) -> frozenset[str]:
+        """Whose use counts: its own, and that of all tokens made with it."""
+        return (
+            await self._family_of(subject.id, subject.workspace) if subject.kind == "token" else frozenset({subject.id})
+        )
 
     def _room(self, state: _State, per_minute: int) -> float:
         now = self._clock.monotonic()
@@ -110,5 +122,5 @@ class Limiter:
         return state
 
 
-def _is_of(key: UsageKey, subject: Subject) -> bool:
-    return subject.id == (key.token if subject.kind == "token" else key.credential)
+def _id_in(key: UsageKey, subject: Subject) -> str:
+    return key.token if subject.kind == "token" else key.credential

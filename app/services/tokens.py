@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -15,17 +16,25 @@ from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
 from keycairn.domain.change import PutToken
 from keycairn.domain.credential import DEFAULT_WORKSPACE
-from keycairn.domain.errors import AuthenticationError, ForbiddenError, InvalidInputError, TokenNotFoundError
+from keycairn.domain.errors import (
+    AuthenticationError,
+    BeyondMakerError,
+    ForbiddenError,
+    InvalidInputError,
+    TokenNotFoundError,
+)
 from keycairn.domain.ids import TokenId, key_of
 from keycairn.domain.limits import NO_LIMITS, Limits, check_limits
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import Scope, Token, token_key, token_text
+from keycairn.domain.token import Scope, Token, beyond, token_key, token_text
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
 LONGEST_NAME = 200
+DEEPEST = 8
+"""Generations of tokens with an end or limits, each made with the one before."""
 _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 FIRST_TOKEN_NAME = "first admin token"  # noqa: S105  # a name
 
@@ -83,7 +92,7 @@ class Tokens:
         mac = self._vault.keyset.token_mac(text.reveal().encode())
         id = token_key(text)
         token = await self._store.token(id) if id else None
-        if token is None or not hmac.compare_digest(token.mac, mac) or not token.valid_at(self._clock.now()):
+        if token is None or not hmac.compare_digest(token.mac, mac) or not await self._stands(token):
             raise AuthenticationError
         self._sightings.token_used(token.id)
         return Principal(token.id, token.workspace, token.scopes, token.reach)
@@ -102,7 +111,8 @@ class Tokens:
         """A new token, and its text, which nobody can ask for again.
 
         It belongs to the workspace of its maker; in the default workspace another may be named, which begins to exist
-        by that. Raises InvalidInputError, ForbiddenError or SealedError.
+        by that. Made with a token that has an end or limits, it has the same where none are asked for, and at most
+        the same where some are. Raises InvalidInputError, BeyondMakerError, ForbiddenError or SealedError.
         """
         label = name.strip()
         if not label or len(label) > LONGEST_NAME or not label.isprintable():
@@ -133,9 +143,48 @@ class Tokens:
             limits=limits,
             reach=reach,
         )
+        if (maker := await self._maker(by)) is not None:
+            token = replace(
+                token,
+                maker=maker.id,
+                expires=expires or maker.expires,
+                limits=limits.filled(maker.limits),
+            )
+            if wide := beyond(token, maker):
+                raise BeyondMakerError(wide)
+            if len(await self.makers(token)) > DEEPEST:
+                raise InvalidInputError("Tokens made with tokens that have an end or limits go no deeper.")
         event = self._journal.event(by, Action.TOKEN_CREATED, token.id, details={"scopes": [*token.scopes]})
         await self._journal.commit((PutToken(token), event))
         return token, text
+
+    async def makers(self, token: Token) -> Sequence[Token]:
+        """The tokens it was made with that have an end or limits, its own maker first. Raises AuthenticationError.
+
+        Of what has neither end nor limits none had: it was not lent anything.
+        """
+        found: list[Token] = []
+        while token.lent and token.maker is not None:
+            maker = await self._store.token(token.maker)
+            if maker is None or len(found) > DEEPEST:
+                raise AuthenticationError
+            if not maker.lent:
+                break
+            found.append(maker)
+            token = maker
+        return found
+
+    async def family(self, id: str, workspace: str) -> frozenset[str]:
+        """The id of a token, and those of all tokens of its workspace that were made with it, and with those."""
+        made: dict[str | None, list[str]] = defaultdict(list)
+        for one in await self._store.tokens(workspace):
+            made[one.maker].append(one.id)
+        found, waiting = {id}, [id]
+        while waiting:
+            fresh = set(made[waiting.pop()]) - found
+            found |= fresh
+            waiting += fresh
+        return frozenset(found)
 
     async def first(self) -> Secret | None:
         """The text of the first admin token, made now; None when any token exists or a fixed one is set."""
@@ -161,6 +210,20 @@ class Tokens:
         revoked = replace(token, revoked=self._clock.now())
         await self._journal.commit((PutToken(revoked), self._journal.event(by, Action.TOKEN_REVOKED, token.id)))
         return revoked
+
+    async def _stands(self, token: Token) -> bool:
+        """Whether it is valid, and so is everything it was lent by."""
+        now = self._clock.now()
+        return token.valid_at(now) and all(maker.valid_at(now) for maker in await self.makers(token))
+
+    async def _maker(self, by: Caller) -> Token | None:
+        """The token a caller came with, None for one who came with none of ours. Raises AuthenticationError."""
+        if not by.actor.startswith("token:"):
+            return None
+        maker = await self._store.token(TokenId(by.actor))
+        if maker is None or not await self._stands(maker):
+            raise AuthenticationError
+        return maker
 
     async def _checked_reach(self, reach: Reach, scopes: Sequence[Scope], workspace: str) -> Reach:
         if reach.whole:
