@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from keycairn.app.services.attempts import TooManyAttemptsError
+from keycairn.domain.address import counted_as
 from keycairn.domain.errors import DamagedKeysetError, KeycairnError, WrongRootKeyError, WrongRootKeyProofError
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.rootkey import RootKey
@@ -43,6 +44,7 @@ class Proofs:
         `keyset` is the one in use: a record that was only read from the database proves nothing. Raises
         WrongRootKeyProofError, or TooManyProofsError without a look at the claim.
         """
+        address = counted_as(address)
         self._check(address)
         if self._waiting >= MOST_WAITING:
             raise TooManyProofsError(1)

@@ -282,6 +282,11 @@ async def test_wrong_proofs_of_one_address_are_limited(place: Place) -> None:
     assert isinstance(await wrong(place, "10.0.0.2"), WrongRootKeyProofError)
 
 
+async def test_the_addresses_of_one_network_are_one_address(place: Place) -> None:
+    refusals = [await wrong(place, f"2001:db8::{number:x}") for number in range(1, WRONG_PER_ADDRESS + 2)]
+    assert isinstance(refusals[-1], TooManyProofsError)
+
+
 async def test_wrong_proofs_of_many_addresses_are_limited_together(place: Place) -> None:
     refusals = [await wrong(place, f"10.0.0.{number}") for number in range(3 * WRONG_PER_MINUTE)]
     looked_at = [refusal for refusal in refusals if isinstance(refusal, WrongRootKeyProofError)]
