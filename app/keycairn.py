@@ -25,7 +25,6 @@ from keycairn.app.services.sightings import Sightings
 from keycairn.app.services.tokens import Tokens
 from keycairn.app.services.vault import Vault
 from keycairn.domain.secret import Secret
-from keycairn.ports.anchor import Anchor
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.environment import Environment
 from keycairn.ports.http import Http
@@ -50,15 +49,14 @@ class Keycairn:
         environment: Environment,
         clock: Clock,
         ids: Ids,
-        anchor: Anchor,
         admin_token: Secret | None = None,
         upstream: Upstream | None = None,
         tracing: Tracing | None = None,
         legacy: LegacyConfigs | None = None,
         backup_dir: Path | None = None,
     ) -> None:
-        self.journal = Journal(store, clock, ids, anchor)
-        self.audit = AuditLog(store, self.journal, anchor)
+        self.journal = Journal(store, clock, ids)
+        self.audit = AuditLog(store, self.journal)
         self.sightings = Sightings(self.journal, clock)
         self.store = store
         self.backups = Backups(store, self.journal, clock, backup_dir)

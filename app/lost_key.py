@@ -14,7 +14,6 @@ from keycairn.app.wiring import (
     FIRST_TOKEN_FILE,
     ROOT_KEY_FILE,
     STAGED,
-    anchor_of,
     generate_root_key,
     keyset_opener,
     open_store,
@@ -72,7 +71,7 @@ async def begin_anew(settings: Settings) -> Begun:
         if stored is None and not await store.any_sealed():
             raise NothingLostError
         await _check_lost(settings, stored)
-        journal = Journal(store, system_clock(), ulids(), anchor_of(settings))
+        journal = Journal(store, system_clock(), ulids())
         saved = await Backups(store, journal, system_clock(), settings.safety_dir).save_unrecorded()
         root_key, file = _new_root_key(settings)
         keyset = await asyncio.to_thread(_fresh, root_key)

@@ -1,4 +1,4 @@
-"""What is done to a database that no service has open: restoring a backup, and going on after a lost root key."""
+"""What is done to a database that no service has open."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ from keycairn.app.services.restore import Progress, Restore, Restored
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import (
     Birth,
-    anchor_of,
     keyset_opener,
     make_private,
     open_store,
@@ -35,23 +34,26 @@ async def restore_backup(
     restore = Restore(file, progress)
     contents = await restore.examine(opener, root_key)
     make_private(settings.data_dir)
-    store = await open_store(settings)
+    store = await open_store(settings, anew=True)
     try:
         await restore.into(store)
-        head = await store.head()
     finally:
         await store.aclose()
-    anchor = anchor_of(settings)
-    if head is None:
-        anchor.forget()
-    else:
-        anchor.save(head)
     store = await open_store(settings)  # anew: what the disk has, not what memory remembers
     try:
         restored = await restore.compare(store, contents, opener, registry, root_key)
     finally:
         await store.aclose()
     return restored, await _record(settings, restored) if root_key is not None else Birth()
+
+
+async def accept_database(settings: Settings) -> None:
+    """Go on with the database that is there, although its redo log says that it is another or an older one.
+
+    What is missing is written into the audit log by the next start. Raises StoreLockedError or StoreError.
+    """
+    store = await open_store(settings, accept=True)
+    await store.aclose()
 
 
 async def _record(settings: Settings, restored: Restored) -> Birth:

@@ -14,7 +14,6 @@ import structlog
 from msgspec import Struct
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
-from keycairn.adapters.anchor import FileAnchor, MemoryAnchor
 from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.environment import ProcessEnvironment, read_env_file
 from keycairn.adapters.guarded_http import GuardedHttp
@@ -38,7 +37,6 @@ from keycairn.domain.errors import KeycairnError, RootKeyError, SettingsError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
-from keycairn.ports.anchor import Anchor
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import ProviderRegistry
@@ -102,7 +100,6 @@ async def open_with_birth(
             environment=ProcessEnvironment(settings.env_file),
             clock=system_clock(),
             ids=ulids(),
-            anchor=anchor_of(settings),
             admin_token=settings.admin_token,
             backup_dir=settings.safety_dir,
             upstream=upstream,
@@ -200,14 +197,20 @@ def generate_root_key(file: Path | None) -> tuple[RootKey, Path | None]:
     return parse_root_key(Secret(text)), file
 
 
-async def open_store(settings: Settings) -> Store:
-    """The database alone. Raises as `open_keycairn`."""
+async def open_store(settings: Settings, *, anew: bool = False, accept: bool = False) -> Store:
+    """The database alone. Raises as `open_keycairn`.
+
+    `anew` makes a new one where there was one that is gone, `accept` goes on with another than the redo log knows.
+    """
     return await open_surreal(
         settings.store_url,
         namespace=settings.database_namespace,
         database=settings.database_name,
         user=settings.database_user,
         password=settings.database_password,
+        anchor_file=None if settings.in_memory else settings.data_dir / ANCHOR_FILE,
+        anew=anew,
+        accept=accept,
     )
 
 
@@ -229,11 +232,6 @@ def keyset_opener() -> KeysetOpener:
 def provider_registry(settings: Settings) -> ProviderRegistry:
     """The providers of all plugins."""
     return PluginRegistry(external=settings.external_plugins)
-
-
-def anchor_of(settings: Settings) -> Anchor:
-    """Where the head of the audit chain is also kept."""
-    return MemoryAnchor() if settings.in_memory else FileAnchor(settings.data_dir / ANCHOR_FILE)
 
 
 def root_key_of(settings: Settings) -> RootKey | None:

@@ -44,6 +44,7 @@ class Action(StrEnum):
     SECRET_REVEALED = "secret.revealed"  # noqa: S105  # a name
     ACCESS_REFUSED = "access.refused"
     COMMITS_LOST = "commits.lost"
+    ANCHOR_RENEWED = "anchor.renewed"
     STORE_BACKED_UP = "store.backed_up"
     STORE_RESTORED = "store.restored"
     STORE_REPAIRED = "store.repaired"

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from keycairn.domain.audit import AuditEvent, Head
+from keycairn.domain.audit import AuditEvent
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import CredentialId, ModelId, TokenId
@@ -24,13 +24,16 @@ class CreateCredential(Struct, frozen=True):
 
 
 class ReplaceCredential(Struct, frozen=True):
-    """Overwrite all of it, where the stored version is `expected`; else StaleVersionError.
+    """Overwrite it, where the stored version is `expected`; else StaleVersionError.
 
-    The credential given carries its new version. `last_check` is stored as given.
+    The credential given carries its new version. `last_check` is stored as given. Of the secrets named in `kept`, the
+    sealed text, the fingerprint and the broken mark stay as they are stored when this is committed: an edit that read
+    them before must not bring back what was sealed anew since.
     """
 
     credential: Credential
     expected: int
+    kept: frozenset[str] = frozenset()
 
 
 class DeleteCredential(Struct, frozen=True):
@@ -122,7 +125,11 @@ class PutDefaults(Struct, frozen=True):
 
 
 class PutKeyset(Struct, frozen=True):
-    """Store the keyset, where the stored generation is `expected` (0: none stored); else StaleVersionError."""
+    """Store the keyset, where the stored generation is `expected` (0: none stored); else StaleVersionError.
+
+    KeyInUseError when a data key that still seals a secret of any record would be retired or left out, unless the
+    keyset is of another installation.
+    """
 
     keyset: Keyset
     expected: int
@@ -145,13 +152,6 @@ class Append(Struct, frozen=True):
     """Append an audit event. DuplicateError when its id exists."""
 
     event: AuditEvent
-
-
-class MoveHead(Struct, frozen=True):
-    """Store the head of the audit chain, where the stored one is `expected`; else HeadMovedError."""
-
-    head: Head
-    expected: Head | None
 
 
 class AddUsage(Struct, frozen=True):
@@ -201,7 +201,6 @@ Change = (
     | PutToken
     | RecordUse
     | Append
-    | MoveHead
     | AddUsage
     | ExpectCredential
     | ExpectModel
@@ -210,6 +209,8 @@ Change = (
 
 Changeset = tuple[Change, ...]
 """All of it becomes visible at once, or none of it. Applied in order.
+
+A credential whose secret is newly sealed with a data key that the stored keyset has retired is a StaleVersionError.
 
 RelinkModels, DeleteModelsOf and ExpectNoCredential find their records as they were before the changeset: a model
 created in the same changeset is not theirs.

@@ -174,10 +174,13 @@ class StaleVersionError(ConflictError):
     code = "stale_version"
 
 
-class HeadMovedError(ConflictError):
-    """Another writer appended to the audit chain first."""
+class KeyInUseError(ConflictError):
+    """A data key cannot be retired, because it still seals a secret."""
 
-    code = "head_moved"
+    code = "key_in_use"
+
+    def __init__(self, kid: int) -> None:
+        super().__init__(f"Data key {kid} still seals secrets, so it stays. Rotate first.")
 
 
 class DuplicateError(ConflictError):
@@ -322,6 +325,20 @@ class StoreUnavailableError(StoreError):
         super().__init__(message)
 
 
+class OutcomeUnknownError(StoreUnavailableError):
+    """The database went away around a change: it may be there or not. `event` is the audit event that tells."""
+
+    code = "outcome_unknown"
+
+    def __init__(self, event: str | None = None) -> None:
+        tell = f" The audit event {event} will be there if it was." if event else ""
+        super().__init__(
+            "The database broke off during a write, and it is unknown whether it was carried out. "
+            "Read again before repeating it." + tell
+        )
+        self.event = event
+
+
 class StoreLockedError(StoreError):
     """Another process holds the embedded database."""
 
@@ -329,6 +346,57 @@ class StoreLockedError(StoreError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"Another Keycairn process is using the database at {path}. Stop it, or use its HTTP API.")
+
+
+class StoreFullError(StoreError):
+    """There is no room for a change on the disk. Nothing of it was kept."""
+
+    code = "store_full"
+
+    def __init__(self, where: str, why: str = "the disk is full") -> None:
+        super().__init__(f"Nothing was written: {why} at {where}. Reading goes on; make room, and writing does too.")
+
+
+class CommitPendingError(StoreError):
+    """A change is kept for good, but the database has not taken it in yet. `event` is the audit event to look for."""
+
+    code = "commit_pending"
+
+    def __init__(self, event: str | None) -> None:
+        where = f" Its audit event is {event}." if event else ""
+        super().__init__(
+            "The change is kept and will be there, but the database cannot show it yet. Read again before repeating it."
+            + where
+        )
+        self.event = event
+
+
+class UnreadableRecordError(StoreError):
+    """A stored record is not one that Keycairn wrote. `kind` and `key` name it; `why` is a short clause, no value."""
+
+    code = "unreadable_record"
+
+    def __init__(self, kind: str, key: str, why: str) -> None:
+        super().__init__(f"The stored {kind} {key} cannot be read: {why}.")
+        self.kind, self.key, self.why = kind, key, why
+
+
+class MissingDatabaseError(StoreError):
+    """There was a database, and there is none. It is not made anew in silence."""
+
+    code = "database_missing"
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"The database {where} is gone, although there was one: a volume may not be mounted. Bring it back, or "
+            "restore a backup. Nothing was changed."
+        )
+
+
+class RedoLogError(StoreError):
+    """The redo log and the database do not belong together, or what lies between them is gone. Nothing was changed."""
+
+    code = "redo_log"
 
 
 class DamagedAnchorError(StoreError):

@@ -38,7 +38,9 @@ KINDS: Mapping[str, type[Record]] = {
 }
 """The name of every kind of record, in the order of a snapshot."""
 
-_NAMES = {kind: name for name, kind in KINDS.items()}
+NAMES: Mapping[type, str] = {kind: name for name, kind in KINDS.items()}
+"""The same the other way round."""
+
 _IDS: Mapping[str, Callable[[str], str]] = {
     "credential": credential_id,
     "model": model_id,
@@ -49,7 +51,7 @@ _IDS: Mapping[str, Callable[[str], str]] = {
 
 def kind_of(record: Record) -> str:
     """The name of the record's kind."""
-    return _NAMES[type(record)]
+    return NAMES[type(record)]
 
 
 def usage_text(key: UsageKey) -> str:

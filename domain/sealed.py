@@ -98,6 +98,14 @@ def is_former(sealed: SealedSecret) -> bool:
         return False
 
 
+def kid_of(sealed: SealedSecret) -> int | None:
+    """The data key that `sealed` says it needs; None when it is not in the canonical form."""
+    try:
+        return split(sealed).kid
+    except UndecryptableError:
+        return None
+
+
 def join(raw: bytes) -> SealedSecret:
     """The text form of the bytes of a sealed secret."""
     return SealedSecret(PREFIX + urlsafe_b64encode(raw).rstrip(b"=").decode())

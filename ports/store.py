@@ -1,6 +1,6 @@
 """The database. Reads are queries; every write is one changeset."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Protocol
@@ -10,6 +10,8 @@ from msgspec import Struct
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
+from keycairn.domain.draft import Draft
+from keycairn.domain.errors import UnreadableRecordError
 from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
@@ -28,6 +30,10 @@ class Position(Struct, frozen=True):
     provider: str
     created: datetime
     id: CredentialId
+
+
+Finish = Callable[[Draft], None]
+"""What looks at a changeset before it is written, such as the audit chain: it puts the links."""
 
 
 class Store(Protocol):
@@ -72,8 +78,10 @@ class Store(Protocol):
         """A page of models, ordered by id; `limit=None` gives all. Every filter given must match."""
         ...
 
-    async def model_counts(self, workspace: str) -> Mapping[CredentialId, int]:
-        """The number of linked models of each credential that has any, by one query."""
+    async def model_counts(
+        self, workspace: str, credentials: Collection[CredentialId] | None = None
+    ) -> Mapping[CredentialId, int]:
+        """The number of linked models of each of `credentials` (None: of all) that has any, by one query."""
         ...
 
     async def unlinked_models(self, workspace: str, provider: str) -> Sequence[Model]:
@@ -135,13 +143,17 @@ class Store(Protocol):
         """The sums of every key whose day lies from `since` to `until`, both included."""
         ...
 
-    async def commit(self, changes: Changeset) -> None:
-        """Apply all of `changes`, or none.
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
+        """Apply all of `changes`, or none. When it returns, they are on the disk, as far as the database promises that.
 
-        Raises InvalidInputError as `keycairn.domain.change.check_text` says, StaleVersionError, HeadMovedError or
+        `finish` sees what the changeset comes to before it is written, where no other commit can come between, and may
+        put more; it may be called again for another attempt, and what it raises ends the commit.
+
+        Raises InvalidInputError as `keycairn.domain.change.check_text` says, StaleVersionError, KeyInUseError or
         DuplicateError as each change says, ConflictError when the database gave up on a conflict between writers,
-        StoreUnavailableError when nothing is known to have been written. When the outcome itself became unknown, the
-        implementation reads the audit event's id again and decides by that.
+        StoreFullError when there is no room for it, and StoreUnavailableError: nothing was written then. When the
+        outcome became unknown, the implementation reads the audit event's id again and decides by that;
+        OutcomeUnknownError when it cannot. CommitPendingError when the change is kept but cannot be read yet.
         """
         ...
 
@@ -150,6 +162,26 @@ class Store(Protocol):
 
         A commit that only adds usage leaves it: what is counted is read from the store itself, always.
         """
+        ...
+
+    async def acknowledged(self) -> Head | None:
+        """The head of the chain after the last acknowledged commit, as it is known apart from the database.
+
+        None when nothing was ever acknowledged. A database that is behind it has lost commits. Raises
+        DamagedAnchorError when it cannot be told.
+        """
+        ...
+
+    async def vouch(self) -> None:
+        """From now on take what is stored as what was acknowledged, whatever was known before. Raises StoreError."""
+        ...
+
+    async def checkpoint(self) -> None:
+        """See everything to the disk where that is this process's to do; else a no-op. Raises StoreError."""
+        ...
+
+    def unreadable(self) -> Sequence[UnreadableRecordError]:
+        """The records found so far that cannot be read. They are in no other answer, and stop nothing."""
         ...
 
     def snapshot(self) -> AbstractAsyncContextManager[AsyncIterator[Record]]:

@@ -10,7 +10,6 @@ import uvicorn
 from tests.fakes import NOON, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.memory import MemoryStore
@@ -45,7 +44,6 @@ class GatewayHouse:
         self.upstream = HttptoolsUpstream(policy)
         self.clock = FakeClock(NOON, step=0.001)
         self.keycairn = Keycairn(
-            anchor=MemoryAnchor(),
             store=store or MemoryStore(),
             opener=FakeKeysets(),
             registry=registry or PluginRegistry(external=False),

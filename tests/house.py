@@ -8,7 +8,6 @@ from typing import Any
 
 from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
 
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.imports.legacy import LegacyConfig
 from keycairn.adapters.memory import MemoryStore
@@ -169,7 +168,6 @@ class House:
         self.ids = ids or FakeIds()
         self.environment = FakeEnvironment()
         self.keysets: KeysetOpener = keysets or FakeKeysets()
-        self.anchor = MemoryAnchor()
         self.keycairn = Keycairn(
             store=self.store,
             opener=self.keysets,
@@ -178,7 +176,6 @@ class House:
             environment=self.environment,
             clock=self.clock,
             ids=self.ids,
-            anchor=self.anchor,
             admin_token=Secret(admin_token) if admin_token else None,
             legacy=self if legacy else None,
             backup_dir=backup_dir,

@@ -9,7 +9,6 @@ import msgspec
 from tests.fakes import FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
@@ -78,7 +77,6 @@ async def keycairn(http: Http, upstream: Upstream) -> Keycairn:
         environment=FakeEnvironment(),
         clock=FakeClock(step=0.001),
         ids=FakeIds(),
-        anchor=MemoryAnchor(),
         upstream=upstream,
     )
     await made.vault.unlock(ROOT_KEY)

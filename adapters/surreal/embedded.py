@@ -34,13 +34,37 @@ def _tag(tag: cbor2.CBORTag, _immutable: bool = False) -> object:  # noqa: FBT00
     raise StoreError
 
 
+def _wire(value: Any) -> Any:
+    """`value` as the engine's CBOR has it; see https://surrealdb.com/docs/surrealdb/integration/cbor."""
+    if isinstance(value, dict):
+        return {name: _wire(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_wire(one) for one in value]
+    if value is None:
+        return cbor2.CBORTag(constants.TAG_NONE, None)
+    if isinstance(value, datetime):
+        since = value - _EPOCH
+        return cbor2.CBORTag(
+            constants.TAG_DATETIME_COMPACT, [since.days * 86_400 + since.seconds, since.microseconds * 1000]
+        )
+    if isinstance(value, RecordID):
+        return cbor2.CBORTag(constants.TAG_RECORD_ID, [value.table_name, _wire(value.id)])
+    return value
+
+
 class _Engine(AsyncEmbeddedSurrealConnection):
-    """The SDK's connection, its answers decoded in C: its own decoder takes longer than the database does."""
+    """The SDK's connection, its messages written and read in C: its own coder takes longer than the database does."""
 
     async def _send(self, message: RequestMessage, process: str, bypass: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # the SDK's signature
         answer: dict[str, Any] = cbor2.loads(await self._db.execute(message.WS_CBOR_DESCRIPTOR), tag_hook=_tag)
         if not bypass:
             self.check_response_for_error(answer, process)
+        return answer
+
+    async def run(self, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The raw answer to a query."""
+        message = cbor2.dumps({"id": "q", "method": "query", "params": [text, _wire(dict(variables))]})
+        answer: dict[str, Any] = cbor2.loads(await self._db.execute(message), tag_hook=_tag)
         return answer
 
 
@@ -49,27 +73,52 @@ class EmbeddedConnection:
 
     shared = False
 
-    def __init__(self, engine: _Engine, lock: FileLock | None) -> None:
-        self._engine: _Engine | None = engine
+    def __init__(self, url: str, namespace: str, database: str, lock: FileLock | None) -> None:
+        self._url, self._namespace, self._database = url, namespace, database
+        self._engine: _Engine | None = None
         self._lock = lock
 
     @classmethod
     async def open(cls, url: str, *, namespace: str, database: str) -> "EmbeddedConnection":
         """Open the store. Raises StoreLockedError, and StoreError for a folder that cannot be used."""
-        # the engine's only switch for syncing each commit to the disk; it reads it when it opens a store
-        os.environ["SURREAL_SYNC_DATA"] = "true"
-        lock = None if url == MEMORY else FileLock(Path(url.removeprefix(SCHEME)))
+        connection = cls.locked(url, namespace=namespace, database=database)
         try:
-            engine = _Engine(url)
-            await engine.connect()
-            await engine.use(namespace, database)
-        except BaseException as error:
-            if lock:
-                lock.release()
-            if isinstance(error, (RuntimeError, SurrealError, OSError)):
-                raise StoreError("The folder cannot be opened as a SurrealKV store. Nothing was changed.") from error
+            await connection.resume()
+        except BaseException:
+            await connection.close()
             raise
-        return cls(engine, lock)
+        return connection
+
+    @classmethod
+    def locked(cls, url: str, *, namespace: str, database: str) -> "EmbeddedConnection":
+        """The store, locked, its engine not open yet; see `resume`. Raises StoreLockedError or StoreError."""
+        lock = None if url == MEMORY else FileLock(Path(url.removeprefix(SCHEME)))
+        return cls(url, namespace, database, lock)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the engine keeps its files, None where it keeps none."""
+        return None if self._url == MEMORY else Path(self._url.removeprefix(SCHEME))
+
+    async def resume(self) -> None:
+        """Open the engine, again after `suspend`. Raises StoreError."""
+        # The redo log is what is synced. The engine reads this, its only switch, when it opens a store.
+        os.environ["SURREAL_SYNC_DATA"] = "false"
+        try:
+            engine = _Engine(self._url)
+            await engine.connect()
+            await engine.use(self._namespace, self._database)
+        except (RuntimeError, SurrealError, OSError) as error:
+            raise StoreError("The folder cannot be opened as a SurrealKV store. Nothing was changed.") from error
+        self._engine = engine
+
+    async def suspend(self) -> None:
+        """Close the engine and keep the store locked. The engine closes when nothing refers to it any more."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.close()
+        del engine
+        gc.collect()
 
     async def version(self) -> str:
         """What the engine calls itself, such as `surrealdb-2.0.0`. The major version is right."""
@@ -78,18 +127,14 @@ class EmbeddedConnection:
     async def query(self, text: str, variables: Mapping[str, Any]) -> list[Any]:
         """The result of each statement. Raises StoreError or what `results` raises."""
         try:
-            answer = await self._usable().query_raw(text, dict(variables))
-        except (RuntimeError, SurrealError):
+            answer = await self._usable().run(text, variables)
+        except (RuntimeError, SurrealError, cbor2.CBOREncodeError):
             raise StoreError from None  # the engine's text quotes the statement
         return results(answer)
 
     async def close(self) -> None:
-        """Close the engine, then let others open the store. The engine closes when nothing refers to it any more."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.close()
-        del engine
-        gc.collect()
+        """Close the engine, then let others open the store."""
+        await self.suspend()
         if self._lock:
             self._lock.release()
 

@@ -6,7 +6,6 @@ from typing import Any
 from keycairn.domain.errors import (
     ConflictError,
     DuplicateError,
-    HeadMovedError,
     RestoringError,
     StaleVersionError,
     StoreError,
@@ -15,20 +14,13 @@ from keycairn.domain.errors import (
 
 STALE = "keycairn:stale"
 """What our statements THROW when an expectation does not hold."""
-HEAD_MOVED = "keycairn:head"
-"""The same for the head of the audit chain."""
+MOVED = "keycairn:moved"
+"""What a transaction THROWs where another process has written since its changes were worked out."""
 OCCUPIED = "keycairn:occupied"
 """What a restore THROWs where something is stored already."""
 RESTORING = "keycairn:restoring"
 """What a statement THROWs where a restore is under way, or is not its own any more."""
 
-_THROWN = "An error occurred: "
-_MEANINGS: Mapping[str, Callable[[], StoreError | ConflictError]] = {
-    STALE: StaleVersionError,
-    HEAD_MOVED: HeadMovedError,
-    OCCUPIED: StoreNotEmptyError,
-    RESTORING: RestoringError,
-}
 _CONSEQUENCES = ("The query was not executed due to a ", "Cannot COMMIT")
 _DUPLICATES = (("Database record `", "` already exists"), ("Database index `", "` already contains "))
 
@@ -39,6 +31,15 @@ class RetryableConflictError(StoreError):
 
 class ConnectionLostError(StoreError):
     """The connection broke after the request was handed over: it may have been carried out or not."""
+
+
+_THROWN = "An error occurred: "
+_MEANINGS: Mapping[str, Callable[[], StoreError | ConflictError]] = {
+    STALE: StaleVersionError,
+    MOVED: RetryableConflictError,
+    OCCUPIED: StoreNotEmptyError,
+    RESTORING: RestoringError,
+}
 
 
 def results(answer: Mapping[str, Any]) -> list[Any]:

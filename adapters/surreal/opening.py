@@ -1,16 +1,26 @@
-"""From a database URL to a store that is migrated and ready."""
+"""From a database URL to a store that is migrated, whole and ready."""
 
+from pathlib import Path
+from secrets import token_hex
+
+from keycairn.adapters.anchor import FileAnchor, MemoryAnchor
+from keycairn.adapters.redo_log import RedoLog
+from keycairn.adapters.surreal.building import NewDatabase, redo_log_of, take_place
 from keycairn.adapters.surreal.dialect import dialect_of
 from keycairn.adapters.surreal.embedded import MEMORY, SCHEME, EmbeddedConnection
+from keycairn.adapters.surreal.embedded_store import EmbeddedStore
 from keycairn.adapters.surreal.remote import RemoteConnection
 from keycairn.adapters.surreal.restoring import NONE, PATIENCE, Claim
+from keycairn.adapters.surreal.room import Room
 from keycairn.adapters.surreal.schema import migrate
+from keycairn.adapters.surreal.statements import LEDGER, Transaction
 from keycairn.adapters.surreal.store import SurrealStore
-from keycairn.domain.errors import SettingsError
+from keycairn.domain.errors import DamagedAnchorError, MissingDatabaseError, RedoLogError, SettingsError
 from keycairn.domain.secret import Secret
+from keycairn.ports.anchor import Anchor
 
 
-async def open_surreal(
+async def open_surreal(  # noqa: PLR0913  # what an operator can say of a database
     url: str,
     *,
     namespace: str = "keycairn",
@@ -18,30 +28,143 @@ async def open_surreal(
     user: str | None = None,
     password: Secret | None = None,
     deadline: float = 10.0,
-) -> SurrealStore:
-    """The store at `url`: `surrealkv://<path>`, `mem://`, `ws://host:port` or `wss://host:port`.
+    anchor_file: Path | None = None,
+    reserve: int | None = None,
+    anew: bool = False,
+    accept: bool = False,
+) -> SurrealStore | EmbeddedStore:
+    """The store at `url`: `ws://`, `wss://`, `surrealkv://<path>` or `mem://`.
 
-    `user`, `password` and `deadline` (seconds for each call) are for servers. Raises StoreLockedError when another
-    process has the folder open, StoreUnavailableError when the server does not answer or refuses the password,
-    StoreError for a database of a newer schema, RestoringError while another process restores a backup there,
-    SettingsError for another kind of URL. What a restore that was cut off has left is removed.
+    `deadline` is how long, in seconds, a server may take to connect or to answer. `anchor_file` is where the head of
+    the audit chain is kept beside a server's database, and where a Keycairn without a redo log kept it beside an
+    embedded one. `reserve` is how many bytes of the disk stay free. Where an embedded database is gone, `anew` makes a
+    new one; where its redo log is not its own, or is further, `accept` goes on with the database. Raises
+    SettingsError for another kind of URL, StoreLockedError, RedoLogError, StoreError when the folder cannot be opened
+    or was written by a newer Keycairn, RestoringError while another process restores, StoreUnavailableError when a
+    server cannot be reached.
     """
-    connection: EmbeddedConnection | RemoteConnection
     if url.startswith(("ws://", "wss://")):
-        connection = RemoteConnection(
+        remote = RemoteConnection(
             url, namespace=namespace, database=database, user=user, password=password, deadline=deadline
         )
-    elif url == MEMORY or (url.startswith(SCHEME) and url != SCHEME):
-        connection = await EmbeddedConnection.open(url, namespace=namespace, database=database)
-    else:
+        return await _open_server(remote, MemoryAnchor() if anchor_file is None else FileAnchor(anchor_file))
+    if url != MEMORY and not (url.startswith(SCHEME) and url != SCHEME):
         raise SettingsError("The database URL must be surrealkv://<path>, mem://, ws://<host> or wss://<host>.")
+    connection = EmbeddedConnection.locked(url, namespace=namespace, database=database)
+    return await _open_embedded(
+        connection, (namespace, database), anchor_file, Room.of(connection.folder, reserve), anew=anew, accept=accept
+    )
+
+
+async def _open_server(connection: RemoteConnection, anchor: Anchor) -> SurrealStore:
     try:
         dialect = dialect_of(await connection.version())
         await migrate(connection.query)
         claim = Claim(connection.query)
-        if await claim.take_over(patience=PATIENCE if connection.shared else NONE):
+        if await claim.take_over(patience=PATIENCE):
             await claim.give_up()
     except BaseException:
         await connection.close()
         raise
-    return SurrealStore(connection, dialect)
+    return SurrealStore(connection, dialect, anchor)
+
+
+async def _open_embedded(
+    connection: EmbeddedConnection,
+    names: tuple[str, str],
+    anchor_file: Path | None,
+    room: Room | None,
+    *,
+    anew: bool,
+    accept: bool,
+) -> EmbeddedStore:
+    folder = connection.folder
+    log: RedoLog | None = None
+    try:
+        if folder is not None:
+            await _there(folder, names, anew=anew)
+        await connection.resume()
+        dialect = dialect_of(await connection.version())
+        await migrate(connection.query)
+        claim = Claim(connection.query)
+        if await claim.take_over(patience=NONE):
+            await claim.give_up()  # a restore by a Keycairn that did not build beside was cut off
+        if folder is not None:
+            log = await _matched(connection, redo_log_of(folder), anchor_file, accept=accept)
+        store = EmbeddedStore(connection, dialect, names=names, log=log, room=room)
+        await store.roll_forward()
+        await store.load()
+        await store.checkpoint()
+        if anchor_file is not None:
+            FileAnchor(anchor_file).forget()  # the redo log remembers it
+    except BaseException:
+        if log is not None:
+            log.close()
+        await connection.close()
+        raise
+    return store
+
+
+async def _there(folder: Path, names: tuple[str, str], *, anew: bool) -> None:
+    """See to it that there is a database in `folder`. Raises MissingDatabaseError where there was one and is none."""
+    take_place(folder)
+    there, had_been = folder.exists(), redo_log_of(folder).exists()  # noqa: ASYNC240  # a glance at the start
+    if there:
+        return
+    if had_been and not anew:
+        raise MissingDatabaseError(str(folder))
+    new = await NewDatabase.begin(folder, names)
+    await new.finish(store=token_hex(16), number=0)
+    take_place(folder)
+
+
+async def _matched(connection: EmbeddedConnection, file: Path, former_anchor: Path | None, *, accept: bool) -> RedoLog:
+    """The redo log that belongs to the database; a new one where there never was one.
+
+    Where it cannot prove what was acknowledged (it is gone, damaged, or older than the database), a new one takes its
+    place that says so: its `proves` is False. Raises RedoLogError when the database is not the log's, or is older.
+    """
+    found = (await connection.query("SELECT * FROM $id", {"id": LEDGER}))[-1]
+    store, number = (str(found[0]["store"]), int(found[0]["number"])) if found else (None, 0)
+    try:
+        log = RedoLog.open(file)
+    except DamagedAnchorError:
+        if store is None:
+            raise
+        return RedoLog.create(file, store=store, safe=number, proves=False)
+    if accept and log is not None and (log.header.store != store or number < log.header.safe):
+        head = log.head
+        log.close()
+        log = RedoLog.create(file, store=store or token_hex(16), safe=number, head=head)
+    elif store is None and log is not None and log.last > 0:
+        log.close()
+        raise _not_ours(file)
+    if store is None:
+        head = FileAnchor(former_anchor).load() if log is None and former_anchor is not None else None
+        log = log or RedoLog.create(file, store=token_hex(16), head=head)
+        first = Transaction()
+        first.ledger(log.header.store, log.last)
+        await connection.query(first.text, first.variables)
+        return log
+    if log is None:
+        return RedoLog.create(file, store=store, safe=number, proves=False)
+    if log.header.store != store:
+        log.close()
+        raise _not_ours(file)
+    if number < log.header.safe:
+        log.close()
+        raise RedoLogError(
+            f"The database is older than its redo log {file}: it ends at change {number}, and the log begins behind "
+            f"change {log.header.safe}, so changes that were acknowledged are missing. Put the newer database back, or "
+            "restore a backup. To go on with what is there, use: keycairn doctor --accept-database"
+        )
+    if number > log.last:
+        log.shorten(safe=number, head=None, proves=False)
+    return log
+
+
+def _not_ours(file: Path) -> RedoLogError:
+    return RedoLogError(
+        f"The redo log {file} belongs to another database than the one beside it. Put the right one back. "
+        "To go on with the database that is there, use: keycairn doctor --accept-database"
+    )

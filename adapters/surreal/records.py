@@ -5,7 +5,7 @@ of the database loses null members and whole numbers past 63 bits.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from surrealdb import RecordID
 from keycairn.domain.audit import Action, AuditEvent, Head
 from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
+from keycairn.domain.errors import UnreadableRecordError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
@@ -25,7 +26,7 @@ from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import SettingValue
 from keycairn.domain.reach import EVERYWHERE, Reach
-from keycairn.domain.record import usage_text
+from keycairn.domain.record import Record, UsageRecord, kind_of, record_key, usage_text
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
@@ -299,3 +300,56 @@ def head_of(row: Row) -> Head:
     """The head in a row."""
     seq, _, mac = row["link"].partition(" ")
     return Head(int(seq), mac)
+
+
+_ROWS: Mapping[str, Callable[[Any], Row]] = {
+    "keyset": keyset_row,
+    "credential": credential_row,
+    "model": model_row,
+    "defaults": defaults_row,
+    "token": token_row,
+    "usage": lambda record: usage_row(record.key, record.usage),
+    "event": event_row,
+    "head": head_row,
+}
+
+_OF: Mapping[str, Callable[[Row], Record]] = {
+    "keyset": keyset_of,
+    "credential": credential_of,
+    "model": model_of,
+    "defaults": defaults_of,
+    "token": token_of,
+    "usage": lambda row: UsageRecord(*usage_of(row)),
+    "event": event_of,
+    "head": head_of,
+}
+
+
+def columns(record: Record) -> Row:
+    """The columns of any record, its id apart. Raises InvalidInputError as `check_text` says."""
+    return _ROWS[kind_of(record)](record)
+
+
+def row_of(record: Record) -> Row:
+    """The columns of any record, with its id. Raises InvalidInputError as `check_text` says."""
+    return {"id": RecordID(kind_of(record), record_key(record)), **columns(record)}
+
+
+def record_of(table: str, row: Row) -> Record:
+    """The record in a row of `table`. Raises UnreadableRecordError for what this Keycairn cannot have written."""
+    try:
+        record = _OF[table](row)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
+        raise UnreadableRecordError(table, str(row["id"].id), type(error).__name__) from None
+    if record_key(record) != row["id"].id:
+        raise UnreadableRecordError(table, str(row["id"].id), "it stands under another key")
+    return record
+
+
+def readable(table: str, rows: Iterable[Row], unreadable: Callable[[UnreadableRecordError], None]) -> Iterator[Record]:
+    """The records of the rows that can be read; each other one is told to `unreadable`."""
+    for row in rows:
+        try:
+            yield record_of(table, row)
+        except UnreadableRecordError as error:
+            unreadable(error)

@@ -12,7 +12,7 @@ from itertools import groupby, islice
 from typing import Any
 
 from keycairn.adapters.surreal.errors import OCCUPIED, RESTORING, ConnectionLostError, RetryableConflictError
-from keycairn.adapters.surreal.snapshot import row_of
+from keycairn.adapters.surreal.records import row_of
 from keycairn.adapters.surreal.statements import MARKER, REVISION, Transaction
 from keycairn.domain.errors import StoreUnavailableError
 from keycairn.domain.record import KINDS, Record, kind_of

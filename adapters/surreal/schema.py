@@ -128,7 +128,31 @@ DEFINE FIELD last_used ON token TYPE option<datetime>;
 
 _MAKER = "DEFINE FIELD maker ON token TYPE option<string> COMMENT 'the token it was made with';"
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _USAGE, _LIMITS, _CHAIN, _FINGERPRINTS, _RESTORING, _SHARES, _REACH, _MAKER)
+_LEDGER = """
+DEFINE TABLE ledger SCHEMAFULL COMMENT 'which changeset of the redo log is in';
+DEFINE FIELD store ON ledger TYPE string;
+DEFINE FIELD number ON ledger TYPE int;
+REMOVE INDEX model_unique ON model;
+DEFINE INDEX model_place ON model FIELDS workspace, provider, holder, name, type;
+DEFINE FIELD proof ON credential TYPE option<string>;
+DEFINE FIELD proof ON model TYPE option<string>;
+DEFINE FIELD proof ON defaults TYPE option<string>;
+DEFINE FIELD proof ON token TYPE option<string>;
+DEFINE FIELD proofs ON event TYPE option<string> COMMENT 'JSON: what became of each record, by id';
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    _USAGE,
+    _LIMITS,
+    _CHAIN,
+    _FINGERPRINTS,
+    _RESTORING,
+    _SHARES,
+    _REACH,
+    _MAKER,
+    _LEDGER,
+)
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 
 _REGISTER = """

@@ -1,32 +1,42 @@
-"""How the store uses its connection: what is repeated, what outlives its caller, and who may write."""
+"""How the store of a server uses its connection: what is repeated, what outlives its caller, and who may write."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from keycairn.adapters.surreal.errors import ConnectionLostError, RetryableConflictError
-from keycairn.adapters.surreal.records import record_id, text_id
-from keycairn.adapters.surreal.restoring import Claim
-from keycairn.adapters.surreal.statements import Transaction
-from keycairn.domain.change import Append, Changeset, only_counts
-from keycairn.domain.errors import ConflictError, StoreUnavailableError
-from keycairn.domain.record import Record
+import structlog
 
-ATTEMPTS = 8
-"""How often a transaction is run before a conflict with other writers is given up."""
+from keycairn.adapters.surreal.errors import ConnectionLostError, RetryableConflictError
+from keycairn.adapters.surreal.loading import Moment, loaded, needs
+from keycairn.adapters.surreal.records import Row, readable, record_id
+from keycairn.adapters.surreal.restoring import Claim
+from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard
+from keycairn.domain.audit import Head
+from keycairn.domain.change import AddUsage, Changeset, only_counts
+from keycairn.domain.draft import Draft
+from keycairn.domain.errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreUnavailableError,
+    UnreadableRecordError,
+)
+from keycairn.domain.record import Record
+from keycairn.domain.state import CURRENT, State
+from keycairn.ports.anchor import Anchor
+from keycairn.ports.store import Finish
+
+ATTEMPTS = 32
+"""How often a changeset is worked out anew before a conflict with other writers is given up."""
 LONGEST_PAUSE = 0.2
 """Seconds between two attempts, at most."""
+_NOTHING = State()
+_log = structlog.get_logger()
 
 
 class Connection(Protocol):
     """What the store needs of the database."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may write to the same database."""
-        ...
 
     async def query(self, text: str, variables: Mapping[str, Any]) -> list[Any]:
         """The result of each statement of `text`."""
@@ -43,19 +53,25 @@ class Session:
     One write runs at a time since the embedded engine loses acknowledged updates when its writers race.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self.shared = connection.shared
+    def __init__(self, connection: Connection, anchor: Anchor) -> None:
+        self._anchor = anchor
         self._connection = connection
         self._writing = asyncio.Lock()
         self._under_way: set[asyncio.Future[Any]] = set()
         self._closed = False
-        self._writes = 0
+        self._unreadable: dict[tuple[str, str], UnreadableRecordError] = {}
 
-    @property
-    def writes(self) -> int:
-        """How many writes of this process there were that changed more than counts. Raises StoreUnavailableError."""
-        self._check_open()
-        return self._writes
+    def readable(self, table: str, rows: Iterable[Row]) -> list[Record]:
+        """The records of rows; those that cannot be read are noted and left out."""
+        return list(readable(table, rows, self.note))
+
+    def note(self, error: UnreadableRecordError) -> None:
+        """Remember a record that could not be read."""
+        self._unreadable[error.kind, error.key] = error
+
+    def unreadable(self) -> Sequence[UnreadableRecordError]:
+        """The records that could not be read so far."""
+        return list(self._unreadable.values())
 
     async def read(self, text: str, **variables: Any) -> Any:
         """The result of the one statement `text`; tried again once when the connection broke."""
@@ -64,16 +80,10 @@ class Session:
             return []  # no indexed column holds a NUL, and the engine cannot look for one
         return await self._started(self._repeated(text, variables))
 
-    async def write(self, whole: Transaction, changes: Changeset) -> None:
-        """Run the transaction that `changes` became. Raises as `Store.commit`."""
+    async def write(self, changes: Changeset, finish: Finish | None) -> None:
+        """Commit `changes`. Raises as `Store.commit`."""
         await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on without its caller
-        await asyncio.shield(self._started(self._write(whole, changes)))
-
-    @asynccontextmanager
-    async def still(self) -> AsyncIterator[None]:
-        """A context in which this process writes nothing."""
-        async with self._writing:
-            yield
+        await asyncio.shield(self._started(self._write(changes, finish)))
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
@@ -104,28 +114,64 @@ class Session:
             except ConnectionLostError:
                 raise StoreUnavailableError from None
 
-    async def _write(self, whole: Transaction, changes: Changeset) -> None:
-        """Run the transaction; the write lock is held, and released here."""
+    async def _write(self, changes: Changeset, finish: Finish | None) -> None:
+        """Commit; the write lock is held, and released here."""
         try:
             self._check_open()
-            await self._attempt(whole, changes)
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    await self._attempt(changes, finish)
+                except RetryableConflictError:
+                    if attempt == ATTEMPTS:
+                        raise ConflictError from None
+                    await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.004 * attempt)))  # noqa: S311  # jitter
+                else:
+                    return
         finally:
-            self._writes += not only_counts(changes)
             self._writing.release()
 
-    async def _attempt(self, whole: Transaction, changes: Changeset) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                await self._connection.query(whole.text, whole.variables)
-            except RetryableConflictError:
-                if attempt == ATTEMPTS:
-                    raise ConflictError from None
-                await asyncio.sleep(random.uniform(0, LONGEST_PAUSE * attempt / ATTEMPTS))  # noqa: S311  # jitter
-            except ConnectionLostError:
-                await self._decide(changes)
-                return
-            else:
-                return
+    async def _attempt(self, changes: Changeset, finish: Finish | None) -> None:
+        """Work the changes out against what is stored, and store what they come to, unless it changed meanwhile."""
+        whole = Transaction()
+        if only_counts(changes):
+            for change in changes:
+                if isinstance(change, AddUsage):
+                    Draft(_NOTHING).apply(change)  # for its checks
+            guard(whole, revision=None)
+            counted(changes, whole)
+            await self._run(whole, [])
+            return
+        moment = await self._moment(changes)
+        draft = Draft(moment.base)
+        for change in changes:
+            draft.apply(change)
+        if finish is not None:
+            finish(draft)
+        guard(whole, revision=moment.revision)
+        drafted(draft, to=whole, without={"usage"})
+        counted([change for change in changes if isinstance(change, AddUsage)], whole)
+        await self._run(whole, [event.id for event in draft.appended])
+        head = draft.images.get(("head", CURRENT))
+        if isinstance(head, Head):
+            self._keep(head)
+
+    def _keep(self, head: Head) -> None:
+        try:
+            self._anchor.save(head)
+        except StoreError as error:
+            # the change is committed, and must not be reported as failed
+            _log.warning("the head of the audit chain could not be left beside the database", detail=str(error))
+
+    async def _moment(self, changes: Changeset) -> Moment:
+        wanted = needs(changes)
+        text, variables = wanted.query()
+        return loaded(await self._repeated(text, variables), wanted, self.readable)
+
+    async def _run(self, whole: Transaction, events: Sequence[str]) -> None:
+        try:
+            await self._connection.query(whole.text, whole.variables)
+        except ConnectionLostError:
+            await self._decide(events)
 
     async def _fill(self, claim: Claim, records: Iterable[Record]) -> None:
         """Restore; the write lock is held, and released here."""
@@ -139,24 +185,18 @@ class Session:
                 await claim.give_up()
                 raise
         finally:
-            self._writes += 1
             self._writing.release()
 
-    async def _decide(self, changes: Changeset) -> None:
-        """The connection broke around a transaction: find out by its audit event whether it was carried out."""
-        events = [record_id("event", change.event.id) for change in changes if isinstance(change, Append)]
+    async def _decide(self, events: Sequence[str]) -> None:
+        """The connection broke around a transaction: find out by its audit events whether it was carried out."""
         if not events:
-            raise StoreUnavailableError(
-                "The connection to the database broke during a write, and it is unknown whether it was carried out. "
-                "Read again before repeating it."
-            )
+            raise OutcomeUnknownError
         try:
-            found = await self._repeated("SELECT VALUE id FROM $ids", {"ids": events})
+            found = await self._repeated(
+                "SELECT VALUE id FROM $ids", {"ids": [record_id("event", id) for id in events]}
+            )
         except StoreUnavailableError:
-            raise StoreUnavailableError(
-                "The connection to the database broke during a write, and it is unknown whether it was carried out. "
-                f"The audit event {text_id(events[0])} will be there if it was."
-            ) from None
+            raise OutcomeUnknownError(events[0]) from None
         if not found:
             raise StoreUnavailableError("The connection to the database broke before the write. Nothing was written.")
 

@@ -10,49 +10,19 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
-from surrealdb import RecordID
 
 from keycairn.adapters.surreal.dialect import Dialect
-from keycairn.adapters.surreal.records import (
-    Row,
-    credential_of,
-    credential_row,
-    defaults_of,
-    defaults_row,
-    event_of,
-    event_row,
-    head_of,
-    head_row,
-    keyset_of,
-    keyset_row,
-    model_of,
-    model_row,
-    token_of,
-    token_row,
-    usage_of,
-    usage_row,
-)
+from keycairn.adapters.surreal.records import Row, readable
 from keycairn.adapters.surreal.statements import HEAD
-from keycairn.domain.errors import ConflictError
-from keycairn.domain.record import KINDS, Record, UsageRecord, kind_of, record_key
+from keycairn.domain.errors import ConflictError, UnreadableRecordError
+from keycairn.domain.record import KINDS, Record
 
 PAGE = 500
 AT_ONCE = 5000
 """Records of one kind that are read by one statement, at most: a quarter of a second of decoding, and 11 MiB."""
 
 Read = Callable[..., Awaitable[Any]]
-
-_OF: Mapping[str, Callable[[Row], Record]] = {
-    "keyset": keyset_of,
-    "credential": credential_of,
-    "model": model_of,
-    "defaults": defaults_of,
-    "token": token_of,
-    "usage": lambda row: UsageRecord(*usage_of(row)),
-    "event": event_of,
-    "head": head_of,
-}
-
+Note = Callable[[UnreadableRecordError], None]
 
 _ALTERED = ("keyset", "credential", "model", "defaults", "token", "head")
 """The kinds whose records change. Those of usage do too, but need not be of the same moment."""
@@ -67,11 +37,18 @@ class Moment(Struct, frozen=True):
     events: int
 
 
-async def all_records(read: Read, dialect: Dialect) -> AsyncGenerator[Record, None]:
-    """Every record, in the order of a snapshot."""
+async def all_records(read: Read, dialect: Dialect, note: Note) -> AsyncGenerator[Record, None]:
+    """Every record that can be read, in the order of a snapshot; each other one is told to `note`."""
     for table in KINDS:
-        async for row in _pages(read, dialect, table):
-            yield _OF[table](row)
+        async for record in records_in(table, read, dialect, note):
+            yield record
+
+
+async def records_in(table: str, read: Read, dialect: Dialect, note: Note) -> AsyncGenerator[Record, None]:
+    """The same of one kind. Tables are named like the kinds."""
+    async for rows in _pages(read, dialect, table):
+        for record in readable(table, rows, note):
+            yield record
 
 
 async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
@@ -97,50 +74,33 @@ async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
     return Moment(dict(zip(_ALTERED, lists, strict=True)), youngest, counted[0]["count"] if counted else 0)
 
 
-async def records_of(moment: Moment, read: Read, dialect: Dialect) -> AsyncGenerator[Record, None]:
-    """Every record of the moment, in the order of a snapshot. Raises ConflictError when its events cannot be told."""
+async def records_of(moment: Moment, read: Read, dialect: Dialect, note: Note) -> AsyncGenerator[Record, None]:
+    """Every record of the moment that can be read, in the order of a snapshot.
+
+    Raises ConflictError when its events cannot be told.
+    """
     events = 0
     for table in KINDS:
         if table in moment.rows:
-            for row in moment.rows[table]:
-                yield _OF[table](row)
+            for record in readable(table, moment.rows[table], note):
+                yield record
             continue
-        async for row in _pages(read, dialect, table):
-            if table == "event":
-                if (row.get("seq") or 0) > moment.youngest:
-                    continue
-                events += 1
-            yield _OF[table](row)
+        async for rows in _pages(read, dialect, table):
+            told = [row for row in rows if table != "event" or (row.get("seq") or 0) <= moment.youngest]
+            events += len(told) if table == "event" else 0
+            for record in readable(table, told, note):
+                yield record
     if events != moment.events:
         raise ConflictError
 
 
-async def _pages(read: Read, dialect: Dialect, table: str) -> AsyncGenerator[Row, None]:
-    """The rows of a table, a page at a time. Tables are named like the kinds, and their keys sort like text."""
+async def _pages(read: Read, dialect: Dialect, table: str) -> AsyncGenerator[list[Row], None]:
+    """The rows of a table, a page at a time. Their keys sort like text."""
     after = ""
     while rows := await read(
         f"SELECT * FROM {dialect.after(table, '$after')} LIMIT $limit",  # noqa: S608  # our own tables
         after=after,
         limit=PAGE,
     ):
-        for row in rows:
-            yield row
-        after = rows[-1]["id"].id
-
-
-_ROWS: Mapping[str, Callable[[Any], Row]] = {
-    "keyset": keyset_row,
-    "credential": credential_row,
-    "model": model_row,
-    "defaults": defaults_row,
-    "token": token_row,
-    "usage": lambda record: usage_row(record.key, record.usage),
-    "event": event_row,
-    "head": head_row,
-}
-
-
-def row_of(record: Record) -> Row:
-    """The columns of any record, with its id. Raises InvalidInputError as `check_text` says."""
-    table = kind_of(record)
-    return {"id": RecordID(table, record_key(record)), **_ROWS[table](record)}
+        yield rows
+        after = str(rows[-1]["id"].id)

@@ -1,58 +1,55 @@
-"""The store on SurrealDB."""
+"""The store on a SurrealDB server, which other processes may write to as well."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import date
 from operator import itemgetter
+from typing import Any, TypeVar
 
-from msgspec.structs import asdict
-
+from keycairn.adapters.state_reads import page
 from keycairn.adapters.surreal.dialect import Dialect
-from keycairn.adapters.surreal.records import (
-    credential_of,
-    defaults_of,
-    event_of,
-    head_of,
-    keyset_of,
-    model_of,
-    place,
-    record_id,
-    token_of,
-    usage_of,
-)
+from keycairn.adapters.surreal.history import HistoryReads
+from keycairn.adapters.surreal.records import Row, place, record_id
 from keycairn.adapters.surreal.session import Connection, Session
 from keycairn.adapters.surreal.snapshot import all_records, read_moment, records_of
-from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION, transaction
-from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
+from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION
+from keycairn.domain.audit import Head
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import ConflictError
+from keycairn.domain.errors import ConflictError, UnreadableRecordError
 from keycairn.domain.ids import CredentialId, ModelId, TokenId, key_of
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
-from keycairn.domain.record import Record
+from keycairn.domain.record import NAMES, Record
+from keycairn.domain.state import distinct
 from keycairn.domain.token import Token
-from keycairn.domain.usage import Usage, UsageKey
-from keycairn.ports.store import MOST, Position
+from keycairn.ports.anchor import Anchor
+from keycairn.ports.store import MOST, Finish, Position
 
-_CONDITIONS = {"since": "at >= $since", "until": "at < $until"}
+_R = TypeVar("_R", bound=Record)
 
 
-class SurrealStore:
+class SurrealStore(HistoryReads):
     """A `keycairn.ports.store.Store`. Made by `open_surreal`."""
 
-    def __init__(self, connection: Connection, dialect: Dialect) -> None:
-        self._session = Session(connection)
-        self._read = self._session.read
+    def __init__(self, connection: Connection, dialect: Dialect, anchor: Anchor) -> None:
+        self._session = Session(connection, anchor)
+        self._anchor = anchor
         self._dialect = dialect
+
+    async def _read(self, text: str, **variables: Any) -> Any:
+        return await self._session.read(text, **variables)
+
+    def note(self, error: UnreadableRecordError) -> None:
+        """See `HistoryReads.note`."""
+        self._session.note(error)
 
     async def credential(self, workspace: str, id: CredentialId) -> Credential | None:
         """See `Store.credential`."""
         rows = await self._read(
             "SELECT * FROM $id WHERE workspace = $workspace", id=record_id("credential", id), workspace=workspace
         )
-        return credential_of(rows[0]) if rows else None
+        return self._one(Credential, rows)
 
     async def credentials(
         self, workspace: str, *, provider: str | None = None, after: Position | None = None, limit: int = MOST
@@ -63,7 +60,7 @@ class SurrealStore:
                 "SELECT * FROM credential WITH NOINDEX WHERE workspace = $workspace", workspace=workspace
             )
             wanted = [row for row in rows if provider in {None, row["provider"]}]
-            return [credential_of(row) for row in sorted(wanted, key=itemgetter("place"))]
+            return self._all(Credential, sorted(wanted, key=itemgetter("place")))
         start = place(after.provider, after.created, after.id) if after else ""
         end = "\U0010ffff"
         if provider is not None:
@@ -74,18 +71,18 @@ class SurrealStore:
             workspace=workspace,
             start=start,
             end=end,
-            limit=_page(limit),
+            limit=page(limit),
         )
-        return [credential_of(row) for row in rows]
+        return self._all(Credential, rows)
 
     async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
         """See `Store.all_credentials`."""
         rows = await self._read(
             f"SELECT * FROM {self._dialect.after('credential', '$after')} LIMIT $limit",  # noqa: S608  # our own table
             after=key_of(after or ""),
-            limit=_page(limit),
+            limit=page(limit),
         )
-        return [credential_of(row) for row in rows]
+        return self._all(Credential, rows)
 
     async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
         """See `Store.twins`."""
@@ -98,14 +95,14 @@ class SurrealStore:
             workspace=workspace,
             limit=MOST,
         )
-        return [credential_of(row) for row in rows]
+        return self._all(Credential, rows)
 
     async def model(self, workspace: str, id: ModelId) -> Model | None:
         """See `Store.model`."""
         rows = await self._read(
             "SELECT * FROM $id WHERE workspace = $workspace", id=record_id("model", id), workspace=workspace
         )
-        return model_of(rows[0]) if rows else None
+        return self._one(Model, rows)
 
     async def models(
         self,
@@ -130,20 +127,25 @@ class SurrealStore:
         else:  # many: in the order of their keys, up to the limit
             source, order = self._dialect.after("model", "$after"), ""
             given["after"] = key_of(after or "")
-        page = "" if limit is None else "LIMIT $limit"
-        text = f"SELECT * FROM {source} WHERE {conditions} {order} {page}"  # noqa: S608  # our own column names
-        rows = await self._read(text, **given, limit=_page(limit or 0))
-        return [model_of(row) for row in rows]
+        bound = "" if limit is None else "LIMIT $limit"
+        text = f"SELECT * FROM {source} WHERE {conditions} {order} {bound}"  # noqa: S608  # our own column names
+        rows = await self._read(text, **given, limit=page(limit or 0))
+        return self._all(Model, rows)
 
-    async def model_counts(self, workspace: str) -> Mapping[CredentialId, int]:
+    async def model_counts(
+        self, workspace: str, credentials: Collection[CredentialId] | None = None
+    ) -> Mapping[CredentialId, int]:
         """See `Store.model_counts`.
 
-        A scan is faster than the index, which leads to every record anyway. A view, which the database would keep up to
-        date by itself, counts wrong after a restart: of several updates in one transaction only the first is replayed.
+        A view, which the database would keep up to date by itself, counts wrong after a restart: of several updates in
+        one transaction only the first is replayed.
         """
         rows = await self._read(
-            "SELECT holder, count() AS models FROM model WITH NOINDEX "
-            "WHERE workspace = $workspace AND holder != '' GROUP BY holder",
+            "SELECT holder, count() AS models FROM model "  # noqa: S608  # our own clauses
+            f"WHERE {'holder != $none' if credentials is None else 'credential IN $links'} AND workspace = $workspace "
+            "GROUP BY holder",
+            none="",
+            links=[record_id("credential", id) for id in credentials or ()],
             workspace=workspace,
         )
         return {CredentialId(f"credential:{row['holder']}"): row["models"] for row in rows}
@@ -155,7 +157,7 @@ class SurrealStore:
             workspace=workspace,
             provider=provider,
         )
-        return [model_of(row) for row in rows]
+        return self._all(Model, rows)
 
     async def providers_in_use(self, workspace: str) -> frozenset[str]:
         """See `Store.providers_in_use`."""
@@ -167,12 +169,12 @@ class SurrealStore:
     async def defaults(self, workspace: str) -> Defaults:
         """See `Store.defaults`."""
         rows = await self._read("SELECT * FROM $id", id=record_id("defaults", f"defaults:{workspace}"))
-        return defaults_of(rows[0]) if rows else Defaults(workspace=workspace)
+        return self._one(Defaults, rows) or Defaults(workspace=workspace)
 
     async def keyset(self) -> Keyset | None:
         """See `Store.keyset`."""
         rows = await self._read("SELECT * FROM $id", id=KEYSET)
-        return keyset_of(rows[0]) if rows else None
+        return self._one(Keyset, rows)
 
     async def any_sealed(self) -> bool:
         """See `Store.any_sealed`."""
@@ -181,116 +183,83 @@ class SurrealStore:
     async def token(self, id: TokenId) -> Token | None:
         """See `Store.token`."""
         rows = await self._read("SELECT * FROM $id", id=record_id("token", id))
-        return token_of(rows[0]) if rows else None
+        return self._one(Token, rows)
 
     async def tokens(self, workspace: str) -> Sequence[Token]:
         """See `Store.tokens`."""
         rows = await self._read("SELECT * FROM token WHERE workspace = $workspace ORDER BY id", workspace=workspace)
-        return [token_of(row) for row in rows]
-
-    async def events(
-        self,
-        workspace: str,
-        *,
-        matching: EventFilter = EVERY_EVENT,
-        after: int | None = None,
-        limit: int = MOST,
-    ) -> Sequence[AuditEvent]:
-        """See `Store.events`."""
-        given = {name: value for name, value in asdict(matching).items() if value is not None}
-        wanted = "".join(f" AND {_CONDITIONS.get(name, f'{name} = ${name}')}" for name in given)
-        events: list[AuditEvent] = []
-        parts = {"seq = NONE": "id", "seq > 0": "seq"} if after is None else {"seq > $after": "seq"}
-        for part, order in parts.items():  # each in the order of the index, which ends a page early
-            if len(events) == _page(limit):
-                break
-            rows = await self._read(
-                f"SELECT * FROM event WITH INDEX event_seq WHERE {part} AND workspace = $workspace{wanted} "  # noqa: S608  # our own columns
-                f"ORDER BY {order} LIMIT $limit",
-                after=after,
-                workspace=workspace,
-                limit=_page(limit) - len(events),
-                **given,
-            )
-            events += [event_of(row) for row in rows]
-        return events
-
-    async def chain(self, *, after: int = 0, limit: int = MOST) -> Sequence[AuditEvent]:
-        """See `Store.chain`."""
-        rows = await self._read(
-            "SELECT * FROM event WITH INDEX event_seq WHERE seq > $after ORDER BY seq LIMIT $limit",
-            after=after,
-            limit=_page(limit),
-        )
-        return [event_of(row) for row in rows]
-
-    async def event_count(self) -> int:
-        """See `Store.event_count`."""
-        rows = await self._read("SELECT count() FROM event GROUP ALL")
-        return rows[0]["count"] if rows else 0
+        return self._all(Token, rows)
 
     async def head(self) -> Head | None:
         """See `Store.head`."""
-        rows: list[str] = await self._read("SELECT VALUE link FROM $id", id=HEAD)
-        return head_of({"link": rows[0]}) if rows else None
+        rows = await self._read("SELECT * FROM $id", id=HEAD)
+        return self._one(Head, rows)
 
     async def _fits(self, table: str, limit: int) -> bool:
         """Whether a page holds the whole table: reading all of it in key order is then a third faster than by index."""
         counted = await self._read("SELECT count() FROM type::table($table) GROUP ALL", table=table)
         return bool(limit > 0 and (not counted or counted[0]["count"] <= limit))
 
-    async def usage(self, workspace: str, *, since: date, until: date) -> Mapping[UsageKey, Usage]:
-        """See `Store.usage`."""
-        rows = await self._read(
-            "SELECT * FROM usage WHERE workspace = $workspace AND day >= $since AND day <= $until",
-            workspace=workspace,
-            since=since.isoformat(),
-            until=until.isoformat(),
-        )
-        return dict(usage_of(row) for row in rows)
-
-    async def commit(self, changes: Changeset) -> None:
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
         """See `Store.commit`."""
-        if not changes:
-            return
-        whole = transaction(changes, shared=self._session.shared)
-        await self._session.write(whole, changes)
+        if changes:
+            await self._session.write(changes, finish)
 
     async def revision(self) -> int:
         """See `Store.revision`."""
-        if not self._session.shared:
-            return self._session.writes
         rows: list[int] = await self._read("SELECT VALUE number FROM $id", id=REVISION)
         return rows[0] if rows else 0
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:
         """See `Store.snapshot`."""
-        if not self._session.shared:
-            async with self._session.still(), aclosing(all_records(self._read, self._dialect)) as records:
-                yield records
-            return
         async with aclosing(self._settled()) as records:
             yield records
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
-        await self._session.restore(records)
+        await self._session.restore(distinct(records))
+        await self.vouch()
+
+    async def acknowledged(self) -> Head | None:
+        """See `Store.acknowledged`."""
+        return self._anchor.load()
+
+    async def vouch(self) -> None:
+        """See `Store.vouch`."""
+        head = await self.head()
+        if head is None:
+            self._anchor.forget()
+        else:
+            self._anchor.save(head)
+
+    async def checkpoint(self) -> None:
+        """See `Store.checkpoint`."""
+
+    def unreadable(self) -> Sequence[UnreadableRecordError]:
+        """See `Store.unreadable`."""
+        return self._session.unreadable()
 
     async def _settled(self) -> AsyncGenerator[Record, None]:
         """Everything as it is at one moment, while others write. Raises ConflictError, after the last record."""
         moment = await read_moment(self._read, self._dialect)
         if moment is not None:
-            async with aclosing(records_of(moment, self._read, self._dialect)) as records:
+            async with aclosing(records_of(moment, self._read, self._dialect, self._session.note)) as records:
                 async for record in records:
                     yield record
             return
         before = await self.revision()
-        async with aclosing(all_records(self._read, self._dialect)) as records:
+        async with aclosing(all_records(self._read, self._dialect, self._session.note)) as records:
             async for record in records:
                 yield record
         if await self.revision() != before:
             raise ConflictError
+
+    def _all(self, kind: type[_R], rows: Iterable[Row]) -> list[_R]:
+        return [record for record in self._session.readable(NAMES[kind], rows) if isinstance(record, kind)]
+
+    def _one(self, kind: type[_R], rows: Iterable[Row]) -> _R | None:
+        return next(iter(self._all(kind, rows)), None)
 
     async def ping(self) -> None:
         """See `Store.ping`."""
@@ -299,7 +268,3 @@ class SurrealStore:
     async def aclose(self) -> None:
         """See `Store.aclose`."""
         await self._session.aclose()
-
-
-def _page(limit: int) -> int:
-    return max(0, min(limit, MOST))

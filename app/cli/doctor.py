@@ -8,6 +8,7 @@ from pathlib import Path
 import rich_click as click
 from msgspec import convert, to_builtins
 
+from keycairn.app import offline
 from keycairn.app.cli.client import Client, RequestFailedError
 from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
 from keycairn.app.cli.show import BAD, DULL, GOOD, say
@@ -20,9 +21,12 @@ from keycairn.app.wiring import FIRST_TOKEN_FILE, ROOT_KEY_FILE
 @main.command()
 @click.option("--fix", is_flag=True, help="Mend what can be mended safely, after a backup.")
 @click.option("--lost-root-key", is_flag=True, help="Go on without the root key: every credential's key is sent again.")
+@click.option(
+    "--accept-database", is_flag=True, help="Go on with a database that is older than its redo log, or another one."
+)
 @click.option("--yes", is_flag=True, help="With --lost-root-key: do not ask.")
 @as_json
-def doctor(*, fix: bool, lost_root_key: bool, yes: bool, as_json: bool) -> None:
+def doctor(*, fix: bool, lost_root_key: bool, accept_database: bool, yes: bool, as_json: bool) -> None:
     """Look for trouble, and say what to do about it. Exit code 1 when something is broken.
 
     Tries every stored secret, and looks at the files, the links between records, the audit log, the plugins and the
@@ -34,10 +38,15 @@ def doctor(*, fix: bool, lost_root_key: bool, yes: bool, as_json: bool) -> None:
     With `--lost-root-key`, for when the root key is gone for good and the service stands still: after a backup a new
     one takes its place. Accounts, models, links and defaults stay; the stored keys are lost, tokens are revoked.
     Sending a credential's key again heals it, and its models work at once.
+
+    With `--accept-database`, for when a start is refused because the database is not the one, or not as far as the one,
+    that the redo log beside it belongs to: what is there counts from then on, and what is missing is noted for good.
     """
     if yes > lost_root_key or (fix and lost_root_key):
         raise click.UsageError("--yes goes with --lost-root-key, and --fix does not.")
-    if lost_root_key:
+    if accept_database:
+        _accept(as_json=as_json)
+    elif lost_root_key:
         _begin_anew(sure=yes, as_json=as_json)
     else:
         _doctor(fix=fix, as_json=as_json)
@@ -71,6 +80,13 @@ def _print(finding: Finding) -> None:
     say(f"{mark} {finding.subject}: {finding.found}", style)
     if finding.what_to_do:
         say(f"     {finding.what_to_do}", DULL)
+
+
+def _accept(*, as_json: bool) -> None:
+    configure_logs("warning")
+    asyncio.run(offline.accept_database(settings()))
+    if not shown({"accepted": True}, as_json=as_json):
+        say("The database that is there counts from now on. The next start notes in the audit log what is missing.")
 
 
 def _begin_anew(*, sure: bool, as_json: bool) -> None:

@@ -9,9 +9,12 @@ from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import EVERY_EVENT, SYSTEM, Action, AuditEvent, EventFilter, Head, chained
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import DamagedAnchorError
-from keycairn.ports.anchor import Anchor
 from keycairn.ports.store import MOST, Store
 
+_NO_ANCHOR = (
+    "Nothing beside the database remembers what was acknowledged, although it holds events: what it has lost, if "
+    "anything, cannot be told."
+)
 MOST_FLAWS = 100
 """How many flaws a report lists; their number is told in full."""
 
@@ -49,10 +52,9 @@ class ChainReport(Struct, frozen=True, kw_only=True):
 class AuditLog:
     """The events of every workspace, in one chain."""
 
-    def __init__(self, store: Store, journal: Journal, anchor: Anchor) -> None:
+    def __init__(self, store: Store, journal: Journal) -> None:
         self._store = store
         self._journal = journal
-        self._anchor = anchor
 
     async def events(
         self,
@@ -68,26 +70,28 @@ class AuditLog:
     async def compare(self) -> Flaw | None:
         """Compare the database with what was acknowledged before it was opened; what is wrong, None when nothing is.
 
-        For the start, before anything is written. Where there is no anchor, in a new data folder, it begins here.
+        For the start, before anything is written.
         """
         head = await self._store.head()
         try:
-            anchored = self._anchor.load()
+            anchored = await self._store.acknowledged()
         except DamagedAnchorError as error:
-            return Flaw(kind=FlawKind.UNPROVEN, detail=str(error))
-        flaw = await self._against(anchored, head) if anchored else None
-        if flaw is None and head is not None:
-            self._anchor.save(head)
-        return flaw
+            return Flaw(kind=FlawKind.UNPROVEN, last=head.seq if head else 0, detail=str(error))
+        if anchored is None and head is not None:
+            return Flaw(kind=FlawKind.UNPROVEN, last=head.seq, detail=_NO_ANCHOR)
+        return await self._against(anchored, head) if anchored else None
 
     async def record(self, flaw: Flaw) -> None:
-        """Write into the log what `compare` found, where it stays on record; the anchor follows the database again.
+        """Write into the log what `compare` found, where it stays on record; what is there counts from now on.
 
         Raises SealedError.
         """
         details: dict[str, str | int | list[str]] = {"first": flaw.first, "last": flaw.last}
-        event = self._journal.event(SYSTEM, Action.COMMITS_LOST, "database", outcome=flaw.kind, details=details)
-        await self._journal.commit((event,))
+        action = Action.ANCHOR_RENEWED if flaw.kind is FlawKind.UNPROVEN else Action.COMMITS_LOST
+        await self._journal.commit(
+            (self._journal.event(SYSTEM, action, "database", outcome=flaw.kind, details=details),)
+        )
+        await self._store.vouch()
 
     async def _against(self, anchored: Head, head: Head | None) -> Flaw | None:
         """What the database lacks of what the anchor remembers."""
@@ -132,11 +136,13 @@ class AuditLog:
             )
         anchor = 0
         try:
-            anchored = self._anchor.load()
+            anchored = await self._store.acknowledged()
         except DamagedAnchorError as error:
             walk.found(FlawKind.UNPROVEN, detail=str(error))
         else:
             anchor = anchored.seq if anchored else 0
+            if anchored is None and head is not None:
+                walk.found(FlawKind.UNPROVEN, last=head.seq, detail=_NO_ANCHOR)
             if anchored and (flaw := await self._against(anchored, head)):
                 walk.flaws.append(flaw)
         return ChainReport(

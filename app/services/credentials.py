@@ -1,6 +1,5 @@
 """The credential lifecycle: create, read, update, delete."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -109,10 +108,8 @@ class Credentials:
     ) -> Sequence[Listed]:
         """A page of credentials, ordered by provider and age. Two queries whatever its size, nothing decrypted."""
         name = canonical_name(provider) if provider else None
-        page, counts = await asyncio.gather(
-            self._store.credentials(workspace, provider=name, after=after, limit=limit),
-            self._store.model_counts(workspace),
-        )
+        page = await self._store.credentials(workspace, provider=name, after=after, limit=limit)
+        counts = await self._store.model_counts(workspace, [item.id for item in page])
         return [Listed(item, counts.get(item.id, 0), self._accounts.unreadable(item)) for item in page]
 
     async def get(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Listed:

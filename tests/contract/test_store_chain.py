@@ -7,8 +7,10 @@ from msgspec.structs import replace
 from tests.samples import THEN, WORKSPACE, a_credential, an_event
 
 from keycairn.domain.audit import Action, AuditEvent, EventFilter, Head
-from keycairn.domain.change import Append, CreateCredential, MoveHead
-from keycairn.domain.errors import HeadMovedError
+from keycairn.domain.change import Append, CreateCredential, ExpectCredential
+from keycairn.domain.draft import Draft
+from keycairn.domain.errors import StaleVersionError
+from keycairn.domain.state import CURRENT
 from keycairn.ports.store import Store
 
 
@@ -38,17 +40,52 @@ async def test_an_event_without_a_link_is_counted_and_not_in_the_chain(store: St
     assert await store.event_count() == 2
 
 
-async def test_the_head_moves_only_from_where_it_is(store: Store) -> None:
-    first, second, third = (Head(seq, f"{seq:064x}") for seq in (1, 2, 3))
-    with pytest.raises(HeadMovedError):
-        await store.commit((MoveHead(second, expected=first),))
-    await store.commit((MoveHead(first, expected=None),))
-    await store.commit((MoveHead(second, expected=first),))
-    for wrong in (None, first, Head(2, third.mac)):
-        with pytest.raises(HeadMovedError):
-            await store.commit((CreateCredential(a_credential()), MoveHead(third, expected=wrong)))
-    assert await store.head() == second
-    assert list(await store.credentials(WORKSPACE)) == [], "nothing of a refused changeset is there"
+async def test_what_finishes_a_commit_sees_it_whole_and_adds_to_it(store: Store) -> None:
+    event = an_event()
+    seen: list[tuple[Head | None, list[AuditEvent]]] = []
+
+    def finish(draft: Draft) -> None:
+        head = draft.get(Head, CURRENT)
+        seen.append((head, list(draft.appended)))
+        number = head.seq + 1 if head else 1
+        for appended in draft.appended:
+            draft.put(replace(appended, seq=number, mac=f"{number:064x}"))
+        draft.put(Head(number, f"{number:064x}"))
+
+    await store.commit((Append(event),), finish)
+    assert seen == [(None, [event])]
+    assert await store.head() == Head(1, f"{1:064x}")
+    assert list(await store.chain()) == [replace(event, seq=1, mac=f"{1:064x}")]
+
+    await store.commit((Append(an_event()),), finish)
+    assert seen[-1][0] == Head(1, f"{1:064x}")
+    assert [found.seq for found in await store.chain()] == [1, 2]
+
+
+async def test_a_refused_changeset_is_not_finished(store: Store) -> None:
+    gone = a_credential()
+    with pytest.raises(StaleVersionError):
+        await store.commit(
+            (Append(an_event()), ExpectCredential(WORKSPACE, gone.id)), lambda draft: draft.put(Head(1, "a" * 64))
+        )
+    assert (await store.head(), await store.event_count()) == (None, 0)
+
+
+async def test_what_raises_while_it_finishes_ends_the_commit(store: Store) -> None:
+    def finish(_: Draft) -> None:
+        raise StaleVersionError
+
+    with pytest.raises(StaleVersionError):
+        await store.commit((CreateCredential(a_credential()), Append(an_event())), finish)
+    assert (list(await store.credentials(WORKSPACE)), await store.event_count()) == ([], 0)
+
+
+async def test_the_last_acknowledged_head_is_remembered_apart(store: Store) -> None:
+    assert await store.acknowledged() is None
+    await store.commit((Append(link(1)),), lambda draft: draft.put(Head(1, f"{1:064x}")))
+    assert await store.acknowledged() == Head(1, f"{1:064x}")
+    await store.vouch()
+    assert await store.acknowledged() == Head(1, f"{1:064x}")
 
 
 async def test_events_are_filtered_by_all_that_is_asked_for(store: Store) -> None:

@@ -15,7 +15,6 @@ from tests.fakes import FakeEnvironment
 from tests.house import ROOT_KEY
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.ids import UlidIds
@@ -83,7 +82,6 @@ async def service() -> AsyncIterator[tuple[str, Keycairn]]:
         environment=FakeEnvironment({"OPENAI_API_KEY": "sk-env-0123456789abcdef"}),
         clock=HastyClock(),
         ids=UlidIds(),
-        anchor=MemoryAnchor(),
         admin_token=Secret(ADMIN),
     )
     await keycairn.vault.unlock(ROOT_KEY)

@@ -16,7 +16,6 @@ from tests.samples import a_credential
 from tests.stores import ENGINES, a_store
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
@@ -46,7 +45,7 @@ from keycairn.domain.record import Record
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
-from keycairn.ports.store import Store
+from keycairn.ports.store import Finish, Store
 
 ROOT = parse_root_key(Secret("base64:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGho="))
 OTHER = parse_root_key(Secret("base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="))
@@ -64,7 +63,6 @@ def keycairn_on(store: Store, clock: FakeClock | None = None) -> Keycairn:
         environment=FakeEnvironment(),
         clock=clock or FakeClock(step=0.001),
         ids=UlidIds(),
-        anchor=MemoryAnchor(),
     )
 
 
@@ -311,10 +309,10 @@ async def test_the_oldest_stay_when_the_new_one_fails(tmp_path: Path) -> None:
     class Breaking(MemoryStore):
         broken = False
 
-        async def commit(self, changes: Changeset) -> None:
+        async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
             if self.broken:
                 raise StoreUnavailableError
-            await super().commit(changes)
+            await super().commit(changes, finish)
 
     clock, store = FakeClock(step=0.001), Breaking()
     keycairn = keycairn_on(store, clock)

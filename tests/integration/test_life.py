@@ -15,7 +15,6 @@ from tests.fuzzing import looking
 from tests.house import EMBEDDING, LANGUAGE, FakeProvider, FakeRegistry, NoHttp, plain_spec
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
@@ -68,7 +67,6 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.anchor = MemoryAnchor()
         self.root = 0
         self.known: dict[CredentialId, Known] = {}
         self.slots: dict[Slot, tuple[CredentialId, tuple[str, str]]] = {}
@@ -95,7 +93,6 @@ class Life(RuleBasedStateMachine):
             environment=FakeEnvironment(),
             clock=FakeClock(step=0.001),
             ids=UlidIds(),
-            anchor=self.anchor,
         )
         assert self.run(self.kc.vault.unlock(a_root_key(self.root)))
         assert self.run(self.kc.audit.compare()) is None

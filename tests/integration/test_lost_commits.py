@@ -1,12 +1,16 @@
 """The real engine loses half its log to one flipped byte, and opens without a word. Keycairn says so."""
 
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
+from keycairn.app.offline import accept_database
 from keycairn.app.services.audit import FlawKind
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import ANCHOR_FILE, open_keycairn
+from keycairn.app.wiring import open_keycairn
+from keycairn.domain.audit import Action, EventFilter
+from keycairn.domain.errors import MissingDatabaseError, RedoLogError
 from keycairn.domain.token import Scope
 
 
@@ -32,6 +36,11 @@ async def test_a_flipped_byte_in_the_middle_of_the_log_is_noticed_at_the_next_st
     content[len(content) * 2 // 3] ^= 0xFF
     log.write_bytes(bytes(content))
 
+    for _ in range(2):
+        with pytest.raises(RedoLogError, match="accept-database"):
+            async with open_keycairn(settings):
+                pass
+    await accept_database(settings)
     async with open_keycairn(settings) as kc:
         report = await kc.audit.verify()
     assert not report.intact
@@ -50,12 +59,62 @@ async def test_an_older_copy_of_the_database_put_in_place_is_noticed(tmp_path: P
         file.unlink()
     for file, content in old.items():
         file.write_bytes(content)
+    with pytest.raises(RedoLogError, match="older"):
+        async with open_keycairn(settings):
+            pass
+    await accept_database(settings)
     async with open_keycairn(settings) as kc:
         assert [flaw.kind for flaw in (await kc.audit.verify()).flaws] == [FlawKind.LOST]
 
 
 async def test_an_orderly_restart_finds_nothing_wrong(tmp_path: Path) -> None:
     settings = await filled(tmp_path, 3)
-    assert (tmp_path / ANCHOR_FILE).exists()
+    assert (tmp_path / "db.redo").exists()
     async with open_keycairn(settings) as kc:
         assert (await kc.audit.verify()).intact
+
+
+async def test_a_database_that_is_gone_is_not_made_anew_in_silence(tmp_path: Path) -> None:
+    settings = await filled(tmp_path, 3)
+    (tmp_path / "db").rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(MissingDatabaseError, match="is gone"):
+            async with open_keycairn(settings):
+                pass
+    (tmp_path / "elsewhere").rename(tmp_path / "db")
+    async with open_keycairn(settings) as kc:
+        assert (await kc.audit.verify()).intact
+
+
+async def test_another_database_put_in_place_is_noticed(tmp_path: Path) -> None:
+    settings = await filled(tmp_path / "one", 3)
+    await filled(tmp_path / "two", 9)
+    rmtree(tmp_path / "one" / "db")
+    (tmp_path / "two" / "db").rename(tmp_path / "one" / "db")
+    with pytest.raises(RedoLogError, match="another database"):
+        async with open_keycairn(settings):
+            pass
+
+
+async def test_a_redo_log_that_is_gone_is_said_once_and_begun_anew(tmp_path: Path) -> None:
+    settings = await filled(tmp_path, 3)
+    (tmp_path / "db.redo").unlink()
+    async with open_keycairn(settings) as kc:
+        assert [flaw.kind for flaw in (await kc.audit.verify()).flaws] == []
+        [event] = await kc.audit.events(matching=EventFilter(action=Action.ANCHOR_RENEWED))
+        assert event.outcome == FlawKind.UNPROVEN
+    async with open_keycairn(settings) as kc:
+        assert len(await kc.audit.events(matching=EventFilter(action=Action.ANCHOR_RENEWED))) == 1
+
+
+@pytest.mark.parametrize("place", [0, 20, 600, 1030, 2060, 2100])
+async def test_a_damaged_redo_log_is_noticed_or_harmless(tmp_path: Path, place: int) -> None:
+    settings = await filled(tmp_path, 3)
+    file = tmp_path / "db.redo"
+    content = bytearray(file.read_bytes())
+    content[place] ^= 0xFF
+    file.write_bytes(bytes(content))
+    async with open_keycairn(settings) as kc:
+        report = await kc.audit.verify()
+        assert report.intact
+        assert len(await kc.tokens.list()) == 4

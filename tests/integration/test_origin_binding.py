@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from tests.fakes import FakeCipher, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets, NoHttp
 
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
@@ -41,7 +40,6 @@ async def kc() -> Keycairn:
         environment=FakeEnvironment(),
         clock=FakeClock(step=0.001),
         ids=FakeIds(),
-        anchor=MemoryAnchor(),
         admin_token=Secret(ADMIN),
     )
     await keycairn.vault.unlock(ROOT_KEY)

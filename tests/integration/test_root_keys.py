@@ -12,7 +12,6 @@ from tests.fakes import FakeClock, FakeEnvironment
 from tests.house import FakeProvider, FakeRegistry, NoHttp, plain_spec
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
@@ -30,6 +29,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
+from keycairn.ports.store import Finish
 
 OPENER = AesGcmKeysets()
 
@@ -47,11 +47,11 @@ class Dying(MemoryStore):
 
     commits_left = 10_000
 
-    async def commit(self, changes: Changeset) -> None:
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
         if self.commits_left <= 0:
             raise StoreUnavailableError
         self.commits_left -= 1
-        await super().commit(changes)
+        await super().commit(changes, finish)
 
 
 class Place:
@@ -59,14 +59,12 @@ class Place:
 
     def __init__(self) -> None:
         self.store = Dying()
-        self.anchor = MemoryAnchor()
         self.clock = FakeClock(step=0.001)
         self.kc: Keycairn
 
     async def start(self, root_key: RootKey) -> bool:
         """As every start does: open, and drop former slots where the youngest was proven."""
         self.kc = Keycairn(
-            anchor=self.anchor,
             store=self.store,
             opener=OPENER,
             registry=FakeRegistry([FakeProvider(plain_spec("openai"))]),

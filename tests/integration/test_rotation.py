@@ -9,7 +9,6 @@ from tests.fakes import FakeClock, FakeEnvironment
 from tests.house import FakeProvider, FakeRegistry, NoHttp, plain_spec
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
@@ -21,7 +20,7 @@ from keycairn.domain.keyset import KeyState
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
-from keycairn.ports.store import Store
+from keycairn.ports.store import Finish, Store
 
 ROOT = parse_root_key(Secret("base64:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGho="))
 NEXT = parse_root_key(Secret("base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="))
@@ -32,17 +31,16 @@ class Dying(MemoryStore):
 
     commits_left = 10_000
 
-    async def commit(self, changes: Changeset) -> None:
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
         if self.commits_left <= 0:
             raise StoreUnavailableError
         self.commits_left -= 1
-        await super().commit(changes)
+        await super().commit(changes, finish)
 
 
 def keycairn_on(store: Store) -> tuple[Keycairn, FakeProvider]:
     provider = FakeProvider(plain_spec("openai"))
     keycairn = Keycairn(
-        anchor=MemoryAnchor(),
         store=store,
         opener=AesGcmKeysets(),
         registry=FakeRegistry([provider]),

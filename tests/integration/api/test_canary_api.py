@@ -18,6 +18,7 @@ from keycairn.domain.change import Changeset
 from keycairn.domain.errors import InvalidAuthError, StoreUnavailableError
 from keycairn.domain.outcome import DiscoveredModel
 from keycairn.domain.secret import Secret
+from keycairn.ports.store import Finish
 
 KEY = "sk-canary-4f9A7c2E81b6D05x"
 OTHER = "sk-second-9B3d0F6a2C7e5184"
@@ -31,10 +32,10 @@ class FailingStore(MemoryStore):
 
     down = False
 
-    async def commit(self, changes: Changeset) -> None:
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
         if self.down:
             raise StoreUnavailableError
-        await super().commit(changes)
+        await super().commit(changes, finish)
 
 
 class Record:

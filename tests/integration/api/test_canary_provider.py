@@ -14,7 +14,6 @@ from tests.canary import scan
 from tests.fakes import FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
-from keycairn.adapters.anchor import MemoryAnchor
 from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
@@ -70,7 +69,6 @@ class Scene:
         self.store = MemoryStore()
         self.said: list[str] = []
         self.keycairn = Keycairn(
-            anchor=MemoryAnchor(),
             store=self.store,
             opener=FakeKeysets(),
             registry=PluginRegistry(external=False),

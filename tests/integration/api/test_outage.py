@@ -13,6 +13,7 @@ from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import StoreUnavailableError
 from keycairn.domain.ids import CredentialId
+from keycairn.ports.store import Finish
 
 ADMIN = "admin-0123456789-0123456789-0123456789"
 GOOD = {"name": "W", "provider": "openai", "api_key": "sk-123456789-abc"}
@@ -36,9 +37,9 @@ class FlakyStore(MemoryStore):
         self._check()
         return await super().credentials(*args, **query)
 
-    async def commit(self, changes: Changeset) -> None:
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
         self._check()
-        await super().commit(changes)
+        await super().commit(changes, finish)
 
     async def revision(self) -> int:
         self._check()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from keycairn.app.services.audit import FlawKind
 from keycairn.domain.audit import IN_PROCESS, Action, AuditEvent, Head
 from keycairn.domain.change import Append
 from keycairn.domain.errors import InvalidInputError, SealedError
+from keycairn.domain.ids import key_of
 from keycairn.domain.token import Scope
 
 
@@ -29,17 +29,17 @@ async def busy(events: int = 6) -> tuple[House, Keycairn, MemoryStore]:
     return house, kc, house.store
 
 
-def events_of(store: MemoryStore) -> dict[Any, AuditEvent]:
-    return store._state.events
+def events_of(store: MemoryStore) -> dict[str, AuditEvent]:
+    return store.state.tables["event"]  # type: ignore[return-value]  # by key
 
 
 async def test_every_change_adds_one_link_and_the_chain_holds() -> None:
-    house, kc, store = await busy()
+    _, kc, store = await busy()
     report = await kc.audit.verify()
     assert report.intact
     assert (report.events, report.head, report.anchor) == (6, 6, 6)
     assert [event.seq for event in await store.chain()] == [1, 2, 3, 4, 5, 6]
-    assert house.anchor.load() == await store.head()
+    assert await store.acknowledged() == await store.head()
 
 
 async def test_a_hundred_writers_make_one_chain() -> None:
@@ -62,47 +62,47 @@ async def test_two_processes_on_one_database_make_one_chain() -> None:
 
 def edited(store: MemoryStore) -> None:
     event = next(event for event in events_of(store).values() if event.seq == 3)
-    events_of(store)[event.id] = replace(event, actor="someone-else")
+    events_of(store)[key_of(event.id)] = replace(event, actor="someone-else")
 
 
 def renumbered(store: MemoryStore) -> None:
     for event in list(events_of(store).values()):
         if event.seq in {3, 4}:
-            events_of(store)[event.id] = replace(event, seq=7 - event.seq)
+            events_of(store)[key_of(event.id)] = replace(event, seq=7 - event.seq)
 
 
 def removed(store: MemoryStore) -> None:
-    del events_of(store)[next(event.id for event in events_of(store).values() if event.seq == 3)]
+    del events_of(store)[next(key_of(event.id) for event in events_of(store).values() if event.seq == 3)]
 
 
 def truncated(store: MemoryStore) -> None:
     for event in list(events_of(store).values()):
         if event.seq > 4:
-            del events_of(store)[event.id]
+            del events_of(store)[key_of(event.id)]
 
 
 def truncated_with_its_head(store: MemoryStore) -> None:
     truncated(store)
     last = max(events_of(store).values(), key=lambda event: event.seq)
-    store._state.head = Head(last.seq, last.mac)
+    store.state.put(Head(last.seq, last.mac))
 
 
 def slipped_in(store: MemoryStore) -> None:
     event = next(iter(events_of(store).values()))
     stranger = replace(event, id="event:STRANGER", seq=0, mac="")
-    events_of(store)[stranger.id] = stranger
+    events_of(store)[key_of(stranger.id)] = stranger
 
 
 def forged_at_the_end(store: MemoryStore) -> None:
     last = max(events_of(store).values(), key=lambda event: event.seq)
     forged = replace(last, id="event:FORGED", seq=7, mac="f" * 64)
-    events_of(store)[forged.id] = forged
-    store._state.head = Head(7, forged.mac)
+    events_of(store)[key_of(forged.id)] = forged
+    store.state.put(Head(7, forged.mac))
 
 
 def wiped(store: MemoryStore) -> None:
     events_of(store).clear()
-    store._state.head = None
+    store.state.tables["head"].clear()
 
 
 @pytest.mark.parametrize(
@@ -130,17 +130,18 @@ async def test_harm_is_noticed(harm: Callable[[MemoryStore], None], kinds: set[F
 async def test_an_event_that_was_moved_to_another_workspace_is_noticed() -> None:
     _, kc, store = await busy()
     event = next(event for event in events_of(store).values() if event.seq == 2)
-    events_of(store)[event.id] = replace(event, workspace="hidden")
+    events_of(store)[key_of(event.id)] = replace(event, workspace="hidden")
     assert [(flaw.kind, flaw.first) for flaw in (await kc.audit.verify()).flaws] == [(FlawKind.ALTERED, 2)]
 
 
 async def test_a_database_that_is_older_than_what_was_acknowledged_is_found_at_the_start_and_stays_on_record() -> None:
-    house, kc, store = await busy()
+    _, kc, store = await busy()
     truncated_with_its_head(store)
     flaw = await kc.audit.compare()
     assert flaw is not None
     assert (flaw.kind, flaw.first, flaw.last) == (FlawKind.LOST, 5, 6)
-    assert house.anchor.load() == Head(6, (house.anchor.load() or Head(0, "")).mac), "the proof is still there"
+    assert store.acknowledged_head is not None
+    assert store.acknowledged_head.seq == 6, "the proof is still there"
 
     await kc.audit.record(flaw)
     assert await kc.audit.compare() is None, "said once"
@@ -150,16 +151,15 @@ async def test_a_database_that_is_older_than_what_was_acknowledged_is_found_at_t
 
 
 async def test_a_database_ahead_of_the_anchor_was_cut_off_between_two_steps_and_lost_nothing() -> None:
-    house, kc, store = await busy()
+    _, kc, store = await busy()
     fourth = next(event for event in events_of(store).values() if event.seq == 4)
-    house.anchor.save(Head(4, fourth.mac))
+    store.acknowledged_head = Head(4, fourth.mac)
     assert await kc.audit.compare() is None
-    assert house.anchor.load() == await store.head()
 
 
 async def test_another_history_of_the_same_length_is_noticed() -> None:
-    house, kc, _ = await busy()
-    house.anchor.save(Head(6, "e" * 64))
+    _, kc, store = await busy()
+    store.acknowledged_head = Head(6, "e" * 64)
     flaw = await kc.audit.compare()
     assert flaw is not None
     assert flaw.kind is FlawKind.ALTERED
@@ -168,9 +168,9 @@ async def test_another_history_of_the_same_length_is_noticed() -> None:
 async def test_after_a_lost_keyset_the_new_chain_is_checked_and_the_old_one_called_unproven() -> None:
     _, kc, store = await busy()
     for event in list(events_of(store).values()):
-        events_of(store)[event.id] = replace(event, mac="0" * 64)  # as under a key that is gone
+        events_of(store)[key_of(event.id)] = replace(event, mac="0" * 64)  # as under a key that is gone
     last = max(events_of(store).values(), key=lambda event: event.seq)
-    store._state.head = Head(last.seq, last.mac)
+    store.state.put(Head(last.seq, last.mac))
     await kc.journal.commit((kc.journal.event(IN_PROCESS, Action.KEYSET_CREATED, "install"),))
     await kc.tokens.create("after", (Scope.INVOKE,))
     flaws = (await kc.audit.verify()).flaws

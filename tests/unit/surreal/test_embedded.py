@@ -1,6 +1,5 @@
 """What only a store in a folder can promise."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -67,12 +66,6 @@ async def test_many_changes_to_one_account_in_one_commit_survive_a_restart(tmp_p
     assert [model.name for model in await store.models(WORKSPACE, credential=new.id)] == ["m1", "m2", "m3", "m4", "m0"]
     assert await store.models(WORKSPACE, credential=old.id) == []
     await store.aclose()
-
-
-async def test_commits_are_synced_to_the_disk() -> None:
-    store = await open_surreal("mem://")
-    await store.aclose()
-    assert os.environ["SURREAL_SYNC_DATA"] == "true"
 
 
 @pytest.mark.parametrize("url", ["rocksdb://x", "memory", "surrealkv://", "http://localhost", ""])

@@ -9,6 +9,7 @@ from tests.samples import WORKSPACE, a_credential, an_event
 from tests.servers.surreal_rpc import RpcServer, surreal_rpc
 
 from keycairn.adapters.surreal import SurrealStore, open_surreal
+from keycairn.adapters.surreal.session import ATTEMPTS
 from keycairn.domain.change import Append, CreateCredential
 from keycairn.domain.errors import ConflictError, StoreUnavailableError
 from keycairn.domain.secret import Secret
@@ -25,6 +26,7 @@ async def server() -> AsyncIterator[RpcServer]:
 @pytest.fixture
 async def store(server: RpcServer) -> AsyncIterator[SurrealStore]:
     store = await open_surreal(server.url, user="root", password=Secret(server.password), deadline=0.5)
+    assert isinstance(store, SurrealStore)
     yield store
     server.thawed.set()
     await store.aclose()
@@ -79,13 +81,13 @@ async def test_without_an_event_the_outcome_stays_unknown(server: RpcServer, sto
 
 
 async def test_a_conflict_is_retried(server: RpcServer, store: SurrealStore) -> None:
-    server.answers = [RETRY] * 7
+    server.answers = [RETRY] * 3
     await store.commit((Append(an_event()),))
     assert len(await store.events(WORKSPACE)) == 1
 
 
 async def test_a_lasting_conflict_is_given_up(server: RpcServer, store: SurrealStore) -> None:
-    server.answers = [RETRY] * 8
+    server.answers = [RETRY] * ATTEMPTS
     with pytest.raises(ConflictError):
         await store.commit((Append(an_event()),))
     assert server.answers == []

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from tests.fakes import NOON
 from tests.samples import WORKSPACE, a_check, a_credential, a_keyset, a_model, a_token, an_event
 
 from keycairn.adapters.surreal import open_surreal
 from keycairn.adapters.surreal.schema import MIGRATIONS
-from keycairn.adapters.surreal.statements import transaction
+from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard, replayed
 from keycairn.domain.change import (
+    AddUsage,
     Append,
     CreateCredential,
     CreateModel,
@@ -23,12 +25,16 @@ from keycairn.domain.change import (
     PutKeyset,
     PutToken,
     RecordCheck,
+    RecordUse,
     RelinkModels,
     ReplaceCredential,
     ReplaceModel,
 )
+from keycairn.domain.draft import worked_out
 from keycairn.domain.errors import DuplicateError
 from keycairn.domain.model import Defaults
+from keycairn.domain.state import State
+from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import Store
 
 
@@ -95,10 +101,21 @@ async def test_what_one_commit_writes_twice_survives_a_restart(tmp_path: Path, *
     await store.aclose()
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_no_transaction_opens_a_savepoint(*, shared: bool) -> None:
+def test_no_transaction_opens_a_savepoint() -> None:
     changes = (PutToken(a_token()), PutDefaults(Defaults(), 0), PutKeyset(a_keyset(), 0))
-    assert "UPSERT" not in transaction(changes, shared=shared).text
+    draft = worked_out(State(), changes)
+    whole = Transaction()
+    guard(whole, revision=1)
+    drafted(draft, to=whole)
+    counted(
+        (
+            AddUsage(UsageKey(day=NOON.date(), workspace=WORKSPACE, token="t", credential="c"), Usage(requests=1)),
+            RecordUse(a_token().id, NOON),
+        ),
+        whole,
+    )
+    whole.ledger("store", 1)
+    assert "UPSERT" not in whole.text + replayed(draft.images).text
     for migration in MIGRATIONS:
         assert "UPSERT" not in migration
         assert "AS SELECT" not in " ".join(migration.split())

@@ -10,10 +10,12 @@ from tests.samples import a_credential, a_model, an_event
 from tests.servers.surreal_rpc import surreal_rpc
 
 from keycairn.adapters.surreal import SurrealStore, open_surreal
+from keycairn.adapters.surreal.embedded_store import EmbeddedStore
 from keycairn.adapters.surreal.restoring import Claim
 from keycairn.domain.change import CreateCredential
 from keycairn.domain.errors import RestoringError, StoreUnavailableError
 from keycairn.domain.record import KINDS, Record, kind_of, record_key
+from keycairn.ports.store import Store
 
 
 def some_records(count: int = 300) -> list[Record]:
@@ -22,14 +24,15 @@ def some_records(count: int = 300) -> list[Record]:
     return sorted(records, key=lambda record: (ranks.index(kind_of(record)), record_key(record)))
 
 
-async def stored(store: SurrealStore) -> Sequence[Record]:
+async def stored(store: Store) -> Sequence[Record]:
     async with store.snapshot() as records:
         return [record async for record in records]
 
 
-async def cut_off(store: SurrealStore, records: Sequence[Record]) -> Claim:
+async def cut_off(store: SurrealStore | EmbeddedStore, records: Sequence[Record]) -> Claim:
     """Restore as far as a killed process may have come."""
-    claim = Claim(store._session._connection.query)
+    connection = store._connection if isinstance(store, EmbeddedStore) else store._session._connection
+    claim = Claim(connection.query)
     await claim.take()
     await claim.fill(records)
     return claim
@@ -95,6 +98,7 @@ async def test_a_marker_nobody_renews_is_taken_over_and_its_owner_can_do_nothing
         slow = await open_surreal(server.url)
         records = some_records()
         claim = await cut_off(slow, records[:300])
+        assert isinstance(slow, SurrealStore)
         await slow._session._connection.query(
             "UPDATE restoring SET at = $then", {"then": datetime(2026, 1, 1, tzinfo=UTC)}
         )

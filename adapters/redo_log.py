@@ -1,0 +1,312 @@
+"""The redo log: what was acknowledged, on the disk before the database sees it.
+
+One file. Two headers, of which the younger whole one holds, say which store the log belongs to, up to which number the
+database is known to be safe on the disk, and where the audit chain stood then. Behind them follow the entries, one for
+each changeset, numbered without a gap. The digest of an entry covers the salt of the header it was written under, so
+that shortening the log is writing one header: what lies behind it no longer counts.
+
+An entry that is not whole is a torn tail where nothing whole follows: it was never acknowledged. Where something whole
+follows, the file was damaged.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.domain.audit import Head
+from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError
+
+STEP = 4 * 2**20
+"""Bytes by which the file grows; the room of one step is there before it is needed."""
+_HEADER_BYTES = 1024
+_START = 2 * _HEADER_BYTES
+_MARK = b"\xabkcr"
+_DIGEST_BYTES = 16
+_FRAME_BYTES = len(_MARK) + 4 + 8 + _DIGEST_BYTES
+_PERSON = b"keycairn redo"
+
+
+class Header(Struct, frozen=True, kw_only=True):
+    """`safe` is the number of the last changeset the database is known to hold on the disk; `head` the chain's there.
+
+    `generation` grows with each header; `salt` (hex) is new in each. `proves` is False where what had been acknowledged
+    before is not known, because the log was lost or damaged.
+    """
+
+    store: str
+    generation: int
+    safe: int
+    salt: str
+    head: Head | None = None
+    proves: bool = True
+
+
+class Entry(Struct, frozen=True):
+    """One changeset. `body` is opaque here; `head` is the audit chain's after it, None where it moved nothing."""
+
+    number: int
+    head: Head | None
+    body: bytes
+
+
+class RedoLog:
+    """The log of one store, for one process. Not to be used from two threads at once.
+
+    `last` is the number of the last changeset, `head` the audit chain's after it.
+    """
+
+    def __init__(self, file: Path, descriptor: int, header: Header, slot: int) -> None:
+        self._file = file
+        self._descriptor = descriptor
+        self._slot = slot
+        self.header = header
+        self.last = header.safe
+        self.head = header.head
+        self._end = _START
+        self._size = os.fstat(descriptor).st_size
+        self.torn = False
+        """Whether the end of the file was not whole when it was opened, or an append has failed since."""
+
+    @classmethod
+    def create(
+        cls, file: Path, *, store: str, safe: int = 0, head: Head | None = None, proves: bool = True
+    ) -> "RedoLog":
+        """A new, empty log; a file of that name is replaced. Raises StoreFullError or StoreError."""
+        header = Header(store=store, generation=1, safe=safe, salt=_fresh_salt(), head=head, proves=proves)
+        draft = file.with_name(file.name + ".new")
+        try:
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                _write(descriptor, _packed(header) + bytes(_HEADER_BYTES), 0)
+                _write(descriptor, bytes(STEP), _START)
+                os.fsync(descriptor)
+                draft.replace(file)
+                sync_folder(file.parent)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise _refusal(file, error) from None
+        return cls(file, descriptor, header, 0)
+
+    @classmethod
+    def open(cls, file: Path) -> "RedoLog | None":
+        """The log in `file`, None without the file. Raises DamagedAnchorError when it cannot be read as one."""
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{file} cannot be opened: {error.strerror}.") from None
+        try:
+            slots = [_unpacked(os.pread(descriptor, _HEADER_BYTES, slot * _HEADER_BYTES)) for slot in (0, 1)]
+            headers = [(header, slot) for slot, header in enumerate(slots) if header is not None]
+            if not headers:
+                _damaged(file)
+            log = cls(file, descriptor, *max(headers, key=lambda pair: pair[0].generation))
+            for entry in log.entries():
+                log._took(entry)
+            log.torn = log._anything_behind()
+            if log.torn and log._anything_whole_behind():
+                _damaged(file)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return log
+
+    def entries(self) -> Iterator[Entry]:
+        """The whole entries, in order."""
+        position, number = _START, self.header.safe
+        while (entry := self._read(position, number + 1)) is not None:
+            yield entry
+            position, number = position + _FRAME_BYTES + len(_payload(entry)), entry.number
+
+    @property
+    def used(self) -> int:
+        """Bytes of entries since the log was shortened."""
+        return self._end - _START
+
+    @property
+    def file(self) -> Path:
+        """Where the log lies."""
+        return self._file
+
+    def make_room(self, size: int) -> None:
+        """See to it that an entry of `size` bytes fits. Raises StoreFullError; nothing counts as changed then."""
+        needed = self._end + _FRAME_BYTES + size
+        try:
+            while self._size < needed:
+                _write(self._descriptor, bytes(STEP), self._size)
+                self._size += STEP
+                os.fsync(self._descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise _refusal(self._file, error) from None
+
+    def append(self, body: bytes, head: Head | None) -> None:
+        """Add an entry and see it to the disk: the point of no return.
+
+        Raises StoreFullError or StoreError when it is not there, and will not be after a restart either.
+        """
+        entry = Entry(self.last + 1, head, body)
+        payload = _payload(entry)
+        self.make_room(len(payload))
+        frame = self._frame(entry.number, payload)
+        try:
+            _write(self._descriptor, frame, self._end)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._take_back(error)
+        self._took(entry)
+
+    def shorten(self, *, safe: int, head: Head | None, proves: bool | None = None) -> None:
+        """Forget all entries: the database holds everything up to `safe` on the disk. Raises StoreError."""
+        header = replace(
+            self.header,
+            generation=self.header.generation + 1,
+            safe=safe,
+            salt=_fresh_salt(),
+            head=head,
+            proves=self.header.proves if proves is None else proves,
+        )
+        slot = 1 - self._slot
+        try:
+            _write(self._descriptor, _packed(header), slot * _HEADER_BYTES)
+            os.fdatasync(self._descriptor)
+            if self._size > _START + 2 * STEP:
+                os.ftruncate(self._descriptor, _START + STEP)
+                self._size = _START + STEP
+        except OSError as error:
+            raise _refusal(self._file, error) from None
+        self.header, self._slot = header, slot
+        self.last, self.head, self._end, self.torn = safe, head, _START, False
+
+    def close(self) -> None:
+        """Let the file go. Calling it again is a no-op."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _took(self, entry: Entry) -> None:
+        self.last = entry.number
+        self.head = entry.head or self.head
+        self._end += _FRAME_BYTES + len(_payload(entry))
+
+    def _take_back(self, why: OSError) -> None:
+        """Make sure that an entry whose writing failed does not turn up later; raises what the caller is told."""
+        self.torn = True
+        try:
+            _write(self._descriptor, bytes(_FRAME_BYTES), self._end)
+            os.fdatasync(self._descriptor)
+        except OSError:
+            # what the disk holds is unknown: only a header that makes it void will do, and if even that fails,
+            # nothing may be appended until one could be written
+            raise UncertainEntryError(self._file) from None
+        raise _refusal(self._file, why) from None
+
+    def _frame(self, number: int, payload: bytes) -> bytes:
+        size = len(payload).to_bytes(4, "big")
+        return _MARK + size + number.to_bytes(8, "big") + self._digest(number, payload) + payload
+
+    def _digest(self, number: int, payload: bytes) -> bytes:
+        made = blake2b(digest_size=_DIGEST_BYTES, salt=bytes.fromhex(self.header.salt), person=_PERSON)
+        made.update(number.to_bytes(8, "big"))
+        made.update(payload)
+        return made.digest()
+
+    def _read(self, position: int, number: int | None) -> Entry | None:
+        """The whole entry at `position`, with that number where one is given; None where there is none."""
+        frame = os.pread(self._descriptor, _FRAME_BYTES, position)
+        if len(frame) < _FRAME_BYTES or not frame.startswith(_MARK):
+            return None
+        size, found = int.from_bytes(frame[4:8], "big"), int.from_bytes(frame[8:16], "big")
+        if number not in {None, found} or size > self._size - position:
+            return None
+        payload = os.pread(self._descriptor, size, position + _FRAME_BYTES)
+        if len(payload) < size or self._digest(found, payload) != frame[16:]:
+            return None
+        line, _, body = payload.partition(b"\n")
+        return Entry(found, msgspec.json.decode(line, type=Head | None), body)
+
+    def _anything_behind(self) -> bool:
+        position = self._end
+        while piece := os.pread(self._descriptor, STEP, position):
+            if piece.strip(b"\0"):
+                return True
+            position += len(piece)
+        return False
+
+    def _anything_whole_behind(self) -> bool:
+        rest = os.pread(self._descriptor, self._size, self._end)
+        at = rest.find(_MARK, 1)
+        while at >= 0:
+            entry = self._read(self._end + at, None)
+            if entry is not None and entry.number > self.last:
+                return True
+            at = rest.find(_MARK, at + 1)
+        return False
+
+
+class UncertainEntryError(StoreError):
+    """An entry could neither be written nor taken back, so that a restart may find it or not."""
+
+    code = "redo_log_uncertain"
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(f"{file} cannot be written, and it is unknown what it holds at its end.")
+
+
+def _payload(entry: Entry) -> bytes:
+    return msgspec.json.encode(entry.head) + b"\n" + entry.body
+
+
+def _packed(header: Header) -> bytes:
+    text = msgspec.json.encode(header)
+    digest = blake2b(text, digest_size=_DIGEST_BYTES, person=_PERSON).digest()
+    return (digest + text + b"\n").ljust(_HEADER_BYTES, b"\0")
+
+
+def _unpacked(raw: bytes) -> Header | None:
+    text = raw[_DIGEST_BYTES:].partition(b"\n")[0]
+    digest = blake2b(text, digest_size=_DIGEST_BYTES, person=_PERSON).digest()
+    return msgspec.json.decode(text, type=Header) if digest == raw[:_DIGEST_BYTES] else None
+
+
+def _fresh_salt() -> str:
+    return secrets.token_hex(16)
+
+
+def _write(descriptor: int, data: bytes, position: int) -> None:
+    while data:
+        written = os.pwrite(descriptor, data, position)
+        data, position = data[written:], position + written
+
+
+def sync_folder(folder: Path) -> None:
+    """See the names in a folder to the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _damaged(file: Path) -> NoReturn:
+    raise DamagedAnchorError(str(file))
+
+
+def _refusal(file: Path, error: OSError) -> StoreError:
+    if error.errno in {28, 27, 122}:  # ENOSPC, EFBIG, EDQUOT
+        return StoreFullError(str(file.parent), (error.strerror or "no room").lower())
+    return StoreError(f"{file} cannot be written: {error.strerror}. Nothing was written.")

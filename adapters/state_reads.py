@@ -1,0 +1,133 @@
+"""Reading from records held in memory: what the store in memory and the embedded one have in common."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+
+from keycairn.domain.audit import Head
+from keycairn.domain.credential import Credential
+from keycairn.domain.ids import CredentialId, ModelId, TokenId, key_of
+from keycairn.domain.keyset import Keyset
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Defaults, Model
+from keycairn.domain.state import CURRENT, State
+from keycairn.domain.token import Token
+from keycairn.ports.store import MOST, Position
+
+
+class StateReads:
+    """The queries of a `keycairn.ports.store.Store` that the records in memory answer.
+
+    What a read gives is shared, so treat its mappings as read-only.
+    """
+
+    @property
+    def state(self) -> State:
+        """What is stored. Raises StoreUnavailableError once the store is closed."""
+        raise NotImplementedError
+
+    async def credential(self, workspace: str, id: CredentialId) -> Credential | None:
+        """See `Store.credential`."""
+        return self.state.credential(workspace, id)
+
+    async def credentials(
+        self, workspace: str, *, provider: str | None = None, after: Position | None = None, limit: int = MOST
+    ) -> Sequence[Credential]:
+        """See `Store.credentials`."""
+        place = (after.provider, after.created, after.id) if after else None
+        ids = self.state.places(workspace, provider=provider, after=place)
+        return self._credentials(islice(ids, page(limit)))
+
+    async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
+        """See `Store.all_credentials`."""
+        return self.state.credentials_after(key_of(after) if after else "", page(limit))
+
+    async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
+        """See `Store.twins`."""
+        ids = {id for mark in fingerprints for id in self.state.with_fingerprint(workspace, mark)}
+        found = self._credentials(ids)
+        return sorted(found, key=lambda one: (one.provider, one.created, one.id))[:MOST]
+
+    async def model(self, workspace: str, id: ModelId) -> Model | None:
+        """See `Store.model`."""
+        return self.state.model(workspace, id)
+
+    async def models(
+        self,
+        workspace: str,
+        *,
+        type: Modality | None = None,
+        provider: str | None = None,
+        credential: CredentialId | None = None,
+        name: str | None = None,
+        after: ModelId | None = None,
+        limit: int | None = MOST,
+    ) -> Sequence[Model]:
+        """See `Store.models`."""
+        state = self.state
+        if credential is not None:
+            ids = state.linked(credential)
+        elif name is not None:
+            ids = state.named(workspace, name)
+        else:
+            ids = state.model_ids(workspace, after)
+        rows = (
+            found
+            for id in ids
+            if (after is None or id > after)
+            and (found := state.model(workspace, id)) is not None
+            and type in {None, found.type}
+            and provider in {None, found.provider}
+            and name in {None, found.name}
+        )
+        return list(islice(rows, None if limit is None else page(limit)))
+
+    async def model_counts(
+        self, workspace: str, credentials: Collection[CredentialId] | None = None
+    ) -> Mapping[CredentialId, int]:
+        """See `Store.model_counts`."""
+        return self.state.link_counts(workspace, credentials)
+
+    async def unlinked_models(self, workspace: str, provider: str) -> Sequence[Model]:
+        """See `Store.unlinked_models`."""
+        found = await self.models(workspace, provider=provider, limit=None)
+        return [model for model in found if model.credential is None]
+
+    async def providers_in_use(self, workspace: str) -> frozenset[str]:
+        """See `Store.providers_in_use`."""
+        return self.state.providers(workspace)
+
+    async def defaults(self, workspace: str) -> Defaults:
+        """See `Store.defaults`."""
+        return self.state.get(Defaults, workspace) or Defaults(workspace=workspace)
+
+    async def keyset(self) -> Keyset | None:
+        """See `Store.keyset`."""
+        return self.state.get(Keyset, CURRENT)
+
+    async def any_sealed(self) -> bool:
+        """See `Store.any_sealed`."""
+        return any(found.sealed for found in self.state.all(Credential))
+
+    async def token(self, id: TokenId) -> Token | None:
+        """See `Store.token`."""
+        found = self.state.get(Token, key_of(id))
+        return found if found is not None and found.id == id else None
+
+    async def tokens(self, workspace: str) -> Sequence[Token]:
+        """See `Store.tokens`."""
+        found = (token for token in self.state.all(Token) if token.workspace == workspace)
+        return sorted(found, key=lambda token: token.id)
+
+    async def head(self) -> Head | None:
+        """See `Store.head`."""
+        return self.state.get(Head, CURRENT)
+
+    def _credentials(self, ids: "Collection[CredentialId] | islice[CredentialId]") -> list[Credential]:
+        state = self.state
+        found = (state.get(Credential, key_of(id)) for id in ids)
+        return [credential for credential in found if credential is not None]
+
+
+def page(limit: int) -> int:
+    """The number of records a page of `limit` may have."""
+    return max(0, min(limit, MOST))

@@ -1,0 +1,157 @@
+"""A whole new database beside the one in use: built, seen to the disk, and put in its place by renaming.
+
+It lies in a folder `<database>.ready` that appears by one rename when everything in it is on the disk: the database
+and a redo log of its own. From then on it is the database; whoever opens the store brings it into place first.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterable
+from contextlib import suppress
+from pathlib import Path
+
+from keycairn.adapters.redo_log import RedoLog, sync_folder
+from keycairn.adapters.surreal.embedded import SCHEME, EmbeddedConnection
+from keycairn.adapters.surreal.records import row_of
+from keycairn.adapters.surreal.schema import migrate
+from keycairn.adapters.surreal.statements import Transaction
+from keycairn.domain.audit import Head
+from keycairn.domain.errors import StoreError
+from keycairn.domain.record import Record, kind_of
+
+BATCH = 500
+"""Records in one transaction."""
+
+
+def redo_log_of(database: Path) -> Path:
+    """Where the redo log of a database lies."""
+    return database.with_name(database.name + ".redo")
+
+
+class NewDatabase:
+    """A database that is being built beside `database`. A left-over of an earlier one is removed."""
+
+    def __init__(self, database: Path, connection: EmbeddedConnection) -> None:
+        self._database = database
+        self._connection = connection
+        self._head: Head | None = None
+
+    @classmethod
+    async def begin(cls, database: Path, names: tuple[str, str]) -> "NewDatabase":
+        """An empty one, its tables made. `names` are those of namespace and database. Raises StoreError."""
+        draft = _draft(database)
+        _remove(draft)
+        try:
+            draft.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise StoreError(f"{draft} cannot be made: {error.strerror}.") from None
+        connection = await EmbeddedConnection.open(f"{SCHEME}{draft / 'db'}", namespace=names[0], database=names[1])
+        new = cls(database, connection)
+        try:
+            await migrate(connection.query)
+        except BaseException:
+            await new.abandon()
+            raise
+        return new
+
+    async def fill(self, records: AsyncIterable[Record]) -> None:
+        """Store `records`. Raises StoreError, or what they raise."""
+        batch: list[Record] = []
+        async for record in records:
+            if batch and (len(batch) == BATCH or kind_of(batch[0]) != kind_of(record)):
+                await self._insert(batch)
+                batch = []
+            batch.append(record)
+            if isinstance(record, Head):
+                self._head = record
+        if batch:
+            await self._insert(batch)
+
+    async def run(self, whole: Transaction, head: Head | None) -> None:
+        """Apply one more transaction, after which the audit chain ends at `head`."""
+        await self._connection.query(whole.text, whole.variables)
+        self._head = head
+
+    async def finish(self, *, store: str, number: int) -> None:
+        """See all of it to the disk, as the content of `store` up to the changeset `number`. Raises StoreError."""
+        ledger = Transaction()
+        ledger.ledger(store, number)
+        await self._connection.query(ledger.text, ledger.variables)
+        await self._connection.close()
+        draft = _draft(self._database)
+        (draft / "db.lock").unlink(missing_ok=True)
+        try:
+            RedoLog.create(draft / "redo", store=store, safe=number, head=self._head).close()
+            sync_tree(draft)
+            draft.replace(_ready(self._database))
+            sync_folder(self._database.parent)
+        except OSError as error:
+            _remove(draft)
+            raise StoreError(f"{draft} cannot be completed: {error.strerror}.") from None
+
+    async def abandon(self) -> None:
+        """Remove it."""
+        await self._connection.close()
+        _remove(_draft(self._database))
+
+    async def _insert(self, batch: list[Record]) -> None:
+        text = f"INSERT INTO {kind_of(batch[0])} $rows RETURN NONE"  # our own tables
+        await self._connection.query(text, {"rows": [row_of(record) for record in batch]})
+
+
+def take_place(database: Path) -> None:
+    """Bring a new database that is ready into place. It may be repeated after a kill anywhere in it.
+
+    Nobody may have either open. Raises StoreError.
+    """
+    ready = _ready(database)
+    if not ready.exists():
+        return
+    try:
+        if (ready / "redo").exists():
+            (ready / "redo").replace(redo_log_of(database))
+        if (ready / "db").exists():
+            _remove(database)
+            (ready / "db").replace(database)
+        sync_folder(database.parent)
+        _remove(ready)
+    except OSError as error:
+        raise StoreError(f"{ready} cannot be put in the place of {database}: {error.strerror}.") from None
+
+
+def sync_tree(folder: Path) -> None:
+    """See every file below `folder` to the disk, and the folders themselves. Raises OSError."""
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            try:
+                descriptor = os.open(Path(parent) / file, os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # the engine removed it meanwhile
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(Path(parent))
+
+
+def tree_size(folder: Path) -> int:
+    """Bytes in the files below `folder`."""
+    size = 0
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            with suppress(FileNotFoundError):  # the engine may remove it meanwhile
+                size += (Path(parent) / file).stat().st_size
+    return size
+
+
+def _draft(database: Path) -> Path:
+    return database.with_name(database.name + ".new")
+
+
+def _ready(database: Path) -> Path:
+    return database.with_name(database.name + ".ready")
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,485 @@
+"""The store on the engine in this process, which alone reads and writes it.
+
+A commit is worked out against the records in memory, written to the redo log and synced; that is the point of no
+return. Only then the engine gets it, unsynced: its own log is neither atomic nor, after a torn write, whole. What it
+missed it gets again from the redo log, in this process when it failed, at the next start when the process did.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import structlog
+
+from keycairn.adapters.redo_log import RedoLog, UncertainEntryError
+from keycairn.adapters.state_reads import StateReads
+from keycairn.adapters.surreal.building import NewDatabase, sync_tree, take_place, tree_size
+from keycairn.adapters.surreal.changesets import images_in, packed
+from keycairn.adapters.surreal.dialect import Dialect
+from keycairn.adapters.surreal.embedded import EmbeddedConnection
+from keycairn.adapters.surreal.history import HistoryReads
+from keycairn.adapters.surreal.loading import Loaded
+from keycairn.adapters.surreal.records import readable, record_id, row_of, usage_id
+from keycairn.adapters.surreal.room import Room
+from keycairn.adapters.surreal.snapshot import records_in
+from keycairn.adapters.surreal.statements import Transaction, drafted, replayed
+from keycairn.domain.audit import Head
+from keycairn.domain.change import AddUsage, Append, Changeset, only_counts
+from keycairn.domain.draft import Draft
+from keycairn.domain.errors import (
+    CommitPendingError,
+    DamagedAnchorError,
+    DuplicateError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreNotEmptyError,
+    StoreUnavailableError,
+    UnreadableRecordError,
+)
+from keycairn.domain.record import KINDS, Record, kind_of
+from keycairn.domain.state import CURRENT, Key, State, distinct, key_for
+from keycairn.ports.store import Finish
+
+HELD = tuple(kind for kind in KINDS if kind not in {"event", "usage"})
+"""The kinds of record held in memory. Events and sums grow with time, so they are read from the engine."""
+SHORTEN_AT = 3 * 2**20
+"""Bytes of entries from which the redo log is shortened."""
+PATIENCE = 5.0
+"""Seconds a commit waits for an engine that failed, before it is told that the change is pending."""
+PAUSE = 0.2
+"""Seconds between two attempts to bring a failed engine back."""
+COMPACT_AT = 64 * 2**20
+"""Bytes of the engine's files below which they are never compacted."""
+COMPACT_RATIO = 3
+"""How many times their size when they were last whole the engine's files grow before they are compacted."""
+AT_ONCE = 250
+"""Images in one transaction while the log is replayed."""
+
+_log = structlog.get_logger()
+
+
+class EmbeddedStore(StateReads, HistoryReads):
+    """A `keycairn.ports.store.Store`. Made by `open_surreal`. Without a redo log nothing outlives the process."""
+
+    def __init__(  # what it is made of
+        self,
+        connection: EmbeddedConnection,
+        dialect: Dialect,
+        *,
+        names: tuple[str, str],
+        log: RedoLog | None,
+        room: Room | None,
+    ) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._names = names
+        self._redo = log
+        self._room = room
+        self._state = State(HELD)
+        self._writing = asyncio.Lock()
+        self._under_way: set[asyncio.Future[Any]] = set()
+        self._recovery: asyncio.Task[None] | None = None
+        self._compaction: asyncio.Task[None] | None = None
+        self._failed: StoreError | None = None
+        self._uncertain = False
+        self._told = False
+        self._closed = False
+        self._pinned = False
+        self._writes = 0
+        self._whole_size = 0
+        self._unreadable: dict[tuple[str, str], UnreadableRecordError] = {}
+
+    async def load(self) -> None:
+        """Read the records that are held in memory. Raises StoreError."""
+        state = State(HELD)
+        self._unreadable.clear()
+        for kind in HELD:
+            async with aclosing(records_in(kind, self._query, self._dialect, self.note)) as records:
+                async for record in records:
+                    state.put(record)
+        self._state = state
+        if self._connection.folder is not None:
+            self._whole_size = await asyncio.to_thread(tree_size, self._connection.folder)
+
+    @property
+    def state(self) -> State:
+        """See `StateReads.state`."""
+        if self._closed:
+            raise StoreUnavailableError("The database is closed.")
+        return self._state
+
+    async def acknowledged(self) -> Head | None:
+        """See `Store.acknowledged`."""
+        _ = self.state
+        if self._redo is None:
+            return self._state.get(Head, CURRENT)
+        if not self._redo.header.proves:
+            raise DamagedAnchorError(str(self._redo.file))
+        return self._redo.head
+
+    async def vouch(self) -> None:
+        """See `Store.vouch`."""
+        async with self._writing:
+            await self._ready()
+            await self._checkpoint(proves=True)
+
+    def note(self, error: UnreadableRecordError) -> None:
+        """See `HistoryReads.note`."""
+        self._unreadable[error.kind, error.key] = error
+
+    def unreadable(self) -> Sequence[UnreadableRecordError]:
+        """See `Store.unreadable`."""
+        return list(self._unreadable.values())
+
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
+        """See `Store.commit`."""
+        if not changes:
+            return
+        await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on without its caller
+        await asyncio.shield(self._started(self._commit(changes, finish)))
+
+    async def revision(self) -> int:
+        """See `Store.revision`."""
+        _ = self.state
+        return self._writes
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:
+        """See `Store.snapshot`."""
+        async with self._writing:
+            _ = self.state
+            async with aclosing(self._records(self._state.records())) as records:
+                yield records
+
+    async def restore(self, records: Iterable[Record]) -> None:
+        """See `Store.restore`."""
+        async with self._writing:
+            _ = self.state
+            if self._state.records() or await self.event_count() or await self._read("SELECT id FROM usage LIMIT 1"):
+                raise StoreNotEmptyError
+            await self._rebuild(_one_by_one(distinct(records)))
+            self._writes += 1
+
+    async def compact(self) -> None:
+        """Write the engine's files anew, without what was overwritten or deleted, while it serves.
+
+        Raises StoreError.
+        """
+        folder, redo = self._connection.folder, self._redo
+        if folder is None or redo is None:
+            return
+        new = await NewDatabase.begin(folder, self._names)
+        try:
+            async with self._writing:
+                _ = self.state
+                await self._checkpoint()
+                self._pinned = True  # what is committed from here on must stay in the log until it is in the new one
+                held = self._state.records()
+            await new.fill(self._records(held))
+            async with self._writing:
+                _ = self.state
+                await self._ready()
+                for whole in self._since():
+                    await new.run(whole, redo.head)
+                await new.finish(store=redo.header.store, number=redo.last)
+                await self._take_place()
+        except BaseException:
+            await new.abandon()
+            raise
+        finally:
+            self._pinned = False
+
+    async def ping(self) -> None:
+        """See `Store.ping`."""
+        _ = self.state
+        if self._failed is not None:
+            raise self._failed
+        if self._room is not None:
+            self._room.check(0, grows=True)
+
+    async def checkpoint(self) -> None:
+        """See the engine's files to the disk, and shorten the redo log. Raises StoreError."""
+        async with self._writing:
+            await self._checkpoint()
+
+    async def aclose(self) -> None:
+        """See `Store.aclose`."""
+        if self._closed:
+            return
+        for task in (self._compaction, self._recovery):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        async with self._writing:
+            self._closed = True
+            folder = self._connection.folder
+            await self._connection.suspend()
+            if self._redo is not None and folder is not None:
+                if self._failed is None:
+                    try:
+                        await asyncio.to_thread(sync_tree, folder)
+                        self._redo.shorten(safe=self._redo.last, head=self._redo.head)
+                    except (OSError, StoreError) as error:
+                        _log.warning("the redo log could not be shortened; the next start replays it", why=str(error))
+                self._redo.close()
+            await self._connection.close()
+
+    async def _commit(self, changes: Changeset, finish: Finish | None) -> None:
+        """Commit; the write lock is held, and released here."""
+        try:
+            _ = self.state
+            await self._ready()
+            draft = await self._draft(changes)
+            if finish is not None:
+                finish(draft)
+            if draft.images:
+                whole = Transaction()
+                drafted(draft, to=whole)
+                await self._accept(draft)
+                self._state.absorb(draft.images)
+                self._writes += not only_counts(changes)
+                await self._hand_over(whole, draft)
+        finally:
+            self._writing.release()
+
+    async def _draft(self, changes: Changeset) -> Draft:
+        """The changeset worked out. What is not held in memory is read first."""
+        sums = [usage_id(change.key) for change in changes if isinstance(change, AddUsage) and "\0" not in str(change)]
+        events = [record_id("event", change.event.id) for change in changes if isinstance(change, Append)]
+        stored = readable("usage", await self._read("SELECT * FROM $ids", ids=sums) if sums else [], self.note)
+        loaded = Loaded(self._state, more={key_for(record): record for record in stored})
+        if events and await self._read("SELECT VALUE id FROM $ids", ids=events):
+            raise DuplicateError
+        draft = Draft(loaded)
+        for done, change in enumerate(changes, 1):
+            draft.apply(change)
+            if done % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return draft
+
+    async def _accept(self, draft: Draft) -> None:
+        """Write the draft to the redo log, where there is one.
+
+        Raises StoreFullError or StoreError: nothing happened.
+        """
+        if self._redo is None:
+            return
+        body = await packed(draft.images)
+        if self._room is not None:
+            grows = any(key[0] != "event" and draft.before(key) is None for key in draft.images)
+            self._refused(lambda room: room.check(len(body), grows=grows), self._room)
+        head = draft.images.get(("head", CURRENT))
+        try:
+            await asyncio.to_thread(self._redo.append, body, head if isinstance(head, Head) else None)
+        except UncertainEntryError:
+            self._uncertain = True
+            raise OutcomeUnknownError(draft.appended[0].id if draft.appended else None) from None
+        except StoreError as error:
+            self._tell(error)
+            raise
+        self._told = False
+
+    async def _hand_over(self, whole: Transaction, draft: Draft) -> None:
+        """Give the engine what was accepted. Where it fails, it is brought back and gets it from the log."""
+        if self._redo is not None:
+            whole.ledger(self._redo.header.store, self._redo.last)
+        try:
+            await self._connection.query(whole.text, whole.variables)
+        except StoreError as error:
+            if self._redo is None:
+                raise
+            await self._recover(error)
+            if self._failed is not None:
+                raise CommitPendingError(draft.appended[0].id if draft.appended else None) from None
+            return
+        if self._redo is not None and self._redo.used > SHORTEN_AT:
+            await self._checkpoint()
+            self._compact_where_due()
+
+    async def _ready(self) -> None:
+        """Raise the reason why nothing can be written."""
+        if self._failed is not None:
+            await self._recover(self._failed)
+            if self._failed is not None:
+                raise StoreUnavailableError(
+                    f"The database failed and is not back yet. Nothing was written. {self._failed}"
+                )
+        if self._uncertain:
+            await self._checkpoint()
+            self._uncertain = False
+
+    async def _checkpoint(self, *, proves: bool | None = None) -> None:
+        folder = self._connection.folder
+        if self._redo is None or folder is None or self._failed is not None or self._pinned:
+            return
+        try:
+            await asyncio.to_thread(sync_tree, folder)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be synced: {error.strerror}.") from None
+        self._redo.shorten(
+            safe=self._redo.last, head=self._state.get(Head, CURRENT) if proves else self._redo.head, proves=proves
+        )
+
+    async def _recover(self, why: StoreError) -> None:
+        """Have the engine brought back, and wait for it, a while."""
+        self._failed = self._failed or why
+        self._tell(why)
+        if self._recovery is None or self._recovery.done():
+            self._recovery = asyncio.create_task(self._bring_back())
+        await asyncio.wait([self._recovery], timeout=PATIENCE)
+
+    async def _bring_back(self) -> None:
+        """Reopen the engine and roll it forward, again and again until that succeeds."""
+        while True:
+            try:
+                await self._reopen()
+                await self.roll_forward()
+            except StoreError as error:
+                self._failed = error
+                await asyncio.sleep(PAUSE)
+            else:
+                self._failed = None
+                _log.info("the database is back")
+                return
+
+    async def roll_forward(self) -> None:
+        """Give the engine all that the redo log holds: whole records, so that giving it twice does no harm."""
+        for whole in self._since():
+            await self._connection.query(whole.text, whole.variables)
+
+    def _since(self) -> Iterator[Transaction]:
+        """What the redo log holds, as transactions."""
+        if self._redo is None:
+            return
+        merged: dict[Key, Record | None] = {}
+        for entry in self._redo.entries():
+            merged.update(images_in(entry.body))
+        items = list(merged.items())
+        for start in range(0, len(items), AT_ONCE):
+            yield replayed(dict(items[start : start + AT_ONCE]))
+        last = Transaction()
+        last.ledger(self._redo.header.store, self._redo.last)
+        yield last
+
+    async def _rebuild(self, records: AsyncIterator[Record]) -> None:
+        """Put a new database of `records` in the place of this one. The write lock is held."""
+        folder = self._connection.folder
+        if folder is None or self._redo is None:
+            await self._refill(records)
+            return
+        new = await NewDatabase.begin(folder, self._names)
+        try:
+            await new.fill(records)
+            await new.finish(store=self._redo.header.store, number=self._redo.last + 1)
+        except BaseException:
+            await new.abandon()
+            raise
+        await self._take_place()
+        await self.load()
+
+    async def _reopen(self) -> None:
+        """Open everything anew, with the new database where one is ready. Raises StoreError."""
+        folder = self._connection.folder
+        if self._redo is None or folder is None:
+            return
+        await self._connection.suspend()
+        self._redo.close()
+        await asyncio.to_thread(take_place, folder)
+        redo = RedoLog.open(self._redo.file)
+        if redo is None:
+            raise StoreError(f"{self._redo.file} is gone.")
+        self._redo = redo
+        await self._connection.resume()
+
+    async def _take_place(self) -> None:
+        """Go on with the new database that is ready: it is the database, even where that does not succeed at once."""
+        try:
+            await self._reopen()
+        except StoreError as error:
+            await self._recover(error)
+        if self._connection.folder is not None:
+            self._whole_size = await asyncio.to_thread(tree_size, self._connection.folder)
+
+    async def _refill(self, records: AsyncIterator[Record]) -> None:
+        """The same where everything is in the process's memory, and the store is empty."""
+        whole = Transaction()
+        async for record in records:
+            whole.add(f"INSERT INTO {kind_of(record)} {{row}} RETURN NONE", row=row_of(record))
+        await self._connection.query(whole.text, whole.variables)
+        await self.load()
+
+    def _compact_where_due(self) -> None:
+        folder = self._connection.folder
+        if folder is None or (self._compaction is not None and not self._compaction.done()):
+            return
+        if tree_size(folder) > max(COMPACT_AT, COMPACT_RATIO * self._whole_size):
+            self._compaction = asyncio.create_task(self._compact_quietly())
+
+    async def _compact_quietly(self) -> None:
+        try:
+            await self.compact()
+        except StoreError as error:
+            _log.warning("the database's files could not be compacted", why=str(error))
+
+    async def _records(self, held: Sequence[Record]) -> AsyncGenerator[Record, None]:
+        """Everything, in the order of a snapshot; `held` are the records of the kinds in memory."""
+        by_kind: dict[str, list[Record]] = {kind: [] for kind in KINDS}
+        for record in held:
+            by_kind[kind_of(record)].append(record)
+        for kind in KINDS:
+            if kind in HELD:
+                for record in by_kind[kind]:
+                    yield record
+                continue
+            async with aclosing(records_in(kind, self._read, self._dialect, self.note)) as records:
+                async for record in records:
+                    yield record
+
+    async def _read(self, text: str, **variables: Any) -> Any:
+        _ = self.state
+        if any(isinstance(value, str) and "\0" in value for value in variables.values()):
+            return []  # no indexed column holds a NUL, and the engine cannot look for one
+        try:
+            return await self._query(text, **variables)
+        except StoreError as error:
+            if self._redo is None or self._writing.locked():
+                raise
+            await self._recover(error)
+            if self._failed is not None:
+                raise
+            return await self._query(text, **variables)
+
+    async def _query(self, text: str, **variables: Any) -> Any:
+        return (await self._connection.query(text, variables))[-1]
+
+    def _refused(self, check: Callable[[Room], None], room: Room) -> None:
+        try:
+            check(room)
+        except StoreError as error:
+            self._tell(error)
+            raise
+
+    def _tell(self, error: StoreError) -> None:
+        """Log a failure of the disk once, until a commit succeeds again."""
+        if not self._told:
+            self._told = True
+            _log.error("the database cannot be written", code=error.code, why=str(error))
+
+    def _started(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, even where the caller was cancelled and asks no more
+
+
+async def _one_by_one(records: Iterable[Record]) -> AsyncIterator[Record]:
+    for record in records:
+        yield record

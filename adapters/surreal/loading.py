@@ -1,0 +1,214 @@
+"""What a changeset is worked out against, where not every record is held in memory."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+from surrealdb import RecordID
+
+from keycairn.adapters.surreal.records import Row, record_id, usage_id
+from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION
+from keycairn.domain.change import (
+    AddUsage,
+    Append,
+    Changeset,
+    CreateCredential,
+    CreateModel,
+    DeleteCredential,
+    DeleteModel,
+    DeleteModelsOf,
+    ExpectCredential,
+    ExpectModel,
+    ExpectNoCredential,
+    MarkBroken,
+    PutDefaults,
+    PutFingerprints,
+    PutKeyset,
+    PutToken,
+    RecordCheck,
+    RecordUse,
+    RelinkModels,
+    ReplaceCredential,
+    ReplaceModel,
+    Reseal,
+    check_text,
+)
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.record import KINDS, NAMES, Record, usage_text
+from keycairn.domain.sealed import SealedSecret, kid_of
+from keycairn.domain.state import Key, State
+
+_R = TypeVar("_R", bound=Record)
+_texts = msgspec.json.Decoder(dict[str, SealedSecret])
+
+
+class Loaded:
+    """A `keycairn.domain.state.Base`: a state, and `more` records beside it.
+
+    `providers` (workspace and name) and `kids` stand in for the credentials that were not loaded.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        more: Mapping[Key, Record] | None = None,
+        providers: Iterable[tuple[str, str]] = (),
+        kids: Mapping[int, int] | None = None,
+    ) -> None:
+        self._state = state
+        self._more = dict(more or {})
+        self._providers = frozenset(providers)
+        self._kids = kids
+
+    def get(self, kind: type[_R], key: str) -> _R | None:
+        """See `State.get`."""
+        return cast("_R | None", self._more.get((NAMES[kind], key))) or self._state.get(kind, key)
+
+    def has_provider(self, workspace: str, provider: str) -> bool:
+        """See `State.has_provider`."""
+        return (workspace, provider) in self._providers or self._state.has_provider(workspace, provider)
+
+    def linked(self, credential: CredentialId) -> list[ModelId]:
+        """See `State.linked`."""
+        return self._state.linked(credential)
+
+    def holder_of(self, place: tuple[object, ...]) -> ModelId | None:
+        """See `State.holder_of`."""
+        return self._state.holder_of(place)
+
+    def sealed_with(self, kid: int) -> int:
+        """See `State.sealed_with`."""
+        return self._state.sealed_with(kid) if self._kids is None else self._kids.get(kid, 0)
+
+
+class Needs(Struct, frozen=True, kw_only=True):
+    """What must be read to work a changeset out: records by id, models by what they are linked to or called, and more.
+
+    `unlinked` holds workspace and name. `sealed` asks for every sealed secret.
+    """
+
+    ids: tuple[RecordID, ...]
+    links: tuple[RecordID, ...]
+    unlinked: frozenset[tuple[str, str]]
+    providers: frozenset[tuple[str, str]]
+    sealed: bool
+
+    def query(self) -> tuple[str, dict[str, Any]]:
+        """The one statement that reads all of it as of one moment, and its variables; see `loaded`."""
+        values: dict[str, Any] = {"revision": REVISION, "ids": list(self.ids), "links": list(self.links)}
+        parts = [
+            "((SELECT VALUE number FROM ONLY $revision) ?? 0)",
+            "(SELECT * FROM $ids)",
+            "(SELECT * FROM model WHERE credential IN $links)" if self.links else "[]",
+        ]
+        for number, (workspace, name) in enumerate(sorted(self.unlinked)):
+            parts.append(f"(SELECT * FROM model WHERE workspace = $w{number} AND holder = '' AND name = $n{number})")  # noqa: S608  # our own variables
+            values |= {f"w{number}": workspace, f"n{number}": name}
+        for number, (workspace, provider) in enumerate(sorted(self.providers)):
+            parts.append(
+                f"(SELECT workspace, provider FROM credential WHERE workspace = $o{number} AND provider = $p{number}"  # noqa: S608  # our own variables
+                " LIMIT 1)"
+            )
+            values |= {f"o{number}": workspace, f"p{number}": provider}
+        if self.sealed:
+            parts.append("(SELECT sealed FROM credential WHERE sealed != NONE)")
+        return f"RETURN [{', '.join(parts)}]", values
+
+
+def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912  # a case for each kind of change
+    """What a changeset needs to be worked out."""
+    ids = {"head:current": HEAD, "keyset:current": KEYSET}
+    links: dict[str, RecordID] = {}
+    unlinked: set[tuple[str, str]] = set()
+    providers: set[tuple[str, str]] = set()
+    for change in changes:
+        match change:
+            case CreateCredential(credential=new) | ReplaceCredential(credential=new):
+                ids[new.id] = record_id("credential", new.id)
+            case (
+                DeleteCredential(id=id)
+                | RecordCheck(id=id)
+                | MarkBroken(id=id)
+                | Reseal(id=id)
+                | PutFingerprints(id=id)
+                | ExpectCredential(id=id)
+            ):
+                ids[id] = record_id("credential", id)
+            case CreateModel(model=model) | ReplaceModel(model=model):
+                check_text(model)
+                ids[model.id] = record_id("model", model.id)
+                if model.credential is None:
+                    unlinked.add((model.workspace, model.name))
+                else:
+                    links[model.credential] = record_id("credential", model.credential)
+            case DeleteModel(id=model_id) | ExpectModel(id=model_id):
+                ids[model_id] = record_id("model", model_id)
+            case RelinkModels(source=source, target=target):
+                links |= {id: record_id("credential", id) for id in (source, target)}
+            case DeleteModelsOf(credential=credential):
+                links[credential] = record_id("credential", credential)
+            case PutDefaults(defaults=defaults):
+                check_text(defaults)
+                ids[f"defaults:{defaults.workspace}"] = RecordID("defaults", defaults.workspace)
+            case PutToken(token=token):
+                ids[token.id] = record_id("token", token.id)
+            case RecordUse(id=token_id):
+                ids[token_id] = record_id("token", token_id)
+            case Append(event=event):
+                ids[event.id] = record_id("event", event.id)
+            case ExpectNoCredential(workspace=workspace, provider=provider):
+                check_text(change)
+                providers.add((workspace, provider))
+            case AddUsage(key=key):
+                check_text(key)
+                ids[f"usage:{usage_text(key)}"] = usage_id(key)
+            case PutKeyset():
+                pass
+    return Needs(
+        ids=tuple(ids.values()),
+        links=tuple(links.values()),
+        unlinked=frozenset(unlinked),
+        providers=frozenset(providers),
+        sealed=any(isinstance(change, PutKeyset) for change in changes),
+    )
+
+
+class Moment(Struct, frozen=True):
+    """What was read, as of one revision."""
+
+    revision: int
+    base: Loaded
+
+
+def loaded(answer: list[Any], wanted: Needs, decode: Any) -> Moment:
+    """What the statement of `wanted` answered. `decode` gives the readable records among rows of one table."""
+    revision, rows, linked, *rest = answer
+    state = State()
+    tables: dict[str, list[Row]] = {}
+    for row in [*rows, *linked]:
+        tables.setdefault(row["id"].table_name, []).append(row)
+    for found in rest[: len(wanted.unlinked)]:
+        tables.setdefault("model", []).extend(found)
+    for table, its in tables.items():
+        if table in KINDS:
+            for record in decode(table, its):
+                state.put(record)
+    behind = rest[len(wanted.unlinked) :]
+    providers = {(row["workspace"], row["provider"]) for found in behind[: len(wanted.providers)] for row in found}
+    kids: Counter[int] | None = None
+    if wanted.sealed:
+        kids = Counter()
+        for row in behind[-1]:
+            kids.update(kid for kid in _kids(row["sealed"]) if kid is not None)
+    return Moment(revision, Loaded(state, providers=providers, kids=kids))
+
+
+def _kids(sealed: str) -> list[int | None]:
+    try:
+        texts = _texts.decode(sealed)
+    except msgspec.MsgspecError:
+        return []
+    return [kid_of(text) for text in texts.values()]

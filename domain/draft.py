@@ -1,0 +1,293 @@
+"""How a changeset alters what a store holds. Every store follows these rules, whatever it keeps records in."""
+
+from collections.abc import Collection, Iterable, Mapping
+from copy import deepcopy
+from typing import Protocol, TypeVar, assert_never, cast
+
+from msgspec.structs import replace
+
+from keycairn.domain.audit import AuditEvent
+from keycairn.domain.change import (
+    AddUsage,
+    Append,
+    Change,
+    CreateCredential,
+    CreateModel,
+    DeleteCredential,
+    DeleteModel,
+    DeleteModelsOf,
+    ExpectCredential,
+    ExpectModel,
+    ExpectNoCredential,
+    MarkBroken,
+    PutDefaults,
+    PutFingerprints,
+    PutKeyset,
+    PutToken,
+    RecordCheck,
+    RecordUse,
+    RelinkModels,
+    ReplaceCredential,
+    ReplaceModel,
+    Reseal,
+    check_text,
+)
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import DuplicateError, KeyInUseError, StaleVersionError
+from keycairn.domain.ids import CredentialId, ModelId, key_of
+from keycairn.domain.keyset import Keyset, KeyState
+from keycairn.domain.model import Defaults, Model
+from keycairn.domain.record import KINDS, NAMES, Record, UsageRecord, usage_text
+from keycairn.domain.sealed import kid_of
+from keycairn.domain.state import CURRENT, Images, Key, key_for, sealing_keys, unique_place
+from keycairn.domain.token import Token
+from keycairn.domain.usage import Usage
+
+_R = TypeVar("_R", bound=Record)
+_T = TypeVar("_T")
+
+
+class Base(Protocol):
+    """What a draft begins with. `State` is one."""
+
+    def get(self, kind: type[_R], key: str) -> _R | None:
+        """See `State.get`."""
+        ...
+
+    def has_provider(self, workspace: str, provider: str) -> bool:
+        """See `State.has_provider`."""
+        ...
+
+    def linked(self, credential: CredentialId) -> list[ModelId]:
+        """See `State.linked`."""
+        ...
+
+    def holder_of(self, place: tuple[object, ...]) -> ModelId | None:
+        """See `State.holder_of`."""
+        ...
+
+    def sealed_with(self, kid: int) -> int:
+        """See `State.sealed_with`."""
+        ...
+
+
+class Draft:
+    """A changeset worked out against a state, which stays as it is.
+
+    `apply` raises what each change says when it cannot be made. `images` is what it would leave behind. `appended` are
+    the audit events of the changeset, in order.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._images: dict[Key, Record | None] = {}
+        self._unique: dict[tuple[object, ...], ModelId | None] = {}
+        self.appended: list[AuditEvent] = []
+
+    @property
+    def images(self) -> Images:
+        """Each record touched, as it is afterwards."""
+        return self._images
+
+    def before(self, key: Key) -> Record | None:
+        """The record as it was before the changeset."""
+        return self._base.get(KINDS[key[0]], key[1])
+
+    def get(self, kind: type[_R], key: str) -> _R | None:
+        """The record as it is by now."""
+        place = (NAMES[kind], key)
+        return cast("_R | None", self._images[place]) if place in self._images else self._base.get(kind, key)
+
+    def put(self, record: Record) -> None:
+        """Store a record, whatever was there."""
+        self._images[key_for(record)] = record
+
+    def drop(self, record: Record) -> None:
+        """Remove a record."""
+        self._images[key_for(record)] = None
+
+    def apply(self, change: Change) -> None:  # noqa: C901, PLR0912, PLR0915  # a case for each kind of change
+        """Work out one change. Raises as the change says."""
+        match change:
+            case CreateCredential(credential=new):
+                self._create_credential(new)
+            case ReplaceCredential():
+                self._replace_credential(change)
+            case DeleteCredential(workspace=workspace, id=id, expected=expected):
+                self.drop(self._credential(workspace, id, expected))
+            case RecordCheck(workspace=workspace, id=id, check=check):
+                if old := self._find_credential(workspace, id):
+                    self.put(replace(old, last_check=check))
+            case MarkBroken() | PutFingerprints() | Reseal():
+                self._mark(change)
+            case CreateModel(model=model):
+                if self.get(Model, key_of(model.id)) is not None:
+                    raise DuplicateError
+                self._put_model(model)
+            case ReplaceModel(model=model, expected=expected):
+                old_model = self._find_model(model.workspace, model.id)
+                if old_model is None or old_model.version != expected:
+                    raise StaleVersionError
+                self._drop_model(old_model)
+                self._put_model(model)
+            case DeleteModel(workspace=workspace, id=model_id):
+                old_model = self._find_model(workspace, model_id)
+                if old_model is None:
+                    raise StaleVersionError
+                self._drop_model(old_model)
+            case RelinkModels() | DeleteModelsOf():
+                self._models_of(change)
+            case PutDefaults(defaults=defaults, expected=expected):
+                check_text(defaults)
+                stored = self.get(Defaults, defaults.workspace)
+                if (stored.version if stored else 0) != expected:
+                    raise StaleVersionError
+                self.put(deepcopy(defaults))
+            case PutKeyset():
+                self._put_keyset(change)
+            case PutToken(token=token):
+                check_text(token)
+                self.put(token)
+            case RecordUse(id=token_id, at=at):
+                if found := self.get(Token, key_of(token_id)):
+                    self.put(replace(found, last_used=at))
+            case Append(event=event):
+                check_text(event)
+                if self.get(AuditEvent, key_of(event.id)) is not None:
+                    raise DuplicateError
+                self.appended.append(deepcopy(event))
+                self.put(self.appended[-1])
+            case AddUsage(key=key, usage=usage):
+                check_text(key)
+                sums = self.get(UsageRecord, usage_text(key))
+                self.put(UsageRecord(key, (sums.usage if sums else Usage()).plus(usage)))
+            case ExpectCredential(workspace=workspace, id=id, version=version):
+                self._credential(workspace, id, version)
+            case ExpectModel(workspace=workspace, id=model_id):
+                if self._find_model(workspace, model_id) is None:
+                    raise StaleVersionError
+            case ExpectNoCredential(workspace=workspace, provider=provider):
+                check_text(change)
+                if self._base.has_provider(workspace, provider):
+                    raise StaleVersionError
+            case _:
+                assert_never(change)
+
+    def _find_credential(self, workspace: str, id: CredentialId) -> Credential | None:
+        found = self.get(Credential, key_of(id))
+        return found if found is not None and (found.workspace, found.id) == (workspace, id) else None
+
+    def _find_model(self, workspace: str, id: ModelId) -> Model | None:
+        found = self.get(Model, key_of(id))
+        return found if found is not None and (found.workspace, found.id) == (workspace, id) else None
+
+    def _credential(self, workspace: str, id: CredentialId, version: int | None) -> Credential:
+        found = self._find_credential(workspace, id)
+        if found is None or version not in {None, found.version}:
+            raise StaleVersionError
+        return found
+
+    def _create_credential(self, new: Credential) -> None:
+        check_text(new)
+        if self.get(Credential, key_of(new.id)) is not None:
+            raise DuplicateError
+        self._check_sealed(new)
+        self.put(deepcopy(new))
+
+    def _replace_credential(self, change: ReplaceCredential) -> None:
+        new = change.credential
+        check_text(new)
+        old = self._credential(new.workspace, new.id, change.expected)
+        merged = replace(
+            new,
+            sealed=_kept(old.sealed, change.kept) | _others(new.sealed, change.kept),
+            fingerprints=_kept(old.fingerprints, change.kept) | _others(new.fingerprints, change.kept),
+            broken=_kept(old.broken, change.kept) | _others(new.broken, change.kept),
+        )
+        self._check_sealed(merged, unless=old)
+        self.put(deepcopy(merged))
+
+    def _mark(self, change: MarkBroken | PutFingerprints | Reseal) -> None:
+        old = self._find_credential(change.workspace, change.id)
+        if old is None or old.version != change.expected:
+            return
+        match change:
+            case MarkBroken(broken=broken):
+                self.put(replace(old, broken=dict(broken)))
+            case PutFingerprints(fingerprints=fingerprints):
+                self.put(replace(old, fingerprints=dict(fingerprints)))
+            case Reseal(sealed=sealed):
+                new = replace(old, sealed=dict(sealed))
+                self._check_sealed(new, unless=old)
+                self.put(new)
+
+    def _check_sealed(self, new: Credential, unless: Credential | None = None) -> None:
+        """Raise StaleVersionError for a secret newly sealed with a key that has been retired since."""
+        keyset = self.get(Keyset, CURRENT)
+        states = keyset.keys if keyset else {}
+        for name, text in new.sealed.items():
+            known = unless is not None and unless.sealed.get(name) == text
+            if not known and states.get(kid_of(text) or 0) is KeyState.RETIRED:
+                raise StaleVersionError
+
+    def _put_keyset(self, change: PutKeyset) -> None:
+        stored = self.get(Keyset, CURRENT)
+        if (stored.generation if stored else 0) != change.expected:
+            raise StaleVersionError
+        if stored is not None and stored.install_id == change.keyset.install_id:
+            for kid, state in stored.keys.items():
+                opened, opens = (each not in {None, KeyState.RETIRED} for each in (state, change.keyset.keys.get(kid)))
+                given_up = (opened and not opens) or kid not in change.keyset.keys
+                if given_up and self._base.sealed_with(kid) + self._newly_sealed_with(kid) > 0:
+                    raise KeyInUseError(kid)
+        self.put(deepcopy(change.keyset))
+
+    def _newly_sealed_with(self, kid: int) -> int:
+        """How many more secrets the changeset so far seals with `kid` than there were; negative for fewer."""
+        more = 0
+        for key, image in self._images.items():
+            if key[0] == NAMES[Credential]:
+                before = self.before(key)
+                more += sum(one == kid for one in sealing_keys(image)) if isinstance(image, Credential) else 0
+                more -= sum(one == kid for one in sealing_keys(before)) if isinstance(before, Credential) else 0
+        return more
+
+    def _models_of(self, change: RelinkModels | DeleteModelsOf) -> None:
+        holder = change.source if isinstance(change, RelinkModels) else change.credential
+        for id in self._base.linked(holder):
+            before = self._base.get(Model, key_of(id))
+            model = self._find_model(change.workspace, id)
+            if model is None or before is None or before.workspace != change.workspace:
+                continue
+            self._drop_model(model)
+            if isinstance(change, RelinkModels):
+                self._put_model(replace(model, credential=change.target, version=model.version + 1))
+
+    def _put_model(self, model: Model) -> None:
+        check_text(model)
+        place = unique_place(model)
+        holder = self._unique[place] if place in self._unique else self._base.holder_of(place)
+        if holder not in {None, model.id}:
+            raise DuplicateError
+        self._unique[place] = model.id
+        self.put(model)
+
+    def _drop_model(self, model: Model) -> None:
+        self._unique[unique_place(model)] = None
+        self.drop(model)
+
+
+def worked_out(base: Base, changes: Iterable[Change]) -> Draft:
+    """The draft of a changeset. Raises as its changes say, and InvalidInputError for text no database can hold."""
+    draft = Draft(base)
+    for change in changes:
+        draft.apply(change)
+    return draft
+
+
+def _kept(mapping: Mapping[str, _T], names: Collection[str]) -> dict[str, _T]:
+    return {name: value for name, value in mapping.items() if name in names}
+
+
+def _others(mapping: Mapping[str, _T], names: Collection[str]) -> dict[str, _T]:
+    return {name: value for name, value in mapping.items() if name not in names}
