@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from keycairn.domain.errors import ProviderError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, Outcome
-from keycairn.domain.provider import Account, FieldSpec
-from keycairn.plugins.base import Headers
+from keycairn.domain.provider import Account, FieldSpec, ProviderSpec
+from keycairn.domain.secret import Secret
+from keycairn.plugins.base import Headers, authorized
+from keycairn.plugins.fields import api_key, own_url, url_field
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.ports.http import Http, Request
 from keycairn.testing import KEY, ProviderConformance, openai_case
@@ -78,6 +80,49 @@ class Talkative(OpenAICompatible):
         return f"Talkative({KEY})"
 
 
+class Hoarder(OpenAICompatible):
+    """Buys with each key once, whoever has it."""
+
+    def __init__(self, spec: ProviderSpec) -> None:
+        super().__init__(spec)
+        self.kept: set[str] = set()
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:
+        key = account.secrets["api_key"].reveal()
+        if key not in self.kept:
+            await http.send(Request(url=self.url(account, "/models"), headers=self.headers(account)))
+            self.kept.add(key)
+        return await super().authorize(account, request, http)
+
+
+class Forgetful(OpenAICompatible):
+    """Goes on with the headers it made first."""
+
+    kept: Headers | None = None
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:
+        self.kept = self.kept or self.headers(account)
+        return authorized(request, self.kept)
+
+
+class Stray(OpenAICompatible):
+    """Sends the key for voices to the general server."""
+
+    def headers(self, account: Account, type: Modality | None = None) -> Headers:
+        return {**super().headers(account, type), "x-voice": account.secrets.get("voice_key", Secret(""))}
+
+
+class Regional(OpenAICompatible):
+    def base_url(self, account: Account, type: Modality | None = None) -> str:
+        return own_url(account, "base_url") or f"https://{account.text('region')}.acme.example/v1"
+
+
+REGION = FieldSpec(name="region", label="Region", env=("ACME_REGION",), default="eu")
+VOICE = (
+    url_field("voice_url", "Voice URL", env=("ACME_VOICE_URL",)),
+    api_key("ACME_VOICE_KEY", name="voice_key", required=False, sent_to=("voice_url",)),
+)
+LOST = api_key("ACME_OTHER_KEY", name="other_key", required=False, sent_to=("nowhere",))
 UNMAPPED = replace(SPEC, fields=(*SPEC.fields, FieldSpec(name="token", label="Token", secret=True)))
 SHARED = replace(SPEC, fields=(*SPEC.fields, FieldSpec(name="region", label="Region", env=("ACME_API_KEY",))))
 FAULTY = [
@@ -97,6 +142,11 @@ FAULTY = [
     (Talkative(SPEC), "nothing_it_hands_out_shows_a_secret"),
     (OpenAICompatible(UNMAPPED), "the_registry_takes_it"),
     (OpenAICompatible(SHARED), "the_environment_fills_its_fields"),
+    (Hoarder(SPEC), "every_account_and_every_edit"),
+    (Forgetful(SPEC), "a_token_serves_only_the_account"),
+    (Stray(replace(SPEC, fields=(*SPEC.fields, *VOICE))), "a_secret_is_sent_only_where"),
+    (Regional(replace(SPEC, fields=(*SPEC.fields, REGION))), "only_declared_settings_choose"),
+    (OpenAICompatible(replace(SPEC, fields=(*SPEC.fields, LOST))), "the_registry_takes_it"),
     (OpenAICompatible(replace(SPEC, native_paths=("/models",))), "the_registry_takes_it"),
     (OpenAICompatible(replace(SPEC, native_operations=("models",))), "the_registry_takes_it"),
     (OpenAICompatible(replace(SPEC, request_headers=("authorization",))), "the_registry_takes_it"),

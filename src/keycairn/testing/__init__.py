@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite("keycairn.testing.conformance")
+pytest.register_assert_rewrite("keycairn.testing.conformance", "keycairn.testing.binding")
 
 from keycairn.testing.case import OUTCOMES, ProviderCase, Sent, Try, openai_case, openai_tries  # noqa: E402
 from keycairn.testing.conformance import ProviderConformance  # noqa: E402

@@ -24,6 +24,7 @@ from keycairn.domain.provider import FieldKind, ProviderSpec
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import vetted
 from keycairn.ports.http import Request
+from keycairn.testing.binding import BindingConformance
 from keycairn.testing.case import OUTCOMES, Fault, ProviderCase, Sent
 from keycairn.testing.server import KEY
 from keycairn.testing.staging import Stage, plain_headers, set_up, staged
@@ -34,7 +35,7 @@ OF_MODELS = (401, 429, 500, "html", "empty", "wrong_shape")
 _SAMPLES = {FieldKind.URL: "https://provider.example", FieldKind.INTEGER: "7"}
 
 
-class ProviderConformance:
+class ProviderConformance(BindingConformance):
     """What has to be true of a provider.
 
     Subclass it, and give the fixture `case`:
