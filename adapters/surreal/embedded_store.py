@@ -56,6 +56,7 @@ COMPACT_RATIO = 3
 AT_ONCE = 250
 """Images in one transaction while the log is replayed."""
 
+_FAILED = "The database's files cannot be written or read. Keycairn tries again until they can."
 _log = structlog.get_logger()
 
 
@@ -194,7 +195,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         """See `Store.ping`."""
         _ = self.state
         if self._failed is not None:
-            raise self._failed
+            raise StoreUnavailableError(_FAILED)
         if self._room is not None:
             self._room.check(0, grows=True)
 
@@ -304,9 +305,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         if self._failed is not None:
             await self._recover(self._failed)
             if self._failed is not None:
-                raise StoreUnavailableError(
-                    f"The database failed and is not back yet. Nothing was written. {self._failed}"
-                )
+                raise StoreUnavailableError(f"{_FAILED} Nothing was written.")
         if self._uncertain:
             await self._checkpoint()
             self._uncertain = False
@@ -445,11 +444,11 @@ class EmbeddedStore(StateReads, HistoryReads):
         try:
             return await self._query(text, **variables)
         except StoreError as error:
-            if self._redo is None or self._writing.locked():
+            if self._redo is None:
                 raise
             await self._recover(error)
             if self._failed is not None:
-                raise
+                raise StoreUnavailableError(_FAILED) from None
             return await self._query(text, **variables)
 
     async def _query(self, text: str, **variables: Any) -> Any:

@@ -36,6 +36,11 @@ class Room:
             raise StoreFullError(str(self._folder), (error.strerror or "the disk does not answer").lower()) from None
         if disk.f_flag & os.ST_RDONLY:
             raise StoreFullError(str(self._folder), "the disk is read-only")
-        reserve = min(self._reserve, disk.f_blocks * disk.f_frsize // 20)
+        reserve = self.least_of(self._reserve, disk.f_blocks * disk.f_frsize)
         if disk.f_bavail * disk.f_frsize < GROWTH * size + (reserve if grows else reserve // LAST):
             raise StoreFullError(str(self._folder))
+
+    @staticmethod
+    def least_of(reserve: int, disk: int) -> int:
+        """The reserve on a disk of so many bytes."""
+        return min(reserve, disk // 20)

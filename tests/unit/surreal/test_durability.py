@@ -1,0 +1,245 @@
+"""An engine that fails, a full disk, files that are compacted: nothing acknowledged goes, nothing refused stays."""
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.samples import WORKSPACE, a_credential, a_model, an_event
+
+from keycairn.adapters.surreal import embedded_store, open_surreal
+from keycairn.adapters.surreal.embedded_store import EmbeddedStore
+from keycairn.domain.change import Append, CreateCredential, CreateModel, RelinkModels, ReplaceCredential
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import CommitPendingError, StoreError, StoreFullError, StoreUnavailableError
+from keycairn.domain.record import Record
+
+
+async def opened(folder: Path, reserve: int | None = None) -> EmbeddedStore:
+    store = await open_surreal(f"surrealkv://{folder}/db", reserve=reserve)
+    assert isinstance(store, EmbeddedStore)
+    return store
+
+
+@pytest.fixture
+async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedStore]:
+    monkeypatch.setattr(embedded_store, "PATIENCE", 0.05)
+    monkeypatch.setattr(embedded_store, "PAUSE", 0.01)
+    store = await opened(tmp_path)
+    yield store
+    await store.aclose()
+
+
+class Failing:
+    """A connection whose engine answers nothing that writes, once it has failed, until it `works` again."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.works = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def query(self, text: str, variables: Mapping[str, Any]) -> list[Any]:
+        if not self.works:
+            raise StoreError
+        found: list[Any] = await self._connection.query(text, variables)
+        return found
+
+
+def failing(store: EmbeddedStore) -> Failing:
+    connection = Failing(store._connection)
+    store._connection = connection  # type: ignore[assignment]  # stands in for it
+    return connection
+
+
+async def everything(store: EmbeddedStore) -> list[Record]:
+    async with store.snapshot() as records:
+        return [record async for record in records]
+
+
+async def test_what_was_accepted_while_the_engine_failed_is_there_at_once_and_after_it_is_back(
+    store: EmbeddedStore, tmp_path: Path
+) -> None:
+    engine = failing(store)
+    credential, event = a_credential(), an_event()
+    engine.works = False
+    with pytest.raises(StoreUnavailableError):  # its event cannot be looked for
+        await store.commit((CreateCredential(a_credential()), Append(an_event())))
+    engine.works = True
+    await until_ready(store)
+
+    whole = store._accept
+
+    async def then_fail(draft: Any) -> None:
+        await whole(draft)
+        engine.works = False
+
+    store._accept = then_fail  # type: ignore[method-assign]  # fails between the log and the engine
+    with pytest.raises(CommitPendingError) as caught:
+        await store.commit((CreateCredential(credential), Append(event)))
+    assert caught.value.event == event.id
+    store._accept = whole  # type: ignore[method-assign]
+
+    assert await store.credential(WORKSPACE, credential.id) == credential, "reads go on, and show it"
+    with pytest.raises(StoreUnavailableError, match="tries again"):
+        await store.ping()
+    with pytest.raises(StoreUnavailableError, match="Nothing was written"):
+        await store.commit((CreateCredential(a_credential()),))
+
+    engine.works = True
+    await until_ready(store)
+    assert list(await store.events(WORKSPACE)) == [event]
+    await store.aclose()
+    again = await opened(tmp_path)
+    assert list(await again.credentials(WORKSPACE)) == [credential]
+    await again.aclose()
+
+
+async def until_ready(store: EmbeddedStore) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await store.ping()
+            except StoreError:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+async def test_a_process_that_dies_between_log_and_engine_loses_nothing(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    a, b = a_credential(), a_credential()
+    models = [a_model(name=f"m{n}", credential=a.id) for n in range(50)]
+    await store.commit((CreateCredential(a), CreateCredential(b), *map(CreateModel, models)))
+    engine = failing(store)
+    whole = store._accept
+
+    async def then_fail(draft: Any) -> None:
+        await whole(draft)
+        engine.works = False
+
+    store._accept = then_fail  # type: ignore[method-assign]
+    store._reopen = never  # type: ignore[method-assign]  # the process is gone before the engine is back
+    with pytest.raises(CommitPendingError):
+        await asyncio.wait_for(store.commit((RelinkModels(WORKSPACE, a.id, b.id), Append(an_event()))), 20)
+    assert store._redo is not None
+    store._redo.close()
+    if store._recovery:
+        store._recovery.cancel()
+    await store._connection.close()
+
+    again = await opened(tmp_path)
+    assert len(await again.models(WORKSPACE, credential=b.id)) == 50
+    assert len(await again.events(WORKSPACE)) == 1
+    await again.aclose()
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_full_disk_refuses_what_grows_and_lets_changes_and_reads_go_on(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    credential = a_credential()
+    await store.commit((CreateCredential(credential),))
+    assert store._room is not None
+    store._room._reserve = 2**60
+    store._room.least_of = lambda reserve, _: reserve  # type: ignore[method-assign]  # a disk that has less than that
+    before = await everything(store)
+    with pytest.raises(StoreFullError, match="Reading goes on"):
+        await store.commit((CreateCredential(a_credential()), Append(an_event())))
+    with pytest.raises(StoreFullError):
+        await store.ping()
+    assert await everything(store) == before
+    await store.aclose()
+    again = await opened(tmp_path)
+    assert await everything(again) == before
+    await again.aclose()
+
+
+async def test_a_file_that_may_not_grow_is_survived(store: EmbeddedStore, tmp_path: Path) -> None:
+    """The redo log has its room already; the engine's file hits the limit in the middle of a commit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    there: list[Credential] = []
+    limit = 5 * 2**20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        for _ in range(4000):
+            credential = a_credential(extra={"ballast": "x" * 20_000})
+            try:
+                await store.commit((CreateCredential(credential), Append(an_event())))
+            except CommitPendingError:
+                there.append(credential)
+                break
+            there.append(credential)
+        assert len(there) > 20
+        with pytest.raises(StoreError):
+            await store.commit((CreateCredential(a_credential()),))
+        assert {one.id for one in await store.credentials(WORKSPACE)} == {one.id for one in there}
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    await until_ready(store)
+    assert await store.event_count() == len(there)
+    await store.aclose()
+    again = await opened(tmp_path)
+    assert {one.id for one in await again.credentials(WORKSPACE)} == {one.id for one in there}
+    await again.aclose()
+
+
+async def test_compacting_keeps_everything_and_what_is_committed_meanwhile(
+    store: EmbeddedStore, tmp_path: Path
+) -> None:
+    one, other = a_credential(), a_credential()
+    await store.commit((CreateCredential(one), CreateCredential(other)))
+    version = 1
+    for _ in range(300):
+        version += 1
+        await store.commit((ReplaceCredential(replace(one, version=version), version - 1), Append(an_event())))
+    folder = tmp_path / "db"
+    before = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+    async def go_on() -> int:
+        done = 0
+        while not compacting.done():
+            await store.commit((ReplaceCredential(replace(other, version=done + 2), done + 1), Append(an_event())))
+            done += 1
+        return done
+
+    compacting = asyncio.create_task(store.compact())
+    meanwhile = await go_on()
+    await compacting
+    assert meanwhile > 0
+    expected = await everything(store)
+    await store.aclose()
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < before
+    again = await opened(tmp_path)
+    assert await everything(again) == expected
+    found = await again.credential(WORKSPACE, other.id)
+    assert found is not None
+    assert found.version == meanwhile + 1
+    await again.aclose()
+
+
+async def test_a_new_database_that_is_ready_is_taken_at_the_next_start(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.commit((CreateCredential(a_credential()),))
+
+    async def killed() -> None:
+        raise asyncio.CancelledError
+
+    store._reopen = killed  # type: ignore[method-assign]  # between the renames
+    with pytest.raises(asyncio.CancelledError):
+        await store.compact()
+    expected = await everything(store)
+    assert (tmp_path / "db.ready").exists()
+    assert store._redo is not None
+    store._redo.close()
+    await store._connection.close()
+    again = await opened(tmp_path)
+    assert await everything(again) == expected
+    assert not (tmp_path / "db.ready").exists()
+    await again.aclose()
