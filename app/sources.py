@@ -23,8 +23,8 @@ class Kind(StrEnum):
 class SourceSpec(Struct, frozen=True, kw_only=True):
     """What to import. `place` is a file, or for Open Notebook's two forms also `ws://`, `wss://` or `surrealkv://`.
 
-    `specs` are the providers whose variables a .env file may hold; `env_file` is what LiteLLM's references are looked
-    up in, besides the environment.
+    `specs` are the providers whose variables a .env file may hold and LiteLLM's references may name; `env_file` is what
+    these are looked up in, besides the environment, and `allowed` are other variables they may name.
     """
 
     kind: Kind
@@ -36,6 +36,7 @@ class SourceSpec(Struct, frozen=True, kw_only=True):
     password: Secret | None = None
     specs: Sequence[ProviderSpec] = ()
     env_file: Path | None = None
+    allowed: tuple[str, ...] = ()
 
     @property
     def is_database(self) -> bool:

@@ -264,7 +264,8 @@ def open_source(spec: SourceSpec) -> ImportSource:
         case Kind.ENV:
             return DotEnv(read_env_file(file), spec.specs)
         case Kind.LITELLM:
-            return LiteLlmConfig(read_yaml(file), ProcessEnvironment(spec.env_file).variables())
+            variables = ProcessEnvironment(spec.env_file).variables()
+            return LiteLlmConfig(read_yaml(file), variables, spec.specs, spec.allowed)
         case Kind.TABLE:
             return read_table(file)
         case Kind.LEGACY if not spec.is_database and file.suffix.lower() == ".json":

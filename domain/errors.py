@@ -74,6 +74,18 @@ class SecretInPlainFieldError(InvalidInputError):
         super().__init__(f"The field {field} repeats the secret. Remove it there; that field is shown to everyone.")
 
 
+class SecretLikeFieldError(InvalidInputError):
+    """What is kept and shown in the clear holds what is a secret by its name or its looks. Neither is echoed."""
+
+    code = "secret_like_field"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            f"The field {field}, which is shown to everyone, holds what looks like a secret. Leave that out, or send "
+            "it as one of the provider's secrets."
+        )
+
+
 class UrlRefusedError(InvalidInputError):
     """A URL that may not be used, because of its spelling or of where it leads. The URL is not echoed."""
 

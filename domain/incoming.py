@@ -10,6 +10,23 @@ from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.model import Slot
 from keycairn.domain.secret import Secret
 
+COMMON_SETTINGS = frozenset(
+    {
+        "base_url",
+        "endpoint",
+        "api_version",
+        "endpoint_llm",
+        "endpoint_embedding",
+        "endpoint_stt",
+        "endpoint_tts",
+        "project",
+        "location",
+        "credentials_path",
+        "num_ctx",
+    }
+)
+"""Settings that Open Notebook has for all providers alike."""
+
 
 class IncomingModel(Struct, frozen=True, kw_only=True, tag_field="row", tag="model", forbid_unknown_fields=True):
     """A model. Inside an `IncomingCredential` it is linked to that; as a row of its own it is linked to nothing.
@@ -111,6 +128,7 @@ class ImportReport(Struct, frozen=True, kw_only=True):
 
     `repaired` are credentials whose unreadable secrets could be read this time. `relinked` are models that had no
     credential and have one now, `models` all that were registered. `defaults` are the slots that were filled.
+    `renamed` maps ids of the source to those their records got in their place.
     """
 
     dry_run: bool
@@ -121,3 +139,4 @@ class ImportReport(Struct, frozen=True, kw_only=True):
     relinked: tuple[ModelId, ...] = ()
     models: tuple[ModelId, ...] = ()
     defaults: Mapping[Slot, ModelId] = {}
+    renamed: Mapping[str, str] = {}

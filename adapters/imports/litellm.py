@@ -4,17 +4,20 @@ Source of the format: https://docs.litellm.ai/docs/proxy/configs
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from msgspec import Struct
 
+from keycairn.adapters.imports.litellm_names import names_of, our_name, provider_of
 from keycairn.adapters.imports.notebook_rows import label
+from keycairn.adapters.imports.variables import ImportVariables, RefusedVariableError, is_name
 from keycairn.domain.errors import UnreadableSourceError
 from keycairn.domain.incoming import IncomingCredential, IncomingModel, IncomingRow, Refused
 from keycairn.domain.modeltypes import classify
+from keycairn.domain.provider import ProviderSpec
 from keycairn.domain.secret import Secret
 
 LARGEST = 16 * 1024 * 1024
@@ -22,48 +25,6 @@ LARGEST = 16 * 1024 * 1024
 MOST_MERGED = 10_000
 """Keys of one mapping."""
 ENVIRONMENT = "os.environ/"
-
-_PROVIDERS: Mapping[str, str] = {
-    "anthropic": "anthropic",
-    "anthropic_text": "anthropic",
-    "azure": "azure",
-    "azure_text": "azure",
-    "cohere": "cohere",
-    "cohere_chat": "cohere",
-    "custom_openai": "openai_compatible",
-    "dashscope": "dashscope",
-    "deepgram": "deepgram",
-    "deepseek": "deepseek",
-    "elevenlabs": "elevenlabs",
-    "gemini": "google",
-    "groq": "groq",
-    "hosted_vllm": "openai_compatible",
-    "litellm_proxy": "openai_compatible",
-    "llamafile": "openai_compatible",
-    "lm_studio": "openai_compatible",
-    "minimax": "minimax",
-    "mistral": "mistral",
-    "novita": "novita",
-    "ollama": "ollama",
-    "ollama_chat": "ollama",
-    "openai": "openai",
-    "openai_like": "openai_compatible",
-    "openrouter": "openrouter",
-    "text-completion-openai": "openai",
-    "vertex_ai": "vertex",
-    "vertex_ai_beta": "vertex",
-    "voyage": "voyage",
-    "xai": "xai",
-}
-"""LiteLLM's providers and ours. A name that is not here is passed on: a plugin may supply it."""
-
-_BY_MODEL = (
-    (re.compile(r"claude-"), "anthropic"),
-    (re.compile(r"(?:gpt-|chatgpt-|o[1-9](?:-|$)|text-embedding-|whisper-|tts-|ft:)"), "openai"),
-    (re.compile(r"(?:command-|embed-)"), "cohere"),
-    (re.compile(r"deepseek-"), "deepseek"),
-)
-"""Whose a model without a provider before its slash is, as LiteLLM decides it."""
 
 _SETTINGS: Mapping[str, str] = {
     "api_version": "api_version",
@@ -99,16 +60,25 @@ class _Group(Struct):
 
 
 class LiteLlmConfig:
-    """`keycairn.ports.source.ImportSource` over the document; `variables` are what `os.environ/NAME` refers to."""
+    """`keycairn.ports.source.ImportSource` over the document; `variables` are what `os.environ/NAME` refers to.
+
+    It may name those of the provider it stands for, by its `specs`, and those `allowed`: see `ImportVariables`.
+    """
 
     label = "LiteLLM's config.yaml"
 
-    def __init__(self, document: object, variables: Mapping[str, Secret]) -> None:
+    def __init__(
+        self,
+        document: object,
+        variables: Mapping[str, Secret],
+        specs: Sequence[ProviderSpec] = (),
+        allowed: Collection[str] = (),
+    ) -> None:
         self._document = document
-        self._variables = variables
+        self._variables = ImportVariables(variables, specs, allowed)
 
     async def rows(self) -> AsyncIterator[IncomingRow]:
-        """See the port. A reference to a variable that is not set arrives as a secret to be entered."""
+        """See the port. A reference that is not set, or may not be read, arrives as a secret to be entered."""
         models, credentials = self._lists()
         groups: dict[object, _Group] = {}
         refused: list[Refused] = []
@@ -155,7 +125,7 @@ class LiteLlmConfig:
                 return [Refused(where=where, reason="its litellm_credential_name is not in credential_list")]
             values = dict(named[reference]["credential_values"])
         values |= {str(key): value for key, value in params.items() if value is not None}
-        provider, model = _provider(values)
+        provider, model = provider_of(values)
         if provider is None:
             return [Refused(where=where, reason="its model does not say which provider it is of")]
         group = self._group(provider, values, reference, where)
@@ -177,7 +147,7 @@ class LiteLlmConfig:
         if not isinstance(said, str):
             return [Refused(where=label("credential_list", name), reason="nothing says which provider it is of")]
         values = dict(entry["credential_values"])
-        groups[name,] = self._group(_PROVIDERS.get(said.lower(), said), values, name, name)
+        groups[name,] = self._group(our_name(said), values, name, name)
         return []
 
     def _group(self, provider: str, values: Mapping[str, Any], name: str | None, where: str) -> _Group:
@@ -194,21 +164,23 @@ class LiteLlmConfig:
             self._put(group, target, value)
         if not group.name:
             group.name = _account_name(values, where)
+        names = [name for key in _SECRETS if (name := _reference(values.get(key)))]
+        told = [values[key] for key in ("api_base", "base_url") if values.get(key) and _reference(values[key]) is None]
+        if group.secrets and names and told:
+            group.notes.add(f"its key is that of the variable {names[0]}, and it goes where the file says")
         return group
 
     def _put(self, group: _Group, target: str, value: object) -> None:
         secret = target in _SECRETS.values()
-        if isinstance(value, str) and value.startswith(ENVIRONMENT):
-            variable = value.removeprefix(ENVIRONMENT).strip()
-            found = self._variables.get(variable)
-            if found is None or not found.reveal().strip():
-                why = "the environment variable it refers to is not set"
+        if (name := _reference(value)) is not None:
+            try:
+                value = self._variables.read(name, group.provider, names_of(group.provider), secret=secret)
+            except RefusedVariableError as error:
                 if secret:
-                    group.unopened[target] = why
+                    group.unopened[target] = str(error)
                 else:
-                    group.notes.add(f"{target}: {why}")
+                    group.notes.add(f"{target}: {error}")
                 return
-            value = found.reveal().strip()
         if isinstance(value, bool) or not isinstance(value, str | int):
             group.notes.add(f"left behind: {target}, which is neither text nor a number")
         elif secret:
@@ -249,24 +221,16 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError
 
 
-def _provider(values: Mapping[str, Any]) -> tuple[str | None, str]:
-    """Our provider and the model's own name."""
-    model = str(values["model"]).strip()
-    said = values.get("custom_llm_provider")
-    prefix, slash, rest = model.partition("/")
-    if isinstance(said, str) and said:
-        own = rest if slash and prefix == said else model
-        return _PROVIDERS.get(said.lower(), said), own
-    if slash and rest:
-        return _PROVIDERS.get(prefix.lower(), prefix), rest
-    return next((provider for start, provider in _BY_MODEL if start.match(model)), None), model
+def _reference(value: object) -> str | None:
+    """What `os.environ/NAME` names, None for another value."""
+    return value.removeprefix(ENVIRONMENT).strip() if isinstance(value, str) and value.startswith(ENVIRONMENT) else None
 
 
 def _account_name(values: Mapping[str, Any], where: str) -> str:
     """What an account that has no name is called: the variable of its key, or where it first stands."""
-    key = values.get("api_key")
-    if isinstance(key, str) and key.startswith(ENVIRONMENT):
-        return f"{key.removeprefix(ENVIRONMENT).strip()} (LiteLLM)"
+    name = _reference(values.get("api_key"))
+    if name is not None and is_name(name):
+        return f"{name} (LiteLLM)"
     return f"{where} (LiteLLM)"
 
 

@@ -54,7 +54,7 @@ class RefusedView(Struct, frozen=True, kw_only=True):
 
 
 class ImportView(Struct, frozen=True, kw_only=True):
-    """What an import did, or would do."""
+    """What an import did, or would do. `renamed` maps ids that were sent to those the records got in their place."""
 
     dry_run: bool
     created: Sequence[Imported]
@@ -64,6 +64,7 @@ class ImportView(Struct, frozen=True, kw_only=True):
     relinked: Sequence[str]
     models: Sequence[str]
     defaults: Mapping[Slot, str]
+    renamed: Mapping[str, str] = {}
 
 
 class LegacyView(Struct, frozen=True, kw_only=True):
@@ -117,16 +118,18 @@ class ImportController(Controller):
     ) -> LegacyView:
         """The record in the body, else the one in Keycairn's own database, where that is shared with Open Notebook.
 
-        Without a passphrase, OPEN_NOTEBOOK_ENCRYPTION_KEY of the service's environment is used.
+        Without a passphrase, OPEN_NOTEBOOK_ENCRYPTION_KEY of the service's environment opens the latter; a record in
+        the body is its sender's, and opens with a passphrase of his own only.
         """
         body = data or LegacyRecord()
         document: Mapping[str, Any] | None = body.provider_configs
-        ours = caller.workspace == DEFAULT_WORKSPACE  # its own database and environment are the installation's
-        if document is None:
-            document = await keycairn.legacy.stored() if keycairn.legacy and ours else None
+        passphrase = body.passphrase
+        if document is None and keycairn.legacy and caller.workspace == DEFAULT_WORKSPACE:
+            # The database and the environment are the installation's, so only its own workspace uses them.
+            document = await keycairn.legacy.stored()
+            passphrase = passphrase or keycairn.environment.variable(PASSPHRASE)
         if document is None or keycairn.legacy is None:
             return legacy_view(ImportReport(dry_run=dry_run), "There is no provider_configs record.")
-        passphrase = body.passphrase or (keycairn.environment.variable(PASSPHRASE) if ours else None)
         source = keycairn.legacy.source(document, passphrase)
         report = await keycairn.moving.run(source, dry_run=dry_run or body.dry_run, by=caller)
         verb = "would be migrated" if report.dry_run else "migrated"

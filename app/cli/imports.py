@@ -16,6 +16,7 @@ from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.wiring import open_source
 from keycairn.domain.errors import SettingsError
 from keycairn.domain.incoming import IncomingCredential, IncomingDefaults, IncomingRow, Refused, unusable_secret
+from keycairn.domain.provider import ProviderSpec
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 
@@ -47,6 +48,17 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+def _specs() -> list[ProviderSpec]:
+    return [provider.spec for provider in PluginRegistry(external=settings().external_plugins).all()]
+
+
+def _allowed(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what no import may read."""
+    if any(name.upper().startswith("KEYCAIRN_") for name in names):
+        raise click.BadParameter("Keycairn's own variables are never read by an import.", context, parameter)
+    return names
+
+
 def _notebook(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--namespace", envvar="SURREAL_NAMESPACE", default="open_notebook", show_default=True),
@@ -67,8 +79,7 @@ async def import_env(client: Client, *, file: Path, dry_run: bool, again: bool, 
 
     `keycairn migrate-env` does the same with the environment of the service.
     """
-    specs = [provider.spec for provider in PluginRegistry(external=settings().external_plugins).all()]
-    spec = SourceSpec(kind=Kind.ENV, place=str(file), specs=specs)
+    spec = SourceSpec(kind=Kind.ENV, place=str(file), specs=_specs())
     return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
@@ -111,15 +122,28 @@ async def import_legacy(
 
 @import_group.command("litellm")
 @click.argument("file", type=_FILE)
+@click.option(
+    "--allow-variable",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    callback=_allowed,
+    help="A variable the file may name besides those of the provider it configures. Repeat it for more.",
+)
 @_options
 @with_client
-async def import_litellm(client: Client, *, file: Path, dry_run: bool, again: bool, as_json: bool) -> int | None:
+async def import_litellm(
+    client: Client, *, file: Path, allowed: tuple[str, ...], dry_run: bool, again: bool, as_json: bool
+) -> int | None:
     """Import the accounts and models of a LiteLLM config.yaml.
 
-    `os.environ/NAME` is looked up in the environment of this command and in KEYCAIRN_ENV_FILE. A variable that is not
-    set gives a credential that waits for its key.
+    `os.environ/NAME` is looked up in the environment of this command and in KEYCAIRN_ENV_FILE, where NAME is a variable
+    of the provider it stands for: whoever wrote the file is not to choose what of yours is sent where. Others are named
+    in the report, and read with --allow-variable; Keycairn's own never are. A variable that is not set, or not read,
+    gives a credential that waits for its key.
     """
-    spec = SourceSpec(kind=Kind.LITELLM, place=str(file), env_file=settings().env_file)
+    place = str(file)
+    spec = SourceSpec(kind=Kind.LITELLM, place=place, env_file=settings().env_file, specs=_specs(), allowed=allowed)
     return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
@@ -172,7 +196,7 @@ def _passphrase(file: Path | None) -> Secret | None:
 async def _bring(client: Client, spec: SourceSpec, *, dry_run: bool, again: bool, as_json: bool) -> int | None:
     """Send the rows of a source, and show the report."""
     source = open_source(spec)
-    whole: dict[str, Any] = {"dry_run": dry_run, **{name: [] for name in _LISTS}, "defaults": {}}
+    whole: dict[str, Any] = {"dry_run": dry_run, **{name: [] for name in _LISTS}, "defaults": {}, "renamed": {}}
     batch: list[Any] = []
     left = TimeRemainingColumn(elapsed_when_finished=True)
     columns = (TextColumn(source.label), BarColumn(), MofNCompleteColumn(), left)
@@ -189,6 +213,7 @@ async def _bring(client: Client, spec: SourceSpec, *, dry_run: bool, again: bool
             for name in _LISTS:
                 whole[name] += part[name]
             whole["defaults"] |= part["defaults"]
+            whole["renamed"] |= part["renamed"]
             progress.advance(bar, len(batch))
 
         size = 0

@@ -2,25 +2,33 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from msgspec import Struct
 
 from keycairn.app.services.credentials import Credentials
+from keycairn.app.services.import_ids import digested
 from keycairn.app.services.probing import checked_model_name
-from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential, destinations
-from keycairn.domain.errors import InvalidIdError, InvalidInputError, SecretInPlainFieldError, UndeclaredFieldError
-from keycairn.domain.ids import CredentialId, ModelId, credential_id, model_id
-from keycairn.domain.incoming import IncomingCredential, IncomingModel, unusable_secret
+from keycairn.domain.credential import Credential, destinations
+from keycairn.domain.errors import (
+    InvalidInputError,
+    SecretInPlainFieldError,
+    SecretLikeFieldError,
+    UndeclaredFieldError,
+)
+from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.incoming import COMMON_SETTINGS, IncomingCredential, IncomingModel, unusable_secret
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import FieldSpec, ProviderSpec, SettingValue
 from keycairn.domain.sealed import UNOPENED, UNOPENED_REASON
 from keycairn.domain.secret import Secret
+from keycairn.domain.secretlike import holds_any, holds_secretlike, looks_secret, spellings
 from keycairn.ports.provider import ProviderRegistry
 
+LONG_SECRET = 12
+"""Characters of a secret that is no word."""
 Identity = tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
 
@@ -52,7 +60,7 @@ class Arrivals:
         self._credentials = credentials
 
     def arrival(self, row: IncomingCredential, workspace: str, now: datetime) -> Arrival:
-        """The row, checked and sealed.
+        """The row, checked and sealed. Its ids are those `ImportIds` gave it.
 
         A secret its source could not read is stored as one that does not open, so that sending it heals the record.
         Raises UnknownProviderError, InvalidInputError or SealedError.
@@ -61,10 +69,8 @@ class Arrivals:
         if why := unusable_secret(row):
             raise InvalidInputError(f"This cannot come in: {why}.")
         fields = _fields(spec, row)
-        for secret in fields.secrets.values():
-            if _holds(fields.extra, secret.reveal()):
-                raise SecretInPlainFieldError("config")
-        own = own_credential_id(row.id, workspace)
+        _check_clear(row, fields)
+        own = CredentialId(row.id) if row.id else None
         modalities = tuple(modality for modality in spec.modalities if modality in row.modalities)
         start = Credential(
             id=own or named_id(workspace, spec.name, row.name),
@@ -114,32 +120,7 @@ class Arrivals:
 
 def named_id(workspace: str, provider: str, name: str) -> CredentialId:
     """The id of a credential whose source has none: the same for the same provider and name, at every import."""
-    return CredentialId(f"credential:n{_digest(workspace, provider, name.strip())}")
-
-
-def own_credential_id(text: str | None, workspace: str) -> CredentialId | None:
-    """The id of a credential whose source calls it `text`, None where that is no id of ours.
-
-    It is kept, but for other workspaces than the default one: two of them may import the same source.
-    """
-    try:
-        id = credential_id(text or "")
-    except InvalidIdError:
-        return None
-    return id if workspace == DEFAULT_WORKSPACE else CredentialId(f"credential:n{_digest(workspace, id)}")
-
-
-def own_model_id(text: str | None, workspace: str) -> ModelId | None:
-    """As `own_credential_id`, of a model."""
-    try:
-        id = model_id(text or "")
-    except InvalidIdError:
-        return None
-    return id if workspace == DEFAULT_WORKSPACE else ModelId(f"model:n{_digest(workspace, id)}")
-
-
-def _digest(*parts: str) -> str:
-    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return CredentialId(f"credential:{digested(workspace, provider, name.strip())}")
 
 
 def _model(row: IncomingModel, provider: str, workspace: str, credential: CredentialId | None, now: datetime) -> Model:
@@ -152,8 +133,7 @@ def _model(row: IncomingModel, provider: str, workspace: str, credential: Creden
         raise InvalidInputError(f"A model's type is one of: {', '.join(Modality)}.")
     created = _aware(row.created) or now
     return Model(
-        id=own_model_id(row.id, workspace)
-        or ModelId(f"model:n{_digest(workspace, credential or provider, name, type)}"),
+        id=ModelId(row.id) if row.id else ModelId(f"model:{digested(workspace, credential or provider, name, type)}"),
         workspace=workspace,
         provider=provider,
         name=name,
@@ -165,23 +145,45 @@ def _model(row: IncomingModel, provider: str, workspace: str, credential: Creden
 
 
 def _fields(spec: ProviderSpec, row: IncomingCredential) -> _Fields:
-    """The row's fields by what the provider declares them to be. Raises UndeclaredFieldError."""
+    """The row's fields by what the provider declares them to be. Raises UndeclaredFieldError.
+
+    What Open Notebook has for every provider, and this one does not, is kept for the way back.
+    """
     fields = _Fields({}, {}, {}, dict(row.extra), [])
     for name, setting in row.settings.items():
         if _plain(spec.field(name)):
             fields.settings[name] = setting
         elif setting != "":
+            if name not in COMMON_SETTINGS:
+                raise UndeclaredFieldError(spec.name, [declared.name for declared in spec.fields])
             fields.extra[name] = setting
     for name, secret in row.secrets.items():
         if _secret(spec.field(name)):
             fields.secrets[name] = secret
         elif secret:
-            fields.notes.append(f"left behind: {name}, a secret that {spec.label} does not have")
+            fields.notes.append(f"left behind: a secret that {spec.label} does not have")
     fields.unopened |= {
         name: why for name, why in row.unopened.items() if _secret(spec.field(name)) and name not in fields.secrets
     }
     _sort(spec, row.values, fields)
     return fields
+
+
+def _check_clear(row: IncomingCredential, fields: _Fields) -> None:
+    """Raise SecretInPlainFieldError or SecretLikeFieldError where a secret would be kept, and shown, in the clear."""
+    secrets = [secret.reveal() for secret in (*row.secrets.values(), *fields.secrets.values())]
+    texts = frozenset(text for secret in secrets for text in spellings(secret))
+    for field, value in (("config", fields.extra), ("name", row.name), *fields.settings.items()):
+        if holds_any(value, texts):
+            raise SecretInPlainFieldError(field)
+    # The key of a local server, `ollama` say, is also a word in names of models.
+    long = frozenset(text for secret in secrets if len(secret) >= LONG_SECRET for text in spellings(secret))
+    if holds_any([row.id, *((model.name, model.id) for model in row.models)], long):
+        raise SecretInPlainFieldError("models")
+    if looks_secret(row.name):
+        raise SecretLikeFieldError("name")
+    if holds_secretlike(fields.extra):
+        raise SecretLikeFieldError("config")
 
 
 def _sort(spec: ProviderSpec, values: Mapping[str, Secret], fields: _Fields) -> None:
@@ -201,15 +203,6 @@ def _plain(field: FieldSpec | None) -> bool:
 
 def _secret(field: FieldSpec | None) -> bool:
     return field is not None and field.secret
-
-
-def _holds(value: object, text: str) -> bool:
-    """Whether `text` stands anywhere in `value`."""
-    if isinstance(value, str):
-        return bool(text) and text in value
-    if isinstance(value, Mapping):
-        return any(_holds(key, text) or _holds(inner, text) for key, inner in value.items())
-    return isinstance(value, list | tuple) and any(_holds(inner, text) for inner in value)
 
 
 def _aware(moment: datetime | None) -> datetime | None:

@@ -6,8 +6,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.arrivals import Arrival, Arrivals, Identity, own_model_id
+from keycairn.app.services.arrivals import Arrival, Arrivals, Identity
 from keycairn.app.services.deleted import DELETED_HERE, Deleted, Deletions
+from keycairn.app.services.import_ids import ImportIds
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.steps import Step, adopted, new_models, repaired
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
@@ -55,6 +56,7 @@ class Moving:
         self._store = store
         self._deletions = deletions
         self._arrivals = arrivals
+        self._ids = ImportIds(store)
         self._journal = journal
         self._clock = clock
 
@@ -106,7 +108,7 @@ class Moving:
         no other. Raises SealedError or StoreError.
         """
         gone = Deleted() if again else await self._deletions.of(by.workspace)
-        plan = _Plan(by, dry_run, gone, set(planned), {}, {})
+        plan = _Plan(by, dry_run, gone, set(planned) if dry_run else set(), {}, {})
         steps: list[Step] = []
         reports = [ImportReport(dry_run=dry_run)]
         for row in rows:
@@ -133,7 +135,8 @@ class Moving:
             return Step(row=row, report=ImportReport(dry_run=plan.dry_run, refused=(refused,)))
 
     async def _credential(self, row: IncomingCredential, plan: _Plan) -> Step:
-        arrival = self._arrivals.arrival(row, plan.by.workspace, self._clock.now())
+        placed, renamed = await self._ids.of(row, plan.by.workspace, plan.deleted)
+        arrival = self._arrivals.arrival(placed, plan.by.workspace, self._clock.now())
         fresh = arrival.credential
         refused = tuple(
             Refused(where=f"{row.where}: model {name}", reason=why) for name, why in arrival.refused.items()
@@ -168,6 +171,7 @@ class Moving:
             refused=refused,
             relinked=linked,
             models=tuple(model.id for model in created),
+            renamed=renamed,
         )
         return Step(row=row, changes=(*changes, event), report=report)
 
@@ -244,7 +248,8 @@ class Moving:
         return Step(row=arrival.row, changes=tuple(changes), report=report)
 
     async def _loose(self, row: IncomingModel, plan: _Plan) -> Step:
-        model = self._arrivals.loose(row, plan.by.workspace, self._clock.now())
+        given = await self._ids.model(row.id, plan.by.workspace, plan.deleted)
+        model = self._arrivals.loose(replace(row, id=given), plan.by.workspace, self._clock.now())
         where = row.where or f"model {model.provider}/{model.name}"
         there = await self._store.model(plan.by.workspace, model.id)
         if there is not None or model.id in plan.planned:
@@ -259,7 +264,8 @@ class Moving:
                 event = self._journal.event(
                     plan.by, Action.MODELS_IMPORTED, model.id, details={"provider": model.provider}
                 )
-                report = ImportReport(dry_run=plan.dry_run, models=(model.id,))
+                renamed: dict[str, str] = {row.id: given} if row.id and given and given != row.id else {}
+                report = ImportReport(dry_run=plan.dry_run, models=(model.id,), renamed=renamed)
                 return Step(row=row, changes=(CreateModel(model), event), report=report)
             skipped = Skipped(where=where, reason="an unlinked model of that name is here already", id=twin.id)
         return Step(row=row, report=ImportReport(dry_run=plan.dry_run, skipped=(skipped,)))
@@ -272,7 +278,7 @@ class Moving:
         refused: list[Refused] = []
         for name, text in row.slots.items():
             slot = Slot(name) if name in set(Slot) else None
-            id = own_model_id(text, plan.by.workspace) or ModelId("")
+            id = await self._ids.model(text, plan.by.workspace, plan.deleted) or ModelId("")
             model = await self._store.model(plan.by.workspace, id) if id else None
             if slot is None or (model is None and id not in plan.planned):
                 refused.append(Refused(where=f"defaults/{name}", reason="it is no slot, or its model is not here"))
@@ -336,4 +342,5 @@ def merged(reports: Sequence[ImportReport]) -> ImportReport:
     lists = ("created", "repaired", "skipped", "refused", "relinked", "models")
     whole = {name: tuple(item for report in reports for item in getattr(report, name)) for name in lists}
     defaults = {slot: id for report in reports for slot, id in report.defaults.items()}
-    return msgspec.structs.replace(reports[0], **whole, defaults=defaults)
+    renamed = {old: new for report in reports for old, new in report.renamed.items()}
+    return msgspec.structs.replace(reports[0], **whole, defaults=defaults, renamed=renamed)

@@ -1,0 +1,122 @@
+"""What is taken for a secret by its name, its looks, or because it is one in another spelling."""
+
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote
+
+import pytest
+
+from keycairn.domain.secretlike import holds_any, holds_secretlike, looks_secret, names_secret, spellings
+
+KEY = "sk-canary+4f9A7c2E/81b6D05x"
+WORDS = ("api key", "access token", "client secret", "private key", "secret access key", "auth token", "shared key")
+ONE = (
+    "token",
+    "secret",
+    "password",
+    "passphrase",
+    "authorization",
+    "bearer",
+    "credential",
+    "credentials",
+    "cookie",
+    "key",
+)
+
+
+def forms(words: str) -> list[str]:
+    parts = words.split()
+    title = [part.title() for part in parts]
+    return [
+        "".join(parts),
+        "_".join(parts),
+        "-".join(parts),
+        ".".join(parts),
+        " ".join(parts),
+        "".join(title),
+        parts[0] + "".join(title[1:]),
+        "_".join(parts).upper(),
+        "".join(parts).upper(),
+        "X-" + "-".join(title),
+        "my_" + "_".join(parts),
+        "_".join(parts) + "_2",
+        "\uff41\uff50\uff49\uff4b\uff45\uff59" if words == "api key" else "_".join(parts) + "s",
+    ]
+
+
+@pytest.mark.parametrize("name", [form for words in (*WORDS, *ONE) for form in forms(words)])
+def test_a_name_of_a_secret_is_one_in_any_spelling(name: str) -> None:
+    assert names_secret(name)
+    assert holds_secretlike({name: "hunter2"})
+    assert holds_secretlike({"deep": [{"er": {name: ["x", "hunter2"]}}]})
+    assert holds_secretlike({name: {"value": "hunter2"}})
+    assert holds_secretlike([{"name": name, "value": "hunter2"}])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"max_tokens": 4096, "context_tokens": "8192", "tokenizer": "cl100k", "stop_token": "<|end|>"},
+        {"num_ctx": 8192, "temperature": 0.7, "from_tomorrow": {"a": [1, True]}, "is_default": True},
+        {"deployment": "gpt-4o-2024-08-06", "region": "westeurope", "id": "0b6f1c9a-3d52-4b8e-9a70-5f1f0c7f2a11"},
+        {"auth_type": "bearer", "token_url": "https://login.example/oauth", "secret_name": "prod/openai"},
+        {"keyboard": "de", "monkey": "business", "passage": "a", "author": "me", "public_key": "shown"},
+        {"api_key": None, "token": "", "password": False, "secret": "  "},
+        {"model": "accounts/fireworks/models/llama-v3p1-405b-instruct", "url": "https://proxy.example/v1/models"},
+        {"endpoint_llm": "https://a.example/v1", "note": "ask Ada about the budget of the second quarter"},
+    ],
+)
+def test_configuration_of_other_kinds_is_kept(config: dict[str, object]) -> None:
+    assert not holds_secretlike(config)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-proj-abcdefghijkl",
+        "gsk_abcdefghijklmnop",
+        "AIzaSyA-1234567890abcdefghij",
+        "AKIAIOSFODNN7EXAMPLE",
+        "hf_abcdefghijklmnop",
+        "xai-abcdefghijklmnop",
+        "Bearer abcdefghijklmnop",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+        "-----BEGIN PRIVATE KEY-----",
+        "https://user:hunter22@proxy.example",
+        "0123456789abcdef0123456789abcdef",
+        "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQ",
+        "curl -H 'Authorization: token0123'",
+        '{"apikey": "hunter2222"}',
+        "see: sk-proj-abcdefghijkl.",
+    ],
+)
+def test_a_text_that_looks_like_a_key_is_taken_for_one_wherever_it_stands(text: str) -> None:
+    assert looks_secret(text)
+    assert holds_secretlike({"note": text})
+    assert holds_secretlike({text: 1})
+    assert holds_secretlike(["a", {"b": [text]}])
+
+
+def test_a_secret_is_found_in_its_spellings() -> None:
+    raw = KEY.encode()
+    for text in (
+        KEY,
+        KEY[::-1],
+        quote(KEY, safe=""),
+        raw.hex(),
+        raw.hex().upper(),
+        b64encode(raw).decode(),
+        b64encode(b"x" + raw + b"y").decode(),
+        b64encode(b"xy" + raw).decode(),
+        urlsafe_b64encode(raw).decode().rstrip("="),
+    ):
+        assert holds_any({"a": [f"pre {text} post"]}, spellings(KEY)), text
+        assert holds_any({f"pre{text}": 1}, spellings(KEY))
+    assert not holds_any({"a": ["sk-canary", KEY[:-1]]}, spellings(KEY))
+    assert spellings("") == frozenset()
+
+
+def test_configuration_of_endless_depth_is_no_configuration() -> None:
+    config: object = "x"
+    for _ in range(100):
+        config = [config]
+    assert holds_secretlike(config)
