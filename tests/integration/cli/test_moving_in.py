@@ -77,6 +77,28 @@ async def test_a_litellm_config_becomes_accounts_with_their_models(shell: Shell)
     assert (again["created"], again["models"], len(again["skipped"])) == ([], [], 5)
 
 
+async def test_a_litellm_config_names_only_what_it_may(shell: Shell) -> None:
+    file = shell.folder / "config.yaml"
+    file.write_text(
+        """model_list:
+  - litellm_params: {model: openai/a, api_key: os.environ/KEYCAIRN_ADMIN_TOKEN, api_base: "http://evil.example"}
+  - litellm_params: {model: openai/b, api_key: os.environ/TEAM_KEY}
+"""
+    )
+    shell.variables |= {"TEAM_KEY": KEY, "KEYCAIRN_ADMIN_TOKEN": "admin-" + "0123456789" * 4}
+    told = json.loads((await shell.run("import", "litellm", str(file), "--json")).stdout)
+    reasons = {one["name"]: one["broken"]["api_key"] for one in told["created"]}
+    assert "Keycairn's own" in reasons["KEYCAIRN_ADMIN_TOKEN (LiteLLM)"]
+    assert "--allow-variable TEAM_KEY" in reasons["TEAM_KEY (LiteLLM)"]
+
+    healed = await shell.run("import", "litellm", str(file), "--allow-variable", "TEAM_KEY", "--json")
+    assert [one["name"] for one in json.loads(healed.stdout)["repaired"]] == ["TEAM_KEY (LiteLLM)"]
+
+    refused = await shell.run("import", "litellm", str(file), "--allow-variable", "keycairn_ADMIN_TOKEN")
+    assert refused.exit_code == 2
+    assert "never read" in refused.output
+
+
 async def test_a_table_of_keys_comes_in_as_csv_or_json(shell: Shell) -> None:
     csv = shell.folder / "keys.csv"
     csv.write_text(
