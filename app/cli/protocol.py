@@ -57,6 +57,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head = 0
         self._in_head = True
         self._between_chunks = False
+        self._deaf = False
         self._begun = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -80,6 +81,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse it, unless the head was too large already."""
+        if self._deaf:
+            return
         if self._in_head:
             if self._head > self.largest_head:
                 self.send_400_response("The headers are too large.")
@@ -131,7 +134,17 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
-        """Say that it cannot be understood, and hang up."""
+        """Say that it cannot be understood, and hang up. What was asked before is answered first."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self._in_head or self.pipeline:
+                if not self._in_head:
+                    self.pipeline.popleft()  # the one that turned out to be garbled
+                self._deaf, self._begun = True, False
+                self._stop_waiting()
+                return
+            if self.cycle.response_started:
+                self.transport.close()
+                return
         _, headers, body = raw_problem(AmbiguousRequestError(msg))
         lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[400], lines, body))
@@ -145,6 +158,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._waiting[self] = None
             if not self._in_head:
                 self._wait()  # for the rest of a body that nobody reads
+        if self._deaf and not another:
+            self.transport.close()
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""

@@ -96,6 +96,23 @@ async def test_an_ambiguous_request_is_refused_on_every_door(service: Service, p
     assert status(health) == 200
 
 
+@pytest.mark.parametrize(
+    "garbled",
+    [b"G\x01T / HTTP/1.1\r\n\r\n", chunked("/", "Transfer-Encoding: xchunked"), b"GET / HTTP/1.1\r\nA b\r\n\r\n"],
+)
+async def test_what_was_asked_before_something_garbled_is_answered_in_its_turn(
+    service: Service, garbled: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(request("GET", API, OWN) + request("GET", "/health/live") + garbled + request("GET", "/health/live"))
+    async with asyncio.timeout(5):
+        answers = await reader.read()
+    writer.close()
+    assert answers.startswith(b"HTTP/1.1 200 OK")
+    assert answers.count(b"HTTP/1.1 ") == 2
+    assert answers.endswith(b'{"status":"ok"}')
+
+
 @pytest.mark.parametrize("path", [API, GATEWAY, "/v1/chat/completions"])
 async def test_a_trailer_is_no_header(service: Service, path: str) -> None:
     trailers = f"{OWN}\r\nX-Api-Key: {ADMIN}\r\nContent-Type: text/plain\r\n"
