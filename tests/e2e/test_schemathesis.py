@@ -37,8 +37,9 @@ CONFIG = """
 expected-statuses = ["2xx", "3xx", "4xx", "502"]
 
 [checks.positive_data_acceptance]
-# A schema cannot say that a cursor was given out by us, that a record exists, or what a provider's fields are.
-expected-statuses = ["2xx", "3xx", "400", "401", "403", "404", "409", "412", "422", "502"]
+# A schema cannot say that a cursor was given out by us, that a record exists, what a provider's fields are, or how
+# long a path and its query are together.
+expected-statuses = ["2xx", "3xx", "400", "401", "403", "404", "409", "412", "414", "422", "502"]
 
 [checks.negative_data_rejection]
 expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "412", "413", "414", "415", "422", "428"]
