@@ -12,6 +12,7 @@ from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec, SettingValue
+from keycairn.domain.redaction import Redactor
 from keycairn.domain.sealed import SealContext, SealedSecret
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import origin_of, parse_url
@@ -112,8 +113,9 @@ def _origins(spec: ProviderSpec, settings: Mapping[str, SettingValue]) -> tuple[
 
 
 def check_not_repeated(secrets: Iterable[Secret], plain: Mapping[str, object]) -> None:
-    """Raise SecretInPlainFieldError when the text of a secret also stands in a field that is shown."""
-    for secret in secrets:
-        for name, value in plain.items():
-            if isinstance(value, str) and secret and secret.reveal() in value:
-                raise SecretInPlainFieldError(name)
+    """Raise SecretInPlainFieldError when the text of a secret also stands in a field that is shown, however spelled."""
+    texts = [secret.reveal() for secret in secrets if secret]
+    redactor = Redactor(texts)
+    for name, value in plain.items():
+        if isinstance(value, str) and (any(text in value for text in texts) or redactor.holds(value)):
+            raise SecretInPlainFieldError(name)

@@ -74,10 +74,14 @@ class DiscoveredModel(Struct, frozen=True, kw_only=True):
 
 
 class Discovery(Struct, frozen=True, kw_only=True):
-    """What discovery found. `failure` says why the list is only a fallback, None when it was reached."""
+    """What discovery found. `failure` says why the list is only a fallback, None when it was reached.
+
+    `withheld`: how many models were left out because a secret stands in their names, or they are no names at all.
+    """
 
     models: tuple[DiscoveredModel, ...]
     failure: str | None = None
+    withheld: int = 0
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,8 @@ from keycairn.ports.provider import PluginStatus, Provider
 
 TIME_LIMIT = 5.0
 """Seconds a plugin may take to import, and again for each of its hooks."""
+LONGEST_NAME = 100
+"""Characters of a name that is told of a plugin that fails."""
 BUILT_IN = "built-in"
 
 _BEHAVIOUR = ("discover", "check", "try_model", "authorize", "base_url", "client_config")
@@ -227,9 +229,22 @@ def _in_time(call: Callable[[], _T], limit: float, what: str) -> _T:
 
 
 def _where(error: BaseException) -> str:
-    """Type and place of an exception. Its text only where it is an import's: any other may quote the environment."""
-    kind = type(error).__name__
-    if isinstance(error, ImportError):
-        return f"{kind}: {error}"
+    """Type and place of an exception, and what an import missed. Its text may quote the environment."""
+    kind = _word(type(error).__name__) or "Exception"
+    if isinstance(error, ImportError) and (missing := _missing(error)):
+        return f"{kind}: {missing}"
     frames = extract_tb(error.__traceback__)
     return f"{kind} at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else kind
+
+
+def _missing(error: ImportError) -> str:
+    """What an import did not find, said in words of ours."""
+    module, name = _word(error.name), _word(getattr(error, "name_from", None))
+    if module and name:
+        return f"cannot import name {name!r} from {module!r}"
+    return f"No module named {module!r}" if module and isinstance(error, ModuleNotFoundError) else ""
+
+
+def _word(name: str | None) -> str:
+    """A name that is one of Python's, else nothing."""
+    return name if name and len(name) <= LONGEST_NAME and all(map(str.isidentifier, name.split("."))) else ""

@@ -90,6 +90,7 @@ class AccountController(Controller):
             provider=provider,
             discovered=[found_view(model, provider) for model in discovery.models],
             failure=discovery.failure,
+            withheld=discovery.withheld,
             new=[model.name for model in drift.new],
             vanished=[model.name for model in drift.vanished],
             returned=[model.name for model in drift.returned],

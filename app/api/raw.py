@@ -5,17 +5,8 @@ from litestar.types import Send
 
 from keycairn.app.api.problems import MEDIA_TYPE, problem_response, status_of
 from keycairn.app.ingress.errors import IngressError
+from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.domain.errors import KeycairnError
-
-SECURITY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-"""Added where the answer does not set them itself."""
 
 
 def raw_problem(error: KeycairnError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

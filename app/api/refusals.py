@@ -3,6 +3,7 @@
 from litestar.types import Scope
 
 from keycairn.app.api.auth import CALLER
+from keycairn.app.api.methods import known_method
 from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.app.services.refused_attempts import ANONYMOUS
 from keycairn.app.services.sightings import Sightings
@@ -34,5 +35,5 @@ def note_refusal(sightings: Sightings, error: Exception, scope: Scope) -> None:
     if not isinstance(caller, Caller):
         client = scope.get("client")
         caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")
-    route = f"{scope.get('method', '')} {scope.get('path_template', '')}"
+    route = f"{known_method(scope)} {scope.get('path_template', '')}"
     sightings.note(caller, Action.ACCESS_REFUSED, route, outcome=error.code)

@@ -1,6 +1,5 @@
 """What surrounds every request: its id, the headers of every answer, the log line, the metrics."""
 
-import re
 import time
 from collections.abc import Callable
 from secrets import token_hex
@@ -11,20 +10,21 @@ import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from keycairn.app.api.auth import CALLER, REQUEST_ID
+from keycairn.app.api.methods import known_method
 from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.paging import PREFIX
 from keycairn.app.api.problems import BadRequestError
-from keycairn.app.api.raw import SECURITY_HEADERS, send_problem
+from keycairn.app.api.raw import send_problem
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.app.ingress.errors import IngressError, TargetTooLongError
 from keycairn.app.ingress.form import check_form
 from keycairn.app.logs import LogBudget
+from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.domain.audit import Caller
 
 LONGEST_PATH = 512
 """Characters of a path. Litestar's router keeps a thousand of those that were asked for, whoever asked."""
 _NO_TEXT = "The path or the query is not UTF-8 text without NUL characters."
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger()
 
 
@@ -58,7 +58,7 @@ class Shell:
         if path.startswith(GATEWAY_PATHS) and (gateway := self._gateway()) is not None:
             await gateway({**scope, "path": path}, receive, send)  # type: ignore[arg-type]  # a scope's copy
             return
-        request_id = _request_id(scope)
+        request_id = token_hex(16)
         state: dict[str, Any] = {REQUEST_ID: request_id}
         inner: Any = {key: value for key, value in scope.items() if key in _SCOPE_KEYS}
         inner.update(
@@ -99,12 +99,13 @@ class Shell:
     def _record(self, scope: Any, state: dict[str, Any], status: int, seconds: float) -> None:
         route = scope.get("path_template") or "(none)"
         caller = state.get(CALLER)
-        self._metrics.request(scope["method"], route, status, seconds)
+        method = known_method(scope)
+        self._metrics.request(method, route, status, seconds)
         if not isinstance(caller, Caller) and not self._strangers.allows():
             return
         _log.info(
             "request",
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             duration_ms=round(seconds * 1000, 2),
@@ -121,11 +122,6 @@ _SCOPE_KEYS = frozenset(
 def _base(scope: Scope, prefix: str) -> str:
     """What stands before our paths for the client: a proxy's or a server's root path, then ours."""
     return quote(scope.get("root_path", "").rstrip("/") + prefix)
-
-
-def _request_id(scope: Scope) -> str:
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return given.decode() if _REQUEST_ID.fullmatch(given) else token_hex(16)
 
 
 def _malformed(scope: Scope, path: str) -> bool:

@@ -162,7 +162,10 @@ def found_view(model: DiscoveredModel, provider: str) -> FoundModelView:
 
 
 class DiscoveryView(Struct, frozen=True, kw_only=True):
-    """What a credential can use. `failure` says why the list is only a fallback; the drift lists hold names."""
+    """What a credential can use. `failure` says why the list is only a fallback; the drift lists hold names.
+
+    `withheld` counts models that were left out because their names repeat a secret or are no names.
+    """
 
     credential_id: str
     provider: str
@@ -172,6 +175,7 @@ class DiscoveryView(Struct, frozen=True, kw_only=True):
     vanished: Sequence[str]
     returned: Sequence[str]
     retyped: Sequence[str]
+    withheld: int = 0
 
 
 class RegisteredView(Struct, frozen=True):

@@ -6,11 +6,11 @@ from contextlib import aclosing
 import msgspec
 from litestar.types import Send
 
-from keycairn.app.gateway.call import Call, Report
+from keycairn.app.gateway.answer_headers import is_media, returned
+from keycairn.app.gateway.call import Report
 from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.exchange import Exchange
-from keycairn.app.gateway.headers import returned
-from keycairn.app.gateway.masking import ContentMask, masked
+from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
 from keycairn.app.gateway.watch import Watch
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError
 
@@ -18,23 +18,21 @@ LARGEST_ERROR = 2**20
 """Bytes of a provider's error that are read, to mask secrets in it."""
 
 
+_OF_THE_BODY = frozenset({b"content-length", b"content-type", b"content-disposition", b"content-language"})
+
+
 class BrokenOffError(Exception):
     """The answer ended too early, after its beginning was passed on: the client's connection must be cut."""
 
 
 async def pass_on(
-    exchange: Exchange, call: Call, report: Report, send: Send, dialect: Dialect, elapsed: Callable[[], float]
+    exchange: Exchange, report: Report, send: Send, dialect: Dialect, elapsed: Callable[[], float]
 ) -> None:
     """Send the answer as it comes. Raises KeycairnError before the first byte, BrokenOffError after."""
     answer = exchange.answer
     if 300 <= answer.status < 400:
         raise ProviderError("The provider answered with a redirect, which is not followed.", status=answer.status)
-    headers = returned(answer.headers, exchange.secrets)
-    said = dict(headers)
-    encoding = said.get(b"content-encoding", b"").decode("latin-1").strip().lower()
-    plain = encoding in {"", "identity"}
-    if not plain and (answer.status >= 400 or encoding not in call.accepts.lower()):
-        raise GarbledAnswerError("The provider's answer is compressed, which was not asked for.", status=answer.status)
+    headers = returned(answer.headers, exchange.redactor)
     headers += marks(report)
     report.status = answer.status
     if answer.status >= 400:
@@ -43,7 +41,7 @@ async def pass_on(
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:
-        await _pass_content(exchange, _length(said), report, send, elapsed, counted=plain)
+        await _pass_content(exchange, headers, report, send, elapsed)
     except KeycairnError as error:
         report.code = error.code
         await _break_off(error, headers, send, dialect)
@@ -51,29 +49,36 @@ async def pass_on(
 
 
 async def _pass_content(
-    exchange: Exchange, left: int | None, report: Report, send: Send, elapsed: Callable[[], float], *, counted: bool
+    exchange: Exchange,
+    headers: list[tuple[bytes, bytes]],
+    report: Report,
+    send: Send,
+    elapsed: Callable[[], float],
 ) -> None:
     """The body as it comes. The last chunk, where its length was announced, goes out together with the end."""
-    watch, mask = Watch(), ContentMask(exchange.secrets)
+    watch, mask, left = Watch(), ContentMask(exchange.redactor), _length(headers)
+    media = is_media(headers)
     passing = b""
     try:
         async with aclosing(exchange.answer.chunks()) as chunks:
             async for chunk in chunks:
                 if report.first_byte is None:
                     report.first_byte = elapsed()
+                    media = media and not is_text(chunk)
+                    if not media and is_packed(chunk):
+                        raise GarbledAnswerError(status=exchange.answer.status)
                 watch.see(chunk)
-                passing = mask.see(chunk)
-                if left is not None:
-                    left -= len(chunk)
-                    if left <= 0:
-                        break
+                left = None if left is None else left - len(chunk)
+                last = left is not None and left <= 0
+                passing = chunk if media else mask.see(chunk, last=last)
+                if last:
+                    break
                 if passing:
                     await send({"type": "http.response.body", "body": passing, "more_body": True})
             else:
                 passing = b""
     finally:
-        if counted:
-            report.input_tokens, report.output_tokens = watch.tokens()
+        report.input_tokens, report.output_tokens = watch.tokens()
     await send({"type": "http.response.body", "body": passing + mask.rest(), "more_body": False})
 
 
@@ -99,13 +104,12 @@ async def _pass_error(
                     "The provider answered with an error longer than can be shown.", status=answer.status
                 )
     shown = _error_object(bytes(body))
+    shown = exchange.redactor.masked_json(shown) if shown is not None else None
     report.code = "provider_error"
-    kept = [(name, value) for name, value in headers if name != b"content-length"]
+    kept = [(name, value) for name, value in headers if name not in _OF_THE_BODY]
     if shown is None:
         _, _, shown = render(_OpaqueError(answer.status), dialect)
-        kept = [(name, value) for name, value in kept if name != b"content-type"]
-        kept.append((b"content-type", b"application/json"))
-    shown = masked(shown, exchange.secrets)
+    kept.append((b"content-type", b"application/json"))
     kept += [(b"x-keycairn-error", b"provider_error"), (b"content-length", str(len(shown)).encode())]
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": kept})
@@ -142,6 +146,6 @@ async def _break_off(error: KeycairnError, headers: list[tuple[bytes, bytes]], s
     await send({"type": "http.response.body", "body": event, "more_body": True})
 
 
-def _length(headers: dict[bytes, bytes]) -> int | None:
-    text = headers.get(b"content-length", b"")
+def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    text = next((value for name, value in headers if name == b"content-length"), b"")
     return int(text) if text.isdigit() and len(text) < 16 else None

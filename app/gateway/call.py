@@ -6,6 +6,7 @@ from keycairn.app.gateway.errors import Dialect
 from keycairn.app.gateway.incoming import Outgoing
 from keycairn.app.services.tokens import Principal
 from keycairn.domain.modality import Modality
+from keycairn.domain.secret import Secret
 
 CONNECT_WITHIN = 10.0
 """Seconds for the name, the connection and TLS."""
@@ -40,7 +41,8 @@ class Call(Struct, kw_only=True):
     query: str
     headers: list[tuple[str, str]]
     caller: Principal
-    accepts: str = ""
+    token: Secret = Secret("")
+    """The caller's own."""
     model: str | None = None
     credential: str | None = None
     body: Outgoing | None = None

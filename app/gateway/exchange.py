@@ -14,10 +14,11 @@ from keycairn.app.gateway.errors import LimitReachedError, NoRouteError
 from keycairn.app.gateway.headers import forwarded
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.limits import Limiter, Subject
-from keycairn.app.gateway.masking import with_sent
-from keycairn.app.gateway.opened import OpenAccounts
+from keycairn.app.gateway.opened import OpenAccounts, Opened
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.replay import Replay
+from keycairn.app.gateway.unpacking import readable
+from keycairn.app.services.hearing import cleaned, kind_of
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     CannotConnectError,
@@ -31,7 +32,9 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.provider import Account
+from keycairn.domain.redaction import Redactor
 from keycairn.domain.routing import Serving, Verdict, drawn, retry_after, verdict
+from keycairn.domain.secret import Secret
 from keycairn.ports.http import Http, Request
 from keycairn.ports.provider import Provider, ProviderRegistry
 from keycairn.ports.upstream import Upstream, UpstreamAnswer, UpstreamRequest
@@ -44,10 +47,10 @@ _log = structlog.get_logger()
 
 
 class Exchange(Struct, frozen=True):
-    """An answer to pass on, and the texts that must not be seen in it."""
+    """An answer to pass on, and what knows the secrets that must not be seen in it."""
 
     answer: UpstreamAnswer
-    secrets: Sequence[str]
+    redactor: Redactor
     subject: Subject
     key_refused: bool = False
     """Whether it says that the key is bad."""
@@ -185,12 +188,12 @@ class Exchanges:
     ) -> Exchange:
         """One answer. `patient`: no other credential is left, so a failure to connect is worth a second try."""
         opened = await self._opened.open(serving.credential)
-        request = await self._authorized(call, opened.provider, opened.account)
+        request = await self._authorized(call, opened)
         report.origin = "/".join(request.url.split("/", 3)[:3])
         outgoing = UpstreamRequest(
             method=request.method,
             url=request.url,
-            headers=[*request.headers.items()],
+            headers=[*request.headers.items(), ("accept-encoding", "identity")],
             body=call.body.content if call.body else None,
             length=call.body.length if call.body and not call.body.whole else None,
         )
@@ -203,11 +206,11 @@ class Exchanges:
             report.attempts += 1
             answer = await self._start(outgoing)
         try:
-            answer, refused = await self._understood(answer, serving.credential.provider)
+            answer, refused = await self._understood(readable(answer), serving.credential.provider)
         except BaseException:
             answer.close()
             raise
-        return Exchange(answer, with_sent(opened.secrets, request.headers.values()), subject, refused)
+        return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused)
 
     async def _understood(self, answer: UpstreamAnswer, provider: str) -> tuple[UpstreamAnswer, bool]:
         """The answer, and whether it says that the key is bad. Some providers say that in the body only."""
@@ -224,12 +227,13 @@ class Exchanges:
     async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:
         return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)
 
-    async def _authorized(self, call: Call, provider: Provider, account: Account) -> Request:
+    async def _authorized(self, call: Call, opened: Opened) -> Request:
+        provider, account = opened.provider, opened.account
         url = self._url(call, provider, account)
         body = call.body.head if call.body else None
         headers = forwarded(call.headers, call.dialect, provider.spec.request_headers)
         request = Request(method=call.method, url=url, headers=headers, body=bytes(body) if body else None)
-        return await _guarded(lambda: provider.authorize(account, request, self._http))
+        return await _guarded(lambda: provider.authorize(account, request, self._http), opened.redactor)
 
     def _url(self, call: Call, provider: Provider, account: Account) -> str:
         api = call.api
@@ -298,6 +302,14 @@ def _subject(credential: Credential) -> Subject:
     return Subject("credential", credential.id, credential.workspace, credential.limits)
 
 
+def _knowing(redactor: Redactor, call: Call, request: Request) -> Redactor:
+    """`redactor`, and the secrets that were made for the call, such as a token, and the caller's own."""
+    for value in request.headers.values():
+        if isinstance(value, Secret):
+            redactor = redactor.and_also(value.reveal().rpartition(" ")[2])
+    return redactor.and_also(call.token.reveal())
+
+
 def _patience(answer: UpstreamAnswer) -> float | None:
     """Seconds the provider asks to wait, None where it does not say."""
     headers = dict(answer.headers)
@@ -312,11 +324,11 @@ def _patience(answer: UpstreamAnswer) -> float | None:
     return retry_after(None, now, date)
 
 
-async def _guarded(call: Callable[[], Awaitable[Request]]) -> Request:
+async def _guarded(call: Callable[[], Awaitable[Request]], redactor: Redactor) -> Request:
     """What a plugin gives. An exception it should not raise becomes a PluginError; its text may hold the key."""
     try:
         return await call()
-    except KeycairnError:
-        raise
-    except Exception as error:  # noqa: BLE001  # the boundary to third-party code
-        raise PluginError(f"The provider plugin failed ({type(error).__name__}).") from None
+    except KeycairnError as error:
+        raise cleaned(error, redactor) from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the boundary to third-party code
+        raise PluginError(f"The provider plugin failed ({kind_of(error, redactor)}).") from None

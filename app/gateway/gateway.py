@@ -28,6 +28,7 @@ from keycairn.app.gateway.presented import presented_token
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
 from keycairn.app.ingress.form import check_form, check_headers, check_target
+from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.app.services.accounts import Accounts
 from keycairn.app.services.attempts import Attempts, TooManyAttemptsError
 from keycairn.app.services.refused_attempts import ANONYMOUS
@@ -175,6 +176,7 @@ class Gateway:
                 call = await native_call(raw, method, query, headers, caller, incoming)
                 (one,) = await self._exchanges.candidates(call)
                 check_native(self._registry.get(one.credential.provider).spec, method, call.api.path)
+            call.token = presented_token(given)
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
             self._calls -= 1
@@ -204,7 +206,7 @@ class Gateway:
             async with Attendance(incoming):
                 exchange = await self._exchanges.run(call, report)
                 try:
-                    await pass_on(exchange, call, report, send, dialect, lambda: self._monotonic() - begun)
+                    await pass_on(exchange, report, send, dialect, lambda: self._monotonic() - begun)
                 finally:
                     self._exchanges.end(exchange, report.input_tokens + report.output_tokens)
         except KeycairnError as error:
@@ -257,6 +259,7 @@ class Gateway:
         wanted = path.partition("/v1/models")[2].lstrip("/")
         body = listing(models, wanted or None, self._exchanges.anthropic)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers += SECURITY_HEADERS
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body, "more_body": False})
 
@@ -271,7 +274,9 @@ class Gateway:
     async def _refuse(self, error: KeycairnError, dialect: Dialect, report: Report, send: Send) -> None:
         status, headers, body = render(error, dialect)
         report.status, report.code = status, error.code
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, *marks(report)]})
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, *marks(report), *SECURITY_HEADERS]}
+        )
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -1,27 +1,12 @@
-"""Which headers pass through the gateway, and which do not."""
+"""Which headers of a client go on to the provider, and which do not."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from keycairn.app.gateway.errors import Dialect
-from keycairn.app.gateway.masking import masked
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""RFC 9110, 7.6.1."""
 _OF_EVERY_CALL = frozenset(
     {"accept", "content-encoding", "content-type", "idempotency-key", "traceparent", "user-agent"}
 )
@@ -33,13 +18,6 @@ _OF_AN_API = {
     Dialect.OPENAI: frozenset({"openai-beta"}),
     Dialect.ANTHROPIC: frozenset({"anthropic-beta", "anthropic-version"}),
 }
-_OF_THE_PROVIDER = (
-    frozenset(
-        {"set-cookie", "set-cookie2", "alt-svc", "server", "strict-transport-security", "access-control-allow-origin"}
-    )
-    | _HOP_BY_HOP
-)
-_OURS = "x-keycairn-"
 _KNOWN = 1024
 
 
@@ -68,24 +46,3 @@ def forwarded(headers: Iterable[tuple[str, str]], dialect: Dialect | None, decla
 def _allowed(dialect: Dialect | None, declared: tuple[str, ...]) -> frozenset[str]:
     spoken = _OF_AN_API[dialect] if dialect else frozenset[str]()
     return _OF_EVERY_CALL | spoken | {*declared}
-
-
-def returned(headers: Iterable[tuple[str, str]], secrets: Sequence[str]) -> list[tuple[bytes, bytes]]:
-    """The provider's headers that go back to the client; a secret of the call in one of them is masked."""
-    kept: list[tuple[bytes, bytes]] = []
-    for name, value in headers:
-        back = _back(name)
-        if back is None:
-            continue
-        raw = value.encode("latin-1")
-        for secret in secrets:
-            if secret in value:
-                raw = masked(raw, secrets)
-        kept.append((back, raw))
-    return kept
-
-
-@lru_cache(maxsize=_KNOWN)
-def _back(name: str) -> bytes | None:
-    """The name of a provider's header that goes back, None for one that does not."""
-    return None if name in _OF_THE_PROVIDER or name.startswith(_OURS) else name.encode("latin-1")

@@ -1,14 +1,13 @@
 """Accounts that are open for the calls of this moment."""
 
 import asyncio
-from collections.abc import Sequence
 
 from msgspec import Struct
 
-from keycairn.app.gateway.masking import texts
 from keycairn.app.services.accounts import Accounts
 from keycairn.domain.credential import Credential
 from keycairn.domain.provider import Account
+from keycairn.domain.redaction import Redactor
 from keycairn.ports.provider import Provider, ProviderRegistry
 
 OPEN_FOR = 1.0
@@ -17,11 +16,11 @@ its key is in memory; an idle one is closed after this."""
 
 
 class Opened(Struct, frozen=True):
-    """An open account, its provider, and the texts that must not be seen in an answer. Its repr shows no key."""
+    """An open account, its provider, and what knows its secrets in an answer. Its repr shows no key."""
 
     provider: Provider
     account: Account
-    secrets: Sequence[str]
+    redactor: Redactor
 
     def __repr__(self) -> str:
         return f"Opened({self.account.provider!r})"
@@ -42,7 +41,7 @@ class OpenAccounts:
         if known is not None and known[0] is credential:
             return known[1]
         account = await self._accounts.open(credential, purpose="gateway")
-        opened = Opened(self._registry.get(credential.provider), account, texts(account.secrets.values()))
+        opened = Opened(self._registry.get(credential.provider), account, Redactor(account.secrets.values()))
         self._open[credential.id] = (credential, opened)
         asyncio.get_running_loop().call_later(OPEN_FOR, self._close, credential)
         return opened

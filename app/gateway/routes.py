@@ -68,7 +68,6 @@ async def model_call(
         query=query,
         headers=received(headers),
         caller=caller,
-        accepts=given.get(b"accept-encoding", b"").decode("latin-1"),
         model=name,
     )
     return call, rename
@@ -121,7 +120,6 @@ async def native_call(  # what a request is made of
         query=query,
         headers=received(headers),
         caller=caller,
-        accepts=given.get(b"accept-encoding", b"").decode("latin-1"),
         credential=unquote(credential),
         body=body,
     )

@@ -27,6 +27,7 @@ from keycairn.domain.incoming import (
     Skipped,
 )
 from keycairn.domain.model import SLOT_TYPES, Model, Slot
+from keycairn.domain.redaction import Redactor
 from keycairn.ports.clock import Clock
 from keycairn.ports.source import ImportSource
 from keycairn.ports.store import MOST, Store
@@ -129,6 +130,8 @@ class Moving:
         try:
             if isinstance(row, IncomingModel):
                 return await self._loose(row, plan)
+            redactor = Redactor((*row.secrets.values(), *row.values.values()))
+            row = replace(row, where=redactor.masked(row.where), notes=tuple(map(redactor.masked, row.notes)))
             return await self._credential(row, plan)
         except InvalidInputError as error:
             refused = Refused(where=row.where or "a model", reason=str(error))

@@ -1,14 +1,13 @@
 """Asking providers: does this key work, which models are there, does this model answer."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
 
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.hearing import LONGEST_MODEL_NAME, Hearing
 from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import (
@@ -40,16 +39,6 @@ from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
 ATTEMPTS = 8
-LONGEST_MODEL_NAME = 300
-
-_log = structlog.get_logger()
-_T = TypeVar("_T")
-
-
-class PluginFailedError(ProviderError):
-    """A provider plugin raised something it should not have; only the exception's type is told."""
-
-    code = "plugin_failed"
 
 
 class NewModel(Struct, frozen=True):
@@ -74,6 +63,8 @@ class Synced(Struct, frozen=True, kw_only=True):
     new: int = 0
     existing: int = 0
     missing: int = 0
+    withheld: int = 0
+    """Discovered models that were left out because their names cannot be kept; see `Discovery`."""
     failures: dict[CredentialId, str] = {}
 
 
@@ -108,7 +99,8 @@ class Probing:
         try:
             account = await self._accounts.open(credential, purpose="")
             provider = self._registry.get(credential.provider)
-            report = await _guarded(lambda: provider.check(account, self._http))
+            hearing = Hearing(account, self._http)
+            report = await hearing.report(lambda: provider.check(account, hearing.http))
         except (ProviderError, UndecryptableError, InvalidInputError) as error:
             report = ConnectionReport(outcome=outcome_of(error), message=str(error))
         except KeycairnError as error:
@@ -153,7 +145,11 @@ class Probing:
         if not found:
             raise failures[0]
         models = {(model.name, model.type): model for discovery in reversed(found) for model in discovery.models}
-        return Discovery(models=tuple(models.values()), failure=next((str(failure) for failure in failures), None))
+        return Discovery(
+            models=tuple(models.values()),
+            failure=next((str(failure) for failure in failures), None),
+            withheld=sum(discovery.withheld for discovery in found),
+        )
 
     async def register(self, id: CredentialId, models: Sequence[NewModel], *, by: Caller = IN_PROCESS) -> Registered:
         """Register `models` and link them to the credential, in one commit. Those it has already are left alone.
@@ -200,6 +196,7 @@ class Probing:
                 new=result.new + len(drift.new),
                 existing=result.existing + drift.known,
                 missing=result.missing + len(drift.vanished),
+                withheld=result.withheld + discovery.withheld,
             )
         return result
 
@@ -214,7 +211,8 @@ class Probing:
         try:
             account = await self._accounts.open(credential, purpose="model test", by=by)
             provider = self._registry.get(credential.provider)
-            return await _guarded(lambda: provider.try_model(account, model.name, model.type, self._http))
+            hearing = Hearing(account, self._http)
+            return await hearing.trial(lambda: provider.try_model(account, model.name, model.type, hearing.http))
         except (ProviderError, UndecryptableError, InvalidInputError) as error:
             return _model_failure(error)
         except KeycairnError as error:
@@ -245,7 +243,8 @@ class Probing:
     async def _discover(self, credential: Credential, by: Caller) -> Discovery:
         account = await self._accounts.open(credential, purpose="discovery", by=by)
         provider = self._registry.get(credential.provider)
-        return await _guarded(lambda: provider.discover(account, self._http))
+        hearing = Hearing(account, self._http)
+        return await hearing.discovery(lambda: provider.discover(account, hearing.http))
 
     async def _credentials_of(self, provider: str, workspace: str) -> Sequence[Credential]:
         name = self._registry.get(canonical_name(provider)).spec.name
@@ -288,18 +287,3 @@ def _marked(model: Model, missing_since: datetime | None, now: datetime) -> Repl
 def _model_failure(error: KeycairnError) -> ModelReport:
     outcome = outcome_of(error)
     return ModelReport(outcome=Outcome.PROVIDER_ERROR if outcome is Outcome.OK else outcome, message=str(error))
-
-
-async def _guarded(call: Callable[[], Awaitable[_T]]) -> _T:
-    """What a plugin's method gives; an exception it should not raise becomes a PluginFailedError.
-
-    Its text is dropped: a stranger's exception may hold the key.
-    """
-    try:
-        return await call()
-    except KeycairnError:
-        raise
-    except Exception as error:  # noqa: BLE001  # the boundary to third-party code
-        kind = type(error).__name__
-        _log.warning("provider plugin failed", exception=kind)
-        raise PluginFailedError(f"The provider plugin failed ({kind}).") from None

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from litestar.testing import AsyncTestClient
 from tests.canary import scan
 from tests.fakes import FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
+from tests.spelled import SPELLINGS, recoverable
 
 from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.memory import MemoryStore
@@ -37,9 +37,11 @@ SETTINGS = {
 
 def echoes() -> list[Response]:
     """Bad and odd answers, each with the key in its body, its headers, and its encoded forms."""
-    encoded = f"{KEY} {KEY[::-1]} {b64encode(KEY.encode()).decode()} {KEY.encode().hex()}"
+    encoded = " ".join(spell(KEY) for spell in SPELLINGS.values())
+    listed = [{"id": spell(KEY), "name": spell(KEY), "displayName": spell(KEY)} for spell in SPELLINGS.values()]
     error = json.dumps({"error": {"message": f"Incorrect API key provided: {encoded}", "type": KEY, "code": KEY}})
     bodies = [error, f"<html>{encoded}</html>", json.dumps({"data": KEY}), json.dumps({"data": [{"id": 5}, KEY]}), ""]
+    bodies.append(json.dumps({"data": listed, "models": listed}))
     headers = {"x-request-id": KEY, "www-authenticate": f"Bearer {KEY}", "location": f"https://{KEY}.example"}
     statuses = (200, 302, 400, 401, 402, 403, 404, 418, 429, 500, 503)
     return [Response(status=status, headers=headers, body=body.encode()) for status in statuses for body in bodies]
@@ -137,6 +139,7 @@ async def test_what_a_provider_repeats_goes_no_further(
     # The transparent cipher of these tests keeps the key readable inside of what is sealed; nothing else may hold it.
     plain = [repr(record).replace(sealed, "") for page in stored for record in page for sealed in _sealed(record)]
     assert scan("\n".join(plain), KEY) == []
+    assert not any(recoverable(KEY, model.name) for model in stored[1])  # type: ignore[union-attr]  # the models
 
 
 def _sealed(record: Any) -> list[str]:

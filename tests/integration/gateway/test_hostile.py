@@ -67,7 +67,7 @@ LONG_KEY = "sk-canary-0123456789/abc"
 
 async def test_a_key_that_is_echoed_in_a_good_answer_is_masked(house: GatewayHouse) -> None:
     body = b'{"echo": "Bearer sk-canary-0123456789/abc", "again": "sk-canary-0123456789\\/abc"}'
-    head = f"HTTP/1.1 200 OK\r\nx-echo: {LONG_KEY}\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"HTTP/1.1 200 OK\r\nx-request-id: {LONG_KEY}\r\ncontent-length: {len(body)}\r\n\r\n"
     async with raw_server(answering(head.encode() + body[:25], body[25:])) as url:
         credential = await house.credential("openai_compatible", LONG_KEY, base_url=url)
         await house.model(credential, "m")
@@ -76,7 +76,7 @@ async def test_a_key_that_is_echoed_in_a_good_answer_is_masked(house: GatewayHou
 
     stars = "*" * len(LONG_KEY)
     assert (answer.status_code, answer.json()) == (200, {"echo": f"Bearer {stars}", "again": f"{stars}*"})
-    assert answer.headers["x-echo"] == "********"
+    assert "x-request-id" not in answer.headers
 
 
 async def test_a_redirect_is_not_followed(house: GatewayHouse) -> None:
@@ -88,23 +88,18 @@ async def test_a_redirect_is_not_followed(house: GatewayHouse) -> None:
     assert "location" not in answer.headers
 
 
-async def test_a_bomb_is_not_unpacked(house: GatewayHouse) -> None:
-    bomb = gzip.compress(bytes(64 * 2**20))
+async def test_a_bomb_is_unpacked_no_further_than_an_answer_would_be(house: GatewayHouse) -> None:
+    bomb = gzip.compress(bytes(24 * 2**20))
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb)
     async with raw_server(answering(head + bomb)) as url, await behind(house, url) as client:
-        client.headers["accept-encoding"] = "identity"
-        answer = await client.post("/v1/chat/completions", json=BODY)
-
         tracemalloc.start()
-        client.headers["accept-encoding"] = "gzip"
-        async with client.stream("POST", "/v1/chat/completions", json=BODY) as packed:
-            passed = b"".join([chunk async for chunk in packed.aiter_raw()])
+        passed, cut = await until_cut(client)
         grown = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_garbled")
-    assert passed == bomb  # who asked for it unpacks it
-    assert grown < 8 * 2**20
+    assert cut
+    assert len(passed) < 8 * 2**20
+    assert grown < 16 * 2**20
 
 
 async def test_an_endless_header_is_cut_off(house: GatewayHouse) -> None:

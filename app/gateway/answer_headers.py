@@ -1,0 +1,120 @@
+"""Which headers of a provider's answer go back to the client, and as what its body is declared."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from keycairn.app.security_headers import SECURITY_HEADERS
+from keycairn.domain.redaction import Redactor
+
+PASSED = frozenset(
+    {
+        "content-length",
+        "content-disposition",
+        "content-language",
+        "date",
+        # openai and anthropic, _base_client.py: when and whether to try again; openai, resources/beta: polling
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        # ids by which a provider finds a call again: openai and anthropic, _response.py (x-request-id, request-id)
+        "x-request-id",
+        "request-id",
+        "apim-request-id",  # Azure
+        "x-ms-request-id",
+        "x-ms-client-request-id",
+        "x-ms-region",
+        "mistral-correlation-id",
+        "x-generation-id",  # OpenRouter
+        "x-trace-id",  # ElevenLabs
+        "x-debug-trace-id",  # Cohere
+        "trace-id",  # MiniMax
+        "cf-ray",
+        # what a call was and what it cost
+        "history-item-id",  # ElevenLabs
+        "character-cost",
+        "tts-latency-ms",
+        "current-concurrent-requests",
+        "maximum-concurrent-requests",
+        "num_chars",  # Cohere
+        "num_tokens",
+        "x-groq-region",
+        "x-envoy-upstream-service-time",
+        "x-inference-time",
+    }
+)
+PASSED_BEGINNINGS = ("openai-", "anthropic-", "x-ratelimit-", "ratelimit-", "x-rate-limit-", "dg-", "x-dashscope-")
+"""Rate limits; openai: openai-processing-ms, openai-poll-after-ms; anthropic: anthropic-ratelimit-*; dg-: Deepgram."""
+
+PLAIN = "text/plain; charset=utf-8"
+BYTES = "application/octet-stream"
+LONGEST_VALUE = 1024
+
+_TYPE = re.compile(r"([a-z]+/[a-z0-9.+_-]+)\s*(?:;[\x20-\x7e]{0,200})?", re.IGNORECASE)
+_READ_AS_DECLARED = frozenset(
+    {
+        "text/event-stream",
+        "text/plain",
+        "text/vtt",
+        "text/csv",
+        "text/markdown",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+        "application/stream+json",
+        "application/x-subrip",
+        BYTES,
+    }
+)
+_MEDIA = ("audio/", "image/", "video/")
+_SECURITY = [*SECURITY_HEADERS]
+_KNOWN = 1024
+
+
+def returned(headers: Iterable[tuple[str, str]], redactor: Redactor) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer: those of the provider's that pass, without secrets, and our own that make it harmless.
+
+    The body's type is among them only where no browser would run it; see `declared`.
+    """
+    kept: list[tuple[bytes, bytes]] = []
+    types: list[str] = []
+    for name, value in headers:
+        if name == "content-type":
+            types.append(value)
+        elif (passed := _passed(name)) is not None and len(value) <= LONGEST_VALUE and value.isprintable():
+            kept.append((passed, value.encode("latin-1", "replace")))
+    if redactor and redactor.within(b"\n".join([value for _, value in kept])):
+        kept = [(name, value) for name, value in kept if not redactor.holds(value.decode("latin-1"))]
+        if redactor.within(b"\n".join([value for _, value in kept])):  # parts of it, in several of them
+            kept = [(name, value) for name, value in kept if name == b"content-length"]
+    if types:
+        kept.append((b"content-type", declared(types[0] if len(types) == 1 else "").encode()))
+    return kept + _SECURITY
+
+
+@lru_cache(maxsize=_KNOWN)
+def declared(value: str) -> str:
+    """The content type to give for what a provider declares: its own for data, plain text for what a browser runs."""
+    match = _TYPE.fullmatch(value.strip())
+    if match is None:
+        return PLAIN
+    kind = match[1].lower()
+    parameters = value.partition(";")[2].strip()
+    if kind in _READ_AS_DECLARED or kind == "application/json" or (kind.endswith("+json") and "html" not in kind):
+        return f"{kind}; {parameters}" if parameters else kind
+    if kind.startswith(_MEDIA) and not kind.endswith("+xml"):
+        return f"{kind}; {parameters}" if parameters else kind
+    return PLAIN if kind.startswith("text/") or kind.endswith(("xml", "html", "script")) else BYTES
+
+
+def is_media(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the body is declared as sound or a picture."""
+    kind = next((value for name, value in headers if name == b"content-type"), b"")
+    return kind.startswith((b"audio/", b"image/", b"video/"))
+
+
+@lru_cache(maxsize=_KNOWN)
+def _passed(name: str) -> bytes | None:
+    """The name of a provider's header that goes back, None for one that does not."""
+    return name.encode("latin-1") if name in PASSED or name.startswith(PASSED_BEGINNINGS) else None

@@ -1,0 +1,135 @@
+"""Spelling a secret in the ways a provider may, and reading it back without any help of the code under test."""
+
+import base64
+import gzip
+import html
+import json
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import quote, unquote
+
+from hypothesis import strategies as st
+
+ZERO_WIDTH = "\u200b"
+
+SECRETS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["sk-", "gsk_", "AIza", "nvapi-", "xai-", "", "r8_"]),
+        st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", min_size=12, max_size=40),
+        st.sampled_from(["", "/+x9", "-a1_", "=="]),
+    ),
+)
+
+SPELLINGS: Mapping[str, Callable[[str], str]] = {
+    "raw": lambda text: text,
+    "prefixed": lambda text: f"pre-{text}",
+    "reversed": lambda text: text[::-1],
+    "upper": str.upper,
+    "swapped case": str.swapcase,
+    "all JSON escapes": lambda text: "".join(f"\\u{ord(one):04x}" for one in text),
+    "upper JSON escapes": lambda text: "".join(f"\\u{ord(one):04X}" for one in text),
+    "some JSON escapes": lambda text: "".join(f"\\u{ord(c):04x}" if i % 3 else c for i, c in enumerate(text)),
+    "escapes of escapes": lambda text: "".join(f"\\\\u{ord(one):04x}" for one in text),
+    "escaped backslashes": lambda text: "".join(f"\\u005cu{ord(one):04x}" for one in text),
+    "slashes": lambda text: text.replace("/", "\\/"),
+    "hex escapes": lambda text: "".join(f"\\x{ord(one):02x}" for one in text),
+    "braced escapes": lambda text: "".join(f"\\u{{{ord(one):x}}}" for one in text),
+    "URL": lambda text: quote(text, safe=""),
+    "all URL": lambda text: "".join(f"%{ord(one):02x}" for one in text),
+    "some URL": lambda text: "".join(f"%{ord(c):02X}" if i % 2 else c for i, c in enumerate(text)),
+    "URL twice": lambda text: "".join(f"%25{ord(one):02X}" for one in text),
+    "URL thrice": lambda text: "".join(f"%2525{ord(one):02X}" for one in text),
+    "decimal entities": lambda text: "".join(f"&#{ord(one)};" for one in text),
+    "hex entities": lambda text: "".join(f"&#x{ord(one):X};" for one in text),
+    "entities of entities": lambda text: "".join(f"&amp;#{ord(one)};" for one in text),
+    "named entities": lambda text: text.replace("-", "&hyphen;").replace("/", "&sol;").replace("_", "&lowbar;"),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64, second alignment": lambda text: base64.b64encode(f":{text}:".encode()).decode(),
+    "base64, third alignment": lambda text: base64.b64encode(f"u:{text}\n".encode()).decode(),
+    "base64 of URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "base64 backwards": lambda text: base64.b64encode(text.encode()).decode()[::-1],
+    "base64 of it backwards": lambda text: base64.b64encode(text[::-1].encode()).decode(),
+    "base64 of JSON": lambda text: base64.b64encode(json.dumps({"key": text}).encode()).decode(),
+    "base64 of hex": lambda text: base64.b64encode(text.encode().hex().encode()).decode(),
+    "base32": lambda text: base64.b32encode(text.encode()).decode(),
+    "hex": lambda text: text.encode().hex(),
+    "upper hex": lambda text: text.encode().hex().upper(),
+    "hex with colons": lambda text: text.encode().hex(":"),
+    "hex with blanks": lambda text: text.encode().hex(" "),
+    "hex of it backwards": lambda text: text[::-1].encode().hex(),
+    "hex of base64": lambda text: base64.b64encode(text.encode()).hex(),
+    "with blanks": " ".join,
+    "with dashes": "-".join,
+    "with dots": ".".join,
+    "with nothing to see": ZERO_WIDTH.join,
+    "with nothing to see, escaped": "\\u200b".join,
+    "in lines": lambda text: "\\n".join(re.findall(".{1,5}", text)),
+    "in pieces": lambda text: " / ".join(re.findall(".{1,7}", text)),
+    "full width": lambda text: "".join(f"\\u{ord(one) + 0xFEE0:04x}" for one in text),
+}
+"""Each keeps JSON and an event whole when it is put into a text of them."""
+
+_SIMPLE = ("base64", "base64 of URLs", "hex", "upper hex", "reversed")
+_OUTER = ("all JSON escapes", "some JSON escapes", "all URL", "some URL", "URL twice", "decimal entities", "raw")
+
+
+def spelled(secret: str) -> st.SearchStrategy[str]:
+    """`secret` in one spelling, or in one within another."""
+    single = st.sampled_from(sorted(SPELLINGS)).map(lambda name: SPELLINGS[name](secret))
+    composed = st.tuples(st.sampled_from(_SIMPLE), st.sampled_from(_SIMPLE), st.sampled_from(_OUTER)).map(
+        lambda names: SPELLINGS[names[2]](SPELLINGS[names[1]](SPELLINGS[names[0]](secret)))
+    )
+    return st.one_of(single, composed)
+
+
+def recoverable(secret: str, text: str, depth: int = 4) -> bool:
+    """Whether `secret` can be read out of `text`, by undoing one thing after the other."""
+    wanted = _bare(secret)
+    seen: set[str] = set()
+    at_hand = [text]
+    for _ in range(depth):
+        following: list[str] = []
+        for one in at_hand:
+            if one in seen or len(one) < len(wanted):
+                continue
+            seen.add(one)
+            bare = _bare(one)
+            if wanted in bare or wanted[::-1] in bare:
+                return True
+            following += _undone(one)
+        at_hand = following
+    return any(wanted in _bare(one) or wanted[::-1] in _bare(one) for one in at_hand)
+
+
+def _bare(text: str) -> str:
+    return "".join(re.findall("[a-z0-9]", text.replace("\\n", " ").lower()))
+
+
+def _undone(text: str) -> list[str]:
+    def code(match: re.Match[str]) -> str:
+        number = int(next(filter(None, match.groups())), 16)
+        return chr(number - 0xFEE0 if 0xFF01 <= number <= 0xFF5E else number)
+
+    found = [
+        re.sub(r"\\u\{([0-9a-fA-F]{2})\}|\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})", code, text),
+        unquote(text, errors="ignore"),
+        html.unescape(text),
+        *re.findall(r"[A-Za-z0-9+/_=-]{14,}", text),
+    ]
+    if re.fullmatch(r"[A-Za-z0-9+/_=-]+", text):
+        plain = text.replace("-", "+").replace("_", "/").rstrip("=")
+        for way in (plain, plain[::-1]):
+            for start in range(4):
+                part = way[start:]
+                part = part[: len(part) - (len(part) % 4 == 1)]
+                try:
+                    raw = base64.b64decode(part + "=" * (-len(part) % 4))
+                except ValueError:
+                    continue
+                found.append(gzip.decompress(raw).decode() if raw[:2] == b"\x1f\x8b" else raw.decode("ascii", "ignore"))
+    digits = re.sub(r"[^0-9a-fA-F]", "", text)
+    if len(digits) * 2 > len(text):
+        found += [bytes.fromhex(way[: len(way) // 2 * 2]).decode("ascii", "ignore") for way in (digits, digits[1:])]
+    return [one for one in found if one != text]

@@ -1,0 +1,96 @@
+"""Finding secrets in every spelling, and nothing else."""
+
+import base64
+import gzip
+import json
+import time
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tests.spelled import SECRETS, SPELLINGS, recoverable, spelled
+
+from keycairn.domain.redaction import LONGEST, WITHHELD, Redactor
+from keycairn.domain.secret import MASK, Secret
+
+KEY = "sk-canary-4f9A7c2E81/b6D05x"
+SEEN = Redactor([Secret(KEY)])
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_is_found_and_masked(spelling: str) -> None:
+    said = f"The key is {SPELLINGS[spelling](KEY)}, sorry."
+
+    assert SEEN.holds(said)
+    assert not recoverable(KEY, SEEN.masked(said))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data(), SECRETS)
+def test_what_is_left_of_a_text_holds_no_secret(data: st.DataObject, secret: str) -> None:
+    said = f"{data.draw(st.text(max_size=20))} {data.draw(spelled(secret))} {data.draw(st.text(max_size=20))}"
+    assert not recoverable(secret, Redactor([secret]).masked(said))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(max_size=300), SECRETS)
+def test_a_text_without_the_secret_stays_as_it_is(text: str, secret: str) -> None:
+    assume(not recoverable(secret, text))
+    redactor = Redactor([secret])
+    body = json.dumps({"error": text}).encode()
+
+    assert redactor.masked(text) == text
+    assert redactor.masked_json(body) is body
+
+
+def test_a_secret_inside_of_something_compressed_is_found() -> None:
+    packed = base64.b64encode(gzip.compress(json.dumps({"key": KEY}).encode())).decode()
+    assert packed[4:20] not in SEEN.masked(f"see {packed}")
+
+
+def test_what_cannot_be_looked_into_is_left_out() -> None:
+    assert SEEN.masked("x" * (LONGEST + 1)) == WITHHELD
+
+
+def test_an_error_stays_json_and_is_masked_in_names_too() -> None:
+    body = json.dumps({"error": {KEY: [f"Bearer {KEY}", {"deep": KEY[::-1]}]}}).encode()
+    assert json.loads(SEEN.masked_json(body) or b"") == {"error": {MASK: [f"Bearer {MASK}", {"deep": MASK}]}}
+    assert SEEN.masked_json(b"no JSON, but " + KEY.encode()) is None
+
+
+def test_a_word_is_masked_in_a_message_only() -> None:
+    local = Redactor(["ollama"])
+    assert local.masked("no such key: ollama") == f"no such key: {MASK}"
+    assert not local.holds("ollama/llama3")
+
+
+def test_of_a_key_file_the_key_counts_and_not_the_words() -> None:
+    line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+    key = f"-----BEGIN PRIVATE KEY-----\n{line}\n{line[::-1]}\n-----END PRIVATE KEY-----\n"
+    file = {"type": "service_account", "private_key": key, "token_uri": "https://oauth2.googleapis.com/token"}
+    redactor = Redactor([json.dumps(file, indent=2)])
+
+    assert redactor.masked("a service_account of https://oauth2.googleapis.com/token") == (
+        "a service_account of https://oauth2.googleapis.com/token"
+    )
+    assert redactor.holds(f"it holds {line}")
+
+
+def test_one_more_secret_is_known_from_then_on_and_what_is_known_costs_nothing() -> None:
+    assert SEEN.and_also(KEY) is SEEN
+    more = SEEN.and_also("ya29.minted-for-this-call-only")
+    assert more is SEEN.and_also("ya29.minted-for-this-call-only")
+    assert more.holds("ya29.minted-for-this-call-only")
+    assert more.holds(KEY)
+    assert KEY not in repr(more)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [b"\\" * 2_000_000, b"%25" * 500_000, b"&#x" * 500_000, b"A" * 2_000_000, b"VVVV" * 500_000, b"[" * 2_000_000],
+    ids=["backslashes", "percents", "entities", "letters", "base64 of base64", "brackets"],
+)
+def test_what_is_made_to_take_long_takes_no_longer_than_it_is(hostile: bytes) -> None:
+    begun = time.process_time()
+    assert not SEEN.within(hostile)
+    assert time.process_time() - begun < 5
