@@ -9,6 +9,7 @@ An entry that is not whole is a torn tail where nothing whole follows: it was ne
 follows, the file was damaged.
 """
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.audit import Head
-from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError
+from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError, StoreLockedError
 
 STEP = 4 * 2**20
 """Bytes by which the file grows; the room of one step is there before it is needed."""
@@ -154,8 +155,8 @@ class RedoLog:
                 os.ftruncate(self._descriptor, self._size)
             raise _refusal(self._file, error) from None
 
-    def append(self, body: bytes, head: Head | None) -> None:
-        """Add an entry and see it to the disk: the point of no return.
+    def append(self, body: bytes, head: Head | None, *, sync: bool = True) -> None:
+        """Add an entry and see it to the disk: the point of no return. Without `sync` the next entry takes it along.
 
         Raises StoreFullError or StoreError when it is not there, and will not be after a restart either.
         """
@@ -165,7 +166,8 @@ class RedoLog:
         frame = self._frame(entry.number, payload)
         try:
             _write(self._descriptor, frame, self._end)
-            os.fdatasync(self._descriptor)
+            if sync:
+                os.fdatasync(self._descriptor)
         except OSError as error:
             self._take_back(error)
         self._took(entry)
@@ -191,6 +193,14 @@ class RedoLog:
             raise _refusal(self._file, error) from None
         self.header, self._slot = header, slot
         self.last, self.head, self._end, self.torn = safe, head, _START, False
+
+    def lock(self) -> None:
+        """Keep other processes from it as long as it is open. Raises StoreLockedError where one has it."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise StoreLockedError(str(self._file)) from None
 
     def close(self) -> None:
         """Let the file go. Calling it again is a no-op."""

@@ -11,7 +11,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.state import CURRENT, State
 from keycairn.domain.token import Token
-from keycairn.ports.store import MOST, Position
+from keycairn.ports.store import MOST, LostChangeset, Position
 
 
 class StateReads:
@@ -121,6 +121,13 @@ class StateReads:
     async def head(self) -> Head | None:
         """See `Store.head`."""
         return self.state.get(Head, CURRENT)
+
+    async def lost(self) -> Sequence[LostChangeset]:
+        """See `Store.lost`."""
+        return ()
+
+    async def give_up(self, lost: Sequence[LostChangeset]) -> None:
+        """See `Store.give_up`."""
 
     def _credentials(self, ids: "Collection[CredentialId] | islice[CredentialId]") -> list[Credential]:
         state = self.state

@@ -19,6 +19,7 @@ from keycairn.app.services.moving import Moving
 from keycairn.app.services.probing import Probing
 from keycairn.app.services.provisioning import Provisioning
 from keycairn.app.services.repair import Repair
+from keycairn.app.services.replay import Replay
 from keycairn.app.services.root_keys import RootKeys
 from keycairn.app.services.rotation import Rotation
 from keycairn.app.services.sightings import Sightings
@@ -78,6 +79,7 @@ class Keycairn:
         self.rotation = Rotation(store, self.vault, registry, self.journal)
         self.root_keys = RootKeys(store, self.vault, opener, self.rotation, self.journal, clock)
         self.checkup = Checkup(store, self.vault, self.accounts, registry, self.rotation, self.audit)
+        self.replay = Replay(store, self.journal)
         self.repair = Repair(self.checkup, self.backups, self.accounts, self.rotation, self.journal, clock)
         self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.sightings, registry, admin_token)
         self.attempts = Attempts(clock.monotonic)

@@ -45,6 +45,7 @@ class Action(StrEnum):
     ACCESS_REFUSED = "access.refused"
     COMMITS_LOST = "commits.lost"
     ANCHOR_RENEWED = "anchor.renewed"
+    CHANGES_REPLAYED = "changes.replayed"
     STORE_BACKED_UP = "store.backed_up"
     STORE_RESTORED = "store.restored"
     STORE_REPAIRED = "store.repaired"

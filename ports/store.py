@@ -17,6 +17,7 @@ from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.record import Record
+from keycairn.domain.state import Images
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
 
@@ -34,6 +35,14 @@ class Position(Struct, frozen=True):
 
 Finish = Callable[[Draft], None]
 """What looks at a changeset before it is written, such as the audit chain: it puts the links."""
+
+
+class LostChangeset(Struct, frozen=True):
+    """A changeset that is gone: its number, the ids of its audit events, and the records as it left them."""
+
+    number: int
+    events: tuple[str, ...]
+    images: Images
 
 
 class Store(Protocol):
@@ -174,6 +183,17 @@ class Store(Protocol):
 
     async def vouch(self) -> None:
         """From now on take what is stored as what was acknowledged, whatever was known before. Raises StoreError."""
+        ...
+
+    async def lost(self) -> Sequence[LostChangeset]:
+        """What a database had acknowledged and does not hold any more, oldest first, as far back as is remembered.
+
+        Only a database server can lose what it acknowledged; elsewhere there is none.
+        """
+        ...
+
+    async def give_up(self, lost: Sequence[LostChangeset]) -> None:
+        """Do not tell these by `lost` any more: they were put back, or never will be. Raises StoreError."""
         ...
 
     async def checkpoint(self) -> None:

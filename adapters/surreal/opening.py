@@ -3,7 +3,7 @@
 from pathlib import Path
 from secrets import token_hex
 
-from keycairn.adapters.anchor import FileAnchor, MemoryAnchor
+from keycairn.adapters.former_anchor import forget_former, former_head
 from keycairn.adapters.redo_log import RedoLog
 from keycairn.adapters.surreal.building import NewDatabase, redo_log_of, take_place
 from keycairn.adapters.surreal.dialect import dialect_of
@@ -13,11 +13,14 @@ from keycairn.adapters.surreal.remote import RemoteConnection
 from keycairn.adapters.surreal.restoring import NONE, PATIENCE, Claim
 from keycairn.adapters.surreal.room import Room
 from keycairn.adapters.surreal.schema import migrate
+from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.statements import LEDGER, Transaction
 from keycairn.adapters.surreal.store import SurrealStore
 from keycairn.domain.errors import DamagedAnchorError, MissingDatabaseError, RedoLogError, SettingsError
 from keycairn.domain.secret import Secret
-from keycairn.ports.anchor import Anchor
+
+SERVER_LOG = "server.redo"
+"""The name of a server's redo log, in the data folder."""
 
 
 async def open_surreal(  # noqa: PLR0913  # what an operator can say of a database
@@ -35,9 +38,9 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
 ) -> SurrealStore | EmbeddedStore:
     """The store at `url`: `ws://`, `wss://`, `surrealkv://<path>` or `mem://`.
 
-    `deadline` is how long, in seconds, a server may take to connect or to answer. `anchor_file` is where the head of
-    the audit chain is kept beside a server's database, and where a Keycairn without a redo log kept it beside an
-    embedded one. `reserve` is how many bytes of the disk stay free. Where an embedded database is gone, `anew` makes a
+    `deadline` is how long, in seconds, a server may take to connect or to answer. `anchor_file` is where a
+    Keycairn without a redo log kept the head of the audit chain; a server's redo log is in the same folder, None keeps
+    none. `reserve` is how many bytes of the disk stay free. Where an embedded database is gone, `anew` makes a
     new one; where its redo log is not its own, or is further, `accept` goes on with the database. Raises
     SettingsError for another kind of URL, StoreLockedError, RedoLogError, StoreError when the folder cannot be opened
     or was written by a newer Keycairn, RestoringError while another process restores, StoreUnavailableError when a
@@ -47,7 +50,7 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
         remote = RemoteConnection(
             url, namespace=namespace, database=database, user=user, password=password, deadline=deadline
         )
-        return await _open_server(remote, MemoryAnchor() if anchor_file is None else FileAnchor(anchor_file))
+        return await _open_server(remote, anchor_file)
     if url != MEMORY and not (url.startswith(SCHEME) and url != SCHEME):
         raise SettingsError("The database URL must be surrealkv://<path>, mem://, ws://<host> or wss://<host>.")
     connection = EmbeddedConnection.locked(url, namespace=namespace, database=database)
@@ -56,17 +59,27 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
     )
 
 
-async def _open_server(connection: RemoteConnection, anchor: Anchor) -> SurrealStore:
+async def _open_server(connection: RemoteConnection, anchor_file: Path | None) -> SurrealStore:
+    log: ServerLog | None = None
     try:
         dialect = dialect_of(await connection.version())
         await migrate(connection.query)
         claim = Claim(connection.query)
         if await claim.take_over(patience=PATIENCE):
             await claim.give_up()
+        if anchor_file is None:
+            log = ServerLog(None)
+        else:
+            log = ServerLog(anchor_file.with_name(SERVER_LOG), former_head=former_head(anchor_file))
+            forget_former(anchor_file)
+        store = SurrealStore(connection, dialect, log)
+        await store.settle()
     except BaseException:
+        if log is not None:
+            log.close()
         await connection.close()
         raise
-    return SurrealStore(connection, dialect, anchor)
+    return store
 
 
 async def _open_embedded(
@@ -95,8 +108,7 @@ async def _open_embedded(
         await store.roll_forward()
         await store.load()
         await store.checkpoint()
-        if anchor_file is not None:
-            FileAnchor(anchor_file).forget()  # the redo log remembers it
+        forget_former(anchor_file)
     except BaseException:
         if log is not None:
             log.close()
@@ -140,7 +152,7 @@ async def _matched(connection: EmbeddedConnection, file: Path, former_anchor: Pa
         log.close()
         raise _not_ours(file)
     if store is None:
-        head = FileAnchor(former_anchor).load() if log is None and former_anchor is not None else None
+        head = former_head(former_anchor) if log is None else None
         log = log or RedoLog.create(file, store=token_hex(16), head=head)
         first = Transaction()
         first.ledger(log.header.store, log.last)

@@ -11,8 +11,8 @@ from keycairn.adapters.surreal.errors import ConnectionLostError, RetryableConfl
 from keycairn.adapters.surreal.loading import Moment, loaded, needs
 from keycairn.adapters.surreal.records import Row, readable, record_id
 from keycairn.adapters.surreal.restoring import Claim
+from keycairn.adapters.surreal.server_log import Intent, ServerLog
 from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard
-from keycairn.domain.audit import Head
 from keycairn.domain.change import AddUsage, Changeset, only_counts
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import (
@@ -23,8 +23,7 @@ from keycairn.domain.errors import (
     UnreadableRecordError,
 )
 from keycairn.domain.record import Record
-from keycairn.domain.state import CURRENT, State
-from keycairn.ports.anchor import Anchor
+from keycairn.domain.state import State
 from keycairn.ports.store import Finish
 
 ATTEMPTS = 32
@@ -53,8 +52,8 @@ class Session:
     One write runs at a time since the embedded engine loses acknowledged updates when its writers race.
     """
 
-    def __init__(self, connection: Connection, anchor: Anchor) -> None:
-        self._anchor = anchor
+    def __init__(self, connection: Connection, log: ServerLog) -> None:
+        self._log = log
         self._connection = connection
         self._writing = asyncio.Lock()
         self._under_way: set[asyncio.Future[Any]] = set()
@@ -104,6 +103,7 @@ class Session:
             await asyncio.wait(self._under_way)
         async with self._writing:
             await self._connection.close()
+            self._log.close()
 
     async def _repeated(self, text: str, variables: Mapping[str, Any]) -> Any:
         try:
@@ -118,6 +118,7 @@ class Session:
         """Commit; the write lock is held, and released here."""
         try:
             self._check_open()
+            await self.settle_open()
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     await self._attempt(changes, finish)
@@ -150,17 +151,33 @@ class Session:
         guard(whole, revision=moment.revision)
         drafted(draft, to=whole, without={"usage"})
         counted([change for change in changes if isinstance(change, AddUsage)], whole)
-        await self._run(whole, [event.id for event in draft.appended])
-        head = draft.images.get(("head", CURRENT))
-        if isinstance(head, Head):
-            self._keep(head)
+        images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
+        await self._carried_out(whole, await self._log.intend(images, [event.id for event in draft.appended]))
 
-    def _keep(self, head: Head) -> None:
+    async def _carried_out(self, whole: Transaction, intent: Intent) -> None:
+        """Send what was noted, and note what came of it."""
         try:
-            self._anchor.save(head)
+            await self._run(whole, intent.events)
+        except OutcomeUnknownError:
+            raise
+        except BaseException:
+            await self._settle(intent, done=False)
+            raise
+        await self._settle(intent, done=True)
+
+    async def _settle(self, intent: Intent, *, done: bool) -> None:
+        try:
+            await self._log.settle(intent, done=done)
         except StoreError as error:
-            # the change is committed, and must not be reported as failed
-            _log.warning("the head of the audit chain could not be left beside the database", detail=str(error))
+            # the server has decided, and its answer must not be reported as another one
+            _log.warning("what the database decided could not be noted beside it", detail=str(error))
+
+    async def settle_open(self) -> None:
+        """Find out by their audit events what became of the changesets whose outcome is not known yet."""
+        for intent in self._log.unsettled:
+            ids = [record_id("event", id) for id in intent.events]
+            found = await self._repeated("SELECT VALUE id FROM $ids", {"ids": ids}) if ids else []
+            await self._settle(intent, done=bool(found))
 
     async def _moment(self, changes: Changeset) -> Moment:
         wanted = needs(changes)

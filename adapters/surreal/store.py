@@ -9,10 +9,11 @@ from keycairn.adapters.state_reads import page
 from keycairn.adapters.surreal.dialect import Dialect
 from keycairn.adapters.surreal.history import HistoryReads
 from keycairn.adapters.surreal.records import Row, place, record_id
+from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.session import Connection, Session
 from keycairn.adapters.surreal.snapshot import all_records, read_moment, records_of
 from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION
-from keycairn.domain.audit import Head
+from keycairn.domain.audit import AuditEvent, Head
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import ConflictError, UnreadableRecordError
@@ -23,8 +24,7 @@ from keycairn.domain.model import Defaults, Model
 from keycairn.domain.record import NAMES, Record
 from keycairn.domain.state import distinct
 from keycairn.domain.token import Token
-from keycairn.ports.anchor import Anchor
-from keycairn.ports.store import MOST, Finish, Position
+from keycairn.ports.store import MOST, Finish, LostChangeset, Position
 
 _R = TypeVar("_R", bound=Record)
 
@@ -32,9 +32,9 @@ _R = TypeVar("_R", bound=Record)
 class SurrealStore(HistoryReads):
     """A `keycairn.ports.store.Store`. Made by `open_surreal`."""
 
-    def __init__(self, connection: Connection, dialect: Dialect, anchor: Anchor) -> None:
-        self._session = Session(connection, anchor)
-        self._anchor = anchor
+    def __init__(self, connection: Connection, dialect: Dialect, log: ServerLog) -> None:
+        self._session = Session(connection, log)
+        self._log = log
         self._dialect = dialect
 
     async def _read(self, text: str, **variables: Any) -> Any:
@@ -223,15 +223,32 @@ class SurrealStore(HistoryReads):
 
     async def acknowledged(self) -> Head | None:
         """See `Store.acknowledged`."""
-        return self._anchor.load()
+        return self._log.head
 
     async def vouch(self) -> None:
         """See `Store.vouch`."""
-        head = await self.head()
-        if head is None:
-            self._anchor.forget()
-        else:
-            self._anchor.save(head)
+        self._log.vouch(await self.head())
+
+    async def lost(self) -> Sequence[LostChangeset]:
+        """See `Store.lost`."""
+        found = []
+        oldest = next((event.seq for event in await self.chain(limit=1)), 0)
+        for intent in self._log.acknowledged():
+            events = [record for record in intent.images.values() if isinstance(record, AuditEvent)]
+            if any(event.seq < oldest for event in events):
+                continue  # older than what the audit log keeps
+            ids = [record_id("event", event.id) for event in events]
+            if ids and not await self._read("SELECT VALUE id FROM $ids", ids=ids):
+                found.append(LostChangeset(intent.number, intent.events, intent.images))
+        return found
+
+    async def give_up(self, lost: Sequence[LostChangeset]) -> None:
+        """See `Store.give_up`."""
+        self._log.give_up(one.number for one in lost)
+
+    async def settle(self) -> None:
+        """Find out what became of the changesets whose outcome was not known when the process ended."""
+        await self._session.settle_open()
 
     async def checkpoint(self) -> None:
         """See `Store.checkpoint`."""

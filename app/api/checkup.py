@@ -5,6 +5,7 @@ from litestar import Controller, get, post
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.services.checkup import Finding
 from keycairn.app.services.repair import Repaired
+from keycairn.app.services.replay import Replayed
 from keycairn.domain.token import Scope
 
 KEEPER = {"scope": Scope.ADMIN, "installation": True}
@@ -25,3 +26,8 @@ class CheckupController(Controller):
     async def fix(self, keycairn: TheKeycairn, caller: TheCaller) -> Repaired:
         """Writes a backup on the server first. Deletes nothing; what needs a decision is listed under `findings`."""
         return await keycairn.repair.fix(by=caller)
+
+    @post("/replay", opt=KEEPER, status_code=200, summary="Put back what the database server lost")
+    async def replay(self, keycairn: TheKeycairn, caller: TheCaller) -> Replayed:
+        """Only a server can lose what it acknowledged. What changed since stays, and is listed under `left`."""
+        return await keycairn.replay.run(by=caller)

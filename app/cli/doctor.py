@@ -24,9 +24,10 @@ from keycairn.app.wiring import FIRST_TOKEN_FILE, ROOT_KEY_FILE
 @click.option(
     "--accept-database", is_flag=True, help="Go on with a database that is older than its redo log, or another one."
 )
+@click.option("--replay", is_flag=True, help="Put back what the database server had acknowledged and lost.")
 @click.option("--yes", is_flag=True, help="With --lost-root-key: do not ask.")
 @as_json
-def doctor(*, fix: bool, lost_root_key: bool, accept_database: bool, yes: bool, as_json: bool) -> None:
+def doctor(*, fix: bool, lost_root_key: bool, accept_database: bool, replay: bool, yes: bool, as_json: bool) -> None:
     """Look for trouble, and say what to do about it. Exit code 1 when something is broken.
 
     Tries every stored secret, and looks at the files, the links between records, the audit log, the plugins and the
@@ -41,10 +42,15 @@ def doctor(*, fix: bool, lost_root_key: bool, accept_database: bool, yes: bool, 
 
     With `--accept-database`, for when a start is refused because the database is not the one, or not as far as the one,
     that the redo log beside it belongs to: what is there counts from then on, and what is missing is noted for good.
+
+    With `--replay`, for when a database server lost changes it had acknowledged: what the redo log in the data folder
+    remembers of them is put back where it still fits, and the rest is listed.
     """
     if yes > lost_root_key or (fix and lost_root_key):
         raise click.UsageError("--yes goes with --lost-root-key, and --fix does not.")
-    if accept_database:
+    if replay:
+        _replay(as_json=as_json)
+    elif accept_database:
         _accept(as_json=as_json)
     elif lost_root_key:
         _begin_anew(sure=yes, as_json=as_json)
@@ -80,6 +86,18 @@ def _print(finding: Finding) -> None:
     say(f"{mark} {finding.subject}: {finding.found}", style)
     if finding.what_to_do:
         say(f"     {finding.what_to_do}", DULL)
+
+
+@with_client
+async def _replay(client: Client, *, as_json: bool) -> int | None:
+    replayed = await client.post("/api/checkup/replay")
+    if not shown(replayed, as_json=as_json):
+        say(f"Lost changesets: {replayed['lost']}. Records put back: {len(replayed['put_back'])}.")
+        for record in replayed["put_back"]:
+            say(f"put back {record}", GOOD)
+        for left in replayed["left"]:
+            say(f"left {left['record']}: {left['why']}", "yellow")
+    return FAILED if replayed["left"] else None
 
 
 def _accept(*, as_json: bool) -> None:

@@ -30,6 +30,9 @@ class RpcServer:
         """Cut the connection instead of running the next request whose text contains this."""
         self.drop_after: str | None = None
         """Run the next request whose text contains this, then cut the connection instead of answering."""
+        self.gone_after = False
+        """Cut every connection from then on, once one was cut for `drop_after`."""
+        self.gone = False
         self.answers: list[dict[str, Any]] = []
         """Answer the next transactions with these and do not run them."""
         self.password = "correct horse"
@@ -71,9 +74,12 @@ class RpcServer:
         if self.answers and text.startswith("BEGIN"):
             await connection.send(encode({"id": request["id"], **self.answers.pop(0)}))
             return
+        if self.gone:
+            connection.transport.abort()
+            return
         answer = await self.engine.execute(frame)
         if self.drop_after and self.drop_after in text:
-            self.drop_after = None
+            self.drop_after, self.gone = None, self.gone_after
             connection.transport.abort()
             return
         with suppress(websockets.ConnectionClosed):
