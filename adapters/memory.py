@@ -68,6 +68,11 @@ class MemoryStore(StateReads):
             if found.key.workspace == workspace and since <= found.key.day <= until
         }
 
+    async def usage_before(self, day: date, *, limit: int = MOST) -> Sequence[UsageKey]:
+        """See `Store.usage_before`."""
+        found = (one.key for one in self.state.all(UsageRecord) if one.key.day < day)
+        return list(islice(found, page(limit)))
+
     async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
         """See `Store.commit`."""
         await asyncio.sleep(0)  # let others run, as a database would: a missing compare-and-set then shows in tests

@@ -118,6 +118,10 @@ class StateReads:
         found = (token for token in self.state.all(Token) if token.workspace == workspace)
         return sorted(found, key=lambda token: token.id)
 
+    async def all_tokens(self) -> Sequence[Token]:
+        """See `Store.all_tokens`."""
+        return sorted(self.state.all(Token), key=lambda token: token.id)
+
     async def head(self) -> Head | None:
         """See `Store.head`."""
         return self.state.get(Head, CURRENT)

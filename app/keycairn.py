@@ -20,6 +20,7 @@ from keycairn.app.services.probing import Probing
 from keycairn.app.services.provisioning import Provisioning
 from keycairn.app.services.repair import Repair
 from keycairn.app.services.replay import Replay
+from keycairn.app.services.retention import Retention
 from keycairn.app.services.root_keys import RootKeys
 from keycairn.app.services.rotation import Rotation
 from keycairn.app.services.sightings import Sightings
@@ -58,6 +59,7 @@ class Keycairn:
     ) -> None:
         self.journal = Journal(store, clock, ids)
         self.audit = AuditLog(store, self.journal)
+        self.retention = Retention(store, self.journal, self.audit, clock)
         self.sightings = Sightings(self.journal, clock)
         self.store = store
         self.backups = Backups(store, self.journal, clock, backup_dir)

@@ -44,6 +44,9 @@ HELP: Mapping[str, str] = {
     "BACKUP_DIR": "Folder to write backups to by itself. Without it none are written.",
     "BACKUP_EVERY": "Hours from one such backup to the next, from 1 to 8760. Default 24",
     "BACKUP_KEEP": "How many such backups are kept, from 1 to 1000. Default 7",
+    "AUDIT_KEEP_DAYS": "Days for which audit events are kept, up to 36500; 0 for ever. Default 400",
+    "USAGE_KEEP_DAYS": "Days for which the sums of usage are kept, up to 36500; 0 for ever. Default 400",
+    "TOKEN_KEEP_DAYS": "Days for which a revoked or expired token stays listed, up to 36500; 0 for ever. Default 400",
     "LOG_LEVEL": "debug, info, warning or error. Default info",
 }
 """Every setting, by its name after KEYCAIRN_, with what it means."""
@@ -92,6 +95,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     backup_dir: Path | None = None
     backup_every: int = 24
     backup_keep: int = 7
+    audit_keep_days: int = 400
+    usage_keep_days: int = 400
+    token_keep_days: int = 400
 
     @property
     def store_url(self) -> str:
@@ -145,6 +151,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         backup_dir=read.path("BACKUP_DIR"),
         backup_every=read.number("BACKUP_EVERY", 24, most=8760),
         backup_keep=read.number("BACKUP_KEEP", 7, most=1000),
+        audit_keep_days=read.number("AUDIT_KEEP_DAYS", 400, least=0, most=36500),
+        usage_keep_days=read.number("USAGE_KEEP_DAYS", 400, least=0, most=36500),
+        token_keep_days=read.number("TOKEN_KEEP_DAYS", 400, least=0, most=36500),
         log_level=read.choice("LOG_LEVEL", ("info", *(level for level in _LEVELS if level != "info"))),
     )
 
@@ -192,10 +201,10 @@ class _Reader:
         value = self.text(name, "")
         return Path(value) if value else None
 
-    def number(self, name: str, default: int, *, most: int) -> int:
+    def number(self, name: str, default: int, *, least: int = 1, most: int) -> int:
         value = self.text(name, str(default))
-        if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= most):
-            raise SettingsError(f"{PREFIX}{name} must be a whole number from 1 to {most}.")
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most):
+            raise SettingsError(f"{PREFIX}{name} must be a whole number from {least} to {most}.")
         return int(value)
 
     def secret(self, name: str, parse: Callable[[Secret], _T]) -> _T | None:

@@ -30,6 +30,7 @@ from keycairn.adapters.imports.table import read_table
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.backup import Schedule
+from keycairn.app.services.retention import Keep
 from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.domain.egress import EgressPolicy, parse_allow
@@ -124,6 +125,10 @@ async def open_with_birth(
                     keep=settings.backup_keep,
                 )
                 stack.push_async_callback(_stop, asyncio.create_task(keycairn.backups.keep(schedule)))
+            keep = Keep(
+                events=settings.audit_keep_days, usage=settings.usage_keep_days, tokens=settings.token_keep_days
+            )
+            stack.push_async_callback(_stop, asyncio.create_task(keycairn.retention.run(keep)))
             stack.push_async_callback(keycairn.sightings.flush)
             stack.push_async_callback(_stop, asyncio.create_task(keycairn.sightings.run()))
         yield keycairn, birth

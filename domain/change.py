@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 from keycairn.domain.audit import AuditEvent
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError
-from keycairn.domain.ids import CredentialId, ModelId, TokenId
+from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import CheckRecord
@@ -161,6 +161,27 @@ class AddUsage(Struct, frozen=True):
     usage: Usage
 
 
+class DropEvent(Struct, frozen=True):
+    """Remove an audit event. One that is gone is a no-op.
+
+    What proves the chain without it must be appended in the same changeset.
+    """
+
+    id: EventId
+
+
+class DropUsage(Struct, frozen=True):
+    """Remove the sums stored under the key. A no-op where there are none."""
+
+    key: UsageKey
+
+
+class DropToken(Struct, frozen=True):
+    """Remove a token. One that is gone is a no-op."""
+
+    id: TokenId
+
+
 class ExpectCredential(Struct, frozen=True):
     """The credential exists, in this version where one is given; else StaleVersionError. Writes nothing."""
 
@@ -202,6 +223,9 @@ Change = (
     | RecordUse
     | Append
     | AddUsage
+    | DropEvent
+    | DropUsage
+    | DropToken
     | ExpectCredential
     | ExpectModel
     | ExpectNoCredential

@@ -16,6 +16,9 @@ from keycairn.domain.change import (
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
+    DropEvent,
+    DropToken,
+    DropUsage,
     ExpectCredential,
     ExpectModel,
     ExpectNoCredential,
@@ -161,6 +164,8 @@ class Draft:
                 check_text(key)
                 sums = self.get(UsageRecord, usage_text(key))
                 self.put(UsageRecord(key, (sums.usage if sums else Usage()).plus(usage)))
+            case DropEvent() | DropUsage() | DropToken():
+                self._images[_dropped(change)] = None
             case ExpectCredential(workspace=workspace, id=id, version=version):
                 self._credential(workspace, id, version)
             case ExpectModel(workspace=workspace, id=model_id):
@@ -283,6 +288,17 @@ def worked_out(base: Base, changes: Iterable[Change]) -> Draft:
     for change in changes:
         draft.apply(change)
     return draft
+
+
+def _dropped(change: DropEvent | DropUsage | DropToken) -> Key:
+    match change:
+        case DropEvent(id=event_id):
+            return NAMES[AuditEvent], key_of(event_id)
+        case DropUsage(key=key):
+            check_text(key)
+            return NAMES[UsageRecord], usage_text(key)
+        case DropToken(id=token_id):
+            return NAMES[Token], key_of(token_id)
 
 
 def _kept(mapping: Mapping[str, _T], names: Collection[str]) -> dict[str, _T]:

@@ -121,6 +121,10 @@ class Store(Protocol):
         """All tokens, ordered by id."""
         ...
 
+    async def all_tokens(self) -> Sequence[Token]:
+        """All tokens of all workspaces, ordered by id."""
+        ...
+
     async def events(
         self,
         workspace: str,
@@ -150,6 +154,10 @@ class Store(Protocol):
 
     async def usage(self, workspace: str, *, since: date, until: date) -> Mapping[UsageKey, Usage]:
         """The sums of every key whose day lies from `since` to `until`, both included."""
+        ...
+
+    async def usage_before(self, day: date, *, limit: int = MOST) -> Sequence[UsageKey]:
+        """Keys of sums of all workspaces whose day is before `day`, in no order, `limit` of them at most."""
         ...
 
     async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:

@@ -270,7 +270,10 @@ class EmbeddedStore(StateReads, HistoryReads):
             return
         body = await packed(draft.images)
         if self._room is not None:
-            grows = any(key[0] != "event" and draft.before(key) is None for key in draft.images)
+            grows = any(
+                record is not None and key[0] != "event" and draft.before(key) is None
+                for key, record in draft.images.items()
+            )
             self._refused(lambda room: room.check(len(body), grows=grows), self._room)
         head = draft.images.get(("head", CURRENT))
         try:

@@ -80,5 +80,14 @@ class HistoryReads:
         found = readable("usage", rows, self.note)
         return {one.key: one.usage for one in found if isinstance(one, UsageRecord)}
 
+    async def usage_before(self, day: date, *, limit: int = MOST) -> Sequence[UsageKey]:
+        """See `Store.usage_before`."""
+        rows = await self._read(
+            "SELECT * FROM usage WITH INDEX usage_age WHERE day < $day LIMIT $limit",
+            day=day.isoformat(),
+            limit=page(limit),
+        )
+        return [one.key for one in readable("usage", rows, self.note) if isinstance(one, UsageRecord)]
+
     def _events(self, rows: Iterable[Row]) -> list[AuditEvent]:
         return [event for event in readable("event", rows, self.note) if isinstance(event, AuditEvent)]

@@ -19,6 +19,9 @@ from keycairn.domain.change import (
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
+    DropEvent,
+    DropToken,
+    DropUsage,
     ExpectCredential,
     ExpectModel,
     ExpectNoCredential,
@@ -165,7 +168,9 @@ def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912  # a case for eac
             case AddUsage(key=key):
                 check_text(key)
                 ids[f"usage:{usage_text(key)}"] = usage_id(key)
-            case PutKeyset():
+            case DropToken(id=token_id):
+                ids[token_id] = record_id("token", token_id)
+            case PutKeyset() | DropEvent() | DropUsage():
                 pass
     return Needs(
         ids=tuple(ids.values()),

@@ -141,6 +141,8 @@ DEFINE FIELD proof ON token TYPE option<string>;
 DEFINE FIELD proofs ON event TYPE option<string> COMMENT 'JSON: what became of each record, by id';
 """
 
+_AGE = "DEFINE INDEX usage_age ON usage FIELDS day;"
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -152,6 +154,7 @@ MIGRATIONS: tuple[str, ...] = (
     _REACH,
     _MAKER,
     _LEDGER,
+    _AGE,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

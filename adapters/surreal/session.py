@@ -13,7 +13,7 @@ from keycairn.adapters.surreal.records import Row, readable, record_id
 from keycairn.adapters.surreal.restoring import Claim
 from keycairn.adapters.surreal.server_log import Intent, ServerLog
 from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard
-from keycairn.domain.change import AddUsage, Changeset, only_counts
+from keycairn.domain.change import AddUsage, Changeset, DropUsage, only_counts
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import (
     ConflictError,
@@ -150,7 +150,7 @@ class Session:
             finish(draft)
         guard(whole, revision=moment.revision)
         drafted(draft, to=whole, without={"usage"})
-        counted([change for change in changes if isinstance(change, AddUsage)], whole)
+        counted([change for change in changes if isinstance(change, AddUsage | DropUsage)], whole)
         images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
         await self._carried_out(whole, await self._log.intend(images, [event.id for event in draft.appended]))
 

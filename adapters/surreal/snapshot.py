@@ -2,8 +2,8 @@
 
 A transaction of the engine reads as of one moment, but its answer comes whole, and in 2.x none outlasts its request:
 what is read in pages is not of one moment by itself. So, where others write meanwhile, whatever changes is read by one
-statement, together with the head of the audit log. Events are only ever added: those of the same moment can be told
-afterwards, in pages, as they are the ones up to that head.
+statement, together with the head of the audit log. Events never change: those of the same moment can be told
+afterwards, in pages, as they are the ones up to that head, unless some have been removed since.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping

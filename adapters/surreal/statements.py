@@ -11,7 +11,7 @@ from surrealdb import RecordID
 
 from keycairn.adapters.surreal.errors import MOVED, RESTORING, STALE
 from keycairn.adapters.surreal.records import columns, record_id, usage_id
-from keycairn.domain.change import AddUsage, Change, RecordUse
+from keycairn.domain.change import AddUsage, Change, DropUsage, RecordUse
 from keycairn.domain.draft import Draft
 from keycairn.domain.record import Record
 from keycairn.domain.state import Images
@@ -88,10 +88,12 @@ def replayed(images: Images) -> Transaction:
 
 
 def counted(changes: Iterable[Change], to: Transaction) -> None:
-    """Add to the sums that others add to as well, and the marks of last use."""
+    """Add to the sums that others add to as well, or remove them, and the marks of last use."""
     for change in changes:
         if isinstance(change, AddUsage):
             _add_usage(change, to)
+        elif isinstance(change, DropUsage):
+            to.add("DELETE {id} RETURN NONE", id=usage_id(change.key))
         elif isinstance(change, RecordUse):
             to.add("UPDATE {id} SET last_used = {at} RETURN NONE", id=record_id("token", change.id), at=change.at)
 

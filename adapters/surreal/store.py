@@ -190,6 +190,10 @@ class SurrealStore(HistoryReads):
         rows = await self._read("SELECT * FROM token WHERE workspace = $workspace ORDER BY id", workspace=workspace)
         return self._all(Token, rows)
 
+    async def all_tokens(self) -> Sequence[Token]:
+        """See `Store.all_tokens`."""
+        return self._all(Token, await self._read("SELECT * FROM token ORDER BY id"))
+
     async def head(self) -> Head | None:
         """See `Store.head`."""
         rows = await self._read("SELECT * FROM $id", id=HEAD)

@@ -1,6 +1,8 @@
 """The audit log: reading it, and proving that it is whole."""
 
+import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
@@ -17,6 +19,8 @@ _NO_ANCHOR = (
 )
 MOST_FLAWS = 100
 """How many flaws a report lists; their number is told in full."""
+AT_ONCE = 100
+"""Events that are read and checked without letting others run: a few milliseconds."""
 
 
 class FlawKind(StrEnum):
@@ -38,6 +42,18 @@ class Flaw(Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class Pruned(Struct, frozen=True, kw_only=True):
+    """What retention removed last, `at` that time: the events from `first` to `last`. Of those before none is left.
+
+    `mac` is that of event `last`, which the chain goes on from.
+    """
+
+    first: int
+    last: int
+    mac: str
+    at: datetime
+
+
 class ChainReport(Struct, frozen=True, kw_only=True):
     """What checking the log found. `events` were read; `head` and `anchor` are the last numbers by either memory."""
 
@@ -47,6 +63,7 @@ class ChainReport(Struct, frozen=True, kw_only=True):
     anchor: int
     flaws: tuple[Flaw, ...]
     flaw_count: int
+    pruned: Pruned | None = None
 
 
 class AuditLog:
@@ -121,9 +138,10 @@ class AuditLog:
         walk = _Walk(self._journal)
         while True:
             head = await self._store.head()
-            page = await self._store.chain(after=walk.seq)
+            page = await self._store.chain(after=walk.seq, limit=AT_ONCE)
             walk.over(page)
             if page:
+                await asyncio.sleep(0)
                 continue
             stored = await self._store.event_count()
             if stored == walk.events or not await self._store.chain(after=walk.seq, limit=1):
@@ -152,17 +170,24 @@ class AuditLog:
             anchor=anchor,
             flaws=tuple(walk.flaws[:MOST_FLAWS]),
             flaw_count=len(walk.flaws),
+            pruned=walk.pruned,
         )
 
 
 class _Walk:
-    """Goes along the chain and notes what is wrong."""
+    """Goes along the chain and notes what is wrong.
+
+    Where events are gone, a later event may prove that retention removed them; so gaps are judged at the end.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._mac = journal.mac
         self._last: Head | None = None
+        self._gaps: list[tuple[int, AuditEvent]] = []
+        self._proven: dict[int, Head] = {}
         self.events = 0
         self.flaws: list[Flaw] = []
+        self.pruned: Pruned | None = None
 
     @property
     def seq(self) -> int:
@@ -177,19 +202,31 @@ class _Walk:
         """Go over the next events."""
         for event in page:
             self.events += 1
-            if event.seq > self.seq + 1:
-                self._missing(self.seq + 1, event.seq - 1)
-            elif event.mac != self._mac(chained(event, self._last)):
-                detail = f"Event {event.seq} was changed, or is not in its place."
-                self.found(FlawKind.ALTERED, first=event.seq, last=event.seq, detail=detail)
+            if event.seq > self.seq + 1 and not self._follows(event, link_in(event)):
+                self._gaps.append((self.seq + 1, event))
+            elif event.seq <= self.seq + 1 and not self._follows(event, self._last):
+                self._altered(event)
             elif event.action is Action.KEYSET_CREATED and event.seq > 1:
                 self._began_anew(event.seq)
             elif event.action is Action.COMMITS_LOST:
                 self._was_lost(event)
+            elif link := link_in(event):
+                self._proven[link.seq] = link
+                first = event.details.get("first")
+                self.pruned = Pruned(
+                    first=first if isinstance(first, int) else 1, last=link.seq, mac=link.mac, at=event.at
+                )
             self._last = Head(event.seq, event.mac)
 
     def ends_at(self, head: Head | None) -> None:
-        """Compare the end of the chain with the stored head."""
+        """Judge the gaps, and compare the end of the chain with the stored head."""
+        for first, event in self._gaps:
+            before = self._proven.get(event.seq - 1)
+            if before is None:
+                self._missing(max([first, *(last + 1 for last in self._proven if last < event.seq)]), event.seq - 1)
+            elif not self._follows(event, before):
+                self._altered(event)
+        self.flaws.sort(key=lambda flaw: flaw.first)
         if head == self._last:
             return
         if head is not None and head.seq > self.seq:
@@ -198,13 +235,21 @@ class _Walk:
             detail = "The stored head is not that of the last event."
             self.found(FlawKind.ALTERED, first=self.seq, last=self.seq, detail=detail)
 
+    def _follows(self, event: AuditEvent, before: Head | None) -> bool:
+        """Whether the event is, as it stands, the one after `before`."""
+        return event.seq == (before.seq if before else 0) + 1 and event.mac == self._mac(chained(event, before))
+
+    def _altered(self, event: AuditEvent) -> None:
+        detail = f"Event {event.seq} was changed, or is not in its place."
+        self.found(FlawKind.ALTERED, first=event.seq, last=event.seq, detail=detail)
+
     def _missing(self, first: int, last: int) -> None:
         which = f"Event {first} is" if first == last else f"Events {first} to {last} are"
         self.found(FlawKind.MISSING, first=first, last=last, detail=f"{which} gone.")
 
     def _began_anew(self, seq: int) -> None:
         """A keyset made after the root key was lost: only what follows it can be checked, by its own key."""
-        self.flaws = []
+        self.flaws, self._gaps = [], []
         detail = f"Events before {seq} were written under a keyset that was lost, and cannot be checked any more."
         self.found(FlawKind.UNPROVEN, first=1, last=seq - 1, detail=detail)
 
@@ -212,3 +257,11 @@ class _Walk:
         first, last = event.details.get("first"), event.details.get("last")
         detail = f"At {event.at:%Y-%m-%d %H:%M} UTC acknowledged commits were found missing: events {first} to {last}."
         self.found(FlawKind.LOST, first=event.seq, last=event.seq, detail=detail)
+
+
+def link_in(event: AuditEvent) -> Head | None:
+    """The last link of what retention removed, where the event says so; None in any other event."""
+    last, mac = event.details.get("last"), event.details.get("mac")
+    if event.action is Action.EVENTS_PRUNED and isinstance(last, int) and isinstance(mac, str):
+        return Head(last, mac)
+    return None

@@ -101,7 +101,8 @@ class Checkup:
         chain = await self._audit.verify()
         findings += [_of_flaw(flaw) for flaw in chain.flaws]
         if chain.intact:
-            findings.append(Finding(code="audit", subject="audit log", found=f"whole; events: {chain.events}"))
+            since = f"; removed by retention: up to event {chain.pruned.last}" if chain.pruned else ""
+            findings.append(Finding(code="audit", subject="audit log", found=f"whole; events: {chain.events}{since}"))
         return tuple(sorted(findings, key=lambda finding: (not finding.broken, not finding.what_to_do)))
 
     async def survey(self) -> Survey:
