@@ -35,9 +35,13 @@ def test_every_setting_is_read() -> None:
             "KEYCAIRN_BACKUP_DIR": "/srv/backups",
             "KEYCAIRN_BACKUP_EVERY": "6",
             "KEYCAIRN_BACKUP_KEEP": "3",
+            "KEYCAIRN_AUDIT_KEEP_DAYS": "0",
+            "KEYCAIRN_USAGE_KEEP_DAYS": "36500",
+            "KEYCAIRN_TOKEN_KEEP_DAYS": "30",
         }
     )
     assert (settings.backup_dir, settings.backup_every, settings.backup_keep) == (Path("/srv/backups"), 6, 3)
+    assert (settings.audit_keep_days, settings.usage_keep_days, settings.token_keep_days) == (0, 36500, 30)
     assert settings.root_key is not None
     assert settings.root_key.form is RootKeyForm.PASSPHRASE
     assert (settings.database_namespace, settings.database_name, settings.database_user) == ("n", "d", "u")
