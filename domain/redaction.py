@@ -13,7 +13,7 @@ from typing import AnyStr
 import msgspec
 
 from keycairn.domain.secret import MASK, Secret
-from keycairn.domain.spellings import Span, base64_cores, even, folded, may_hold_text, readings
+from keycairn.domain.spellings import Span, base64_cores, escaped, even, folded, may_hold_text, readings, runs
 
 SHORTEST = 12
 """Characters of the shortest secret that is looked for in every spelling."""
@@ -114,6 +114,8 @@ class Redactor:
         for needle in self._encoded:
             if needle in squeezed:
                 return True
+        if not thorough and next(runs(data), None) is None and not escaped(data):
+            return False
         return depth > 0 and any(
             self.within(reading.text, depth=depth - 1 if may_hold_text(reading.text) else 0, thorough=thorough)
             for reading in readings(data, thorough=thorough)

@@ -51,14 +51,14 @@ _TEXT = re.compile(rb"[\0\t\n\r -~]{12}")
 _NUMBERS = re.compile(rb"(?<![0-9])(?:0?[3-9][0-9]|1[01][0-9]|12[0-6])(?![0-9])")
 
 _ESCAPE = re.compile(
-    rb"\\{1,8}(?:u00|U000000|x)([2-7][0-9a-f])"  # a backslash may be escaped itself
-    rb"|\\{1,8}[ux]\{0{0,6}([2-7][0-9a-f])\}"
-    rb"|\\{1,8}u\{?(20[0-6][0-9a-f]|180e|00ad|feff|ff[0-5][0-9a-f])\}?"  # what prints as nothing; full width
+    rb"\\\\{0,7}(?:u00|U000000|x)([2-7][0-9a-f])"  # a backslash may be escaped itself
+    rb"|\\\\{0,7}[ux]\{0{0,6}([2-7][0-9a-f])\}"
+    rb"|\\\\{0,7}u\{?(20[0-6][0-9a-f]|180e|00ad|feff|ff[0-5][0-9a-f])\}?"  # what prints as nothing; full width
     rb"|%(?:u00)?([2-7][0-9a-f])"
     rb"|&\#x0{0,5}([0-9a-f]{2,4})(?![0-9a-f]);?"
     rb"|&\#0{0,5}([0-9]{2,5})(?![0-9]);?"
     rb"|(&[a-z]{2,10};)"
-    rb"|\\{1,8}([0-7]{3})"
+    rb"|\\\\{0,7}([0-7]{3})"
     rb"|=([2-7][0-9A-F])"  # quoted-printable
     rb"|\\[abfnrtv]",
     re.IGNORECASE,
@@ -145,9 +145,9 @@ def open_end(text: bytes, begins: Callable[[bytes, bool], int]) -> int:
         open_from = min(whole, begins(text[:whole], place is not None))
         if open_from < len(text):
             first = min(first, open_from if place is None else place(open_from, open_from + 1)[0])
-        plain = unescaped(text[:whole])
-        if plain == text[:whole]:
+        if not escaped(text[:whole]):
             break
+        plain = unescaped(text[:whole])
         inner: Place = _EscapePlaces(text[:whole])
         place = inner if place is None else partial(_through, place, inner)
         text = plain

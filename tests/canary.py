@@ -4,12 +4,14 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
+from tests.spelled import SPELLINGS
+
 SHORTEST_PIECE = 12
 """Characters of a key that count as a leak; a masked hint of the last four is none."""
 
 
 def forms(key: str) -> frozenset[bytes]:
-    """`key` as it is, in its pieces, reversed, in hex, URL-encoded, and in base64 at every alignment."""
+    """`key` as it is, in its pieces, in base64 at every alignment, and in every spelling of `tests.spelled`."""
     raw = key.encode()
     pieces = {raw[start : start + SHORTEST_PIECE] for start in range(max(1, len(raw) - SHORTEST_PIECE + 1))}
     encoded = {raw[::-1], raw.hex().encode(), raw.hex().upper().encode(), repr(key)[1:-1].encode()}
@@ -18,6 +20,7 @@ def forms(key: str) -> frozenset[bytes]:
         quote_plus(key).encode(),
         "".join(f"%{byte:02X}" for byte in raw).encode(),
     }
+    encoded |= {spell(key).encode() for spell in SPELLINGS.values()}
     encoded |= {form for shift in range(3) for form in _base64(raw, shift)}
     return frozenset(pieces | encoded)
 

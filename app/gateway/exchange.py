@@ -206,13 +206,15 @@ class Exchanges:
             report.attempts += 1
             answer = await self._start(outgoing)
         try:
-            answer, refused = await self._understood(readable(answer), serving.credential.provider)
+            answer, refused = await self._understood(readable(answer), serving.credential.provider, opened.redactor)
         except BaseException:
             answer.close()
             raise
         return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused)
 
-    async def _understood(self, answer: UpstreamAnswer, provider: str) -> tuple[UpstreamAnswer, bool]:
+    async def _understood(
+        self, answer: UpstreamAnswer, provider: str, redactor: Redactor
+    ) -> tuple[UpstreamAnswer, bool]:
         """The answer, and whether it says that the key is bad. Some providers say that in the body only."""
         if answer.status not in {400, 403} or provider not in self._refusing:
             return answer, answer.status == 401
@@ -221,7 +223,7 @@ class Exchanges:
         try:
             return replay, self._refusing[provider](answer.status, seen)
         except Exception as error:  # noqa: BLE001  # a plugin's; its text may hold the key
-            _log.warning("a provider plugin failed", exception=type(error).__name__)
+            _log.warning("a provider plugin failed", exception=kind_of(error, redactor))
             return replay, False
 
     async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:

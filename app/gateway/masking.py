@@ -50,8 +50,8 @@ class ContentMask:
         looked = data.replace(self._clean_word, b" ") if event else data
         if self._redactor.within(looked):
             data = starred(data, self._redactor.spans(data))
-        elif event:
-            self._learn(looked)
+        elif event and len(looked) == len(data):
+            self._learn(data)
         ready = len(data) if last else len(data) - self._waiting(data)
         out = data[self._passed : ready]
         begin = max(0, ready - CONTEXT)

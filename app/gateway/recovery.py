@@ -7,6 +7,7 @@ import structlog
 
 from keycairn.app.gateway.health import Health
 from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.hearing import Hearing, PluginFailedError
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import KeycairnError
 from keycairn.ports.http import Http
@@ -42,12 +43,12 @@ class Recovery:
     async def _probe(self, credential: Credential) -> None:
         try:
             provider = self._registry.get(credential.provider)
-            report = await provider.check(await self._accounts.open(credential, purpose="recovery"), self._http)
+            hearing = Hearing(await self._accounts.open(credential, purpose="recovery"), self._http)
+            report = await hearing.report(lambda: provider.check(hearing.account, hearing.http))
+        except PluginFailedError:
+            return
         except KeycairnError:
             self._health.refused(credential)
-            return
-        except Exception as error:  # noqa: BLE001  # a plugin's; its text may hold the key
-            _log.warning("a provider plugin failed", exception=type(error).__name__)
             return
         if report.success:
             _log.info("a refused key works again", credential=credential.id)

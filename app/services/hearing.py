@@ -35,6 +35,7 @@ class Hearing:
     """
 
     def __init__(self, account: Account, http: Http) -> None:
+        self.account = account
         self.http = _Listening(http, self._learn)
         self._redactor = Redactor(account.secrets.values())
 

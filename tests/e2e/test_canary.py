@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.canary import forms, scan
+from tests.spelled import SPELLINGS
 
 COMMAND = str(Path(sys.executable).with_name("keycairn"))
 USED, MOVED, STRAY = "sk-used-0f9A7c2E81b6D05x4411", "sk-moved-9B3d0F6a2C7e5184", "sk-stray-5c1D8e2F7a4B9063"
@@ -33,7 +34,10 @@ SETTLING = 20
 
 
 class Echo:
-    """A provider that repeats the caller's key wherever it can: in its body, its headers, its reason."""
+    """A provider that repeats the caller's key wherever it can: in its body, its headers, its reason, as models.
+
+    It does so in every spelling there is, also compressed, and in events.
+    """
 
     def __init__(self) -> None:
         self.heard = b""
@@ -44,14 +48,23 @@ class Echo:
         body = await reader.readexactly(int(headers.get(b"content-length", b"0")))
         self.heard += head
         key = head.partition(b"Bearer ")[2].partition(b"\r\n")[0]
-        good = b'"good"' in body
-        said: dict[str, Any] = {"error": {"message": f"bad key {key.decode()}", "key": key.decode()}}
-        if good:
-            said = {"choices": [{"message": {"role": "assistant", "content": key.decode()}}], "data": []}
+        spelled = [spell(key.decode()) for spell in SPELLINGS.values()]
+        said: dict[str, Any] = {"error": {"message": f"bad key {key.decode()}", "key": spelled, key.decode(): spelled}}
+        status, kind, more = b"500 " + key, b"application/json", b""
+        if b"/models " in head:
+            status, said = b"200 OK", {"data": [{"id": name, "name": name} for name in ("honest", *spelled)]}
+        if b'"good"' in body:
+            status = b"200 OK"
+            said = {"choices": [{"message": {"role": "assistant", "content": one}} for one in spelled], "data": []}
         text = json.dumps(said).encode()
+        if b'"packed"' in body:
+            status, text, more = b"200 OK", gzip.compress(text), b"content-encoding: gzip\r\n"
+        if b'"events"' in body:
+            status, kind = b"200 OK", b"text/event-stream"
+            text = b"".join(f'data: {{"content": "{one}"}}\n\n'.encode() for one in spelled if one.isascii())
         writer.write(
-            b"HTTP/1.1 %b\r\nx-echo: %b\r\nconnection: close\r\n" % (b"200 OK" if good else b"500 " + key, key)
-            + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(text), text)
+            b"HTTP/1.1 %b\r\nx-request-id: %b\r\nopenai-version: %b\r\n%b" % (status, key, key[::-1], more)
+            + b"connection: close\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n%b" % (kind, len(text), text)
         )
         await writer.drain()
         writer.close()
@@ -153,7 +166,8 @@ def service(tmp_path: Path) -> Service:
 async def use(service: Service, id: str) -> None:
     for step in ("test", "discover"):
         await service.say("POST", f"/api/credentials/{id}/{step}")
-    for content in ("good", "bad"):
+    await service.say("POST", "/api/models/sync/openai_compatible")
+    for content in ("good", "bad", "packed", "events"):
         call = {"model": "m", "messages": [{"role": "user", "content": content}]}
         for path in ("/v1/chat/completions", "/v1/embeddings", f"/native/{id}/chat/completions"):
             await service.say("POST", path, json=call | {"input": content})
@@ -173,7 +187,19 @@ async def misplace(service: Service, id: str, key: str) -> None:
     for query in ("provider", "limit", "cursor", "workspace", "since"):
         await service.say("GET", f"/api/credentials?{query}={key}")
         await service.say("GET", f"/api/audit?{query}={key}")
-    for header in ("If-Match", "If-None-Match", "Cookie", "Content-Type", "Host", "Forwarded", "Origin", "X-Any"):
+    for header in (
+        "If-Match",
+        "If-None-Match",
+        "Cookie",
+        "Content-Type",
+        "Host",
+        "Forwarded",
+        "Origin",
+        "X-Any",
+        "User-Agent",
+        "X-Request-Id",
+        "Traceparent",
+    ):
         await service.say("PUT", path, headers={header: key}, json={"num_ctx": key})
     await service.say("GET", path, headers={"Authorization": f"Bearer {key}"})
     await service.say("POST", "/v1/chat/completions", headers={"Authorization": f"Bearer {key}"}, json={"model": key})
@@ -235,6 +261,7 @@ async def test_no_key_stands_anywhere_in_what_the_service_writes(service: Servic
     token = service.token.split("_")[2]  # what stands before is its public id
     assert USED.encode() in echo.heard, "the key was really used"
     assert len(service.answers) > 100
+    assert '"honest"' in told
     assert len(service.log.read_text().splitlines()) > 60
     assert any("db" in name for name in files)
     assert scan(service.log.read_text(), *keys, STRAY, token) == []

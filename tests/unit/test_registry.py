@@ -110,6 +110,25 @@ def test_a_failing_hook_is_reported_without_its_text(installed: Installed) -> No
     assert "sk-from" not in told
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("no sk-canary-0123456789"),
+        ModuleNotFoundError("No module named", name="sk-canary-0123456789"),
+        type("sk-canary-0123456789", (Exception,), {})("sk-canary-0123456789"),
+    ],
+)
+def test_what_a_plugin_says_when_it_fails_is_not_repeated(installed: Installed, error: Exception) -> None:
+    class Plugin:
+        @hookimpl
+        def keycairn_providers(self) -> Iterable[Provider]:
+            raise error
+
+    told = failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
+    assert "canary" not in told
+    assert "keycairn_providers failed" in told
+
+
 def test_a_plugin_that_ends_the_process_only_ends_itself(installed: Installed) -> None:
     class Plugin:
         @hookimpl
