@@ -25,6 +25,7 @@ from keycairn.ports.http import Http, Request, Response
 from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import PluginStatus, Provider
 from keycairn.ports.store import Store
+from keycairn.ports.upstream import Upstream
 
 ROOT_KEY = RootKey(RootKeyForm.PASSPHRASE, Secret("correct horse battery staple"))
 LANGUAGE, EMBEDDING = Modality.LANGUAGE, Modality.EMBEDDING
@@ -117,6 +118,9 @@ class FakeProvider:
     def base_url(self, account: Account, type: Modality | None = None) -> str:
         return account.text("base_url")
 
+    def anthropic_base_url(self, account: Account) -> str:
+        return account.text("base_url")
+
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, str | int]:
         return {**account.settings, **{name: secret.reveal() for name, secret in account.secrets.items()}}
 
@@ -160,6 +164,7 @@ class House:
         legacy: bool = False,
         backup_dir: Path | None = None,
         keysets: KeysetOpener | None = None,
+        upstream: Upstream | None = None,
     ) -> None:
         self.openai = FakeProvider(plain_spec("openai", preferred_models=("gpt-4o",)))
         self.anthropic = FakeProvider(plain_spec("anthropic", modalities=(LANGUAGE,)))
@@ -179,6 +184,7 @@ class House:
             admin_token=Secret(admin_token) if admin_token else None,
             legacy=self if legacy else None,
             backup_dir=backup_dir,
+            upstream=upstream,
         )
 
     async def open(self, root_key: RootKey | None = ROOT_KEY) -> Keycairn:
