@@ -47,6 +47,7 @@ class Redactor:
                 raw = text.encode("utf-8", "surrogatepass")
                 needles.update(dict.fromkeys(_usable(_plain(raw))))
                 if len(texts) <= MOST_WHOLE:
+                    needles.update(dict.fromkeys(_halves(folded(raw))))
                     needles.update(dict.fromkeys(_usable([raw.hex()])))
                     encoded.update(dict.fromkeys(_usable(map(folded, base64_cores(raw)))))
                 if len(folded(raw)) < SHORTEST_NEEDLE:
@@ -228,6 +229,14 @@ def _plain(raw: bytes) -> Iterable[str]:
     """
     plain = folded(raw)
     return (plain, plain[::-1], plain[1:]) if plain.startswith("n") else (plain, plain[::-1])
+
+
+def _halves(plain: str) -> Iterable[str]:
+    """The halves of a secret, forwards and backwards: cut once, at any place, it leaves one of them whole."""
+    middle = len(plain) // 2
+    if middle >= SHORTEST:
+        for half in (plain[:middle], plain[middle:]):
+            yield from (half, half[::-1])
 
 
 def _usable(spellings: Iterable[str]) -> Iterable[str]:

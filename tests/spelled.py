@@ -11,6 +11,8 @@ from urllib.parse import quote, unquote
 from hypothesis import strategies as st
 
 ZERO_WIDTH = "\u200b"
+SHORTEST = 12
+"""Characters of a part of a secret that tells something."""
 
 SECRETS = st.builds(
     "".join,
@@ -101,6 +103,14 @@ def recoverable(secret: str, text: str, depth: int = 4) -> bool:
             following += _undone(one)
         at_hand = following
     return any(wanted in _bare(one) or wanted[::-1] in _bare(one) for one in at_hand)
+
+
+def telling(secret: str, text: str) -> bool:
+    """Whether `secret`, or half of a long one, can be read out of `text`."""
+    bare = _bare(secret)
+    middle = len(bare) // 2
+    halves = (bare[:middle], bare[middle:]) if middle >= SHORTEST else ()
+    return any(recoverable(part, text) for part in (secret, *halves))
 
 
 def _bare(text: str) -> str:

@@ -69,28 +69,42 @@ _READ_AS_DECLARED = frozenset(
 )
 _MEDIA = ("audio/", "image/", "video/")
 _SECURITY = [*SECURITY_HEADERS]
+_BEGINNINGS = tuple(beginning.encode() for beginning in PASSED_BEGINNINGS)
+Pairs = list[tuple[bytes, bytes]]
 _KNOWN = 1024
 
 
-def returned(headers: Iterable[tuple[str, str]], redactor: Redactor) -> list[tuple[bytes, bytes]]:
+def returned(headers: Iterable[tuple[str, str]], redactor: Redactor) -> Pairs:
     """The headers of an answer: those of the provider's that pass, without secrets, and our own that make it harmless.
 
     The body's type is among them only where no browser would run it; see `declared`.
     """
-    kept: list[tuple[bytes, bytes]] = []
+    kept: Pairs = []
     types: list[str] = []
     for name, value in headers:
         if name == "content-type":
             types.append(value)
         elif (passed := _passed(name)) is not None and len(value) <= LONGEST_VALUE and value.isprintable():
             kept.append((passed, value.encode("latin-1", "replace")))
-    if redactor and redactor.within(b"\n".join([value for _, value in kept])):
-        kept = [(name, value) for name, value in kept if not redactor.holds(value.decode("latin-1"))]
-        if redactor.within(b"\n".join([value for _, value in kept])):  # parts of it, in several of them
-            kept = [(name, value) for name, value in kept if name == b"content-length"]
     if types:
         kept.append((b"content-type", declared(types[0] if len(types) == 1 else "").encode()))
-    return kept + _SECURITY
+    return _without_secrets(kept, redactor) + _SECURITY
+
+
+def _without_secrets(kept: Pairs, redactor: Redactor) -> Pairs:
+    """The headers that hold no secret in name or value; the length and an opaque type alone where together they do."""
+    if not redactor or not _tells(kept, redactor):
+        return kept
+    left = [pair for pair in kept if not any(redactor.holds(part.decode("latin-1")) for part in pair)]
+    if _tells(left, redactor):
+        left = [pair for pair in kept if pair[0] == b"content-length"]
+    types = any(name == b"content-type" for name, _ in left)
+    return left if types else [*left, (b"content-type", BYTES.encode())]
+
+
+def _tells(pairs: Pairs, redactor: Redactor) -> bool:
+    names = (name for name, _ in pairs if name.startswith(_BEGINNINGS))
+    return redactor.within(b"\n".join([*(value for _, value in pairs), b"", *names]))
 
 
 @lru_cache(maxsize=_KNOWN)

@@ -102,6 +102,36 @@ def test_nothing_is_declared_as_what_a_browser_runs(theirs: str, ours: str) -> N
     assert declared(theirs) == ours
 
 
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"content-type: application/json; k={KEY}",
+        f"content-type: audio/{KEY}",
+        f"content-type: application/{KEY[:9]}; k={KEY[9:]}",
+        f"openai-{KEY}: 1",
+        f"x-ratelimit-{KEY.encode().hex()}: 1",
+        f"dg-{KEY[:10]}: 1\r\ndg-{KEY[10:]}: 2",
+        f"openai-version: {KEY[::-1]}",
+        f"request-id: {KEY[:8]}\r\nx-request-id: {KEY[8:]}",
+        f"content-disposition: attachment; filename={KEY}",
+        f"retry-after: {KEY}",
+    ],
+)
+async def test_no_header_of_an_answer_holds_a_key_in_name_value_or_type(
+    house: GatewayHouse, line: str, status: str
+) -> None:
+    body = b'{"error": {"message": "m"}}'
+    answer_bytes = f"HTTP/1.1 {status}\r\n{line}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+    async with raw_server(answering(answer_bytes)) as url, await behind(house, url) as client:
+        answer = await client.post("/v1/chat/completions", json=BODY)
+    told = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
+    assert answer.json()["error"]
+    assert not recoverable(KEY, told)
+    assert not recoverable(KEY, "\n".join(answer.headers)), "in their names"
+    assert not recoverable(KEY, "\n".join(answer.headers.values())), "in their values"
+
+
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "GZIP"])
 async def test_an_answer_that_is_compressed_unasked_is_unpacked_and_looked_into(
     house: GatewayHouse, coding: str
