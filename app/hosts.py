@@ -40,7 +40,9 @@ class Hosts:
         match = _HOST.fullmatch(header)
         if match is None:
             return False
-        name, port = match[1].lower().rstrip("."), match[2]
+        name, port = match[1].lower().removesuffix("."), match[2]
+        if not name or ".." in f".{name}.":
+            return False
         if self._any or "." not in name or name.endswith(".localhost") or _is_address(name):
             return not name.startswith("[") or _is_address(name)
         parents = [f"*.{name.split('.', depth)[-1]}" for depth in range(1, name.count(".") + 1)]

@@ -20,6 +20,8 @@ from keycairn.domain.errors import InvalidMigrationTargetError
 from keycairn.domain.ids import ModelId
 from keycairn.domain.model import Defaults, Model, Slot
 
+NO_TARGET = "There is no such credential to move the models to."
+
 
 class Deletion(Struct, frozen=True, kw_only=True):
     """The impact of a deletion, and the changes that bring it about.
@@ -39,7 +41,7 @@ class Deletion(Struct, frozen=True, kw_only=True):
 def check_target(credential: Credential, target: Credential | None) -> Credential:
     """`target`, where models of `credential` can move to it; else InvalidMigrationTargetError."""
     if target is None:
-        raise InvalidMigrationTargetError("There is no such credential to move the models to.")
+        raise InvalidMigrationTargetError(NO_TARGET)
     if target.id == credential.id:
         raise InvalidMigrationTargetError("A credential cannot take over its own models.")
     if target.provider != credential.provider:

@@ -17,7 +17,7 @@ from keycairn.domain.errors import (
     ModelNotFoundError,
     OutOfReachError,
 )
-from keycairn.domain.ids import credential_id, model_id
+from keycairn.domain.ids import CredentialId, credential_id, model_id
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope, carries
@@ -25,6 +25,7 @@ from keycairn.domain.token import Scope, carries
 LONGEST_TOKEN = 4096
 """Characters of an Authorization header that are looked at."""
 CALLER = "keycairn_caller"
+SCOPES = "keycairn_scopes"
 REQUEST_ID = "keycairn_request_id"
 
 
@@ -80,6 +81,7 @@ class Guard:
             reach=principal.reach,
         )
         connection.state[CALLER] = caller
+        connection.state[SCOPES] = principal.scopes
         if needed is Access.ANY_TOKEN:
             return
         if not isinstance(needed, Scope):
@@ -111,6 +113,18 @@ async def _check_reach(keycairn: Keycairn, caller: Caller, touches: object, path
             pass
         case _:
             raise OutOfReachError
+
+
+async def reaches(keycairn: Keycairn, caller: Caller, id: CredentialId) -> bool:
+    """Whether a credential that a request names besides the one of its path is there, and within the caller's reach."""
+    credential = await keycairn.store.credential(caller.workspace, id)
+    return credential is not None and caller.reach.holds(credential.provider, id)
+
+
+def need(connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> None:
+    """Raise ForbiddenError unless the request's token carries `scope`, for what only some requests of a route do."""
+    if not carries(connection.state[SCOPES], scope):
+        raise ForbiddenError(scope)
 
 
 def bearer(header: str) -> Secret:

@@ -7,7 +7,7 @@ from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
-from keycairn.app.api.auth import Touches
+from keycairn.app.api.auth import Touches, reaches
 from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
@@ -17,6 +17,7 @@ from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import Listed
 from keycairn.domain.audit import Caller
+from keycairn.domain.deletion import NO_TARGET
 from keycairn.domain.errors import (
     InvalidIdError,
     InvalidInputError,
@@ -191,6 +192,8 @@ class CredentialController(Controller):
         target = _target(migrate_to) if migrate_to else None
         if target and caller.reach.credentials is not None and target not in caller.reach.credentials:
             raise OutOfReachError
+        if target and not await reaches(keycairn, caller, target):
+            raise InvalidMigrationTargetError(NO_TARGET)
         plan = await keycairn.credentials.delete(
             credential_id(id),
             migrate_to=target,
@@ -214,4 +217,4 @@ def _target(text: str) -> CredentialId:
     try:
         return credential_id(text)
     except InvalidIdError:
-        raise InvalidMigrationTargetError("There is no such credential to move the models to.") from None
+        raise InvalidMigrationTargetError(NO_TARGET) from None

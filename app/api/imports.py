@@ -3,13 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from litestar import Controller, post
+from litestar import Controller, Request, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
+from keycairn.app.api.auth import need
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.domain.credential import DEFAULT_WORKSPACE
-from keycairn.domain.incoming import Imported, ImportReport, IncomingRow, Skipped
+from keycairn.domain.incoming import (
+    Imported,
+    ImportReport,
+    IncomingCredential,
+    IncomingDefaults,
+    IncomingModel,
+    IncomingRow,
+    Skipped,
+)
 from keycairn.domain.model import Slot
 from keycairn.domain.secret import MASK, Secret
 from keycairn.domain.token import Scope
@@ -94,8 +103,15 @@ class ImportController(Controller):
         request_max_body_size=LARGEST_IMPORT,
         summary="Import credentials, models and defaults",
     )
-    async def take(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[ImportRows]) -> ImportView:
-        """What is here already stays as it is; a row that cannot come in is refused and stops no other."""
+    async def take(
+        self, keycairn: TheKeycairn, caller: TheCaller, request: Request[Any, Any, Any], data: JSONBody[ImportRows]
+    ) -> ImportView:
+        """What is here already stays as it is; a row that cannot come in is refused and stops no other.
+
+        Models, links of models and defaults need the scope models:write too.
+        """
+        if any(map(touches_models, data.rows)):
+            need(request, Scope.MODELS_WRITE)
         report = await keycairn.moving.take(
             data.rows, dry_run=data.dry_run, again=data.again, planned=set(data.planned), by=caller
         )
@@ -112,6 +128,7 @@ class ImportController(Controller):
         self,
         keycairn: TheKeycairn,
         caller: TheCaller,
+        request: Request[Any, Any, Any],
         data: JSONBody[LegacyRecord | None] = None,
         *,
         dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
@@ -119,7 +136,7 @@ class ImportController(Controller):
         """The record in the body, else the one in Keycairn's own database, where that is shared with Open Notebook.
 
         Without a passphrase, OPEN_NOTEBOOK_ENCRYPTION_KEY of the service's environment opens the latter; a record in
-        the body is its sender's, and opens with a passphrase of his own only.
+        the body is its sender's, and opens with a passphrase of his own only. Needs the scope models:write too.
         """
         body = data or LegacyRecord()
         document: Mapping[str, Any] | None = body.provider_configs
@@ -130,10 +147,18 @@ class ImportController(Controller):
             passphrase = passphrase or keycairn.environment.variable(PASSPHRASE)
         if document is None or keycairn.legacy is None:
             return legacy_view(ImportReport(dry_run=dry_run), "There is no provider_configs record.")
+        need(request, Scope.MODELS_WRITE)  # it links the models that have no credential
         source = keycairn.legacy.source(document, passphrase)
         report = await keycairn.moving.run(source, dry_run=dry_run or body.dry_run, by=caller)
         verb = "would be migrated" if report.dry_run else "migrated"
         return legacy_view(report, f"{len(report.created)} credentials {verb}.")
+
+
+def touches_models(row: IncomingRow) -> bool:
+    """Whether a row makes, links or chooses models, which is more than writing credentials."""
+    if isinstance(row, IncomingCredential):
+        return bool(row.models) or row.adopts
+    return isinstance(row, IncomingModel | IncomingDefaults)
 
 
 def import_view(report: ImportReport) -> ImportView:

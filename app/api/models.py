@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.params import JSONBody, QueryParameter
 
-from keycairn.app.api.auth import Touches
+from keycairn.app.api.auth import Touches, reaches
 from keycairn.app.api.bodies import CreateModel, SetDefaults, ShareModel
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.model_views import (
@@ -22,7 +22,7 @@ from keycairn.app.api.model_views import (
 from keycairn.app.api.paging import Cursor, Cursors, Limit, next_link, shown_page
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
-from keycairn.domain.errors import OutOfReachError
+from keycairn.domain.errors import CredentialNotFoundError, OutOfReachError
 from keycairn.domain.ids import ModelId, credential_id, model_id
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
@@ -103,6 +103,8 @@ class ModelController(Controller):
         link = credential_id(data.credential) if data.credential else None
         if not caller.reach.holds(canonical_name(data.provider), link):
             raise OutOfReachError
+        if link and not await reaches(keycairn, caller, link):
+            raise CredentialNotFoundError
         model = await keycairn.models.create(
             data.name,
             provider=data.provider,

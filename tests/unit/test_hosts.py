@@ -33,6 +33,12 @@ GOOD = [
 ]
 BAD = [
     "",
+    ".",
+    "..",
+    "..:8765",
+    "localhost..",
+    ".localhost",
+    "keycairn..example.com",
     "evil.example",
     "evil.example:8765",
     "keycairn.example.com.evil.example",

@@ -302,3 +302,30 @@ async def test_naming_a_record_of_another_workspace_says_no_more_than_naming_non
         await scene.ask("DELETE", f"/api/credentials/{CredentialId(own.credential.id)}", by=mine)
         for one in (await scene.ask("GET", "/api/credentials", by=other)).json():
             await scene.ask("DELETE", f"/api/credentials/{one['id']}", by=other)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"row": "model", "name": "gpt-4o", "provider": "openai"},
+        {"row": "defaults", "slots": {"default_chat_model": "model:a"}},
+        {"models": [{"row": "model", "name": "gpt-4o"}]},
+        {"adopts": True},
+    ],
+    ids=str,
+)
+async def test_models_links_and_defaults_come_in_only_for_whoever_may_write_models(
+    scene: Scene, row: dict[str, object]
+) -> None:
+    account = {"row": "credential", "where": "1", "provider": "openai", "name": "A", "secrets": {"api_key": KEY}}
+    rows = [account, {**account, **row} if "row" not in row else row]
+    legacy = {"provider_configs": {"credentials": {"openai": [{"name": "Main", "api_key": KEY}]}}}
+    for scopes, wanted in (((Scope.CREDENTIALS_WRITE,), 403), ((Scope.CREDENTIALS_WRITE, Scope.MODELS_WRITE), 200)):
+        _, text = await scene.house.keycairn.tokens.create("importer", scopes)
+        scene.tokens["importer"] = text.reveal()
+        for path, body in ((IMPORT, {"rows": rows}), (LEGACY, legacy)):
+            answer = await scene.ask("POST", path, body, "importer")
+            assert answer.status_code == wanted, answer.text
+        if wanted == 403:
+            assert await scene.house.keycairn.credentials.list() == []
+    await scene.take(account, by="importer")

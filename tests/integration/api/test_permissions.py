@@ -214,3 +214,28 @@ async def test_refused_attempts_and_uses_of_secrets_are_in_the_audit(
     tokens = (await http.get("/api/tokens", headers={"Authorization": f"Bearer {admin}"})).json()
     assert any(token["last_used"] for token in tokens)
     assert (await http.get("/api/audit/verify", headers={"Authorization": f"Bearer {admin}"})).json()["intact"]
+
+
+@pytest.mark.parametrize("by", ["provider", "credential"])
+async def test_naming_an_account_out_of_reach_is_as_naming_none(
+    client: tuple[AsyncTestClient[Litestar], Scene], by: str
+) -> None:
+    http, scene = client
+    mine, _ = scene.ids["default", "openai"]
+    other, _ = scene.ids["default", "anthropic"]
+    reach = Reach(providers=("openai",)) if by == "provider" else Reach(credentials=(mine,))
+    scopes = (Scope.CREDENTIALS_WRITE, Scope.MODELS_WRITE)
+    _, text = await scene.house.keycairn.tokens.create("bounded", scopes, reach=reach)
+    headers = {"Authorization": f"Bearer {text.reveal()}"}
+
+    async def told(id: str) -> list[tuple[int, object]]:
+        model = {"name": "m", "provider": "openai", "type": "language", "credential": id}
+        answers = [
+            await http.delete(f"/api/credentials/{mine}?migrate_to={id}&dry_run=true", headers=headers),
+            await http.delete(f"/api/credentials/{mine}?migrate_to={id}", headers=headers),
+            await http.post("/api/models", json=model, headers=headers),
+            await http.post("/api/models", json={**model, "provider": "anthropic"}, headers=headers),
+        ]
+        return [(answer.status_code, answer.json()) for answer in answers]
+
+    assert await told(other) == await told("credential:01M8AGV4Y8N305WX3SHGKMHYJ0")
