@@ -21,6 +21,7 @@ from keycairn.app.services.provisioning import Provisioning
 from keycairn.app.services.repair import Repair
 from keycairn.app.services.replay import Replay
 from keycairn.app.services.retention import Retention
+from keycairn.app.services.retired_keys import RetiredKeys
 from keycairn.app.services.root_keys import RootKeys
 from keycairn.app.services.rotation import Rotation
 from keycairn.app.services.sightings import Sightings
@@ -70,9 +71,9 @@ class Keycairn:
         self.accounts = Accounts(store, self.vault, registry, self.journal, self.sightings)
         self.credentials = Credentials(store, self.vault, registry, self.accounts, http, clock, ids, self.journal)
         deletions = Deletions(store)
-        self.moving = Moving(store, Arrivals(registry, self.credentials), deletions, self.journal, clock)
+        self.moving = Moving(store, Arrivals(registry, self.credentials), deletions, self.vault, self.journal, clock)
         self.environment = EnvironmentAccounts(
-            store, registry, environment, self.credentials, deletions, clock, self.journal
+            store, registry, environment, self.vault, self.credentials, deletions, clock, self.journal
         )
         self.probing = Probing(store, registry, self.accounts, http, clock, ids, self.journal)
         self.models = Models(store, registry, clock, ids, self.journal)
@@ -80,6 +81,7 @@ class Keycairn:
         self.lending = Lending(store, registry, self.accounts, self.journal)
         self.rotation = Rotation(store, self.vault, registry, self.journal)
         self.root_keys = RootKeys(store, self.vault, opener, self.rotation, self.journal, clock)
+        self.retired_keys = RetiredKeys(store, self.vault, registry, self.rotation, self.backups, self.journal, clock)
         self.checkup = Checkup(store, self.vault, self.accounts, registry, self.rotation, self.audit)
         self.replay = Replay(store, self.journal)
         self.repair = Repair(self.checkup, self.backups, self.accounts, self.rotation, self.journal, clock)

@@ -34,6 +34,7 @@ class Action(StrEnum):
     KEY_ADDED = "key.added"
     KEY_PRIMARY = "key.primary"
     KEY_RETIRED = "key.retired"
+    KEY_FORGOTTEN = "key.forgotten"
     SECRETS_RESEALED = "secrets.resealed"
     ROOT_KEY_ADDED = "root_key.added"
     ROOT_KEY_DROPPED = "root_key.dropped"

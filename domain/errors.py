@@ -195,6 +195,20 @@ class KeyInUseError(ConflictError):
         super().__init__(f"Data key {kid} still seals secrets, so it stays. Rotate first.")
 
 
+class KeyNeededError(ConflictError):
+    """A retired data key cannot be forgotten, because secrets do not open without it, or do not open at all."""
+
+    code = "key_needed"
+
+    def __init__(self, kid: int, records: Sequence[str]) -> None:
+        shown = ", ".join(records[:5]) + (", ..." if len(records) > 5 else "")
+        super().__init__(
+            f"Data key {kid} may still be needed: {len(records)} records hold secrets that do not open without it, or "
+            f"do not open at all: {shown}. Seal them anew (keycairn doctor --fix), or send their keys again or delete "
+            "them. Nothing was changed."
+        )
+
+
 class DuplicateError(ConflictError):
     """A record with this id, or with these unique fields, exists already."""
 

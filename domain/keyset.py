@@ -8,7 +8,11 @@ from msgspec import Struct
 
 
 class KeyState(StrEnum):
-    """What a data key is used for. New secrets are sealed with the one primary key; a retired key opens nothing."""
+    """What a data key is used for. New secrets are sealed with the one primary key.
+
+    A retired key seals nothing, by the proof of the commit that retired it. It stays wrapped in the keyset until it is
+    forgotten, and opens what nevertheless needs it only for sealing that anew.
+    """
 
     PRIMARY = "primary"
     DECRYPT_ONLY = "decrypt_only"

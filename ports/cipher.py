@@ -16,10 +16,20 @@ class Cipher(Protocol):
         """
         ...
 
-    def open(self, sealed: SealedSecret, context: SealContext) -> Secret:
-        """The secret. Raises UndecryptableError when it is damaged, its key is unknown, or the place is another one."""
+    def open(self, sealed: SealedSecret, context: SealContext, *, retired: bool = False) -> Secret:
+        """The secret. Raises UndecryptableError when it is damaged, its key is unknown, or the place is another one.
+
+        A retired key opens only with `retired`, which is for sealing it anew at once.
+        """
         ...
 
     def unreadable(self, sealed: SealedSecret) -> str | None:
-        """Why `sealed` can certainly not be opened, judged by its header alone (form, kid); None when it may open."""
+        """Why `sealed` can certainly not be opened, judged by its header alone (form, kid); None when it may open.
+
+        What needs a retired key may.
+        """
+        ...
+
+    def outdated(self, sealed: SealedSecret) -> bool:
+        """Whether `sealed` is to be sealed anew as soon as it is opened: with a retired key, or of a former suite."""
         ...

@@ -77,6 +77,22 @@ class OpenKeyset(Protocol):
         """
         ...
 
+    def without_key(self, kid: int) -> "OpenKeyset":
+        """The retired data key `kid` gone for good: nothing brings it back.
+
+        Raises InvalidInputError for a kid that is unknown, not retired, or the largest, which the next key is counted
+        from.
+        """
+        ...
+
+    def following(self, later: Keyset) -> "OpenKeyset":
+        """`later`, a later generation of this keyset, opened with what opened this one.
+
+        Raises WrongRootKeyError where that opens it no longer: the slot was dropped, the record damaged or of another
+        installation.
+        """
+        ...
+
     def with_slot(self, root_key: RootKey) -> "OpenKeyset":
         """One slot more, that `root_key` opens: the last of the record, and the youngest. As slow as KeysetOpener.
 

@@ -107,7 +107,7 @@ class FakeCipher:
         frame = pad(text)
         return join(head + frame + self._check(head, frame, context))
 
-    def open(self, sealed: SealedSecret, context: SealContext) -> Secret:
+    def open(self, sealed: SealedSecret, context: SealContext, *, retired: bool = False) -> Secret:
         if why := self.unreadable(sealed):
             raise UndecryptableError(why)
         parts = split(sealed)
@@ -122,6 +122,12 @@ class FakeCipher:
         except UndecryptableError as error:
             return error.reason
         return None if kid in self.kids else f"its data key {kid} is not in the keyset"
+
+    def outdated(self, sealed: SealedSecret) -> bool:
+        try:
+            return split(sealed).suite != SUITE
+        except UndecryptableError:
+            return False
 
     def _check(self, head: bytes, frame: bytes, context: SealContext) -> bytes:
         return sha256(repr((self.install_id, head, frame, context.bound(head[0]))).encode()).digest()[:16]

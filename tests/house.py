@@ -32,9 +32,10 @@ LANGUAGE, EMBEDDING = Modality.LANGUAGE, Modality.EMBEDDING
 
 
 class FakeOpenKeyset:
-    def __init__(self, install_id: str) -> None:
-        self.install_id = install_id
-        self.cipher = FakeCipher(install_id=install_id)
+    def __init__(self, record: Keyset) -> None:
+        self.record = record
+        self.install_id = record.install_id
+        self.cipher = FakeCipher(install_id=record.install_id)
 
     def token_mac(self, text: bytes) -> str:
         return sha256(self.install_id.encode() + text).hexdigest()
@@ -65,7 +66,7 @@ class FakeKeysets:
     def open(self, keyset: Keyset, root_key: RootKey) -> FakeOpenKeyset:
         if root_key.material != self.key.material:
             raise WrongRootKeyError([slot.slot_id for slot in keyset.slots])
-        return FakeOpenKeyset(keyset.install_id)
+        return FakeOpenKeyset(keyset)
 
 
 class NoHttp:

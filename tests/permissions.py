@@ -104,6 +104,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/encryption"): KEEPER,
     ("POST", "/api/encryption/verify"): KEEPER,
     ("POST", "/api/encryption/rotate"): answering(202, KEEPER),
+    ("POST", "/api/encryption/keys/{kid}/forget"): answering(422, KEEPER),
     ("POST", "/api/encryption/root-key"): answering(422, KEEPER),
     ("GET", "/api/backup"): KEEPER,
     ("GET", "/api/checkup"): KEEPER,
@@ -289,5 +290,5 @@ def filled(scene: Scene, path: str, workspace: str, provider: str = "openai") ->
     """A path with the ids of a workspace's account."""
     credential, model = scene.ids[workspace, provider]
     id = model if path.startswith("/api/models") else credential
-    named = path.replace("{id}", id).replace("{provider}", provider).replace("{path}", "x")
+    named = path.replace("{id}", id).replace("{provider}", provider).replace("{path}", "x").replace("{kid}", "7")
     return named.replace("{name}", f"m-{provider}")

@@ -41,10 +41,10 @@ class AesGcmCipher:
         frame = pad(secret.reveal().encode())
         return join(box.seal(self._keys[self._primary], _LABEL, prefix, frame, self._place(context, SUITE)))
 
-    def open(self, sealed: SealedSecret, context: SealContext) -> Secret:
+    def open(self, sealed: SealedSecret, context: SealContext, *, retired: bool = False) -> Secret:
         """See the port."""
         parts = split(sealed)
-        if why := self._refusal(parts):
+        if why := self._refusal(parts, retired=retired):
             raise UndecryptableError(why)
         raw = parts.header + parts.ciphertext
         frame = box.unseal(self._keys[parts.kid], _LABEL, parts.header[:5], raw, self._place(context, parts.suite))
@@ -55,15 +55,23 @@ class AesGcmCipher:
     def unreadable(self, sealed: SealedSecret) -> str | None:
         """See the port."""
         try:
-            return self._refusal(split(sealed))
+            return self._refusal(split(sealed), retired=True)
         except UndecryptableError as error:
             return error.reason
 
-    def _refusal(self, parts: SealedParts) -> str | None:
+    def outdated(self, sealed: SealedSecret) -> bool:
+        """See the port."""
+        try:
+            parts = split(sealed)
+        except UndecryptableError:
+            return False
+        return parts.suite != SUITE or self._states.get(parts.kid) is KeyState.RETIRED
+
+    def _refusal(self, parts: SealedParts, *, retired: bool) -> str | None:
         state = self._states.get(parts.kid)
         if state is None:
             return f"its data key {parts.kid} is not in the keyset"
-        return f"its data key {parts.kid} is retired" if state is KeyState.RETIRED else None
+        return f"its data key {parts.kid} is retired" if state is KeyState.RETIRED and not retired else None
 
     def _place(self, context: SealContext, suite: int) -> list[bytes]:
         return [item.encode("utf-8", "surrogatepass") for item in (self._install_id, *context.bound(suite))]

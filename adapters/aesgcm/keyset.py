@@ -82,8 +82,12 @@ class _Opening:
 
 def _opening(install_id: str, slot: Slot, root_key: RootKey) -> _Opening | None:
     key = slot_key(root_key, slot.kdf, slot.params, slot.salt)
-    raw = None if key is None else _unwrap(key, _SLOT_LABEL, slot.wrapped, slot_place(install_id, slot))
-    return None if key is None or raw is None else _Opening(slot.slot_id, key, Key(raw))
+    return None if key is None else _opened_slot(install_id, slot, key)
+
+
+def _opened_slot(install_id: str, slot: Slot, key: Key) -> _Opening | None:
+    raw = _unwrap(key, _SLOT_LABEL, slot.wrapped, slot_place(install_id, slot))
+    return None if raw is None else _Opening(slot.slot_id, key, Key(raw))
 
 
 class AesGcmKeyset:
@@ -167,6 +171,27 @@ class AesGcmKeyset:
         if KeyState.PRIMARY not in states.values():
             raise InvalidInputError("A keyset needs a primary data key. Make another one primary first.")
         return self._next(keys=states)
+
+    def without_key(self, kid: int) -> "AesGcmKeyset":
+        """See the port."""
+        if self._record.keys.get(kid) is not KeyState.RETIRED:
+            raise InvalidInputError(f"The keyset has no retired data key {kid}.")
+        if kid == max(self._record.keys):
+            raise InvalidInputError(f"Data key {kid} is the youngest. Rotate the data keys first.")
+        keys = {other: state for other, state in self._record.keys.items() if other != kid}
+        rest = {other: key for other, key in self._contents.keys.items() if other != kid}
+        return self._next(keys=keys, contents=_Contents(self._contents.macs, rest))
+
+    def following(self, later: Keyset) -> "AesGcmKeyset":
+        """See the port."""
+        if flaw := flaw_of(later):
+            raise DamagedKeysetError(flaw)
+        for slot in later.slots:
+            if slot.slot_id == self._opening.slot_id and later.install_id == self.install_id:
+                opening = _opened_slot(later.install_id, slot, self._opening.slot_key)
+                if opening is not None:
+                    return AesGcmKeyset(later, opening, self._cost)
+        raise WrongRootKeyError([_described(slot) for slot in later.slots])
 
     def with_slot(self, root_key: RootKey) -> "AesGcmKeyset":
         """See the port."""

@@ -1,12 +1,14 @@
 """The keys that encrypt everything, over HTTP."""
 
 from contextlib import suppress
+from typing import Annotated
 
 from litestar import Controller, get, post
-from litestar.params import JSONBody
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import Struct
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.app.services.retired_keys import Forgotten
 from keycairn.app.services.rotation import Encryption
 from keycairn.domain.errors import InvalidInputError, RootKeyError
 from keycairn.domain.rootkey import RootKey, parse_root_key
@@ -52,6 +54,21 @@ class EncryptionController(Controller):
         """Begins in the background, or finishes the rotation under way; calls and edits go on. Watch the status."""
         keycairn.rotation.start(by=caller)
         return await keycairn.rotation.status()
+
+    @post("/keys/{kid:int}/forget", opt=KEEPER, status_code=200, summary="Forget a retired data key")
+    async def forget(
+        self,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
+        kid: Annotated[int, PathParameter(description="The number of the data key.")],
+        *,
+        dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
+    ) -> Forgotten:
+        """Removes it for good, once every record was tried without it; with `dry_run`, only says what would be.
+
+        The answer names the backups in the backup folder that need the key and bring it along, wrapped.
+        """
+        return await keycairn.retired_keys.forget(kid, dry_run=dry_run, by=caller)
 
     @post("/root-key", opt=KEEPER, status_code=200, summary="Change the root key")
     async def change_root_key(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[NewRootKey]) -> Encryption:

@@ -1,6 +1,7 @@
 """Commands about the keys that encrypt everything."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from rich.progress import Progress
 from keycairn.app.cli.client import Client, RequestFailedError
 from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
 from keycairn.app.cli.root_key import current_root_key, elsewhere, present_root_key, root_key_in
-from keycairn.app.cli.show import BAD, GOOD, say, table
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
 from keycairn.app.wiring import ROOT_KEY_FILE, STAGED, write_private
 
 GLANCE = 0.2
 """Seconds between two looks at a rotation."""
+LOOKING = 5
+"""A look passes over all secrets: at most one second in so many is spent on it."""
 
 
 @main.group()
@@ -37,9 +40,11 @@ async def rotate_data(client: Client, *, dry_run: bool, as_json: bool) -> int | 
     await client.post("/api/encryption/rotate")
     with Progress(disable=as_json, transient=True) as progress:
         bar = progress.add_task("sealing", total=total)
+        began = time.monotonic()
         while (now := await client.get("/api/encryption"))["rotating"]:
             progress.update(bar, completed=total - now["pending"])
-            await asyncio.sleep(GLANCE)
+            await asyncio.sleep(max(GLANCE, (LOOKING - 1) * (time.monotonic() - began)))
+            began = time.monotonic()
     if not shown(now, as_json=as_json):
         _print_keys(now)
     return FAILED if now["pending"] else None
@@ -54,6 +59,49 @@ def _print_keys(now: dict[str, Any]) -> None:
         say(f"{len(now['quarantined'])} secrets do not open; send their keys again. `keycairn doctor` lists them.", BAD)
     else:
         say("Every secret is sealed under the primary key.", GOOD)
+
+
+@main.group()
+def keys() -> None:
+    """The data keys, of which retired ones stay until they are forgotten."""
+
+
+@keys.command("list")
+@as_json
+@with_client
+async def list_keys(client: Client, *, as_json: bool) -> None:
+    """List the data keys, their state, and how many secrets each seals."""
+    now = await client.get("/api/encryption")
+    if not shown(now, as_json=as_json):
+        _print_keys(now)
+
+
+@keys.command("forget")
+@click.argument("kid", type=click.IntRange(min=1))
+@click.option("--yes", is_flag=True, help="Forget it. Without this, only say what would be.")
+@as_json
+@with_client
+async def forget_key(client: Client, *, kid: int, yes: bool, as_json: bool) -> None:
+    """Remove a retired data key for good, once every record was tried without it.
+
+    Worth doing after a leak: whoever has the key opens what it sealed. Backups that need it bring it along, wrapped by
+    the root key of their time, and can be restored as before; they are named, so that they can be deleted too.
+    """
+    done = await client.post(f"/api/encryption/keys/{kid}/forget", **({} if yes else {"dry_run": "true"}))
+    if shown(done, as_json=as_json):
+        return
+    say(f"Every record opens without data key {kid}: {done['records']} tried.")
+    rows = ((each["file"], _age(each["age"]), each["secrets"] or "cannot be read") for each in done["backups"])
+    table(("backup that needs it", "age", "secrets"), rows, empty="No backup in the backup folder needs it.")
+    if yes:
+        say(f"Data key {kid} is forgotten. Nothing brings it back.", GOOD)
+    else:
+        say("Nothing was changed. Add --yes to forget it.", DULL)
+
+
+def _age(seconds: int) -> str:
+    days, hours = divmod(seconds // 3600, 24)
+    return f"{days} days" if days > 1 else f"{days * 24 + hours} hours"
 
 
 @rotate.command("root")

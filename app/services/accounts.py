@@ -1,7 +1,9 @@
 """Opening a credential at the moment of use, and keeping track of what does not open."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 
+import structlog
 from msgspec.structs import replace
 
 from keycairn.app.services.journal import Journal
@@ -10,13 +12,27 @@ from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import SYSTEM, Action, Caller
 from keycairn.domain.change import Change, MarkBroken, PutFingerprints, Reseal
 from keycairn.domain.credential import Credential, account, seal_context
-from keycairn.domain.errors import UndecryptableError, UnknownProviderError, UrlRefusedError
+from keycairn.domain.errors import (
+    ConflictError,
+    StaleVersionError,
+    StoreError,
+    UndecryptableError,
+    UnknownProviderError,
+    UrlRefusedError,
+)
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.provider import Account
-from keycairn.domain.sealed import is_former
 from keycairn.domain.secret import Secret
+from keycairn.domain.state import sealing_keys
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
+
+ATTEMPTS = 8
+"""How often a page is worked out anew when a rotation comes in between."""
+PAGE = 200
+"""Credentials tried between two commits."""
+
+_log = structlog.get_logger()
 
 
 class Accounts:
@@ -43,12 +59,27 @@ class Accounts:
         spec = self._registry.get(credential.provider).spec
         secrets, broken = self._try_open(credential)
         if broken:
+            credential = await self._anew(credential)
+            secrets, broken = self._try_open(credential)
+        if broken:
             await self._mark(credential, broken)
             raise UndecryptableError("; ".join(f"{name}: {why}" for name, why in sorted(broken.items())))
+        await self._heal(credential, secrets)
         if secrets and purpose:
             user = replace(by, workspace=credential.workspace)
             self._sightings.note(user, Action.SECRET_USED, credential.id, purpose=purpose)
         return account(spec, credential, secrets)
+
+    async def learn(self, credentials: Iterable[Credential]) -> None:
+        """Have the keys of `credentials`, where another instance rotated them meanwhile; a no-op while sealed.
+
+        Raises SealedError where those keys do not open here.
+        """
+        if self._vault.why_sealed is not None:
+            return
+        kids = {kid for credential in credentials for kid in sealing_keys(credential)}
+        if not kids <= self._vault.keyset.record.keys.keys():
+            await self._vault.refresh()
 
     def unreadable(self, credential: Credential) -> dict[str, str]:
         """The secrets known not to open, by name, with the reason; judged without decrypting anything."""
@@ -68,29 +99,74 @@ class Accounts:
         """Try every secret once, mark what does not open, unmark what does; the number of broken credentials.
 
         Of every workspace, or only of one. Fingerprints that are missing are filled in, and what is of a former suite
-        is sealed again.
+        or needs a retired key is sealed again.
         """
         after: CredentialId | None = None
         count = 0
-        while page := await self._store.all_credentials(after=after, limit=200):
-            marks: list[Change] = []
-            resealed: list[Change] = []
-            for credential in page:
-                if workspace not in {None, credential.workspace}:
-                    continue
-                secrets, broken = self._try_open(credential)
-                count += bool(broken)
-                await self._mark(credential, broken)
-                if change := self._fingerprinted(credential, secrets):
-                    marks.append(change)
-                if renewal := self._resealed(credential, secrets):
-                    resealed.append(renewal)
-            if resealed:
-                details: dict[str, str | int | list[str]] = {"credentials": len(resealed)}
-                marks += [*resealed, self._journal.event(SYSTEM, Action.SECRETS_RESEALED, "keyset", details=details)]
-            await self._journal.commit(tuple(marks))
+        while page := await self._store.all_credentials(after=after, limit=PAGE):
+            await self.learn(page)
+            for attempt in range(ATTEMPTS):
+                try:
+                    count += await self._sweep([one for one in page if workspace in {None, one.workspace}])
+                    break
+                except StaleVersionError:  # the key it was sealed anew with is retired by now
+                    if attempt == ATTEMPTS - 1:
+                        raise
+                    await self._vault.refresh()
             after = page[-1].id
         return count
+
+    async def _sweep(self, page: Sequence[Credential]) -> int:
+        marks: list[Change] = []
+        resealed: list[Change] = []
+        count = 0
+        for known in page:
+            credential = known
+            secrets, broken = self._try_open(credential)
+            if broken.keys() != credential.broken.keys():
+                credential = await self._anew(credential)
+                secrets, broken = self._try_open(credential)
+            count += bool(broken)
+            await self._mark(credential, broken)
+            if change := self._fingerprinted(credential, secrets):
+                marks.append(change)
+            if renewal := self._resealed(credential, secrets):
+                resealed.append(renewal)
+            await asyncio.sleep(0)
+        if resealed:
+            details: dict[str, str | int | list[str]] = {"credentials": len(resealed)}
+            marks += [*resealed, self._journal.event(SYSTEM, Action.SECRETS_RESEALED, "keyset", details=details)]
+        await self._journal.commit(tuple(marks))
+        return count
+
+    async def _anew(self, credential: Credential) -> Credential:
+        """The credential as it is stored by now, with the keys of now: it may have been sealed anew since it was read.
+
+        As it is given where it is not stored.
+        """
+        await self._vault.refresh()
+        return await self._store.credential(credential.workspace, credential.id) or credential
+
+    async def _heal(self, credential: Credential, secrets: Mapping[str, Secret]) -> None:
+        """Seal anew what is outdated, and clear the marks: it opened. Where that cannot be written it waits."""
+        renewal = self._resealed(credential, secrets)
+        changes: list[Change] = [renewal] if renewal else []
+        if credential.broken:
+            changes.append(MarkBroken(credential.workspace, credential.id, {}, credential.version))
+        if not changes:
+            return
+        event = self._journal.event(
+            replace(SYSTEM, workspace=credential.workspace),
+            Action.SECRETS_RESEALED if renewal else Action.CREDENTIAL_BROKEN,
+            credential.id,
+            outcome="repaired",
+            details={"secrets": sorted(secrets)},
+        )
+        try:
+            await self._journal.commit((*changes, event))
+        except (ConflictError, StoreError) as error:
+            _log.warning("a secret that opened could not be sealed anew, or unmarked, yet", code=error.code)
+            return
 
     def _try_open(self, credential: Credential) -> tuple[dict[str, Secret], dict[str, str]]:
         cipher = self._vault.cipher
@@ -100,7 +176,7 @@ class Accounts:
             spec = self._registry.get(credential.provider).spec
             for name, sealed in credential.sealed.items():
                 try:
-                    secrets[name] = cipher.open(sealed, seal_context(spec, credential, name))
+                    secrets[name] = cipher.open(sealed, seal_context(spec, credential, name), retired=True)
                 except UndecryptableError as error:
                     broken[name] = error.reason
         except UnknownProviderError:
@@ -111,12 +187,13 @@ class Accounts:
         return secrets, broken
 
     def _resealed(self, credential: Credential, secrets: Mapping[str, Secret]) -> Reseal | None:
-        """The change that seals anew what opened and is of a former suite, None where nothing is."""
-        former = [name for name in secrets if is_former(credential.sealed[name])]
-        if not former:
+        """The change that seals anew what opened and is outdated, None where nothing is."""
+        cipher = self._vault.cipher
+        outdated = [name for name in secrets if cipher.outdated(credential.sealed[name])]
+        if not outdated:
             return None
-        spec, cipher = self._registry.get(credential.provider).spec, self._vault.cipher
-        anew = {name: cipher.seal(secrets[name], seal_context(spec, credential, name)) for name in former}
+        spec = self._registry.get(credential.provider).spec
+        anew = {name: cipher.seal(secrets[name], seal_context(spec, credential, name)) for name in outdated}
         return Reseal(credential.workspace, credential.id, {**credential.sealed, **anew}, credential.version)
 
     def _fingerprinted(self, credential: Credential, secrets: Mapping[str, Secret]) -> PutFingerprints | None:

@@ -41,6 +41,13 @@ class Saved(Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
 
 
+class Kept(Struct, frozen=True):
+    """A backup of the backup folder, and when it was begun."""
+
+    file: Path
+    taken: datetime
+
+
 class Schedule(Struct, frozen=True, kw_only=True):
     """Where backups go by themselves, how often, and how many are kept."""
 
@@ -125,6 +132,11 @@ class Backups:
                 _log.error("the scheduled backup failed", detail=str(error))  # its text says it all
                 wait = SOONEST
             await asyncio.sleep(min(wait, timedelta(hours=1)).total_seconds())
+
+    def kept(self) -> list[Kept]:
+        """The backups of the folder, oldest first; none where there is no folder. Raises BackupFileError."""
+        files = _backups(self._folder) if self._folder else []
+        return [Kept(file, taken) for file in files if (taken := _taken(file))]
 
     def due_in(self, schedule: Schedule) -> timedelta:
         """How long until the next scheduled backup; zero or less when it is due."""

@@ -10,11 +10,12 @@ from keycairn.app.services.audit import AuditLog, Flaw, FlawKind
 from keycairn.app.services.rotation import FORMER_WAITS, Rotation
 from keycairn.app.services.vault import Vault
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import UndecryptableError, UnknownProviderError
+from keycairn.domain.errors import UnknownProviderError
 from keycairn.domain.ids import CredentialId, ModelId
-from keycairn.domain.keyset import Keyset
+from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.model import Defaults, Model
-from keycairn.domain.sealed import SealedSecret, split
+from keycairn.domain.sealed import kid_of
+from keycairn.domain.state import sealing_keys
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
@@ -57,6 +58,8 @@ class Survey:
         self.broken: list[tuple[Credential, Mapping[str, str]]] = []
         self.strangers: list[Credential] = []
         """Those of providers that no plugin supplies."""
+        self.retired: list[Credential] = []
+        """Those that need a retired key."""
 
     def see(self, record: Model | Defaults) -> None:
         """Take a model, after all credentials; or defaults, after all models."""
@@ -108,7 +111,7 @@ class Checkup:
     async def survey(self) -> Survey:
         """One pass over credentials, models and defaults, as they are at one moment."""
         seen = Survey()
-        _ = self._vault.keyset
+        await self._vault.refresh()
         async with self._store.snapshot() as records:
             async for record in records:
                 match record:
@@ -116,6 +119,8 @@ class Checkup:
                         self._try(record, seen)
                     case Model() | Defaults():
                         seen.see(record)
+                    case Keyset() if record != self._vault.keyset.record:
+                        await self._vault.refresh()
                     case Keyset():
                         pass
                     case _:
@@ -129,6 +134,9 @@ class Checkup:
             seen.broken.append((credential, broken))
         if broken.keys() != credential.broken.keys():
             seen.unmarked.append(credential)
+        states = self._vault.keyset.record.keys
+        if any(states.get(kid) is KeyState.RETIRED for kid in sealing_keys(credential)):
+            seen.retired.append(credential)
         try:
             self._registry.get(credential.provider)
         except UnknownProviderError:
@@ -184,6 +192,15 @@ def _of_secrets(survey: Survey) -> Iterator[Finding]:
             what_to_do=_FIX,
             fixable=True,
             records=tuple(credential.id for credential in survey.unmarked),
+        )
+    if survey.retired:
+        yield Finding(
+            code="key_retired",
+            subject="retired data keys",
+            found=f"credentials whose secrets still need one: {len(survey.retired)}",
+            what_to_do=f"{_FIX} seals them anew; so does their next use.",
+            fixable=True,
+            records=tuple(credential.id for credential in survey.retired),
         )
     for credential in survey.strangers:
         yield Finding(
@@ -243,11 +260,3 @@ def _of_flaw(flaw: Flaw) -> Finding:
         # what was lost once is on record for good, and nothing can be mended about it any more
         broken=flaw.kind not in {FlawKind.LOST, FlawKind.UNPROVEN},
     )
-
-
-def kid_of(sealed: SealedSecret) -> int | None:
-    """The data key a secret was sealed under; None where that cannot be read."""
-    try:
-        return split(sealed).kid
-    except UndecryptableError:
-        return None

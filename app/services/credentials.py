@@ -25,7 +25,9 @@ from keycairn.domain.errors import (
     CredentialNotFoundError,
     InvalidInputError,
     PreconditionFailedError,
+    SealedError,
     SecretReentryRequiredError,
+    StaleVersionError,
     UndeclaredFieldError,
     UndecryptableError,
 )
@@ -109,6 +111,7 @@ class Credentials:
         """A page of credentials, ordered by provider and age. Two queries whatever its size, nothing decrypted."""
         name = canonical_name(provider) if provider else None
         page = await self._store.credentials(workspace, provider=name, after=after, limit=limit)
+        await self._learn(page)
         counts = await self._store.model_counts(workspace, [item.id for item in page])
         return [Listed(item, counts.get(item.id, 0), self._accounts.unreadable(item)) for item in page]
 
@@ -137,17 +140,25 @@ class Credentials:
 
         Raises UnknownProviderError, InvalidInputError (its subclasses name the field) or SealedError.
         """
-        draft = self.draft(
-            provider, name=name, settings=settings, secrets=secrets, modalities=modalities, limits=limits, by=by
-        )
-        event = self._journal.event(
-            by,
-            Action.CREDENTIAL_CREATED,
-            draft.id,
-            details={"provider": draft.provider, "secrets": sorted(draft.sealed)},
-        )
-        await self._journal.commit((CreateCredential(draft), event))
-        return Listed(draft, 0, {}, await self.duplicates(draft))
+        for attempt in range(ATTEMPTS):
+            draft = self.draft(
+                provider, name=name, settings=settings, secrets=secrets, modalities=modalities, limits=limits, by=by
+            )
+            event = self._journal.event(
+                by,
+                Action.CREDENTIAL_CREATED,
+                draft.id,
+                details={"provider": draft.provider, "secrets": sorted(draft.sealed)},
+            )
+            try:
+                await self._journal.commit((CreateCredential(draft), event))
+            except StaleVersionError:  # the key it was sealed with is retired by now
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await self._vault.refresh()
+                continue
+            return Listed(draft, 0, {}, await self.duplicates(draft))
+        raise ConflictError
 
     async def duplicates(self, credential: Credential) -> tuple[Credential, ...]:
         """The other credentials of the workspace that hold one of the same secrets; found without opening any."""
@@ -209,6 +220,7 @@ class Credentials:
             if if_match is not None and before.version != if_match:
                 raise PreconditionFailedError
             spec = self._registry.get(before.provider).spec
+            await self._accounts.learn([before])
             after = self._patched(spec, before, patch)
             if after == before:
                 return await self._listed(before)
@@ -216,11 +228,13 @@ class Credentials:
             event = self._journal.event(
                 by, Action.CREDENTIAL_UPDATED, id, details={"fields": _changed(before, after, patch)}
             )
+            kept = frozenset(key for key, text in before.sealed.items() if after.sealed.get(key) == text)
             try:
-                await self._journal.commit((ReplaceCredential(after, expected=before.version), event))
+                await self._journal.commit((ReplaceCredential(after, expected=before.version, kept=kept), event))
             except ConflictError:
                 if attempt == ATTEMPTS - 1:
                     raise
+                await self._vault.refresh()  # perhaps the key it was sealed with is retired by now
                 continue
             self._http.tokens.forget(id)
             return await self._listed(after)
@@ -275,7 +289,13 @@ class Credentials:
             raise CredentialNotFoundError
         return credential
 
+    async def _learn(self, credentials: Sequence[Credential]) -> None:
+        """As `Accounts.learn`, but what is listed is not opened: keys that do not open here are told of elsewhere."""
+        with suppress(SealedError):
+            await self._accounts.learn(credentials)
+
     async def _listed(self, credential: Credential) -> Listed:
+        await self._learn([credential])
         models = await self._store.models(credential.workspace, credential=credential.id, limit=None)
         duplicates = await self.duplicates(credential)
         return Listed(credential, len(models), self._accounts.unreadable(credential), duplicates)
@@ -316,7 +336,7 @@ class Credentials:
         cipher = self._vault.cipher
         for key in filter(lambda key: is_former(kept[key]), kept):
             with suppress(UndecryptableError):  # what does not open stays as it is, and is told of elsewhere
-                secret = cipher.open(kept[key], seal_context(spec, before, key))
+                secret = cipher.open(kept[key], seal_context(spec, before, key), retired=True)
                 anew[key] = cipher.seal(secret, seal_context(spec, after, key))
         return anew
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.deleted import DELETED_HERE, Deleted, Deletions
 from keycairn.app.services.journal import Journal
+from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import CreateCredential, ExpectNoCredential, ReplaceModel
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
@@ -24,6 +25,9 @@ from keycairn.ports.store import Store
 
 MIGRATED_NAME = "Default (Migrated from env)"
 _HAS_ONE = "the database has a credential of this provider"
+_MEANWHILE = "somebody else changed this provider meanwhile; run it again"
+ATTEMPTS = 8
+"""How often a provider is worked out anew when others write in between."""
 
 
 class Step(StrEnum):
@@ -80,12 +84,14 @@ class EnvironmentAccounts:
         store: Store,
         registry: ProviderRegistry,
         environment: Environment,
+        vault: Vault,
         credentials: Credentials,
         deletions: Deletions,
         clock: Clock,
         journal: Journal,
     ) -> None:
         self._store = store
+        self._vault = vault
         self._deletions = deletions
         self._registry = registry
         self._environment = environment
@@ -132,6 +138,18 @@ class EnvironmentAccounts:
         return Migration(tuple(entries), dry_run)
 
     async def _migrate(
+        self, account: EnvironmentAccount, stored: frozenset[str], gone: Deleted, by: Caller, *, dry_run: bool
+    ) -> MigrationEntry:
+        """One provider, worked out anew when others write in between, a rotation of the data key too."""
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._attempt(account, stored, gone, by, dry_run=dry_run)
+            except ConflictError:
+                await self._vault.refresh()
+                stored = await self._store.providers_in_use(by.workspace)
+        return MigrationEntry(provider=account.provider, step=Step.SKIP, reason=_MEANWHILE, variables=account.variables)
+
+    async def _attempt(
         self, account: EnvironmentAccount, stored: frozenset[str], gone: Deleted, by: Caller, *, dry_run: bool
     ) -> MigrationEntry:
         entry = MigrationEntry(provider=account.provider, step=Step.NOT_CONFIGURED, variables=account.variables)
@@ -183,8 +201,5 @@ class EnvironmentAccounts:
             details={"provider": draft.provider, "variables": sorted(entry.variables.values())},
         )
         alone = ExpectNoCredential(by.workspace, draft.provider)
-        try:
-            await self._journal.commit((alone, CreateCredential(draft), *links, event))
-        except ConflictError:
-            return replace(entry, step=Step.SKIP, reason="somebody else changed this provider meanwhile; run it again")
+        await self._journal.commit((alone, CreateCredential(draft), *links, event))
         return replace(entry, credential=draft.id, removable=tuple(sorted(set(entry.variables.values()))))

@@ -32,6 +32,13 @@ class HandedOver(Struct, frozen=True, kw_only=True):
     broken: int
 
 
+class _Tally(Struct):
+    """The secrets of one handover."""
+
+    secrets: int = 0
+    broken: int = 0
+
+
 class Handover:
     """Makes a backup that another root key opens, out of one that ours opens.
 
@@ -42,7 +49,6 @@ class Handover:
     def __init__(self, opener: KeysetOpener, registry: ProviderRegistry) -> None:
         self._opener = opener
         self._registry = registry
-        self._secrets = self._broken = 0
 
     async def rewrite(
         self,
@@ -59,10 +65,13 @@ class Handover:
         Raises WrongRootKeyError when `own` does not open the backup, else as `examine` and `placed`.
         """
         contents = await asyncio.to_thread(examine, source)
+        tally = _Tally()
         async with placed(target) as stream:
-            trailer = await asyncio.to_thread(self._rewrite, contents, source, stream.write, own, other, now, progress)
+            trailer = await asyncio.to_thread(
+                self._rewrite, contents, source, stream.write, own, other, now, tally, progress
+            )
             size = stream.tell()
-        return HandedOver(size=size, counts=dict(trailer.counts), secrets=self._secrets, broken=self._broken)
+        return HandedOver(size=size, counts=dict(trailer.counts), secrets=tally.secrets, broken=tally.broken)
 
     def _rewrite(
         self,
@@ -72,6 +81,7 @@ class Handover:
         own: RootKey,
         other: RootKey,
         now: datetime,
+        tally: _Tally,
         progress: Callable[[int], None],
     ) -> Trailer:
         if contents.keyset is None:
@@ -84,7 +94,7 @@ class Handover:
         for record in records_in(source):
             kept: Record | None = None
             if isinstance(record, Credential):
-                kept = self._resealed(record, ours, theirs)
+                kept = self._resealed(record, ours, theirs, tally)
             elif isinstance(record, Model | Defaults):
                 kept = record
             if kept is not None:
@@ -93,15 +103,15 @@ class Handover:
         write(packer.finish())
         return packer.trailer
 
-    def _resealed(self, credential: Credential, ours: Cipher, theirs: Cipher) -> Credential:
+    def _resealed(self, credential: Credential, ours: Cipher, theirs: Cipher, tally: _Tally) -> Credential:
         sealed = dict(credential.sealed)
         broken = {}
         for name, text in credential.sealed.items():
             try:
                 context = seal_context(self._registry.get(credential.provider).spec, credential, name)
-                sealed[name] = theirs.seal(ours.open(text, context), context)
+                sealed[name] = theirs.seal(ours.open(text, context, retired=True), context)
             except (UndecryptableError, UnknownProviderError, UrlRefusedError):
                 broken[name] = _NOT_OPEN
-        self._secrets += len(sealed) - len(broken)
-        self._broken += len(broken)
+        tally.secrets += len(sealed) - len(broken)
+        tally.broken += len(broken)
         return replace(credential, sealed=sealed, broken=broken, fingerprints={})

@@ -11,6 +11,7 @@ from keycairn.app.services.deleted import DELETED_HERE, Deleted, Deletions
 from keycairn.app.services.import_ids import ImportIds
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.steps import Step, adopted, new_models, repaired
+from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import Change, CreateCredential, CreateModel, PutDefaults
 from keycairn.domain.credential import Credential
@@ -36,6 +37,8 @@ BATCH = 200
 """Rows that are read before they are written."""
 TOGETHER = 25
 """Rows in one commit, each whole with its models and its event."""
+ATTEMPTS = 8
+"""How often a row is worked out anew when others write in between."""
 MEANWHILE = "somebody else changed this meanwhile; run the import again"
 
 
@@ -53,8 +56,11 @@ class _Plan(Struct):
 class Moving:
     """Imports rows. What is here already is never changed by it, but for a secret that did not open and now does."""
 
-    def __init__(self, store: Store, arrivals: Arrivals, deletions: Deletions, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, arrivals: Arrivals, deletions: Deletions, vault: Vault, journal: Journal, clock: Clock
+    ) -> None:
         self._store = store
+        self._vault = vault
         self._deletions = deletions
         self._arrivals = arrivals
         self._ids = ImportIds(store)
@@ -165,7 +171,8 @@ class Moving:
         )
         linked = tuple(change.model.id for change in (*relinks, *links.values()))
         imported = _imported(arrival, created)
-        plan.planned |= {fresh.id, *(model.id for model in created)}
+        made = frozenset({fresh.id, *(model.id for model in created)})
+        plan.planned |= made
         if fresh.fingerprints:
             plan.accounts[self._arrivals.identity(fresh)] = fresh.id
         report = ImportReport(
@@ -176,7 +183,7 @@ class Moving:
             models=tuple(model.id for model in created),
             renamed=renamed,
         )
-        return Step(row=row, changes=(*changes, event), report=report)
+        return Step(row=row, changes=(*changes, event), report=report, ids=made)
 
     async def _standing(self, arrival: Arrival, plan: _Plan) -> Credential | Skipped | None:
         """What stands here in the place of an arrival: the same account, or why it stays out. None where it is new."""
@@ -227,7 +234,8 @@ class Moving:
         models = await new_models(self._store, wanted, there, plan.deleted, plan.planned)
         created = [change.model for change in models if isinstance(change, CreateModel)]
         linked = tuple(change.model.id for change in models if not isinstance(change, CreateModel))
-        plan.planned |= {there.id, *(model.id for model in created)}
+        made = frozenset({there.id, *(model.id for model in created)}) - plan.planned
+        plan.planned |= made
         changes: list[Change] = [*([healed] if healed else []), *models]
         if changes:
             event = self._journal.event(
@@ -248,7 +256,7 @@ class Moving:
             relinked=linked,
             models=tuple(model.id for model in created),
         )
-        return Step(row=arrival.row, changes=tuple(changes), report=report)
+        return Step(row=arrival.row, changes=tuple(changes), report=report, ids=made)
 
     async def _loose(self, row: IncomingModel, plan: _Plan) -> Step:
         given = await self._ids.model(row.id, plan.by.workspace, plan.deleted)
@@ -269,7 +277,8 @@ class Moving:
                 )
                 renamed: dict[str, str] = {row.id: given} if row.id and given and given != row.id else {}
                 report = ImportReport(dry_run=plan.dry_run, models=(model.id,), renamed=renamed)
-                return Step(row=row, changes=(CreateModel(model), event), report=report)
+                made = frozenset({model.id})
+                return Step(row=row, changes=(CreateModel(model), event), report=report, ids=made)
             skipped = Skipped(where=where, reason="an unlinked model of that name is here already", id=twin.id)
         return Step(row=row, report=ImportReport(dry_run=plan.dry_run, skipped=(skipped,)))
 
@@ -313,18 +322,32 @@ class Moving:
             done = [step.report for step in steps]
         except (ConflictError, InvalidInputError):
             for step in changing:
-                done.append(await self._alone(step))
+                done.append(await self._alone(step, plan))
         return merged([ImportReport(dry_run=plan.dry_run), *done])
 
-    async def _alone(self, step: Step) -> ImportReport:
+    async def _alone(self, step: Step, plan: _Plan) -> ImportReport:
+        """Write one row, worked out anew when others write in between, a rotation of the data key too."""
         where = step.row.where if not isinstance(step.row, IncomingDefaults) else "defaults"
-        try:
-            await self._journal.commit(step.changes)
-        except ConflictError:
-            return ImportReport(dry_run=False, skipped=(Skipped(where=where, reason=MEANWHILE),))
-        except InvalidInputError as error:
-            return ImportReport(dry_run=False, refused=(Refused(where=where, reason=str(error)),))
-        return step.report
+        meanwhile = ImportReport(dry_run=False, skipped=(Skipped(where=where, reason=MEANWHILE),))
+        for _ in range(ATTEMPTS):
+            try:
+                await self._journal.commit(step.changes)
+            except ConflictError:
+                if isinstance(step.row, IncomingDefaults):
+                    return meanwhile
+                step = await self._again(step, step.row, plan)
+            except InvalidInputError as error:
+                return ImportReport(dry_run=False, refused=(Refused(where=where, reason=str(error)),))
+            else:
+                return step.report
+        return meanwhile
+
+    async def _again(self, step: Step, row: IncomingCredential | IncomingModel | Refused, plan: _Plan) -> Step:
+        await self._vault.refresh()
+        plan.planned -= step.ids
+        plan.accounts = {identity: id for identity, id in plan.accounts.items() if id not in step.ids}
+        plan.names.clear()
+        return await self._step(row, plan)
 
 
 def _imported(arrival: Arrival, models: Sequence[Model]) -> Imported:

@@ -41,6 +41,8 @@ class Repair:
     async def fix(self, *, by: Caller = IN_PROCESS) -> Repaired:
         """Unlink dangling models, clear defaults that point to nothing, note what does not open, finish a rotation.
 
+        Secrets that retired keys still seal are sealed anew.
+
         Raises SealedError; BackupFileError when no backup can be written, and nothing was changed.
         """
         found = await self._checkup.report()
@@ -49,9 +51,12 @@ class Repair:
             return Repaired(backup=None, done=(), findings=found)
         saved = await self._backups.save(by=by)
         done: list[str] = []
-        if "marks_stale" in codes:
+        if codes & {"marks_stale", "key_retired"}:
             await self._accounts.sweep()
+        if "marks_stale" in codes:
             done.append("noted which secrets open and which do not")
+        if "key_retired" in codes:
+            done.append("sealed anew what retired data keys still sealed")
         if "rotation_pending" in codes:
             await self._rotation.rotate(by=by)
             done.append("finished the rotation of the data key")

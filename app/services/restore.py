@@ -117,7 +117,8 @@ class _Trial:
             return
         for name, sealed in record.sealed.items():
             try:
-                self._cipher.open(sealed, seal_context(self._registry.get(record.provider).spec, record, name))
+                context = seal_context(self._registry.get(record.provider).spec, record, name)
+                self._cipher.open(sealed, context, retired=True)
                 self.opened += 1
             except UnknownProviderError:
                 continue  # its plugin may come later; that says nothing about the secret

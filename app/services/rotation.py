@@ -5,17 +5,25 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
 from msgspec import Struct
 
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
-from keycairn.domain.change import Change, Reseal
+from keycairn.domain.change import Change, MarkBroken, Reseal
 from keycairn.domain.credential import Credential, seal_context
-from keycairn.domain.errors import UndecryptableError, UnknownProviderError, UrlRefusedError
+from keycairn.domain.errors import (
+    KeycairnError,
+    KeyInUseError,
+    StaleVersionError,
+    UndecryptableError,
+    UnknownProviderError,
+    UrlRefusedError,
+)
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.keyset import KeyState
-from keycairn.domain.sealed import SUITE, SealedSecret, split
+from keycairn.domain.sealed import SealedSecret, kid_of
 from keycairn.ports.keyset import OpenKeyset
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
@@ -26,6 +34,10 @@ FORMER_WAITS = (
 )
 BATCH = 100
 """Credentials resealed in one commit."""
+ATTEMPTS = 8
+"""How often a step is worked out anew when another instance, or edits under way, come in between."""
+
+_log = structlog.get_logger()
 
 
 class Quarantined(Struct, frozen=True, kw_only=True):
@@ -77,12 +89,13 @@ class Rotation:
 
     async def status(self) -> Encryption:
         """The keys, how many secrets each seals, and what does not open. Raises SealedError."""
+        await self._vault.refresh()
         record = self._vault.keyset.record
         secrets: Counter[int] = Counter()
         quarantined: list[Quarantined] = []
-        async for credential in self._everything():
-            for name, sealed in credential.sealed.items():
-                kid = _kid(sealed)
+        async for page in self.pages():
+            for credential, name, sealed in ((each, *item) for each in page for item in each.sealed.items()):
+                kid = kid_of(sealed)
                 if kid is not None:
                     secrets[kid] += 1
                 reason = credential.broken.get(name) or self._vault.cipher.unreadable(sealed)
@@ -116,14 +129,14 @@ class Rotation:
     async def rotate(self, *, by: Caller = IN_PROCESS, progress: Callable[[int], None] = lambda _: None) -> Encryption:
         """Make a new data key, seal every secret under it, retire the old keys. `progress` gets counts resealed.
 
-        A rotation that was under way is finished instead of beginning another. Raises SealedError.
+        A rotation that was under way is finished instead of beginning another. Old keys that secrets still need stay
+        for decrypting. Raises SealedError; InvalidInputError where the keyset is full of retired keys.
         """
-        async with self._turning:
-            if not _under_way(self._vault.keyset):
-                step = self._vault.keyset.with_new_key()
-                kid = max(step.record.keys)
-                await self._vault.advance(step, self._journal.event(by, Action.KEY_ADDED, f"key:{kid}"))
-            await self._finish(by, progress)
+        async with self.alone():
+            under_way = _old_keys(self._vault.keyset) and await self._finish(by, progress)
+            if not under_way:
+                await self._begin(by)
+                await self._finish(by, progress)
         return await self.status()
 
     def start(self, *, by: Caller = IN_PROCESS) -> None:
@@ -133,12 +146,11 @@ class Rotation:
             self._background = asyncio.create_task(self._quietly(by))
 
     async def resume(self) -> bool:
-        """Finish a rotation that was cut off; whether there was one. Raises SealedError."""
-        if not _under_way(self._vault.keyset):
+        """Finish a rotation that was cut off; whether anything had to be done. Raises SealedError."""
+        if not _old_keys(self._vault.keyset):
             return False
-        async with self._turning:
-            await self._finish(SYSTEM, lambda _: None)
-        return True
+        async with self.alone():
+            return await self._finish(SYSTEM, lambda _: None)
 
     async def aclose(self) -> None:
         """Stop the background rotation; the next start resumes it."""
@@ -148,82 +160,132 @@ class Rotation:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """While nothing else here changes the keyset."""
+        """While nothing else here changes the keyset, which is the newest. Raises SealedError."""
         async with self._turning:
+            await self._vault.refresh()
             yield
 
     async def _quietly(self, by: Caller) -> None:
-        await self.rotate(by=by)
+        try:
+            await self.rotate(by=by)
+        except KeycairnError as error:
+            _log.error("the rotation stopped; the next one, or the next start, goes on with it", detail=str(error))
 
-    async def _finish(self, by: Caller, progress: Callable[[int], None]) -> None:
+    async def _begin(self, by: Caller) -> None:
+        """Add a data key, unless another instance adds one at the same time."""
+        youngest = max(self._vault.keyset.record.keys)
+        for attempt in range(ATTEMPTS):
+            step = self._vault.keyset.with_new_key()
+            kid = max(step.record.keys)
+            try:
+                await self._vault.advance(step, self._journal.event(by, Action.KEY_ADDED, f"key:{kid}"))
+            except StaleVersionError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+            if max(self._vault.keyset.record.keys) > youngest:
+                return
+
+    async def _finish(self, by: Caller, progress: Callable[[int], None]) -> bool:
+        """Bring everything under the youngest key, and retire the others; whether anything had to be done.
+
+        Another instance may rotate at the same time, and edits under way may still seal with an old key: then it goes
+        round again.
+        """
+        done = False
+        for attempt in range(ATTEMPTS):
+            try:
+                done |= await self._make_primary(by)
+                resealed, stuck = await self._reseal_all(by, progress)
+                retired, needed = await self._retire(by)
+                done |= bool(resealed or retired)
+            except StaleVersionError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await self._vault.refresh()
+                continue
+            if needed <= stuck:
+                return done
+        _log.warning(
+            "old data keys that still seal secrets only decrypt; rotate again to retire them", keys=sorted(needed)
+        )
+        return done
+
+    async def _make_primary(self, by: Caller) -> bool:
         keyset = self._vault.keyset
         youngest = max(kid for kid, state in keyset.record.keys.items() if state is not KeyState.RETIRED)
-        if keyset.record.keys[youngest] is not KeyState.PRIMARY:
-            event = self._journal.event(by, Action.KEY_PRIMARY, f"key:{youngest}")
-            await self._vault.advance(keyset.with_key_state(youngest, KeyState.PRIMARY), event)
-        await self._reseal_all(youngest, by, progress)
-        await self._retire(by)
+        if keyset.record.keys[youngest] is KeyState.PRIMARY:
+            return False
+        event = self._journal.event(by, Action.KEY_PRIMARY, f"key:{youngest}")
+        await self._vault.advance(keyset.with_key_state(youngest, KeyState.PRIMARY), event)
+        return True
 
-    async def _reseal_all(self, primary: int, by: Caller, progress: Callable[[int], None]) -> None:
+    async def _reseal_all(self, by: Caller, progress: Callable[[int], None]) -> tuple[int, set[int]]:
+        """How many credentials were resealed, and the keys of the secrets that do not open."""
         done = 0
-        batch: list[Change] = []
-        async for credential in self._everything():
-            sealed = self._resealed(credential, primary)
-            if sealed != credential.sealed:
-                batch.append(Reseal(credential.workspace, credential.id, sealed, credential.version))
-            if len(batch) == BATCH:
-                await self._commit(batch, by)
-                done += len(batch)
+        stuck: set[int] = set()
+        async for page in self.pages():
+            batch = await asyncio.to_thread(self._resealed, page, self._vault.keyset, stuck)
+            if batch:
+                count = sum(isinstance(change, Reseal) for change in batch)
+                event = self._journal.event(by, Action.SECRETS_RESEALED, "keyset", details={"credentials": count})
+                await self._journal.commit((*batch, event))
+                done += count
                 progress(done)
-                batch = []
-        if batch:
-            await self._commit(batch, by)
-            progress(done + len(batch))
+        return done, stuck
 
-    async def _commit(self, batch: Sequence[Change], by: Caller) -> None:
-        event = self._journal.event(by, Action.SECRETS_RESEALED, "keyset", details={"credentials": len(batch)})
-        await self._journal.commit((*batch, event))
-
-    def _resealed(self, credential: Credential, primary: int) -> dict[str, SealedSecret]:
-        """The credential's secrets under the primary key; one that does not open stays as it is."""
-        cipher = self._vault.cipher
-        sealed = dict(credential.sealed)
-        for name, text in credential.sealed.items():
-            try:
-                parts = split(text)
-                if parts.kid != primary or parts.suite != SUITE:
+    def _resealed(self, page: Sequence[Credential], keyset: OpenKeyset, stuck: set[int]) -> list[Change]:
+        """The changes that bring the secrets of `page` under the primary key; what does not open stays as it is."""
+        primary, cipher = _primary(keyset.record.keys), keyset.cipher
+        changes: list[Change] = []
+        for credential in page:
+            anew: dict[str, SealedSecret] = {}
+            for name, text in credential.sealed.items():
+                kid = kid_of(text)
+                if kid == primary and not cipher.outdated(text):
+                    continue
+                try:
                     context = seal_context(self._registry.get(credential.provider).spec, credential, name)
-                    sealed[name] = cipher.seal(cipher.open(text, context), context)
-            except (UndecryptableError, UnknownProviderError, UrlRefusedError):
-                continue
-        return sealed
+                    anew[name] = cipher.seal(cipher.open(text, context, retired=True), context)
+                except (UndecryptableError, UnknownProviderError, UrlRefusedError):
+                    if kid is not None:
+                        stuck.add(kid)
+            if anew:
+                sealed = {**credential.sealed, **anew}
+                changes.append(Reseal(credential.workspace, credential.id, sealed, credential.version))
+            if anew.keys() & credential.broken.keys():  # it had not opened before, and did now
+                broken = {name: why for name, why in credential.broken.items() if name not in anew}
+                changes.append(MarkBroken(credential.workspace, credential.id, broken, credential.version))
+        return changes
 
-    async def _retire(self, by: Caller) -> None:
-        """Retire every old key that seals nothing any more. Edits made meanwhile were sealed under the new one."""
-        used = {kid async for credential in self._everything() for kid in map(_kid, credential.sealed.values())}
-        for kid, state in self._vault.keyset.record.keys.items():
-            if state is KeyState.DECRYPT_ONLY and kid not in used:
-                event = self._journal.event(by, Action.KEY_RETIRED, f"key:{kid}")
+    async def _retire(self, by: Caller) -> tuple[int, set[int]]:
+        """How many of the old keys were retired, and those that cannot be, because a secret needs them.
+
+        The commit itself proves that none does.
+        """
+        done = 0
+        needed: set[int] = set()
+        for kid in _old_keys(self._vault.keyset):
+            event = self._journal.event(by, Action.KEY_RETIRED, f"key:{kid}")
+            try:
                 await self._vault.advance(self._vault.keyset.with_key_state(kid, KeyState.RETIRED), event)
+                done += 1
+            except KeyInUseError:
+                needed.add(kid)
+        return done, needed
 
-    async def _everything(self) -> AsyncIterator[Credential]:
+    async def pages(self) -> AsyncIterator[Sequence[Credential]]:
+        """All credentials, of every workspace, a page at a time; others run in between."""
         after: CredentialId | None = None
         while page := await self._store.all_credentials(after=after, limit=BATCH):
-            for credential in page:
-                yield credential
+            yield page
             after = page[-1].id
+            await asyncio.sleep(0)
 
 
 def _primary(keys: Mapping[int, KeyState]) -> int:
     return next(kid for kid, state in keys.items() if state is KeyState.PRIMARY)
 
 
-def _under_way(keyset: OpenKeyset) -> bool:
-    return KeyState.DECRYPT_ONLY in keyset.record.keys.values()
-
-
-def _kid(sealed: SealedSecret) -> int | None:
-    try:
-        return split(sealed).kid
-    except UndecryptableError:
-        return None
+def _old_keys(keyset: OpenKeyset) -> list[int]:
+    """The keys of a rotation that was cut off, or that secrets keep from being retired."""
+    return [kid for kid, state in keyset.record.keys.items() if state is KeyState.DECRYPT_ONLY]

@@ -20,6 +20,8 @@ class Step(Struct, frozen=True, kw_only=True):
     row: IncomingRow
     changes: Changeset = ()
     report: ImportReport
+    ids: frozenset[str] = frozenset()
+    """What it makes."""
 
 
 async def new_models(
@@ -73,4 +75,4 @@ def repaired(fresh: Credential, there: Credential, now: datetime) -> ReplaceCred
         updated=now,
         version=there.version + 1,
     )
-    return ReplaceCredential(anew, expected=there.version)
+    return ReplaceCredential(anew, expected=there.version, kept=frozenset(there.sealed) - healed.keys())

@@ -17,6 +17,10 @@ _NO_KEY = (
     "No root key is set. Set KEYCAIRN_ROOT_KEY (or KEYCAIRN_ROOT_KEY_FILE) to base64: and 32 random bytes, "
     "for example base64:$(openssl rand -base64 32), and start again."
 )
+_MOVED_ON = (
+    "Another instance changed the keys, and the root key this one was started with opens them no longer. "
+    "Start it again with the newest root key."
+)
 _LOST_KEYSET = (
     "The database holds sealed secrets but no keyset to open them. Restore the keyset from a backup; "
     "a new one would make them unreadable for good."
@@ -65,10 +69,35 @@ class Vault:
         self._journal.close(why)
 
     async def advance(self, step: OpenKeyset, event: Append) -> OpenKeyset:
-        """Commit the next keyset with its event, and use it from now on. Raises ConflictError when another one came."""
-        await self._journal.commit((PutKeyset(step.record, expected=step.record.generation - 1), event))
-        self._keyset = step
+        """Commit the next keyset with its event, and use it from now on.
+
+        Raises StaleVersionError when another one came, which is in use then; KeyInUseError as PutKeyset says.
+        """
+        try:
+            await self._journal.commit((PutKeyset(step.record, expected=step.record.generation - 1), event))
+        except StaleVersionError:
+            await self.refresh()
+            raise
+        self._take(step)
         return step
+
+    async def refresh(self) -> bool:
+        """Use the stored keyset where it is later than the one in use, and say whether it was.
+
+        Another instance leaves one there, or a commit whose caller was cancelled. Raises SealedError where it does not
+        open with what opened the one in use.
+        """
+        mine = self.keyset
+        stored = await self._store.keyset()
+        if stored is None or stored == mine.record:
+            return False
+        if stored.install_id == mine.install_id and stored.generation <= mine.record.generation:
+            return False
+        try:
+            later = mine.following(stored)
+        except WrongRootKeyError:
+            raise SealedError(_MOVED_ON) from None
+        return self._take(later)
 
     async def unlock(self, root_key: RootKey | None) -> bool:
         """Open the stored keyset, or make the first one. Gives whether the vault is open now.
@@ -91,6 +120,13 @@ class Vault:
             self.seal(str(error))
             return False
         self._journal.open(self._keyset.audit_mac)
+        return True
+
+    def _take(self, later: OpenKeyset) -> bool:
+        """Use `later`, unless a still later one came while its maker waited."""
+        if self.keyset.record.generation >= later.record.generation:
+            return False
+        self._keyset = later
         return True
 
     async def _create(self, root_key: RootKey) -> OpenKeyset:

@@ -187,12 +187,72 @@ def test_a_data_key_rotates_step_by_step_and_old_secrets_open_until_it_is_retire
     again = OPENER.open(done.record, RAW)
     assert again.record.generation == first.record.generation + 3
     assert again.cipher.open(new, PLACE).reveal() == "sk-new"
-    assert "1 is retired" in (again.cipher.unreadable(old) or "")
+    assert (again.cipher.unreadable(old), again.cipher.outdated(old), again.cipher.outdated(new)) == (None, True, False)
     with pytest.raises(UndecryptableError, match="1 is retired"):
         again.cipher.open(old, PLACE)
+    assert again.cipher.open(old, PLACE, retired=True).reveal() == "sk-old"
 
     back = again.with_key_state(1, KeyState.DECRYPT_ONLY)
     assert back.cipher.open(old, PLACE).reveal() == "sk-old"
+
+
+def test_a_retired_key_that_is_forgotten_opens_nothing_more_and_its_number_stays_used() -> None:
+    first = opened()
+    old = first.cipher.seal(Secret("sk-old"), PLACE)
+    retired = first.with_new_key().with_key_state(2, KeyState.PRIMARY).with_key_state(1, KeyState.RETIRED)
+
+    gone = OPENER.open(retired.without_key(1).record, RAW)
+
+    assert gone.record.keys == {2: KeyState.PRIMARY}
+    assert "1 is not in the keyset" in (gone.cipher.unreadable(old) or "")
+    with pytest.raises(UndecryptableError, match="1 is not in the keyset"):
+        gone.cipher.open(old, PLACE, retired=True)
+    assert list(gone.with_new_key().record.keys) == [2, 3]
+
+
+def test_only_a_retired_key_that_is_not_the_youngest_can_be_forgotten() -> None:
+    keyset = opened().with_new_key()
+    for kid in (1, 2, 7):
+        with pytest.raises(InvalidInputError):
+            keyset.without_key(kid)
+    with pytest.raises(InvalidInputError, match="youngest"):
+        keyset.with_key_state(2, KeyState.RETIRED).without_key(2)
+
+
+def test_a_later_generation_is_followed_without_the_root_key() -> None:
+    first = opened()
+    later = first.with_new_key().with_key_state(2, KeyState.PRIMARY).with_slot(NEW)
+    new = later.cipher.seal(Secret("sk-new"), PLACE)
+
+    followed = first.following(later.record)
+
+    assert followed.record == later.record
+    assert followed.slot == first.slot
+    assert followed.cipher.open(new, PLACE).reveal() == "sk-new"
+    assert OPENER.open(followed.without_slot(later.record.slots[-1].slot_id).record, RAW).slot == first.slot
+
+
+def test_a_renewed_keyset_key_is_followed_through_the_own_slot() -> None:
+    first = opened().with_slot(NEW)
+    mine = OPENER.open(first.record, NEW)
+    alone = mine.without_slot(first.record.slots[0].slot_id)
+
+    assert mine.following(alone.record).record == alone.record
+    with pytest.raises(WrongRootKeyError):
+        OPENER.open(first.record, RAW).following(alone.record)
+
+
+@pytest.mark.parametrize("change", ["another installation", "altered", "malformed"])
+def test_what_is_no_later_generation_of_the_same_keyset_is_not_followed(change: str) -> None:
+    first = opened()
+    later = first.with_new_key().record
+    record = {
+        "another installation": OPENER.open(OPENER.create(RAW, NOON), RAW).with_new_key().record,
+        "altered": replace(later, keys={1: KeyState.PRIMARY, 2: KeyState.RETIRED}),
+        "malformed": replace(later, slots=()),
+    }[change]
+    with pytest.raises(WrongRootKeyError):
+        first.following(record)
 
 
 def test_a_kid_is_never_used_again() -> None:

@@ -1,0 +1,43 @@
+"""A store with something done right before a commit, or its commits counted until it dies."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from keycairn.domain.change import Changeset
+from keycairn.domain.errors import StoreUnavailableError
+from keycairn.ports.store import Finish, Store
+
+
+class Interposed:
+    """Passes everything on to a store, and counts the `commits` that were asked for.
+
+    `before`, once set, runs once: right before a commit, after `skip` others. After `commits_left` commits, where that
+    is set, it answers none: what is stored is what a killed process leaves.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.before: Callable[[], Awaitable[object]] | None = None
+        self.skip = 0
+        self.commits = 0
+        self.commits_left: int | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    @property
+    def as_store(self) -> Store:
+        return cast("Store", self)
+
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
+        if self.commits_left is not None:
+            if self.commits_left == 0:
+                raise StoreUnavailableError
+            self.commits_left -= 1
+        self.commits += 1
+        if self.before is not None and self.skip > 0:
+            self.skip -= 1
+        elif self.before is not None:
+            before, self.before = self.before, None
+            await before()
+        await self._store.commit(changes, finish)
