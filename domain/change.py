@@ -234,7 +234,8 @@ Change = (
 Changeset = tuple[Change, ...]
 """All of it becomes visible at once, or none of it. Applied in order.
 
-A credential whose secret is newly sealed with a data key that the stored keyset has retired is a StaleVersionError.
+A credential whose secret is newly sealed with a data key that the stored keyset has retired, or does not hold, is a
+StaleVersionError.
 
 RelinkModels, DeleteModelsOf and ExpectNoCredential find their records as they were before the changeset: a model
 created in the same changeset is not theirs.

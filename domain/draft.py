@@ -227,12 +227,13 @@ class Draft:
                 self.put(new)
 
     def _check_sealed(self, new: Credential, unless: Credential | None = None) -> None:
-        """Raise StaleVersionError for a secret newly sealed with a key that has been retired since."""
+        """Raise StaleVersionError for a secret newly sealed with a key that was retired since, or even forgotten."""
         keyset = self.get(Keyset, CURRENT)
         states = keyset.keys if keyset else {}
         for name, text in new.sealed.items():
             known = unless is not None and unless.sealed.get(name) == text
-            if not known and states.get(kid_of(text) or 0) is KeyState.RETIRED:
+            kid = kid_of(text)
+            if states and kid is not None and not known and states.get(kid) in {None, KeyState.RETIRED}:
                 raise StaleVersionError
 
     def _put_keyset(self, change: PutKeyset) -> None:

@@ -154,7 +154,9 @@ class AesGcmKeyset:
     def with_new_key(self) -> "AesGcmKeyset":
         """See the port."""
         if len(self._record.keys) >= MOST_KEYS:
-            raise InvalidInputError(f"A keyset has at most {MOST_KEYS} data keys.")
+            raise InvalidInputError(
+                f"A keyset has at most {MOST_KEYS} data keys. Forget retired ones: keycairn keys forget KID"
+            )
         kid = max(self._record.keys) + 1
         contents = _Contents(self._contents.macs, {**self._contents.keys, kid: Key.fresh()})
         return self._next(keys={**self._record.keys, kid: KeyState.DECRYPT_ONLY}, contents=contents)

@@ -74,15 +74,16 @@ WRITERS = (rename, send, resettle, create, arrive, migrate, sweep, use, rotate)
 
 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda each: each.__name__)
-@pytest.mark.parametrize("engine", ["memory", "ws"])
+@pytest.mark.parametrize(("engine", "key"), [("memory", "retired"), ("memory", "forgotten"), ("ws", "forgotten")])
 async def test_an_instance_with_an_old_keyset_goes_on_with_the_new_one(
-    engine: str, writer: Writer, tmp_path: Path
+    engine: str, key: str, writer: Writer, tmp_path: Path
 ) -> None:
     async with a_store(engine, tmp_path) as store:
         first, second = await instance(store), await instance(store)
         id = await add(first)
-        for _ in range(2):
-            await first.rotation.rotate()
+        await first.rotation.rotate()
+        if key == "forgotten":
+            await first.retired_keys.forget(1)
 
         expected = await writer(second, id)
 
@@ -90,9 +91,10 @@ async def test_an_instance_with_an_old_keyset_goes_on_with_the_new_one(
             await check_all(keycairn, expected)
 
 
+@pytest.mark.parametrize("key", ["retired", "forgotten"])
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda each: each.__name__)
-async def test_a_rotation_that_overtakes_a_write_is_made_good(writer: Writer, times: int) -> None:
+async def test_a_rotation_that_overtakes_a_write_is_made_good(writer: Writer, times: int, key: str) -> None:
     store = MemoryStore()
     first = await instance(store)
     id = await add(first)
@@ -100,8 +102,10 @@ async def test_a_rotation_that_overtakes_a_write_is_made_good(writer: Writer, ti
     second = await instance(interposed.as_store)
 
     async def overtake() -> None:
-        for _ in range(times):
+        for kid in range(1, times + 1):
             await first.rotation.rotate()
+            if key == "forgotten":
+                await first.retired_keys.forget(kid)
 
     interposed.before = overtake
     expected = await writer(second, id)
