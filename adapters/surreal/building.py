@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from keycairn.adapters.redo_log import RedoLog, sync_folder
+from keycairn.adapters.surreal.changesets import replay
 from keycairn.adapters.surreal.embedded import SCHEME, EmbeddedConnection
 from keycairn.adapters.surreal.records import row_of
 from keycairn.adapters.surreal.schema import migrate
@@ -67,10 +68,10 @@ class NewDatabase:
         if batch:
             await self._insert(batch)
 
-    async def run(self, whole: Transaction, head: Head | None) -> None:
-        """Apply one more transaction, after which the audit chain ends at `head`."""
-        await self._connection.query(whole.text, whole.variables)
-        self._head = head
+    async def replay(self, log: RedoLog) -> None:
+        """Take in what the log of the present database holds."""
+        await replay(log, self._connection.query)
+        self._head = log.head
 
     async def finish(self, *, store: str, number: int) -> None:
         """See all of it to the disk, as the content of `store` up to the changeset `number`. Raises StoreError."""

@@ -2,13 +2,23 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+from surrealdb import RecordID
+
+from keycairn.adapters.redo_log import RedoLog
+from keycairn.adapters.surreal.statements import Transaction, replayed
 from keycairn.domain.errors import InvalidInputError, RedoLogError
 from keycairn.domain.record import Record, record_in, record_line
-from keycairn.domain.state import Images, key_for
+from keycairn.domain.state import Images, Key, key_for
 
 AT_ONCE = 100
 """Records that are written without letting others run: a millisecond or two."""
+REPLAYED = 250
+"""Records in one transaction of a replay."""
+
+Query = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
 
 
 async def packed(images: Images) -> bytes:
@@ -37,3 +47,23 @@ def images_in(body: bytes) -> Images:
             ) from None
         images[key_for(record)] = record
     return images
+
+
+async def replay(log: RedoLog, query: Query) -> None:
+    """Give a database what the log holds, and note up to where. Raises StoreError or RedoLogError.
+
+    Records are looked up before they are written: statements that decide for themselves take longer.
+    """
+    merged: dict[Key, Record | None] = {}
+    for entry in log.entries():
+        merged.update(images_in(entry.body))
+    items = list(merged.items())
+    for start in range(0, len(items), REPLAYED):
+        images = dict(items[start : start + REPLAYED])
+        ids = [RecordID(kind, key) for kind, key in images]
+        found = (await query("SELECT VALUE id FROM $ids", {"ids": ids}))[-1]
+        whole = replayed(images, {(id.table_name, id.id) for id in found})
+        await query(whole.text, whole.variables)
+    last = Transaction()
+    last.ledger(log.header.store, log.last)
+    await query(last.text, last.variables)

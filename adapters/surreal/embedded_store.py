@@ -6,7 +6,7 @@ missed it gets again from the redo log, in this process when it failed, at the n
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ import structlog
 from keycairn.adapters.redo_log import RedoLog, UncertainEntryError
 from keycairn.adapters.state_reads import StateReads
 from keycairn.adapters.surreal.building import NewDatabase, sync_tree, take_place, tree_size
-from keycairn.adapters.surreal.changesets import images_in, packed
+from keycairn.adapters.surreal.changesets import packed, replay
 from keycairn.adapters.surreal.dialect import Dialect
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
 from keycairn.adapters.surreal.history import HistoryReads
@@ -23,7 +23,7 @@ from keycairn.adapters.surreal.loading import Loaded
 from keycairn.adapters.surreal.records import readable, record_id, row_of, usage_id
 from keycairn.adapters.surreal.room import Room
 from keycairn.adapters.surreal.snapshot import records_in
-from keycairn.adapters.surreal.statements import Transaction, drafted, replayed
+from keycairn.adapters.surreal.statements import Transaction, drafted
 from keycairn.domain.audit import Head
 from keycairn.domain.change import AddUsage, Append, Changeset, only_counts
 from keycairn.domain.draft import Draft
@@ -31,6 +31,7 @@ from keycairn.domain.errors import (
     CommitPendingError,
     DamagedAnchorError,
     DuplicateError,
+    KeycairnError,
     OutcomeUnknownError,
     StoreError,
     StoreNotEmptyError,
@@ -38,7 +39,7 @@ from keycairn.domain.errors import (
     UnreadableRecordError,
 )
 from keycairn.domain.record import KINDS, Record, kind_of
-from keycairn.domain.state import CURRENT, Key, State, distinct, key_for
+from keycairn.domain.state import CURRENT, State, distinct, key_for
 from keycairn.ports.store import Finish
 
 HELD = tuple(kind for kind in KINDS if kind not in {"event", "usage"})
@@ -53,8 +54,8 @@ COMPACT_AT = 64 * 2**20
 """Bytes of the engine's files below which they are never compacted."""
 COMPACT_RATIO = 3
 """How many times their size when they were last whole the engine's files grow before they are compacted."""
-AT_ONCE = 250
-"""Images in one transaction while the log is replayed."""
+AT_ONCE = 100
+"""Changes that are worked out without letting others run."""
 
 _FAILED = "The database's files cannot be written or read. Keycairn tries again until they can."
 _log = structlog.get_logger()
@@ -79,6 +80,9 @@ class EmbeddedStore(StateReads, HistoryReads):
         self._room = room
         self._state = State(HELD)
         self._writing = asyncio.Lock()
+        self._settled = asyncio.Event()
+        """Set while no commit is between the redo log and the records in memory."""
+        self._settled.set()
         self._under_way: set[asyncio.Future[Any]] = set()
         self._recovery: asyncio.Task[None] | None = None
         self._compaction: asyncio.Task[None] | None = None
@@ -109,6 +113,11 @@ class EmbeddedStore(StateReads, HistoryReads):
         if self._closed:
             raise StoreUnavailableError("The database is closed.")
         return self._state
+
+    async def head(self) -> Head | None:
+        """See `Store.head`. Waits for a commit that is being taken in, so that it goes with the events and the log."""
+        await self._settled.wait()
+        return await super().head()
 
     async def acknowledged(self) -> Head | None:
         """See `Store.acknowledged`."""
@@ -181,8 +190,7 @@ class EmbeddedStore(StateReads, HistoryReads):
             async with self._writing:
                 _ = self.state
                 await self._ready()
-                for whole in self._since():
-                    await new.run(whole, redo.head)
+                await new.replay(redo)
                 await new.finish(store=redo.header.store, number=redo.last)
                 await self._take_place()
         except BaseException:
@@ -239,11 +247,17 @@ class EmbeddedStore(StateReads, HistoryReads):
             if draft.images:
                 whole = Transaction()
                 drafted(draft, to=whole)
+                self._settled.clear()
                 await self._accept(draft)
-                self._state.absorb(draft.images)
+                pending = await self._hand_over(whole)
+                self._state.absorb(draft.images)  # only here, or the head would be ahead of the events
+                self._settled.set()
                 self._writes += not only_counts(changes)
-                await self._hand_over(whole, draft)
+                if pending:
+                    raise CommitPendingError(draft.appended[0].id if draft.appended else None)
+                await self._look_after()
         finally:
+            self._settled.set()
             self._writing.release()
 
     async def _draft(self, changes: Changeset) -> Draft:
@@ -286,22 +300,32 @@ class EmbeddedStore(StateReads, HistoryReads):
             raise
         self._told = False
 
-    async def _hand_over(self, whole: Transaction, draft: Draft) -> None:
-        """Give the engine what was accepted. Where it fails, it is brought back and gets it from the log."""
+    async def _hand_over(self, whole: Transaction) -> bool:
+        """Give the engine what was accepted; whether that is pending.
+
+        Where the engine fails, for whatever reason, it is brought back and gets it from the log.
+        """
         if self._redo is not None:
             whole.ledger(self._redo.header.store, self._redo.last)
         try:
             await self._connection.query(whole.text, whole.variables)
-        except StoreError as error:
+        except KeycairnError as error:
             if self._redo is None:
                 raise
-            await self._recover(error)
-            if self._failed is not None:
-                raise CommitPendingError(draft.appended[0].id if draft.appended else None) from None
+            await self._recover(error if isinstance(error, StoreError) else StoreError(str(error)))
+            return self._failed is not None
+        return False
+
+    async def _look_after(self) -> None:
+        """Shorten the log and compact the files, where that is due. It never fails the commit it follows."""
+        if self._redo is None or self._redo.used <= SHORTEN_AT:
             return
-        if self._redo is not None and self._redo.used > SHORTEN_AT:
+        try:
             await self._checkpoint()
-            self._compact_where_due()
+        except StoreError as error:
+            self._tell(error)
+            return
+        await self._compact_where_due()
 
     async def _ready(self) -> None:
         """Raise the reason why nothing can be written."""
@@ -349,22 +373,8 @@ class EmbeddedStore(StateReads, HistoryReads):
 
     async def roll_forward(self) -> None:
         """Give the engine all that the redo log holds: whole records, so that giving it twice does no harm."""
-        for whole in self._since():
-            await self._connection.query(whole.text, whole.variables)
-
-    def _since(self) -> Iterator[Transaction]:
-        """What the redo log holds, as transactions."""
-        if self._redo is None:
-            return
-        merged: dict[Key, Record | None] = {}
-        for entry in self._redo.entries():
-            merged.update(images_in(entry.body))
-        items = list(merged.items())
-        for start in range(0, len(items), AT_ONCE):
-            yield replayed(dict(items[start : start + AT_ONCE]))
-        last = Transaction()
-        last.ledger(self._redo.header.store, self._redo.last)
-        yield last
+        if self._redo is not None:
+            await replay(self._redo, self._connection.query)
 
     async def _rebuild(self, records: AsyncIterator[Record]) -> None:
         """Put a new database of `records` in the place of this one. The write lock is held."""
@@ -413,11 +423,11 @@ class EmbeddedStore(StateReads, HistoryReads):
         await self._connection.query(whole.text, whole.variables)
         await self.load()
 
-    def _compact_where_due(self) -> None:
+    async def _compact_where_due(self) -> None:
         folder = self._connection.folder
         if folder is None or (self._compaction is not None and not self._compaction.done()):
             return
-        if tree_size(folder) > max(COMPACT_AT, COMPACT_RATIO * self._whole_size):
+        if await asyncio.to_thread(tree_size, folder) > max(COMPACT_AT, COMPACT_RATIO * self._whole_size):
             self._compaction = asyncio.create_task(self._compact_quietly())
 
     async def _compact_quietly(self) -> None:

@@ -14,7 +14,7 @@ from keycairn.adapters.surreal.records import columns, record_id, usage_id
 from keycairn.domain.change import AddUsage, Change, DropUsage, RecordUse
 from keycairn.domain.draft import Draft
 from keycairn.domain.record import Record
-from keycairn.domain.state import Images
+from keycairn.domain.state import Images, Key
 
 KEYSET = RecordID("keyset", "current")
 HEAD = RecordID("head", "current")
@@ -51,13 +51,11 @@ class Transaction:
             **values,
         )
 
-    def image(self, kind: str, key: str, record: Record | None, *, existed: bool | None) -> None:
-        """Make the record what it is afterwards. `existed` tells whether it was there, None when that is unknown."""
+    def image(self, kind: str, key: str, record: Record | None, *, existed: bool) -> None:
+        """Make the record what it is afterwards. `existed` tells whether it was there."""
         id = RecordID(kind, key)
         if record is None:
             self.add("DELETE {id} RETURN NONE", id=id)
-        elif existed is None:
-            self.put("CONTENT {row}", id=id, row=columns(record))
         else:
             verb = "UPDATE" if existed else "CREATE"
             self.add(f"{verb} {{id}} CONTENT {{row}} RETURN NONE", id=id, row=columns(record))
@@ -79,11 +77,12 @@ def drafted(draft: Draft, *, to: Transaction, without: Collection[str] = ()) -> 
             to.image(kind, key, record, existed=draft.before((kind, key)) is not None)
 
 
-def replayed(images: Images) -> Transaction:
-    """The transaction that makes the records what `images` say, whatever they are."""
+def replayed(images: Images, there: Collection[Key]) -> Transaction:
+    """The transaction that makes the records what `images` say. `there` are those of them that exist."""
     whole = Transaction()
     for (kind, key), record in images.items():
-        whole.image(kind, key, record, existed=None)
+        if record is not None or (kind, key) in there:
+            whole.image(kind, key, record, existed=(kind, key) in there)
     return whole
 
 

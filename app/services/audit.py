@@ -136,6 +136,11 @@ class AuditLog:
     async def verify(self) -> ChainReport:
         """Walk the whole chain. Takes about 0.1 ms an event. Raises SealedError."""
         walk = _Walk(self._journal)
+        anchored, unproven = None, None
+        try:
+            anchored = await self._store.acknowledged()  # first: what is acknowledged meanwhile may be behind the walk
+        except DamagedAnchorError as error:
+            unproven = str(error)
         while True:
             head = await self._store.head()
             page = await self._store.chain(after=walk.seq, limit=AT_ONCE)
@@ -152,22 +157,18 @@ class AuditLog:
                 FlawKind.FOREIGN,
                 detail=f"{stored - walk.events} events do not belong to the chain: something else wrote them.",
             )
-        anchor = 0
-        try:
-            anchored = await self._store.acknowledged()
-        except DamagedAnchorError as error:
-            walk.found(FlawKind.UNPROVEN, detail=str(error))
-        else:
-            anchor = anchored.seq if anchored else 0
-            if anchored is None and head is not None:
-                walk.found(FlawKind.UNPROVEN, last=head.seq, detail=_NO_ANCHOR)
-            if anchored and (flaw := await self._against(anchored, head)):
+        if unproven is not None:
+            walk.found(FlawKind.UNPROVEN, detail=unproven)
+        elif anchored is not None:
+            if flaw := await self._against(anchored, head):
                 walk.flaws.append(flaw)
+        elif head is not None:
+            walk.found(FlawKind.UNPROVEN, last=head.seq, detail=_NO_ANCHOR)
         return ChainReport(
             intact=not walk.flaws,
             events=stored,
             head=head.seq if head else 0,
-            anchor=anchor,
+            anchor=anchored.seq if anchored else 0,
             flaws=tuple(walk.flaws[:MOST_FLAWS]),
             flaw_count=len(walk.flaws),
             pruned=walk.pruned,

@@ -1,0 +1,249 @@
+"""The process under test: opens a Keycairn, says what is in it, carries changes out, and says how each ended.
+
+What it says: `root N` (which of the root keys opened it), `state TEXT` (see `tests.torture.books`), `ready`, when it
+wants to be told what to do; `begin N` before the Nth change, then `done N`, `refused:CODE N`, `pending N` or
+`unknown N`; `failed CODE: TEXT` for a start that was refused. Anything else that goes wrong is `fault TEXT`.
+"""
+
+import asyncio
+import json
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tests.torture import Mouth
+from tests.torture.books import RECORDED, Op, imported, shown
+
+from keycairn.app import CredentialPatch, Keycairn, Modality, NewModel, Secret, Settings, Slot, open_keycairn
+from keycairn.domain.change import AddUsage
+from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
+from keycairn.domain.errors import (
+    CommitPendingError,
+    KeycairnError,
+    OutcomeUnknownError,
+    StoreError,
+    UndecryptableError,
+)
+from keycairn.domain.ids import CredentialId
+from keycairn.domain.incoming import IncomingCredential, IncomingModel, IncomingRow
+from keycairn.domain.rootkey import RootKey, parse_root_key
+from keycairn.domain.token import Scope
+from keycairn.domain.usage import Usage, UsageKey
+
+DAY = date(2026, 1, 1)
+FIRST_TOKEN = "first admin token"  # its name
+
+
+ROOT_KEYS = tuple(f"base64:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZG{letter}8=" for letter in "AQgw")
+
+
+def root_key(number: int) -> RootKey:
+    """The root keys of a test, by number."""
+    return parse_root_key(Secret(ROOT_KEYS[number]))
+
+
+def settings_of(data: Path, root: int | None = None) -> Settings:
+    return Settings(
+        data_dir=data, env_file=None, external_plugins=False, root_key=None if root is None else root_key(root)
+    )
+
+
+def live(say: Mouth, job: str) -> None:
+    """Open `data` of `job` (JSON) with one of the `roots`; the answer to `ready` has `ops` and perhaps `beside`."""
+    try:
+        asyncio.run(_live(say, json.loads(job)))
+    except KeycairnError as error:
+        say(f"failed {error.code}: {error}")
+    except (EOFError, BrokenPipeError):
+        return  # nobody listens any more
+    except Exception:  # noqa: BLE001  # whatever it is, it is told
+        say(f"fault {traceback.format_exc(limit=-6)}")
+    say("end")
+
+
+async def _live(say: Mouth, job: dict[str, Any]) -> None:
+    for root in job.get("roots", [None]):
+        async with open_keycairn(settings_of(Path(job["data"]), root)) as kc:
+            if why := kc.vault.why_sealed:
+                say(f"sealed {why}")
+                continue
+            say(f"root {root}")
+            if unreadable := kc.store.unreadable():
+                say(f"unreadable {len(unreadable)}")
+            say(f"state {await state_of(kc)}")
+            report = await kc.audit.verify()
+            if not report.intact:
+                say(f"flaw {[flaw.kind for flaw in report.flaws]}: {report.flaws[0].detail}")
+            say("ready")
+            await _work(say, kc, json.loads(say.answer()))
+            return
+
+
+async def _work(say: Mouth, kc: Keycairn, job: dict[str, Any]) -> None:
+    done = 0
+    steady = [asyncio.create_task(_again(say, kc, op, lambda: done)) for op in job.get("beside", [])]
+    for number, op in enumerate(job["ops"]):
+        say(f"begin {number}")
+        say(f"{await outcome_of(kc, op, retry=bool(job.get('again')))} {number}")
+        done = number + 1
+    for task in steady:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def outcome_of(kc: Keycairn, op: Op, *, retry: bool) -> str:
+    """How a change ended, in one word. With `retry`, a refusal of the disk is tried again until there is room."""
+    while True:
+        try:
+            await carry_out(kc, op)
+        except CommitPendingError:
+            return "pending"
+        except OutcomeUnknownError:
+            return "unknown"
+        except StoreError as error:
+            if not retry:
+                return f"refused:{error.code}"
+            await asyncio.sleep(0.1)
+        except KeycairnError as error:
+            return f"refused:{error.code}"
+        else:
+            return "done"
+
+
+async def _again(say: Mouth, kc: Keycairn, op: Op, done: Callable[[], int]) -> None:
+    """Carry `op` out again and again beside the changes. A backup promises what was acknowledged before it began."""
+    while True:
+        before = done()
+        try:
+            await carry_out(kc, op)
+        except StoreError as error:
+            say(f"beside {op[0]}: {error.code}")
+        else:
+            if op[0] == "backup":
+                say(f"saved {before}")
+        await asyncio.sleep(0.01)
+
+
+async def carry_out(kc: Keycairn, op: Op) -> None:  # noqa: C901, PLR0912  # a case for each change
+    """Carry one change out, as a client would."""
+    match op:
+        case ["create", account, key]:
+            await kc.credentials.create("openai", name=account, secrets={"api_key": Secret(key)})
+        case ["rename", account, name]:
+            await kc.credentials.update(await _id(kc, account), CredentialPatch(name=f"{account} {name}"))
+        case ["rekey", account, key]:
+            await kc.credentials.update(await _id(kc, account), CredentialPatch(secrets={"api_key": Secret(key)}))
+        case ["register", account, prefix, count]:
+            models = [NewModel(f"{prefix}-{each}", Modality.LANGUAGE) for each in range(count)]
+            await kc.probing.register(await _id(kc, account), models)
+        case ["chat", account, model]:
+            linked = await kc.credentials.linked_models(await _id(kc, account))
+            await kc.models.set_defaults({Slot.CHAT: next(one.id for one in linked if one.name == model)})
+        case ["delete", account]:
+            await kc.credentials.delete(await _id(kc, account))
+        case ["move", account, target]:
+            await kc.credentials.delete(await _id(kc, account), migrate_to=await _id(kc, target))
+        case ["token", name]:
+            await kc.tokens.create(name, [Scope.INVOKE])
+        case ["revoke", name]:
+            token = next(token for token in await kc.tokens.list() if token.name == name)
+            await kc.tokens.revoke(token.id)
+        case ["usage", count]:
+            key = UsageKey(day=DAY, workspace=DEFAULT_WORKSPACE, token="token:T", credential="credential:C")
+            await kc.store.commit((AddUsage(key, Usage(requests=count)),))
+        case ["import", first, count]:
+            await kc.moving.run(_Rows(first, count))
+        case ["rotate"]:
+            await kc.rotation.rotate()
+        case ["root", present, new, now]:
+            await kc.root_keys.change(root_key(new), present=root_key(present), now=now)
+        case ["compact"]:
+            await kc.store.compact()  # type: ignore[attr-defined]  # the embedded store's
+        case ["checkpoint"]:
+            await kc.store.checkpoint()
+        case ["backup", file]:
+            await kc.backups.save(file=Path(file))
+        case _:
+            raise AssertionError(op)
+
+
+async def state_of(kc: Keycairn) -> str:
+    """What is there, as `Books.text` has it; a secret that does not open shows why."""
+    accounts: dict[str, dict[str, Any]] = {}
+    named: dict[str, str] = {}
+    for one in await _all(kc):
+        account = one.name.partition(" ")[0]
+        key = f"twice: {account}" if account in accounts else await _key(kc, one)
+        named[one.id] = account
+        accounts[account] = {"name": one.name, "key": key, "models": []}
+    models = {model.id: model for model in await kc.models.list(limit=None)}
+    for model in models.values():
+        home = named.get(model.credential or "", f"dangling {model.credential}")
+        accounts.setdefault(home, {"name": home, "key": "", "models": []})["models"].append(model.name)
+    for each in accounts.values():
+        each["models"].sort()
+    defaults = await kc.models.defaults()
+    chat = None
+    if Slot.CHAT in defaults.slots:
+        model = models.get(defaults.slots[Slot.CHAT])
+        chat = ["dangling", ""] if model is None else [named.get(model.credential or "", "dangling"), model.name]
+    tokens = {token.name: token.revoked is None for token in await kc.tokens.list() if token.name != FIRST_TOKEN}
+    sums = await kc.store.usage(DEFAULT_WORKSPACE, since=DAY, until=DAY)
+    counts = Counter(str(event.action) for event in await _events(kc) if event.actor == "in-process")
+    events = {action: count for action, count in counts.items() if action in RECORDED}
+    return shown(accounts, chat, tokens, sum(each.requests for each in sums.values()), events)
+
+
+async def _all(kc: Keycairn) -> list[Credential]:
+    found: list[Credential] = []
+    after: CredentialId | None = None
+    while page := await kc.store.all_credentials(after=after):
+        found += page
+        after = page[-1].id
+    return found
+
+
+async def _events(kc: Keycairn) -> list[Any]:
+    found: list[Any] = []
+    while page := await kc.store.chain(after=found[-1].seq if found else 0):
+        found += page
+    return found
+
+
+async def _key(kc: Keycairn, one: Credential) -> str:
+    try:
+        return (await kc.accounts.open(one)).secrets["api_key"].reveal()
+    except UndecryptableError as error:
+        return f"does not open: {error.reason}"
+
+
+async def _id(kc: Keycairn, account: str) -> CredentialId:
+    found = [one.id for one in await _all(kc) if one.name.partition(" ")[0] == account]
+    assert found, f"there is no {account}"
+    return found[0]
+
+
+class _Rows:
+    """An import of accounts, each with two models."""
+
+    label = "rows"
+
+    def __init__(self, first: int, count: int) -> None:
+        self._rows = range(first, first + count)
+
+    async def rows(self) -> AsyncIterator[IncomingRow]:
+        for row in self._rows:
+            account, key, models = imported(row)
+            yield IncomingCredential(
+                where=account,
+                provider="openai",
+                name=account,
+                id=f"credential:{account}",
+                secrets={"api_key": Secret(key)},
+                models=tuple(IncomingModel(name=name, type="language") for name in models),
+            )
