@@ -34,7 +34,10 @@ class HealthController(Controller):
 
     @get("/health/ready", opt=PUBLIC, security=NO_TOKEN, summary="Can it serve?")
     async def ready(self, keycairn: TheKeycairn) -> HealthView:
-        """200 when the vault is open and the database answers; else 503, `sealed` or `store_unavailable`."""
+        """200 when the vault is open and the database answers and can be written.
+
+        Else 503, `sealed` or `store_unavailable`, or 507 `store_full`.
+        """
         if why := keycairn.vault.why_sealed:
             raise SealedError(why)
         await keycairn.store.ping()

@@ -14,16 +14,18 @@ from keycairn.app.cli.client import RequestFailedError, connect
 from keycairn.app.cli.show import print_json, table
 from keycairn.app.logs import configure_logs
 from keycairn.app.settings import FOR_COMMANDS, HELP, PREFIX, SECRETS, Settings, read_settings
-from keycairn.domain.errors import KeycairnError, SettingsError
+from keycairn.domain.errors import KeycairnError, MissingDatabaseError, RedoLogError, SettingsError
 
 FAILED, WRONG_USE = 1, 2
+REFUSED_STARTS = (SettingsError, MissingDatabaseError, RedoLogError)
+"""What the operator has to put right before anything can be done; exit code 2."""
 
 click.rich_click.TEXT_MARKUP = "markdown"
 click.rich_click.SHOW_ARGUMENTS = True
 
 
 class Sentences(click.RichGroup):
-    """Ends every failure Keycairn knows with its one sentence: exit code 2 for an unusable setting, else 1."""
+    """Ends every failure Keycairn knows with its one sentence: exit code 2 for a setting or database it cannot begin with, else 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -33,7 +35,7 @@ class Sentences(click.RichGroup):
             click.echo(f"keycairn: {error}", err=True)
             for name, why in getattr(error, "problem", {}).get("errors", {}).items() if _has_errors(error) else ():
                 click.echo(f"  {name}: {why}", err=True)
-            sys.exit(WRONG_USE if isinstance(error, SettingsError) else FAILED)
+            sys.exit(WRONG_USE if isinstance(error, REFUSED_STARTS) else FAILED)
 
 
 def _has_errors(error: KeycairnError) -> bool:
@@ -50,7 +52,7 @@ def main() -> None:
 
     What can be set by environment variables is listed by `keycairn settings`.
 
-    Exit codes: 0 done, 1 the operation failed, 2 wrong use or an unusable setting.
+    Exit codes: 0 done, 1 the operation failed, 2 wrong use, or a setting or database that cannot be used.
     """
 
 

@@ -1,6 +1,7 @@
 """Registered models and the defaults."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from keycairn.domain.errors import (
     ConflictError,
     CredentialNotFoundError,
     DuplicateError,
+    InvalidDefaultError,
     InvalidInputError,
     ModelExistsError,
     ModelNotFoundError,
@@ -162,42 +164,48 @@ class Models:
         """Apply `wishes`, None clearing a slot; other slots stay. Raises InvalidDefaultError, writing nothing."""
         for _ in range(ATTEMPTS):
             before = await self._store.defaults(by.workspace)
-            types: dict[ModelId, Modality] = {}
-            for id in {id for id in wishes.values() if id is not None}:
-                if model := await self._store.model(by.workspace, id):
-                    types[id] = model.type
-            after = before.assigned(wishes, types)
-            if after.slots == before.slots:
-                return before
-            expectations = [ExpectModel(by.workspace, id) for id in types]
-            put = _put(before, after)
-            event = self._journal.event(
-                by, Action.DEFAULTS_CHANGED, f"defaults:{by.workspace}", details={"slots": sorted(wishes)}
-            )
-            try:
-                await self._journal.commit((*expectations, put, event))
-            except ConflictError:
-                continue
-            return put.defaults
+            with suppress(ConflictError):
+                return await self._put_slots(before, wishes, by)
         raise ConflictError
 
     async def auto_assign(self, *, by: Caller = IN_PROCESS) -> Assignment:
         """Fill the chat and the embedding slot where they are empty, by the best registered model."""
-        defaults = await self._store.defaults(by.workspace)
-        empty = [slot for slot in AUTO_ASSIGNED if slot not in defaults.slots]
         preferred = {p.spec.name: p.spec.preferred_models for p in self._registry.all()}
-        chosen: dict[Slot, ModelId] = {}
-        for slot in empty:
-            models = await self._store.models(by.workspace, type=SLOT_TYPES[slot], limit=None)
-            if best := best_model(models, SLOT_TYPES[slot], preferred):
-                chosen[slot] = best.id
-        if chosen:
-            await self.set_defaults(chosen, by=by)
-        return Assignment(
-            assigned=chosen,
-            skipped=tuple(slot for slot in AUTO_ASSIGNED if slot not in empty),
-            missing=tuple(slot for slot in empty if slot not in chosen),
+        for _ in range(ATTEMPTS):
+            defaults = await self._store.defaults(by.workspace)
+            empty = [slot for slot in AUTO_ASSIGNED if slot not in defaults.slots]
+            chosen: dict[Slot, ModelId] = {}
+            for slot in empty:
+                models = await self._store.models(by.workspace, type=SLOT_TYPES[slot], limit=None)
+                if best := best_model(models, SLOT_TYPES[slot], preferred):
+                    chosen[slot] = best.id
+            if chosen:
+                try:
+                    await self._put_slots(defaults, chosen, by)  # of these defaults: a slot set meanwhile stays
+                except (ConflictError, InvalidDefaultError):
+                    continue
+            return Assignment(
+                assigned=chosen,
+                skipped=tuple(slot for slot in AUTO_ASSIGNED if slot not in empty),
+                missing=tuple(slot for slot in empty if slot not in chosen),
+            )
+        raise ConflictError
+
+    async def _put_slots(self, before: Defaults, wishes: Mapping[Slot, ModelId | None], by: Caller) -> Defaults:
+        """Apply `wishes` to what is stored as `before`. Raises ConflictError or InvalidDefaultError."""
+        types: dict[ModelId, Modality] = {}
+        for id in {id for id in wishes.values() if id is not None}:
+            if model := await self._store.model(by.workspace, id):
+                types[id] = model.type
+        after = before.assigned(wishes, types)
+        if after.slots == before.slots:
+            return before
+        put = _put(before, after)
+        event = self._journal.event(
+            by, Action.DEFAULTS_CHANGED, f"defaults:{by.workspace}", details={"slots": sorted(wishes)}
         )
+        await self._journal.commit((*(ExpectModel(by.workspace, id) for id in types), put, event))
+        return put.defaults
 
     async def count(self, provider: str, *, workspace: str = DEFAULT_WORKSPACE) -> dict[Modality, int]:
         """The number of models of a provider, by type; every type is there. Raises UnknownProviderError."""

@@ -10,20 +10,26 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
-from tests.torture import KILLS, SEED
-from tests.torture.kills import KINDS, BrokenPromiseError, Killer
+from tests.torture import DAMAGES, FULL_DISKS, KILLS, SCHEDULES, SEED
+from tests.torture.damage import FILES, Damages
+from tests.torture.disks import OPERATIONS, FullDisks, Operation
+from tests.torture.kills import KINDS, BrokenPromiseError, Killer, Work
 from tests.torture.report import write_report
 from tests.torture.restores import Restores
+from tests.torture.schedules import Schedules
 
 KEPT = Path(os.environ.get("KEYCAIRN_TORTURE_DIR", ".torture"))
 JOBS = int(os.environ.get("KEYCAIRN_TORTURE_JOBS", "2"))
-STEP = 30
+STEP = 15
 """How many are done between two notes of it."""
 SLOW = frozenset({"Relink", "Register", "Cascade"})
 
@@ -34,6 +40,7 @@ class Driver(Protocol):
     name: str
     promise: str
     done: int
+    seen: Counter[str]
 
     def run(self, until: int) -> None: ...
 
@@ -41,22 +48,49 @@ class Driver(Protocol):
 class Task:
     """One kind of torture, and how often it is wanted."""
 
-    def __init__(self, group: str, name: str, wanted: int, make: Callable[[Path, int], Driver]) -> None:
-        self.group, self.name, self.wanted, self.make = group, name, wanted, make
+    def __init__(
+        self, group: str, name: str, wanted: int, make: Callable[[Path, int], Driver], *, step: int = STEP
+    ) -> None:
+        self.group, self.name, self.wanted, self.make, self.step = group, name, wanted, make, step
 
 
-def tasks(folder: Path) -> list[Task]:
-    """All there is. The kills are spread evenly, but for the kinds that take long, which get half as many."""
-    kills: list[Task] = []
+def tasks() -> list[Task]:
+    """All there is, spread evenly over the kinds; of kills that take long there are half as many."""
     shares = {kind: 1 if kind.__name__ in SLOW else 2 for kind in KINDS}
     total = sum(shares.values()) + 2
-    for kind, share in shares.items():
-        wanted = -(-KILLS * share // total)
-        kills.append(Task("kills", kind.name, wanted, lambda place, first, kind=kind: Killer(kind, place, first=first)))
-    kills.append(
-        Task("kills", Restores.name, -(-KILLS * 2 // total), lambda place, first: Restores(place, first=first))
+    found = [
+        Task("kills", kind.name, _part(KILLS * share, total), partial(_killer, kind)) for kind, share in shares.items()
+    ]
+    found.append(
+        Task("kills", Restores.name, _part(KILLS * 2, total), lambda place, first: Restores(place, first=first))
     )
-    return kills
+    for operation in OPERATIONS:
+        wanted = _part(FULL_DISKS, len(OPERATIONS))
+        found.append(Task("full disks", operation.name, wanted, partial(_full_disks, operation)))
+    for files in FILES:
+        for killed in (True, False):
+            make = partial(_damages, files, killed)
+            found.append(Task("damages", make(Path(), 0).name, _part(DAMAGES, 2 * len(FILES)), make))
+    found.append(
+        Task("interleavings", Schedules.name, SCHEDULES, lambda place, first: Schedules(place, first=first), step=500)
+    )
+    return found
+
+
+def _part(whole: int, parts: int) -> int:
+    return -(-whole // parts)
+
+
+def _killer(kind: type[Work], place: Path, first: int) -> Driver:
+    return Killer(kind, place, first=first)
+
+
+def _full_disks(operation: Operation, place: Path, first: int) -> Driver:
+    return FullDisks(operation, place, first=first)
+
+
+def _damages(files: str, killed: bool, place: Path, first: int) -> Driver:  # noqa: FBT001  # after a kill, or closed
+    return Damages(files, place, killed=killed, first=first)
 
 
 class Notes:
@@ -78,30 +112,38 @@ class Notes:
             row = self.rows.setdefault(f"{task.group}: {task.name}", {**empty, "seed": SEED})
             row["done"] = driver.done
             row["seconds"] = round(row["seconds"] + seconds, 1)
-            row.update(getattr(driver, "figures", {}))
+            seen = Counter(row.get("seen", {}))
+            seen.update(driver.seen)
+            row["seen"] = dict(seen)
             row["broken"] += [broken] if broken else []
             draft = self._file.with_suffix(".new")
             draft.write_text(json.dumps(self.rows, indent=1))
             draft.replace(self._file)
 
 
+def tell(line: str) -> None:
+    """Say it to whoever watches."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def carry_out(task: Task, folder: Path, notes: Notes) -> None:
     """Do what is left of a task."""
-    place = folder / f"{task.group}-{abs(hash(task.name))}"
+    place = folder / blake2b(f"{task.group} {task.name}".encode(), digest_size=4).hexdigest()
     place.mkdir(parents=True, exist_ok=True)
     while (done := notes.done(task)) < task.wanted:
         driver = task.make(place, done)
         begun, broken = time.monotonic(), ""
         try:
-            driver.run(min(done + STEP, task.wanted))
+            driver.run(min(done + task.step, task.wanted))
         except BrokenPromiseError as error:
             broken = str(error)
             driver.done += 1  # go on with other moments
         notes.note(task, driver, time.monotonic() - begun, broken)
     row = notes.rows[f"{task.group}: {task.name}"]
-    print(f"{task.group}: {task.name}: {row['done']} done, {len(row['broken'])} broken, seed {SEED}", flush=True)
+    tell(f"{task.group}: {task.name}: {row['done']} done, {len(row['broken'])} broken, seed {SEED}")
     for why in row["broken"]:
-        print(f"  {why}", flush=True)
+        tell(f"  {why}")
 
 
 def main() -> int:
@@ -115,10 +157,12 @@ def main() -> int:
     shared = Path("/dev/shm")  # noqa: S108  # a folder of our own in it
     KEPT.mkdir(exist_ok=True)
     notes = Notes(KEPT / "results.json")
-    print(f"KEYCAIRN_SEED={SEED}", flush=True)
+    tell(f"KEYCAIRN_SEED={SEED}")
     with tempfile.TemporaryDirectory(dir=chosen.folder or (shared if shared.is_dir() else None)) as name:
         wanted = [
-            task for task in tasks(Path(name)) if not chosen.names or any(each in task.name for each in chosen.names)
+            task
+            for task in tasks()
+            if not chosen.names or any(each in f"{task.group}: {task.name}" for each in chosen.names)
         ]
         random.Random(SEED).shuffle(wanted)  # noqa: S311  # no secret
         with ThreadPoolExecutor(JOBS) as pool:

@@ -8,6 +8,7 @@ import json
 import random
 import shutil
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.torture import Doomed, moments
@@ -264,6 +265,7 @@ class Killer:
         self.kind, self.folder = kind, folder
         self.name, self.promise = kind.name, kind.promise
         self.done = first
+        self.seen: Counter[str] = Counter()
         self.starts: list[float] = []
         """Seconds from the beginning of a process until it was ready."""
 
@@ -286,6 +288,7 @@ class Killer:
             killed, possible = self._kill(data, work, possible, chance.uniform(0, span))
             span *= 1.03 if killed else 0.8
             self.done += killed
+            self.seen["in the midst of a change" if len(possible) > 1 else "else"] += killed
             if self.done >= until:
                 break
         self._unharmed(data, work, [], possible)
@@ -301,6 +304,7 @@ class Killer:
         if process.hear_until("ready"):
             self.starts.append(time.monotonic() - begun)
         process.tell(json.dumps({"ops": ops}))
+        process.tell("null")
         process.end()
         self._looked_at(process, work, possible)
         for number in range(len(ops)):
@@ -321,6 +325,7 @@ class Killer:
         ops = work.ops(books)
         steady = [[each, f"{data}.gz"] if each == "backup" else [each] for each in work.beside]
         process.tell(json.dumps({"ops": ops, "beside": steady}))
+        process.tell("null")
         process.hear_until(f"begin {work.aim(ops)}")
         killed = process.kill_after(after)
         self._looked_at(process, work, possible)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 from tests.backer import restore, settings_of
@@ -27,6 +28,7 @@ class Restores:
     def __init__(self, folder: Path, *, first: int = 0) -> None:
         self.folder = folder
         self.done = first
+        self.seen: Counter[str] = Counter()
 
     def run(self, until: int) -> None:
         """Go on until there were `until` kills. Raises BrokenPromiseError."""
@@ -47,6 +49,7 @@ class Restores:
             killed = process.kill_after(chance.uniform(0, span))
             span *= 1.03 if killed else 0.8
             self.done += killed
+            self.seen["in the middle" if killed and "done" not in process.heard else "behind it"] += killed
             found = asyncio.run(stored(data))
             if "done" in process.heard and not found:
                 raise BrokenPromiseError(f"{self.name}, kill {self.done}: what was restored is not there")
@@ -62,6 +65,7 @@ def furnish(data: Path, file: Path) -> None:
     process = Doomed(live, json.dumps({"data": str(data), "roots": [0]}))
     process.hear_until("ready")
     process.tell(json.dumps({"ops": [["import", 1, ROWS], ["backup", str(file)]]}))
+    process.tell("null")
     process.end()
     if "done 1" not in process.heard:
         raise BrokenPromiseError(f"no backup to restore: {process.heard[-3:]}")

@@ -6,7 +6,9 @@ wants to be told what to do; `begin N` before the Nth change, then `done N`, `re
 """
 
 import asyncio
+import gc
 import json
+import resource
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -35,6 +37,8 @@ from keycairn.domain.token import Scope
 from keycairn.domain.usage import Usage, UsageKey
 
 DAY = date(2026, 1, 1)
+gc.collect()
+gc.freeze()  # what every process shares is not looked through again each time one closes its store
 FIRST_TOKEN = "first admin token"  # its name
 
 
@@ -53,9 +57,12 @@ def settings_of(data: Path, root: int | None = None) -> Settings:
 
 
 def live(say: Mouth, job: str) -> None:
-    """Open `data` of `job` (JSON) with one of the `roots`; the answer to `ready` has `ops` and perhaps `beside`."""
+    """Open `data` of `job` (JSON) with one of the `roots`; answers have `ops` and perhaps `beside`; null ends it."""
+    wanted = json.loads(job)
+    if wanted.get("limit") is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["limit"], resource.RLIM_INFINITY))
     try:
-        asyncio.run(_live(say, json.loads(job)))
+        asyncio.run(_live(say, wanted))
     except KeycairnError as error:
         say(f"failed {error.code}: {error}")
     except (EOFError, BrokenPipeError):
@@ -79,14 +86,16 @@ async def _live(say: Mouth, job: dict[str, Any]) -> None:
             if not report.intact:
                 say(f"flaw {[flaw.kind for flaw in report.flaws]}: {report.flaws[0].detail}")
             say("ready")
-            await _work(say, kc, json.loads(say.answer()))
+            while wanted := json.loads(await asyncio.to_thread(say.answer)):
+                await _work(say, kc, wanted)
+                say("more")
             return
 
 
 async def _work(say: Mouth, kc: Keycairn, job: dict[str, Any]) -> None:
     done = 0
     steady = [asyncio.create_task(_again(say, kc, op, lambda: done)) for op in job.get("beside", [])]
-    for number, op in enumerate(job["ops"]):
+    for number, op in enumerate(job["ops"], job.get("first", 0)):
         say(f"begin {number}")
         say(f"{await outcome_of(kc, op, retry=bool(job.get('again')))} {number}")
         done = number + 1
@@ -166,6 +175,11 @@ async def carry_out(kc: Keycairn, op: Op) -> None:  # noqa: C901, PLR0912  # a c
             await kc.store.compact()  # type: ignore[attr-defined]  # the embedded store's
         case ["checkpoint"]:
             await kc.store.checkpoint()
+        case ["ping"]:
+            await kc.store.ping()
+        case ["read"]:
+            assert [await _key(kc, one) for one in await _all(kc)]
+            await kc.models.list(limit=None)
         case ["backup", file]:
             await kc.backups.save(file=Path(file))
         case _:

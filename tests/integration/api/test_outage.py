@@ -11,7 +11,13 @@ from tests.house import House
 from keycairn.adapters.memory import MemoryStore
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import StoreUnavailableError
+from keycairn.domain.errors import (
+    CommitPendingError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+)
 from keycairn.domain.ids import CredentialId
 from keycairn.ports.store import Finish
 
@@ -21,9 +27,10 @@ Client = AsyncTestClient[Any]
 
 
 class FlakyStore(MemoryStore):
-    """Answers nothing while `down`."""
+    """Answers nothing while `down`, and takes nothing while `refusing`."""
 
     down = False
+    refusing: StoreError | None = None
 
     def _check(self) -> None:
         if self.down:
@@ -39,6 +46,8 @@ class FlakyStore(MemoryStore):
 
     async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
         self._check()
+        if self.refusing is not None:
+            raise self.refusing
         await super().commit(changes, finish)
 
     async def revision(self) -> int:
@@ -47,6 +56,8 @@ class FlakyStore(MemoryStore):
 
     async def ping(self) -> None:
         self._check()
+        if self.refusing is not None:
+            raise self.refusing
 
 
 @pytest.fixture
@@ -109,3 +120,25 @@ async def test_a_strange_authorization_header_is_no_token(api: Client, header: s
     answer = await api.get("/api/credentials", headers=[(b"Authorization", header.encode("latin-1"))])
 
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (StoreFullError("/data"), 507),
+        (CommitPendingError("event:E1"), 503),
+        (OutcomeUnknownError("event:E1"), 503),
+        (StoreError(), 503),
+    ],
+)
+async def test_a_database_that_cannot_be_written_says_why(
+    api: Client, store: FlakyStore, error: StoreError, status: int
+) -> None:
+    store.refusing = error
+    answer = await api.post("/api/credentials", json=GOOD)
+    assert (answer.status_code, answer.json()["code"]) == (status, error.code)
+    event = getattr(error, "event", None)
+    assert (event or "") in answer.json()["detail"]
+    assert (await api.get("/api/credentials")).status_code == 200
+    ready = await api.get("/health/ready")
+    assert (ready.status_code, ready.json()["code"]) == (status, error.code)
