@@ -25,7 +25,10 @@ click.rich_click.SHOW_ARGUMENTS = True
 
 
 class Sentences(click.RichGroup):
-    """Ends every failure Keycairn knows with its one sentence: exit code 2 for a setting or database it cannot begin with, else 1."""
+    """Ends every failure Keycairn knows with its one sentence.
+
+    The exit code is 2 for a setting or a database it cannot begin with, else 1.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
