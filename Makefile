@@ -27,8 +27,9 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-torture: $(READY)  ## kill imports, backups and restores a thousand times each (KEYCAIRN_KILLS=N); takes forty minutes
-	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} $(BIN)/pytest -q tests/integration/test_killed_imports.py tests/integration/test_killed_backups.py
+torture: $(READY)  ## kill imports, backups, restores and first starts a thousand times each (KEYCAIRN_KILLS=N); takes forty minutes
+	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} $(BIN)/pytest -q tests/integration/test_killed_imports.py \
+	  tests/integration/test_killed_backups.py tests/integration/test_first_start.py
 	KEYCAIRN_RENAMES=$${KEYCAIRN_RENAMES:-100000} $(BIN)/pytest -q -s --timeout 0 tests/integration/test_rotation_beside.py -k rename
 
 demo: $(READY)  ## play the whole story against local stand-ins of three providers

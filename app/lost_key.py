@@ -7,21 +7,28 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.backup import Backups
-from keycairn.app.services.journal import Journal
-from keycairn.app.settings import Settings
-from keycairn.app.wiring import (
+from keycairn.app.data_folder import (
     FIRST_TOKEN_FILE,
     ROOT_KEY_FILE,
     STAGED,
     generate_root_key,
+    keep_first_token,
+    staged,
+    stored_root_key,
+    write_private,
+)
+from keycairn.app.first_run import check_meant
+from keycairn.app.services.backup import Backups
+from keycairn.app.services.journal import Journal
+from keycairn.app.settings import Settings
+from keycairn.app.wiring import (
     keyset_opener,
+    locked_data_folder,
+    missing_database,
     open_store,
     open_with_birth,
-    stored_root_key,
     system_clock,
     ulids,
-    write_private,
 )
 from keycairn.domain.audit import SYSTEM, Action
 from keycairn.domain.change import Change, MarkBroken, PutFingerprints, PutKeyset, PutToken
@@ -65,23 +72,27 @@ async def begin_anew(settings: Settings) -> Begun:
     """
     if settings.in_memory:
         raise SettingsError("KEYCAIRN_DATABASE_URL is mem://, where nothing is stored that could be lost.")
-    store = await open_store(settings)
-    try:
-        stored = await store.keyset()
-        if stored is None and not await store.any_sealed():
+    with locked_data_folder(settings):
+        if (missing := missing_database(settings)) is not None:
+            check_meant(settings, missing)
             raise NothingLostError
-        await _check_lost(settings, stored)
-        journal = Journal(store, system_clock(), ulids())
-        saved = await Backups(store, journal, system_clock(), settings.safety_dir).save_unrecorded()
-        root_key, file = _new_root_key(settings)
-        keyset = await asyncio.to_thread(_fresh, root_key)
-        journal.open(keyset.audit_mac)
-        tokens = await _replace_keyset(store, journal, stored, keyset)
-        if file is not None:
-            _put_in_place(file)
-        credentials = await _mark_all(store, journal)
-    finally:
-        await store.aclose()
+        store = await open_store(settings)
+        try:
+            stored = await store.keyset()
+            if stored is None and not await store.any_sealed():
+                raise NothingLostError
+            await _check_lost(settings, stored)
+            journal = Journal(store, system_clock(), ulids())
+            saved = await Backups(store, journal, system_clock(), settings.safety_dir).save_unrecorded()
+            root_key, file = _new_root_key(settings)
+            keyset = await asyncio.to_thread(_fresh, root_key)
+            journal.open(keyset.audit_mac)
+            tokens = await _replace_keyset(store, journal, stored, keyset)
+            if file is not None:
+                _put_in_place(file)
+            credentials = await _mark_all(store, journal)
+        finally:
+            await store.aclose()
     token_file = None if settings.admin_token else await _new_token(settings)
     return Begun(
         backup=saved.file,
@@ -119,8 +130,7 @@ def _new_root_key(settings: Settings) -> tuple[RootKey, Path | None]:
     if not settings.embedded:
         raise SettingsError("Set KEYCAIRN_ROOT_KEY to a new root key first. Make one with: openssl rand -base64 32")
     file = settings.data_dir / ROOT_KEY_FILE
-    root_key, _ = generate_root_key(file.with_suffix(STAGED))
-    return root_key, file
+    return generate_root_key(file.with_suffix(STAGED)), file
 
 
 def _put_in_place(file: Path) -> None:
@@ -176,10 +186,14 @@ async def _pages(store: Store) -> AsyncIterator[Sequence[Credential]]:
 
 
 async def _new_token(settings: Settings) -> Path:
-    file = settings.data_dir / FIRST_TOKEN_FILE
+    waiting = staged(settings.data_dir / FIRST_TOKEN_FILE)
     async with open_with_birth(settings) as (keycairn, birth):
         if birth.token_file is not None:
             return birth.token_file
-        _, text = await keycairn.tokens.create("after a lost root key", (Scope.ADMIN,), by=SYSTEM)
-        write_private(file, text.reveal() + "\n")
-    return file
+        await keycairn.tokens.create(
+            "after a lost root key",
+            (Scope.ADMIN,),
+            by=SYSTEM,
+            keep=lambda text: write_private(waiting, text.reveal() + "\n"),
+        )
+        return keep_first_token(settings.data_dir)

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
+from keycairn.app.data_folder import root_key_of
+from keycairn.app.first_run import Birth
 from keycairn.app.services.restore import Progress, Restore, Restored
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import (
-    Birth,
     keyset_opener,
-    make_private,
+    locked_data_folder,
     open_store,
     open_with_birth,
     provider_registry,
-    root_key_of,
 )
 from keycairn.domain.audit import IN_PROCESS, Action
 from keycairn.domain.errors import SettingsError
@@ -33,17 +33,17 @@ async def restore_backup(
     opener, registry, root_key = keyset_opener(), provider_registry(settings), root_key_of(settings)
     restore = Restore(file, progress)
     contents = await restore.examine(opener, root_key)
-    make_private(settings.data_dir)
-    store = await open_store(settings, anew=True)
-    try:
-        await restore.into(store)
-    finally:
-        await store.aclose()
-    store = await open_store(settings)  # anew: what the disk has, not what memory remembers
-    try:
-        restored = await restore.compare(store, contents, opener, registry, root_key)
-    finally:
-        await store.aclose()
+    with locked_data_folder(settings):
+        store = await open_store(settings, anew=True)
+        try:
+            await restore.into(store)
+        finally:
+            await store.aclose()
+        store = await open_store(settings)  # anew: what the disk has, not what memory remembers
+        try:
+            restored = await restore.compare(store, contents, opener, registry, root_key)
+        finally:
+            await store.aclose()
     return restored, await _record(settings, restored) if root_key is not None else Birth()
 
 
@@ -52,8 +52,9 @@ async def accept_database(settings: Settings) -> None:
 
     What is missing is written into the audit log by the next start. Raises StoreLockedError or StoreError.
     """
-    store = await open_store(settings, accept=True)
-    await store.aclose()
+    with locked_data_folder(settings):
+        store = await open_store(settings, accept=True)
+        await store.aclose()
 
 
 async def _record(settings: Settings, restored: Restored) -> Birth:

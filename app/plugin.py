@@ -21,6 +21,7 @@ from keycairn.app.api.problems import EXCEPTION_HANDLERS
 from keycairn.app.api.raw import raw_problem
 from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
+from keycairn.app.first_run import Birth
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.routes import ANTHROPIC
@@ -31,7 +32,7 @@ from keycairn.app.ingress.proxies import Proxies
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.refused_attempts import ANONYMOUS
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import Birth, open_with_birth
+from keycairn.app.wiring import open_with_birth
 from keycairn.domain.audit import Action, Caller
 
 LARGEST_BODY = 64 * 1024

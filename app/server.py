@@ -1,10 +1,11 @@
 """Keycairn as an application of its own."""
 
 import gc
+from collections.abc import Sequence
 
 from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from keycairn.app.api.raw import send_problem
 from keycairn.app.gateway import GATEWAY_PATHS
@@ -26,9 +27,15 @@ class HostNotAllowedError(IngressError):
         super().__init__("Keycairn does not go by this host name. Add it to KEYCAIRN_ALLOWED_HOSTS.")
 
 
-def create_app(settings: Settings | None = None, *, keycairn: Keycairn | None = None) -> Litestar:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    keycairn: Keycairn | None = None,
+    handlers: Sequence[ControllerRouterHandler] = (),
+) -> Litestar:
     """A bare Litestar application with nothing but the plugin, at the root; see `KeycairnPlugin`."""
-    return Litestar(plugins=[KeycairnPlugin(settings, keycairn=keycairn)], openapi_config=None, logging_config=None)
+    plugin = KeycairnPlugin(settings, keycairn=keycairn, handlers=handlers)
+    return Litestar(plugins=[plugin], openapi_config=None, logging_config=None)
 
 
 def fronted(app: Litestar) -> ASGIApp:

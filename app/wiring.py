@@ -1,17 +1,13 @@
 """The composition root: the only file that names adapters."""
 
 import asyncio
-import os
-import secrets
-from base64 import b64encode
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
-from msgspec import Struct
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.clock import SystemClock
@@ -27,16 +23,17 @@ from keycairn.adapters.imports.litellm import LiteLlmConfig, read_yaml
 from keycairn.adapters.imports.open_notebook import OpenNotebook, Records
 from keycairn.adapters.imports.surreal_records import SurrealRecords
 from keycairn.adapters.imports.table import read_table
-from keycairn.adapters.surreal import open_surreal
+from keycairn.adapters.surreal import missing_store, open_surreal
+from keycairn.adapters.surreal.lock import FolderLock
+from keycairn.app.data_folder import ANCHOR_FILE, forget_first_token, make_private, note_database, traces
+from keycairn.app.first_run import Birth, begin, check_meant, unlock, untouched
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.backup import Schedule
 from keycairn.app.services.retention import Keep
 from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.domain.egress import EgressPolicy, parse_allow
-from keycairn.domain.errors import KeycairnError, RootKeyError, SettingsError
-from keycairn.domain.rootkey import RootKey, parse_root_key
-from keycairn.domain.secret import Secret
+from keycairn.domain.errors import KeycairnError
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.keyset import KeysetOpener
@@ -45,21 +42,9 @@ from keycairn.ports.source import ImportSource
 from keycairn.ports.store import Store
 from keycairn.ports.tracing import Tracing
 
-ROOT_KEY_FILE = "root-key"
-ANCHOR_FILE = "audit-head"
 _PORTS = {"ws": 80, "wss": 443}
-STAGED = ".next"
-"""Ends the name of the file a changed root key waits in until the database has taken it."""
-FIRST_TOKEN_FILE = "first-token"  # noqa: S105  # a file's name
 
 _log = structlog.get_logger()
-
-
-class Birth(Struct, frozen=True):
-    """What this start made for the first time, to be said once: paths of the generated files, None where not made."""
-
-    root_key_file: Path | None = None
-    token_file: Path | None = None
 
 
 @asynccontextmanager
@@ -68,8 +53,8 @@ async def open_keycairn(
 ) -> AsyncIterator[Keycairn]:
     """Keycairn in this process, without HTTP. Closes the database and the outgoing connections at the end.
 
-    A wrong or missing root key leaves it open but sealed; see `Keycairn.vault`. Raises SettingsError, StoreLockedError
-    or StoreUnavailableError.
+    A wrong or missing root key leaves it open but sealed; see `Keycairn.vault`. Raises SettingsError, StoreLockedError,
+    DataFolderError, StoreUnavailableError, or DatabaseMissingError where there was a database and is none.
     """
     async with open_with_birth(settings or Settings(), registry=registry) as (keycairn, _):
         yield keycairn
@@ -77,41 +62,60 @@ async def open_keycairn(
 
 @asynccontextmanager
 async def open_with_birth(
-    settings: Settings, *, registry: ProviderRegistry | None = None
+    settings: Settings, *, registry: ProviderRegistry | None = None, new_database: bool = False
 ) -> AsyncIterator[tuple[Keycairn, Birth]]:
-    """As `open_keycairn`, with what was made for the first time."""
-    make_private(settings.data_dir)
+    """As `open_keycairn`, with what was made for the first time.
+
+    `new_database`: where the data folder had a database and has none, begin with an empty one.
+    """
     policy = EgressPolicy(
         strict=settings.egress_policy == "strict",
         allow=parse_allow(settings.egress_allow),
         own=_own_endpoints(settings),
     )
     async with AsyncExitStack() as stack:
-        store = await open_store(settings)
-        stack.push_async_callback(store.aclose)
+        stack.enter_context(locked_data_folder(settings))
         http = GuardedHttp(policy)
         stack.push_async_callback(http.aclose)
         upstream = HttptoolsUpstream(policy)
         stack.push_async_callback(upstream.aclose)
-        keycairn = Keycairn(
-            store=store,
-            opener=keyset_opener(),
-            registry=registry or provider_registry(settings),
-            http=http,
-            environment=ProcessEnvironment(settings.env_file),
-            clock=system_clock(),
-            ids=ulids(),
-            admin_token=settings.admin_token,
-            backup_dir=settings.safety_dir,
-            upstream=upstream,
-            tracing=_tracing(),
-            legacy=NotebookLegacy(None if settings.embedded else _own_records(settings)),
-        )
+        providers = registry or provider_registry(settings)
+
+        def assembled(store: Store) -> Keycairn:
+            return Keycairn(
+                store=store,
+                opener=keyset_opener(),
+                registry=providers,
+                http=http,
+                environment=ProcessEnvironment(settings.env_file),
+                clock=system_clock(),
+                ids=ulids(),
+                admin_token=settings.admin_token,
+                backup_dir=settings.safety_dir,
+                upstream=upstream,
+                tracing=_tracing(),
+                legacy=NotebookLegacy(None if settings.embedded else _own_records(settings)),
+            )
+
+        async def fill(store: Store) -> None:
+            await begin(assembled(store), settings)
+
+        if (missing := missing_database(settings)) is not None:
+            check_meant(settings, missing, new_database=new_database)
+        had_one = not settings.in_memory and any(traces(settings))  # before opening leaves traces of its own
+        store = await open_store(settings, anew=new_database, fill=fill)
+        stack.push_async_callback(store.aclose)
+        keycairn = assembled(store)
+        if had_one and await untouched(keycairn):
+            check_meant(settings, settings.store_url, new_database=new_database)
         flaw = await keycairn.audit.compare()
         if flaw is not None:
             _log.error("the database is not as it was left", detail=flaw.detail)
-        birth = await _unlock(keycairn, settings)
+        birth = await unlock(keycairn, settings)
+        if settings.in_memory and birth.token_file is not None:
+            stack.callback(forget_first_token, settings.data_dir)
         if keycairn.vault.why_sealed is None:
+            note_database(settings)
             if flaw is not None:
                 await keycairn.audit.record(flaw)
             await _settle(keycairn)
@@ -145,67 +149,37 @@ def _tracing() -> Tracing | None:
     return OpenTelemetryTracing()
 
 
-async def _unlock(keycairn: Keycairn, settings: Settings) -> Birth:
-    key_file = settings.data_dir / ROOT_KEY_FILE
-    root_key = root_key_of(settings)
-    generated = None
-    if root_key is None and settings.embedded and await _untouched(keycairn):
-        root_key, generated = generate_root_key(None if settings.in_memory else key_file)
-    staged = key_file.with_suffix(STAGED)
-    if settings.root_key is None and await _opens(keycairn, staged):
-        staged.replace(key_file)  # a change of the root key was cut off just before this
-    elif not await keycairn.vault.unlock(root_key):
-        return Birth(root_key_file=generated)
-    return Birth(root_key_file=generated, token_file=await _first_token(keycairn, settings))
+@contextmanager
+def locked_data_folder(settings: Settings) -> Iterator[None]:
+    """A context in which the data folder is there, and this process's own. Raises SettingsError or StoreLockedError.
 
-
-async def _opens(keycairn: Keycairn, staged: Path) -> bool:
-    """Whether the key of a change that was cut off opens the vault; it does where the database has taken it."""
+    Those whose database is in memory may share it.
+    """
+    make_private(settings.data_dir)
+    lock = FolderLock(settings.data_dir, shared=settings.in_memory)
     try:
-        root_key = stored_root_key(staged)
-    except SettingsError:
-        return False  # cut off while the file was written
-    return root_key is not None and await keycairn.store.keyset() is not None and await keycairn.vault.unlock(root_key)
+        yield
+    finally:
+        lock.release()
 
 
-async def _untouched(keycairn: Keycairn) -> bool:
-    """Whether no secret can depend on a root key yet."""
-    return await keycairn.store.keyset() is None and not await keycairn.store.any_sealed()
+def missing_database(settings: Settings) -> str | None:
+    """The place of the database, where it is a folder and no database is in it. Raises StoreError."""
+    missing = missing_store(settings.store_url)
+    return None if missing is None else str(missing)
 
 
-async def _first_token(keycairn: Keycairn, settings: Settings) -> Path | None:
-    text = await keycairn.tokens.first()
-    if text is None:
-        return None
-    file = settings.data_dir / FIRST_TOKEN_FILE
-    write_private(file, text.reveal() + "\n")
-    return file
-
-
-def stored_root_key(file: Path) -> RootKey | None:
-    """The root key in a file, None without the file. Raises SettingsError for one that cannot be used."""
-    try:
-        return parse_root_key(Secret(file.read_text()))
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError, RootKeyError):
-        raise SettingsError(
-            f"The root key in {file} cannot be read or used. Restore the file from your copy."
-        ) from None
-
-
-def generate_root_key(file: Path | None) -> tuple[RootKey, Path | None]:
-    """A new root key, written to `file` where one is given."""
-    text = "base64:" + b64encode(secrets.token_bytes(32)).decode()
-    if file is not None:
-        write_private(file, text + "\n")
-    return parse_root_key(Secret(text)), file
-
-
-async def open_store(settings: Settings, *, anew: bool = False, accept: bool = False) -> Store:
+async def open_store(
+    settings: Settings,
+    *,
+    anew: bool = False,
+    accept: bool = False,
+    fill: Callable[[Store], Awaitable[None]] | None = None,
+) -> Store:
     """The database alone. Raises as `open_keycairn`.
 
     `anew` makes a new one where there was one that is gone, `accept` goes on with another than the redo log knows.
+    `fill` puts into a new one in a folder what it begins with.
     """
     return await open_surreal(
         settings.store_url,
@@ -216,6 +190,7 @@ async def open_store(settings: Settings, *, anew: bool = False, accept: bool = F
         anchor_file=None if settings.in_memory else settings.data_dir / ANCHOR_FILE,
         anew=anew,
         accept=accept,
+        fill=fill,
     )
 
 
@@ -237,29 +212,6 @@ def keyset_opener() -> KeysetOpener:
 def provider_registry(settings: Settings) -> ProviderRegistry:
     """The providers of all plugins."""
     return PluginRegistry(external=settings.external_plugins)
-
-
-def root_key_of(settings: Settings) -> RootKey | None:
-    """The root key that is set, else the one in the data folder, None without either. Raises SettingsError."""
-    return settings.root_key or stored_root_key(settings.data_dir / ROOT_KEY_FILE)
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder only its owner can enter, where there is none. Raises SettingsError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise SettingsError(f"KEYCAIRN_DATA_DIR is {folder}, which cannot be made: {error.strerror}.") from None
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a file only its owner can read, and make sure it is on the disk: the database will rely on it."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        os.fchmod(stream.fileno(), 0o600)
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def open_source(spec: SourceSpec) -> ImportSource:

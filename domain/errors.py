@@ -407,22 +407,31 @@ class UnreadableRecordError(StoreError):
         self.kind, self.key, self.why = kind, key, why
 
 
-class MissingDatabaseError(StoreError):
-    """There was a database, and there is none. It is not made anew in silence."""
-
-    code = "database_missing"
-
-    def __init__(self, where: str) -> None:
-        super().__init__(
-            f"The database {where} is gone, although there was one: a volume may not be mounted. Bring it back, or "
-            "restore a backup. Nothing was changed."
-        )
-
-
 class RedoLogError(StoreError):
     """The redo log and the database do not belong together, or what lies between them is gone. Nothing was changed."""
 
     code = "redo_log"
+
+
+class DataFolderLockedError(StoreLockedError):
+    """Another process holds the data folder."""
+
+    def __init__(self, path: str) -> None:
+        StoreError.__init__(
+            self, f"Another Keycairn process is using the data folder {path}. Stop it, or use its HTTP API."
+        )
+
+
+class StoreMovedError(StoreUnavailableError):
+    """The folder of the embedded database was moved or replaced while it is open."""
+
+    code = "store_moved"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"The folder {path} was moved or replaced while Keycairn uses it. Nothing was written. "
+            "Put it back, or stop Keycairn and start it on the folder that is meant."
+        )
 
 
 class DamagedAnchorError(StoreError):
@@ -489,6 +498,27 @@ class SettingsError(KeycairnError):
     """A setting cannot be used. One plain sentence, names the variable, never its value when it is a secret."""
 
     code = "bad_setting"
+
+
+class DataFolderError(KeycairnError):
+    """A file of the data folder cannot be written. Names it and says why."""
+
+    code = "data_folder"
+
+    def __init__(self, file: object, error: OSError) -> None:
+        super().__init__(f"{file} cannot be written: {error.strerror}.")
+
+
+class MissingDatabaseError(SettingsError):
+    """There was a database, as `trace` shows, and there is none. It is not made anew in silence."""
+
+    code = "database_missing"
+
+    def __init__(self, where: str, trace: str) -> None:
+        super().__init__(
+            f"The database {where} is gone, although {trace} shows that there was one: mount it, bring it back, or "
+            "restore a backup; to begin with an empty one on purpose, use `keycairn serve --new-database`."
+        )
 
 
 class PluginError(KeycairnError):

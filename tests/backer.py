@@ -1,11 +1,18 @@
-"""Work for processes that are to be killed: backups beside writes, and restores."""
+"""Work for processes that are to be killed or starved: backups beside writes, restores, and first starts."""
 
 import asyncio
+import os
+import resource
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from keycairn.app import Secret, Settings, open_keycairn
 from keycairn.app.offline import restore_backup
+from keycairn.domain.errors import KeycairnError
+
+STEPS = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.chflags"})
 
 Say = Callable[[str], None]
 
@@ -47,3 +54,43 @@ def restore(say: Say, data: str, file: str) -> None:
     say("begun")
     asyncio.run(restore_backup(settings_of(Path(data)), Path(file)))
     say("done")
+
+
+def first_start(say: Say, data: str, stop_at: str = "0") -> None:
+    """Start on an empty folder, and end without a word at the step of that number; 0 for never.
+
+    A step is whatever this process does to files. Says `steps`, their number, when it got through.
+    """
+    steps = 0
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal steps
+        if event in STEPS or (event == "open" and arguments[0] and data in str(arguments[0])):
+            steps += 1
+            if steps == int(stop_at):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    async def main() -> None:
+        async with open_keycairn(settings_of(Path(data))):
+            pass
+
+    sys.addaudithook(count)
+    asyncio.run(main())
+    say(f"steps {steps}")
+
+
+def try_to_start(say: Say, data: str, largest_file: str = "") -> None:
+    """Start on a folder, and say `started`, or the error. With `largest_file`, in bytes, no file can grow beyond it."""
+    if largest_file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file), resource.RLIM_INFINITY))
+
+    async def main() -> None:
+        async with open_keycairn(settings_of(Path(data))):
+            pass
+
+    try:
+        asyncio.run(main())
+    except KeycairnError as error:
+        say(f"{error.code}: {error}")
+    else:
+        say("started")

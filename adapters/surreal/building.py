@@ -1,7 +1,8 @@
 """A whole new database beside the one in use: built, seen to the disk, and put in its place by renaming.
 
 It lies in a folder `<database>.ready` that appears by one rename when everything in it is on the disk: the database
-and a redo log of its own. From then on it is the database; whoever opens the store brings it into place first.
+and a redo log of its own. From then on it is the database; whoever opens the store brings it into place first. What is
+in the database's folder is exchanged, and the folder stays: it is what is locked, and people may have made it a link.
 """
 
 import os
@@ -9,10 +10,12 @@ import shutil
 from collections.abc import AsyncIterable
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 from keycairn.adapters.redo_log import RedoLog, sync_folder
 from keycairn.adapters.surreal.changesets import replay
 from keycairn.adapters.surreal.embedded import SCHEME, EmbeddedConnection
+from keycairn.adapters.surreal.place import PARTS
 from keycairn.adapters.surreal.records import row_of
 from keycairn.adapters.surreal.schema import migrate
 from keycairn.adapters.surreal.statements import Transaction
@@ -46,7 +49,11 @@ class NewDatabase:
             draft.mkdir(mode=0o700, parents=True)
         except OSError as error:
             raise StoreError(f"{draft} cannot be made: {error.strerror}.") from None
-        connection = await EmbeddedConnection.open(f"{SCHEME}{draft / 'db'}", namespace=names[0], database=names[1])
+        try:
+            connection = await EmbeddedConnection.open(f"{SCHEME}{draft / 'db'}", namespace=names[0], database=names[1])
+        except BaseException:
+            _remove(draft)
+            raise
         new = cls(database, connection)
         try:
             await migrate(connection.query)
@@ -72,6 +79,15 @@ class NewDatabase:
         """Take in what the log of the present database holds."""
         await replay(log, self._connection.query)
         self._head = log.head
+
+    @property
+    def connection(self) -> EmbeddedConnection:
+        """To it."""
+        return self._connection
+
+    def ends_at(self, head: Head | None) -> None:
+        """Note where the audit chain ends, after something else than `fill` or `run` wrote to it."""
+        self._head = head
 
     async def finish(self, *, store: str, number: int) -> None:
         """See all of it to the disk, as the content of `store` up to the changeset `number`. Raises StoreError."""
@@ -100,24 +116,55 @@ class NewDatabase:
         await self._connection.query(text, {"rows": [row_of(record) for record in batch]})
 
 
+def is_missing(database: Path) -> bool:
+    """Whether no database is there: no file of the engine with a byte in it, and none that is ready.
+
+    A build that was cut off leaves nothing that counts. Raises StoreError for a folder that cannot be looked into.
+    """
+    try:
+        return not _ready(database).exists() and not any(_filled(database / part) for part in PARTS)
+    except OSError as error:
+        raise StoreError(f"The database folder {database} cannot be read: {error.strerror}.") from error
+
+
 def take_place(database: Path) -> None:
     """Bring a new database that is ready into place. It may be repeated after a kill anywhere in it.
 
-    Nobody may have either open. Raises StoreError.
+    Nobody else may have either open. Raises StoreError.
     """
     ready = _ready(database)
     if not ready.exists():
         return
+    new, former = ready / "parts", ready / "former"
     try:
         if (ready / "redo").exists():
             (ready / "redo").replace(redo_log_of(database))
+            sync_folder(database.parent)
+        database.mkdir(mode=0o700, exist_ok=True)
         if (ready / "db").exists():
-            _remove(database)
-            (ready / "db").replace(database)
-        sync_folder(database.parent)
+            former.mkdir(exist_ok=True)
+            for name in {*PARTS, *(part.name for part in (ready / "db").iterdir())}:
+                if (database / name).exists():
+                    (database / name).replace(former / f"{name}-{token_hex(4)}")
+            sync_folder(database)
+            (ready / "db").replace(new)  # from here on, what is in place is the new one
+            sync_folder(ready)
+        if new.exists():
+            for part in sorted(new.iterdir()):
+                part.replace(database / part.name)
+            sync_folder(database)
         _remove(ready)
+        sync_folder(database.parent)
     except OSError as error:
         raise StoreError(f"{ready} cannot be put in the place of {database}: {error.strerror}.") from None
+
+
+def discard_draft(database: Path) -> None:
+    """Remove what a build that was cut off left. The store must be locked. Raises StoreError."""
+    try:
+        _remove(_draft(database))
+    except OSError as error:
+        raise StoreError(f"{_draft(database)} cannot be removed: {error.strerror}.") from None
 
 
 def sync_tree(folder: Path) -> None:
@@ -143,6 +190,10 @@ def tree_size(folder: Path) -> int:
             with suppress(FileNotFoundError):  # the engine may remove it meanwhile
                 size += (Path(parent) / file).stat().st_size
     return size
+
+
+def _filled(part: Path) -> bool:
+    return any(file.is_file() and file.stat().st_size for file in part.rglob("*"))
 
 
 def _draft(database: Path) -> Path:

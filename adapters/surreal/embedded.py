@@ -15,7 +15,8 @@ from surrealdb.errors import SurrealError
 from surrealdb.request_message.message import RequestMessage
 
 from keycairn.adapters.surreal.errors import results
-from keycairn.adapters.surreal.lock import FileLock
+from keycairn.adapters.surreal.lock import StoreLock
+from keycairn.adapters.surreal.place import place_of
 from keycairn.domain.errors import StoreError, StoreUnavailableError
 
 SCHEME = "surrealkv://"
@@ -73,8 +74,10 @@ class EmbeddedConnection:
 
     shared = False
 
-    def __init__(self, url: str, namespace: str, database: str, lock: FileLock | None) -> None:
-        self._url, self._namespace, self._database = url, namespace, database
+    def __init__(self, folder: Path | None, namespace: str, database: str, lock: StoreLock | None) -> None:
+        self.folder = folder
+        """Where the engine keeps its files, None where it keeps none."""
+        self._namespace, self._database = namespace, database
         self._engine: _Engine | None = None
         self._lock = lock
 
@@ -92,20 +95,28 @@ class EmbeddedConnection:
     @classmethod
     def locked(cls, url: str, *, namespace: str, database: str) -> "EmbeddedConnection":
         """The store, locked, its engine not open yet; see `resume`. Raises StoreLockedError or StoreError."""
-        lock = None if url == MEMORY else FileLock(Path(url.removeprefix(SCHEME)))
-        return cls(url, namespace, database, lock)
+        if url == MEMORY:
+            return cls(None, namespace, database, None)
+        named = Path(url.removeprefix(SCHEME))
+        lock = StoreLock(named)
+        try:
+            return cls(place_of(named), namespace, database, lock)
+        except BaseException:
+            lock.release()
+            raise
 
-    @property
-    def folder(self) -> Path | None:
-        """Where the engine keeps its files, None where it keeps none."""
-        return None if self._url == MEMORY else Path(self._url.removeprefix(SCHEME))
+    def check(self) -> None:
+        """Raise StoreMovedError when the folder was moved or replaced since it was locked."""
+        if self._lock:
+            self._lock.check()
 
     async def resume(self) -> None:
         """Open the engine, again after `suspend`. Raises StoreError."""
+        self.check()
         # The redo log is what is synced. The engine reads this, its only switch, when it opens a store.
         os.environ["SURREAL_SYNC_DATA"] = "false"
         try:
-            engine = _Engine(self._url)
+            engine = _Engine(MEMORY if self.folder is None else f"{SCHEME}{self.folder}")
             await engine.connect()
             await engine.use(self._namespace, self._database)
         except (RuntimeError, SurrealError, OSError) as error:
@@ -141,4 +152,5 @@ class EmbeddedConnection:
     def _usable(self) -> _Engine:
         if self._engine is None:
             raise StoreUnavailableError("The database is closed.")
+        self.check()
         return self._engine

@@ -329,6 +329,7 @@ class EmbeddedStore(StateReads, HistoryReads):
 
     async def _ready(self) -> None:
         """Raise the reason why nothing can be written."""
+        self._connection.check()
         if self._failed is not None:
             await self._recover(self._failed)
             if self._failed is not None:
@@ -397,6 +398,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         folder = self._connection.folder
         if self._redo is None or folder is None:
             return
+        self._connection.check()
         await self._connection.suspend()
         self._redo.close()
         await asyncio.to_thread(take_place, folder)

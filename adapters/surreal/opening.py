@@ -1,14 +1,24 @@
 """From a database URL to a store that is migrated, whole and ready."""
 
+import shutil
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
 from keycairn.adapters.former_anchor import forget_former, former_head
 from keycairn.adapters.redo_log import RedoLog
-from keycairn.adapters.surreal.building import NewDatabase, redo_log_of, take_place
+from keycairn.adapters.surreal.building import (
+    NewDatabase,
+    discard_draft,
+    is_missing,
+    redo_log_of,
+    take_place,
+)
 from keycairn.adapters.surreal.dialect import dialect_of
 from keycairn.adapters.surreal.embedded import MEMORY, SCHEME, EmbeddedConnection
 from keycairn.adapters.surreal.embedded_store import EmbeddedStore
+from keycairn.adapters.surreal.place import place_of
 from keycairn.adapters.surreal.remote import RemoteConnection
 from keycairn.adapters.surreal.restoring import NONE, PATIENCE, Claim
 from keycairn.adapters.surreal.room import Room
@@ -16,11 +26,24 @@ from keycairn.adapters.surreal.schema import migrate
 from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.statements import LEDGER, Transaction
 from keycairn.adapters.surreal.store import SurrealStore
-from keycairn.domain.errors import DamagedAnchorError, MissingDatabaseError, RedoLogError, SettingsError
+from keycairn.domain.errors import (
+    DamagedAnchorError,
+    MissingDatabaseError,
+    RedoLogError,
+    SettingsError,
+    StoreError,
+    StoreFullError,
+)
 from keycairn.domain.secret import Secret
 
 SERVER_LOG = "server.redo"
 """The name of a server's redo log, in the data folder."""
+
+LITTLE_ROOM = 8 * 2**20
+"""Bytes; a database that could not be made with less than that left met a full disk."""
+
+Fill = Callable[[EmbeddedStore], Awaitable[None]]
+"""Puts into a new database what it begins with."""
 
 
 async def open_surreal(  # noqa: PLR0913  # what an operator can say of a database
@@ -35,13 +58,15 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
     reserve: int | None = None,
     anew: bool = False,
     accept: bool = False,
+    fill: Fill | None = None,
 ) -> SurrealStore | EmbeddedStore:
     """The store at `url`: `ws://`, `wss://`, `surrealkv://<path>` or `mem://`.
 
     `deadline` is how long, in seconds, a server may take to connect or to answer. `anchor_file` is where a
     Keycairn without a redo log kept the head of the audit chain; a server's redo log is in the same folder, None keeps
     none. `reserve` is how many bytes of the disk stay free. Where an embedded database is gone, `anew` makes a
-    new one; where its redo log is not its own, or is further, `accept` goes on with the database. Raises
+    new one; where its redo log is not its own, or is further, `accept` goes on with the database. What
+    `fill` puts into a new embedded database on the disk is in it from the first moment on. Raises
     SettingsError for another kind of URL, StoreLockedError, RedoLogError, StoreError when the folder cannot be opened
     or was written by a newer Keycairn, RestoringError while another process restores, StoreUnavailableError when a
     server cannot be reached.
@@ -55,8 +80,20 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
         raise SettingsError("The database URL must be surrealkv://<path>, mem://, ws://<host> or wss://<host>.")
     connection = EmbeddedConnection.locked(url, namespace=namespace, database=database)
     return await _open_embedded(
-        connection, (namespace, database), anchor_file, Room.of(connection.folder, reserve), anew=anew, accept=accept
+        connection,
+        (namespace, database),
+        anchor_file,
+        Room.of(connection.folder, reserve),
+        anew=anew,
+        accept=accept,
+        fill=fill,
     )
+
+
+def missing_store(url: str) -> Path | None:
+    """The folder that `url` names, where it is one and no database is in it. Raises StoreError."""
+    folder = Path(url.removeprefix(SCHEME))
+    return folder if url.startswith(SCHEME) and is_missing(place_of(folder)) else None
 
 
 async def _open_server(connection: RemoteConnection, anchor_file: Path | None) -> SurrealStore:
@@ -90,12 +127,13 @@ async def _open_embedded(
     *,
     anew: bool,
     accept: bool,
+    fill: Fill | None,
 ) -> EmbeddedStore:
     folder = connection.folder
     log: RedoLog | None = None
     try:
         if folder is not None:
-            await _there(folder, names, anew=anew)
+            await _there(folder, names, anew=anew, fill=fill)
         await connection.resume()
         dialect = dialect_of(await connection.version())
         await migrate(connection.query)
@@ -117,17 +155,41 @@ async def _open_embedded(
     return store
 
 
-async def _there(folder: Path, names: tuple[str, str], *, anew: bool) -> None:
+async def _there(folder: Path, names: tuple[str, str], *, anew: bool, fill: Fill | None) -> None:
     """See to it that there is a database in `folder`. Raises MissingDatabaseError where there was one and is none."""
     take_place(folder)
-    there, had_been = folder.exists(), redo_log_of(folder).exists()  # noqa: ASYNC240  # a glance at the start
-    if there:
+    discard_draft(folder)
+    if not is_missing(folder):
         return
-    if had_been and not anew:
-        raise MissingDatabaseError(str(folder))
-    new = await NewDatabase.begin(folder, names)
-    await new.finish(store=token_hex(16), number=0)
+    redo = redo_log_of(folder)
+    if redo.exists():  # a glance at the start
+        if not anew:
+            raise MissingDatabaseError(str(folder), str(redo))
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        redo.replace(redo.with_name(f"{redo.name}.former-{stamp}"))  # as above
+    try:
+        await _build(folder, names, fill)
+    except StoreError as error:
+        if shutil.disk_usage(folder).free < LITTLE_ROOM:
+            raise StoreFullError(str(folder)) from error
+        raise
     take_place(folder)
+
+
+async def _build(folder: Path, names: tuple[str, str], fill: Fill | None) -> None:
+    """Make a new database ready."""
+    new = await NewDatabase.begin(folder, names)
+    try:
+        if fill is not None:
+            dialect = dialect_of(await new.connection.version())
+            store = EmbeddedStore(new.connection, dialect, names=names, log=None, room=None)
+            await store.load()
+            await fill(store)
+            new.ends_at(await store.head())
+        await new.finish(store=token_hex(16), number=0)
+    except BaseException:
+        await new.abandon()
+        raise
 
 
 async def _matched(connection: EmbeddedConnection, file: Path, former_anchor: Path | None, *, accept: bool) -> RedoLog:

@@ -7,33 +7,24 @@ network when a server runs, inside this process when none does.
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
-import msgspec
 import rich_click as click
-from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.cli.running import UnprovenServerError, announced, proving_client, running
+from keycairn.app.data_folder import FIRST_TOKEN_FILE
 from keycairn.app.server import create_app
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import FIRST_TOKEN_FILE, open_with_birth
-from keycairn.domain.errors import KeycairnError, SettingsError
+from keycairn.app.wiring import open_with_birth
+from keycairn.domain.errors import KeycairnError, SettingsError, StoreLockedError
 from keycairn.domain.secret import Secret
 
-SERVER_FILE = "server.json"
 PATIENCE = 300.0
 """Seconds: a provider may be asked for many models, a page each."""
-
-
-class RunningServer(Struct, frozen=True):
-    """Where the server of a data folder listens. Written by `serve` for the commands beside it."""
-
-    url: str
-    pid: int
 
 
 class RequestFailedError(KeycairnError):
@@ -134,56 +125,50 @@ def _problem(answer: httpx.Response) -> Mapping[str, Any]:
 async def connect(settings: Settings) -> AsyncIterator[Client]:
     """A client of the server KEYCAIRN_URL names, else of the one running on the data folder, else of one in here.
 
-    Raises SettingsError when KEYCAIRN_URL is no address or no token for a server is found, and what opening Keycairn
-    raises.
+    A named server gets the token as it is; the one of the data folder has to prove itself first, on each connection.
+    Raises SettingsError when KEYCAIRN_URL is no address or no token for a server is found, UnprovenServerError when
+    something else answers in place of the service that uses the data folder, and what opening Keycairn raises.
     """
-    named = _named_url()
-    if url := named or await running_url(settings.data_dir):
-        token = _token(settings, FIRST_TOKEN_FILE if named is None else None)
-        async with httpx.AsyncClient(
-            base_url=url,
-            headers={"Authorization": f"Bearer {token.reveal()}"},
-            timeout=PATIENCE,
-            trust_env=False,
-        ) as http:
+    if url := _named_url():
+        headers = _bearer(_token(settings, None))
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE, trust_env=False) as http:
             yield Client(http, url)
         return
+    server, taken = await running(settings.data_dir)
+    if server is not None:
+        headers = _bearer(_token(settings, FIRST_TOKEN_FILE))
+        async with proving_client(server, headers=headers, timeout=PATIENCE) as http:
+            yield Client(http, server.url)
+        return
+    async with _inside(settings, taken=taken) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _inside(settings: Settings, *, taken: bool) -> AsyncIterator[Client]:
+    """A client of a Keycairn in this process. `taken`: the address of the last one is answered by something else."""
     passing = secrets.token_urlsafe(32)
     inside = replace(settings, admin_token=Secret(passing))
-    async with open_with_birth(inside) as (keycairn, birth):
+    async with AsyncExitStack() as stack:
+        try:
+            keycairn, birth = await stack.enter_async_context(open_with_birth(inside))
+        except StoreLockedError:
+            left = announced(settings.data_dir)
+            if taken and left is not None:
+                raise UnprovenServerError(left.url) from None
+            raise
         if birth.root_key_file:
             click.echo(f"Made a root key: {birth.root_key_file}. Keep a copy away from the database.", err=True)
         app = create_app(inside, keycairn=keycairn)
         transport = httpx.ASGITransport(app=cast("Any", app), client=("in-process", 0))  # two spellings of ASGI
-        headers = {"Authorization": f"Bearer {passing}"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://keycairn", headers=headers) as http:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://keycairn", headers=_bearer(Secret(passing))
+        ) as http:
             yield Client(http, "this process")
 
 
-async def running_url(data_dir: Path) -> str | None:
-    """Where the server of the data folder listens; None when there is none, or its file outlived it."""
-    try:
-        server = msgspec.json.decode((data_dir / SERVER_FILE).read_bytes(), type=RunningServer)
-    except (OSError, msgspec.MsgspecError):
-        return None
-    if not _lives(server.pid):
-        return None  # on its port another may listen by now
-    try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=2.0, trust_env=False) as http:
-            answer = await http.get("/health/live")
-    except httpx.HTTPError:
-        return None
-    return server.url if answer.status_code == 200 else None
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True  # it is there, and another user's
-    except (OSError, OverflowError):
-        return False
-    return True
+def _bearer(token: Secret) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.reveal()}"}
 
 
 def _named_url() -> str | None:

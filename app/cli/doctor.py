@@ -1,9 +1,7 @@
 """The command that looks for trouble."""
 
 import asyncio
-import stat
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import rich_click as click
 from msgspec import convert, to_builtins
@@ -12,10 +10,12 @@ from keycairn.app import offline
 from keycairn.app.cli.client import Client, RequestFailedError
 from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
 from keycairn.app.cli.show import BAD, DULL, GOOD, say
+from keycairn.app.data_folder import ROOT_KEY_FILE
 from keycairn.app.logs import configure_logs
 from keycairn.app.lost_key import begin_anew
+from keycairn.app.privacy import exposures
 from keycairn.app.services.checkup import Finding
-from keycairn.app.wiring import FIRST_TOKEN_FILE, ROOT_KEY_FILE
+from keycairn.app.settings import Settings
 
 
 @main.command()
@@ -65,7 +65,7 @@ async def _doctor(client: Client, *, fix: bool, as_json: bool) -> int | None:
     if fix:
         repaired = await client.post("/api/checkup/fix")
         done, backup = repaired["done"], repaired["backup"]
-    findings = [finding async for finding in _examine(client, settings().data_dir)]
+    findings = [finding async for finding in _examine(client, settings())]
     broken = any(finding.broken for finding in findings)
     listed = [to_builtins(finding) for finding in findings]
     if not shown({"backup": backup, "done": done, "findings": listed} if fix else listed, as_json=as_json):
@@ -129,8 +129,8 @@ def _begin_anew(*, sure: bool, as_json: bool) -> None:
         say(f"A new admin token: {begun.token_file}", GOOD)
 
 
-async def _examine(client: Client, data_dir: Path) -> AsyncIterator[Finding]:
-    for file in _private_files(data_dir):
+async def _examine(client: Client, settings: Settings) -> AsyncIterator[Finding]:
+    for file in _private_files(settings):
         yield file
     try:
         await client.get("/health/ready")
@@ -167,20 +167,18 @@ def _unlock(error: RequestFailedError) -> str:
     return f"{error} If that key is lost for good: keycairn doctor --lost-root-key"
 
 
-def _private_files(data_dir: Path) -> list[Finding]:
-    findings = []
-    for name in (ROOT_KEY_FILE, FIRST_TOKEN_FILE):
-        file = data_dir / name
-        if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
-            findings.append(
-                Finding(
-                    code="file_open",
-                    subject=str(file),
-                    found="others can read it",
-                    what_to_do=f"chmod 600 {file}",
-                    broken=True,
-                )
-            )
+def _private_files(settings: Settings) -> list[Finding]:
+    findings = [
+        Finding(
+            code="file_open",
+            subject=str(exposure.path),
+            found=exposure.found,
+            what_to_do=exposure.what_to_do,
+            broken=exposure.serious,
+        )
+        for exposure in exposures(settings)
+    ]
+    data_dir = settings.data_dir
     if (data_dir / ROOT_KEY_FILE).exists():
         advice = "For production, give it as KEYCAIRN_ROOT_KEY_FILE from another place, and keep a copy elsewhere."
         found = f"lies beside the database, in {data_dir / ROOT_KEY_FILE}"

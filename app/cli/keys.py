@@ -12,7 +12,7 @@ from keycairn.app.cli.client import Client, RequestFailedError
 from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
 from keycairn.app.cli.root_key import current_root_key, elsewhere, present_root_key, root_key_in
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
-from keycairn.app.wiring import ROOT_KEY_FILE, STAGED, write_private
+from keycairn.app.data_folder import ROOT_KEY_FILE, STAGED, write_private
 
 GLANCE = 0.2
 """Seconds between two looks at a rotation."""

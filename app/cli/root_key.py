@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from keycairn.app.cli.group import settings
-from keycairn.app.wiring import root_key_of
+from keycairn.app.data_folder import root_key_of
 from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret

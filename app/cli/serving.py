@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,28 +11,34 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
 import rich_click as click
+import structlog
 import uvicorn
 from msgspec.structs import replace
 
-from keycairn.app.cli.client import SERVER_FILE, RunningServer
+from keycairn.app.api.proof import proof_handler
 from keycairn.app.cli.group import main, settings
 from keycairn.app.cli.protocol import BoundedHttp
+from keycairn.app.cli.running import RunningServer, announce, running, withdraw
 from keycairn.app.cli.show import say
+from keycairn.app.cli.stopping import GracefulServer, Stopping
+from keycairn.app.data_folder import FIRST_TOKEN_FILE
+from keycairn.app.first_run import Birth
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.logs import configure_logs
+from keycairn.app.privacy import close_off
+from keycairn.app.proof import new_secret
 from keycairn.app.server import create_app, fronted, guarded, hosts_of
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import FIRST_TOKEN_FILE, Birth, open_with_birth, write_private
-from keycairn.domain.errors import KeycairnError
+from keycairn.app.wiring import open_with_birth
+from keycairn.domain.errors import DataFolderError, DataFolderLockedError, KeycairnError
 
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than clients and proxies keep theirs (5 to 60). So they end it, and
 no request goes out on a connection that is being closed."""
-GRACE = 10
-"""Seconds requests under way get to finish when the service stops."""
 _PR_SET_DUMPABLE = 4
+
+_log = structlog.get_logger()
 
 
 class CannotListenError(KeycairnError):
@@ -48,11 +53,15 @@ class CannotListenError(KeycairnError):
 @main.command()
 @click.option("--host", help="Address to listen on, in place of KEYCAIRN_HOST.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, in place of KEYCAIRN_PORT.")
-def serve(host: str | None, port: int | None) -> None:
+@click.option(
+    "--new-database", is_flag=True, help="Begin with an empty database where the former one is missing. Its files stay."
+)
+def serve(host: str | None, port: int | None, *, new_database: bool) -> None:
     """Start the service, and say where it is.
 
     The first start makes a root key and an admin token in the data folder and says where they lie. Ctrl-C stops it;
-    calls under way get ten seconds to finish. What can be set is listed by `keycairn settings`.
+    calls under way get ten seconds to finish, and none after a second Ctrl-C. What can be set is listed by
+    `keycairn settings`.
     """
     read = settings()
     chosen = replace(read, host=host or read.host, port=read.port if port is None else port)
@@ -60,19 +69,34 @@ def serve(host: str | None, port: int | None) -> None:
     _keep_memory_private()
     import uvloop  # noqa: PLC0415  # only the service needs it
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(chosen))
+    with _private_files(chosen), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(chosen, new_database=new_database))
+    _let_go_of_dead_streams()
 
 
-async def _serve(chosen: Settings) -> None:
+async def _serve(chosen: Settings, *, new_database: bool) -> None:
+    stopping = Stopping()
+    task = cast("asyncio.Task[None]", asyncio.current_task())
+    with stopping.on_signals():
+        stopping.calls(task.cancel)
+        try:
+            await _run(chosen, stopping, new_database=new_database)
+        except asyncio.CancelledError:
+            if not stopping.asked:
+                raise
+
+
+async def _run(chosen: Settings, stopping: Stopping, *, new_database: bool) -> None:
+    if (await running(chosen.data_dir))[0] is not None:
+        raise DataFolderLockedError(str(chosen.data_dir))
     with _listening(chosen) as listener:
-        port = listener.getsockname()[1]
-        here = replace(chosen, port=port)
-        async with open_with_birth(here) as (keycairn, birth):
-            app = guarded(fronted(create_app(here, keycairn=keycairn)), hosts_of(here))
-            server = _Server(
+        here = replace(chosen, port=listener.getsockname()[1])
+        async with open_with_birth(here, new_database=new_database) as (keycairn, birth):
+            known = RunningServer(_url(here), os.getpid(), new_secret())
+            app = create_app(here, keycairn=keycairn, handlers=[proof_handler(known.secret)])
+            server = GracefulServer(
                 uvicorn.Config(
-                    cast("Any", app),  # two spellings of ASGI
+                    cast("Any", guarded(fronted(app), hosts_of(here))),  # two ASGIs
                     http=BoundedHttp,
                     lifespan="on",
                     log_config=None,
@@ -80,15 +104,28 @@ async def _serve(chosen: Settings) -> None:
                     server_header=False,
                     proxy_headers=False,  # whose word counts is for KEYCAIRN_TRUSTED_PROXIES to say
                     ws="none",
-                    timeout_graceful_shutdown=GRACE,
                     timeout_keep_alive=KEEP_ALIVE,
                 )
             )
-            url = _url(here)
-            _greet(here, url, keycairn, birth)
+            _greet(here, known.url, keycairn, birth)
             _forget(here)
-            with server.stopped_by_signals(), _announced(here.data_dir, url):
+            with _announced(here.data_dir, known):
+                stopping.calls(server.stop, server.hurry)
                 await server.serve(sockets=[listener])
+                stopping.calls()
+
+
+@contextmanager
+def _announced(data_dir: Path, server: RunningServer) -> Iterator[None]:
+    """Leave word for the commands beside this server."""
+    try:
+        announce(data_dir, server)
+    except DataFolderError as error:
+        _log.warning("commands beside this server will not find it", detail=str(error))
+    try:
+        yield
+    finally:
+        withdraw(data_dir, server)
 
 
 def _forget(settings: Settings) -> None:
@@ -97,25 +134,6 @@ def _forget(settings: Settings) -> None:
         settings.root_key.material.forget()
     if settings.admin_token is not None:
         settings.admin_token.forget()
-
-
-class _Server(uvicorn.Server):
-    """Stops on a signal and returns. uvicorn's own way raises the signal again, before the database is closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    @contextmanager
-    def stopped_by_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
 
 @contextmanager
@@ -133,17 +151,6 @@ def _listening(chosen: Settings) -> Iterator[socket.socket]:
         except OSError as error:
             raise CannotListenError(chosen.host, chosen.port, error.strerror or "unknown") from None
         yield listener
-
-
-@contextmanager
-def _announced(data_dir: Path, url: str) -> Iterator[None]:
-    """Leave word for the commands beside this server."""
-    file = data_dir / SERVER_FILE
-    write_private(file, msgspec.json.encode(RunningServer(url, os.getpid())).decode())
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def _url(here: Settings) -> str:
@@ -175,6 +182,28 @@ def _greet(here: Settings, url: str, keycairn: Keycairn, birth: Birth) -> None:
         say("  Found no provider variables in the environment or in .env.", "dim")
     elif any(account.configured for account in found):
         say("    Move them into the database with: keycairn migrate-env", "dim")
+
+
+@contextmanager
+def _private_files(chosen: Settings) -> Iterator[None]:
+    """A context in which new files are the owner's alone. Present ones are made so too, with a word about it."""
+    for exposure in close_off(chosen):
+        done = "no more" if exposure.why_left is None else f"still, for {exposure.why_left}: {exposure.what_to_do}"
+        say(f"Warning: {exposure.path}: {exposure.found} ({done})", "bold yellow")
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _let_go_of_dead_streams() -> None:
+    """A terminal that is gone must not turn an orderly end into Python's exit code for unwritten output."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _keep_memory_private() -> None:

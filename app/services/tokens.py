@@ -3,7 +3,7 @@
 import hmac
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import sha256
 
@@ -89,13 +89,15 @@ class Tokens:
         """
         if self._admin and hmac.compare_digest(sha256(text.reveal().encode()).digest(), self._admin):
             return Principal("admin-token", DEFAULT_WORKSPACE, (Scope.ADMIN,))
-        mac = self._vault.keyset.token_mac(text.reveal().encode())
-        id = token_key(text)
-        token = await self._store.token(id) if id else None
-        if token is None or not hmac.compare_digest(token.mac, mac) or not await self._stands(token):
+        token = await self._recognised(text)
+        if token is None:
             raise AuthenticationError
         self._sightings.token_used(token.id)
         return Principal(token.id, token.workspace, token.scopes, token.reach)
+
+    async def holds(self, text: Secret) -> bool:
+        """Whether it is the text of a token that is good now; this is no use of it. Raises SealedError."""
+        return await self._recognised(text) is not None
 
     async def create(
         self,
@@ -107,8 +109,9 @@ class Tokens:
         reach: Reach = EVERYWHERE,
         workspace: str | None = None,
         by: Caller = IN_PROCESS,
+        keep: Callable[[Secret], None] = lambda _: None,
     ) -> tuple[Token, Secret]:
-        """A new token, and its text, which nobody can ask for again.
+        """A new token, and its text, which nobody can ask for again; `keep` gets it before the token exists.
 
         It belongs to the workspace of its maker; in the default workspace another may be named, which begins to exist
         by that. Made with a token that has an end or limits, it has the same where none are asked for, and at most
@@ -155,6 +158,7 @@ class Tokens:
             if len(await self.makers(token)) > DEEPEST:
                 raise InvalidInputError("Tokens made with tokens that have an end or limits go no deeper.")
         event = self._journal.event(by, Action.TOKEN_CREATED, token.id, details={"scopes": [*token.scopes]})
+        keep(text)
         await self._journal.commit((PutToken(token), event))
         return token, text
 
@@ -186,12 +190,15 @@ class Tokens:
             waiting += fresh
         return frozenset(found)
 
-    async def first(self) -> Secret | None:
-        """The text of the first admin token, made now; None when any token exists or a fixed one is set."""
+    async def first(self, keep: Callable[[Secret], None]) -> bool:
+        """Make the first admin token, where no token exists and no fixed one is set; whether it was made.
+
+        `keep` gets its text before it exists, to put it where a stop of the process cannot lose it.
+        """
         if self._admin or await self._store.tokens(DEFAULT_WORKSPACE):
-            return None
-        _, text = await self.create(FIRST_TOKEN_NAME, (Scope.ADMIN,), by=SYSTEM)
-        return text
+            return False
+        await self.create(FIRST_TOKEN_NAME, (Scope.ADMIN,), by=SYSTEM, keep=keep)
+        return True
 
     async def list(self, *, workspace: str = DEFAULT_WORKSPACE) -> Sequence[Token]:
         """All tokens of the workspace, revoked ones included, oldest first."""
@@ -210,6 +217,14 @@ class Tokens:
         revoked = replace(token, revoked=self._clock.now())
         await self._journal.commit((PutToken(revoked), self._journal.event(by, Action.TOKEN_REVOKED, token.id)))
         return revoked
+
+    async def _recognised(self, text: Secret) -> Token | None:
+        mac = self._vault.keyset.token_mac(text.reveal().encode())
+        id = token_key(text)
+        token = await self._store.token(id) if id else None
+        if token is None or not hmac.compare_digest(token.mac, mac) or not await self._stands(token):
+            return None
+        return token
 
     async def _stands(self, token: Token) -> bool:
         """Whether it is valid, and so is everything it was lent by."""

@@ -8,53 +8,13 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.served import COMMAND, announced, serving
 from tests.shell import KEY, Shell
-
-COMMAND = str(Path(sys.executable).with_name("keycairn"))
-
-
-class Served:
-    """A running `keycairn serve`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
-        self.process = process
-        self.url = url
-        self._log = log
-
-    def said(self) -> str:
-        return self._log.read_text()
-
-    async def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(by)
-        return await asyncio.wait_for(self.process.wait(), 20)
-
-
-@asynccontextmanager
-async def serving(shell: Shell, **variables: str) -> AsyncIterator[Served]:
-    log = shell.folder / "log"
-    with log.open("w") as stream:
-        process = await asyncio.create_subprocess_exec(
-            COMMAND,
-            "serve",
-            "--port",
-            "0",
-            env={"PATH": os.environ["PATH"], **shell.variables, **variables},
-            stdout=stream,
-            stderr=stream,
-        )
-    try:
-        yield Served(process, await announced(shell, process), log)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        shell.said += log.read_text()
 
 
 async def test_it_greets_serves_its_commands_and_leaves_no_trace_of_its_address(shell: Shell) -> None:
@@ -103,16 +63,6 @@ def all_of(terminal: int) -> str:
             said += chunk
     os.close(terminal)
     return said.decode()
-
-
-async def announced(shell: Shell, process: asyncio.subprocess.Process) -> str:
-    """The address the process left word of."""
-    address = shell.data / "server.json"
-    async with asyncio.timeout(20):
-        while not address.exists() or json.loads(address.read_bytes() or b"{}").get("pid") != process.pid:
-            assert process.returncode is None, "it ended"
-            await asyncio.sleep(0.02)
-    return str(json.loads(address.read_bytes())["url"])
 
 
 async def test_a_terminal_is_told_the_first_token_once(shell: Shell) -> None:
@@ -225,3 +175,45 @@ async def test_its_memory_is_private(shell: Shell) -> None:
         limits, owner = seen_in_proc(served.process.pid)
     assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
     assert owner == 0, "the kernel keeps to itself what may not be dumped"
+
+
+async def test_a_database_that_is_gone_is_exit_code_2_until_a_new_one_is_meant(shell: Shell) -> None:
+    async with serving(shell) as served:
+        await served.stop()
+    former = (shell.data / "first-token").read_text()
+    (shell.data / "db").rename(shell.folder / "unmounted")
+    for command in (("serve", "--port", "0"), ("status",), ("doctor",), ("doctor", "--lost-root-key", "--yes")):
+        refused = await shell.run(*command)
+        assert refused.exit_code == 2, command
+        assert len(refused.stderr.splitlines()) == 1
+        for word in (str(shell.data / "db"), "serve --new-database"):
+            assert word in refused.stderr
+    assert (shell.data / "first-token").read_text() == former
+
+    async with serving(shell, "--new-database") as served:
+        token = (shell.data / "first-token").read_text().strip()
+        async with httpx.AsyncClient(base_url=served.url, headers={"Authorization": f"Bearer {token}"}) as http:
+            assert (await http.get("/api/credentials")).json() == []
+        await served.stop()
+    [kept] = shell.data.glob("first-token.former-*")
+    assert kept.read_text() == former
+    async with serving(shell, "--new-database") as served:  # where there is one, it is used
+        assert "Made" not in served.said()
+
+
+async def test_an_open_data_folder_is_closed_and_said(shell: Shell) -> None:
+    async with serving(shell) as served:
+        await served.stop()
+    shell.data.chmod(0o777)
+    (shell.data / "root-key").chmod(0o644)
+    looked = await shell.run("doctor", "--json")
+    assert looked.exit_code == 1
+    found = {finding["subject"]: finding for finding in json.loads(looked.stdout)}
+    for path, mode in ((shell.data, "700"), (shell.data / "root-key", "600")):
+        assert found[str(path)]["what_to_do"] == f"chmod {mode} {path}"
+        assert found[str(path)]["broken"]
+    async with serving(shell) as served:
+        assert f"{shell.data}: others can change it (no more)" in "".join(served.said().split("\n"))
+        assert (await shell.run("doctor")).exit_code == 0
+        files = [path for path in shell.data.rglob("*") if path.is_file()]
+        assert [path for path in files if path.stat().st_mode & 0o077] == []

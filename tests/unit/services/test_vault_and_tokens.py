@@ -74,17 +74,37 @@ async def test_anything_but_the_token_itself_is_refused(kc: Keycairn, change: ob
 
 
 async def test_the_first_token_is_made_once(kc: Keycairn) -> None:
-    first = await kc.tokens.first()
-    assert first is not None
-    assert (await kc.tokens.authenticate(first)).scopes == (Scope.ADMIN,)
-    assert await kc.tokens.first() is None
+    kept: list[Secret] = []
+    assert await kc.tokens.first(kept.append)
+    assert (await kc.tokens.authenticate(kept[0])).scopes == (Scope.ADMIN,)
+    assert not await kc.tokens.first(kept.append)
+    assert len(kept) == 1
+
+
+async def test_the_first_token_is_kept_before_it_exists(kc: Keycairn) -> None:
+    def keep(_: Secret) -> None:
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011  # our own
+        await kc.tokens.first(keep)
+    assert await kc.tokens.list() == []
+
+
+async def test_looking_whether_a_token_is_good_is_no_use_of_it(kc: Keycairn) -> None:
+    token, text = await kc.tokens.create("ci", [Scope.ADMIN])
+    assert await kc.tokens.holds(text)
+    assert not await kc.tokens.holds(Secret(text.reveal() + "0"))
+    await kc.sightings.flush()
+    assert (await kc.tokens.list())[0].last_used is None
+    await kc.tokens.revoke(token.id)
+    assert not await kc.tokens.holds(text)
 
 
 async def test_a_fixed_admin_token_works_even_while_sealed() -> None:
     house = House(admin_token="a" * 40)
     kc = await house.open(root_key=None)
     assert (await kc.tokens.authenticate(Secret("a" * 40))).scopes == (Scope.ADMIN,)
-    assert await kc.tokens.first() is None
+    assert not await kc.tokens.first(lambda _: None)
     with pytest.raises(SealedError):
         await kc.tokens.authenticate(Secret("b" * 40))
 
