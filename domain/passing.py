@@ -113,11 +113,14 @@ def header_fault(name: str) -> str | None:
 
 
 def names_identity(query: str) -> bool:
-    """Whether a query tells a provider who calls or pays, or another method: the account's settings say the first."""
+    """Whether a query tells a provider who calls or pays, or another method: the account's settings say the first.
+
+    A name with characters that print as nothing may be read without them.
+    """
     if query.count("&") + query.count(";") > _MOST_NAMES:
         return True
     names = (name for name, _ in parse_qsl(query.replace(";", "&"), keep_blank_values=True))
-    return any(name.strip().lower().lstrip("$").removeprefix(".") in _QUERY for name in names)
+    return any(not name.isprintable() or name.strip().lower().lstrip("$").removeprefix(".") in _QUERY for name in names)
 
 
 def passing_faults(operations: Sequence[str], headers: Sequence[str]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from keycairn.domain.errors import (
     InvalidInputError,
     PreconditionFailedError,
     SealedError,
+    SecretInPlainFieldError,
     SecretReentryRequiredError,
     StaleVersionError,
     UndeclaredFieldError,
@@ -311,6 +312,7 @@ class Credentials:
         given = {key: secret for key, secret in secrets.items() if secret is not None}
         kept = {key: sealed for key, sealed in before.sealed.items() if key not in secrets}
         check_not_repeated(given.values(), {"name": name, **settings})
+        self._check_not_stored(before, {"name": patch.name, **patch.settings})
         spec.check_complete({*settings, *kept, *given})
         after = replace(before, name=name, modalities=modalities, settings=settings, limits=limits)
         moved = [key for key in kept if destinations(spec, settings, key) != destinations(spec, before.settings, key)]
@@ -325,6 +327,13 @@ class Credentials:
             },
             broken={key: why for key, why in before.broken.items() if key in kept},
         )
+
+    def _check_not_stored(self, before: Credential, plain: Mapping[str, object]) -> None:
+        """Raise SecretInPlainFieldError for a text that is a stored secret. Its fingerprint tells; nothing is opened."""
+        marks = frozenset(before.fingerprints.values())
+        for name, value in plain.items() if marks else ():
+            if isinstance(value, str) and self._vault.fingerprint(before.workspace, Secret(value.strip())) in marks:
+                raise SecretInPlainFieldError(name)
 
     def _kept(
         self, spec: ProviderSpec, before: Credential, after: Credential, kept: Mapping[str, SealedSecret]

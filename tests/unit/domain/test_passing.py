@@ -93,6 +93,11 @@ def test_what_is_no_name_of_a_header_is_a_fault_of_the_plugin(name: str) -> None
         "api_key",
         "_method=DELETE",
         "%24httpMethod=DELETE",
+        "key%00=x",
+        "ke%00y=x",
+        "k%E2%80%8Bey=x",
+        "key%0d%0a=x",
+        "key%7f=x",
         "&" * 2000,
     ],
 )

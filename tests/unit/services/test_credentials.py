@@ -124,6 +124,18 @@ async def test_bad_input_is_refused_by_name_and_nothing_is_stored(
     assert await house.store.revision() == before
 
 
+@pytest.mark.parametrize("secrets", [{}, {"api_key": NEW_KEY}])
+@pytest.mark.parametrize("text", [KEY.reveal(), f"  {KEY.reveal()} "])
+async def test_a_stored_key_is_no_name_whether_it_is_sent_along_or_not(
+    house: House, kc: Keycairn, text: str, secrets: dict[str, Secret]
+) -> None:
+    credential = await make(kc)
+    before = await house.store.revision()
+    with pytest.raises(SecretInPlainFieldError):
+        await kc.credentials.update(credential.id, CredentialPatch(name=text, secrets=secrets))
+    assert await house.store.revision() == before
+
+
 async def test_a_rotated_key_is_used_by_the_very_next_call(house: House, kc: Keycairn) -> None:
     credential = await make(kc)
     await kc.credentials.update(credential.id, CredentialPatch(secrets={"api_key": NEW_KEY}))
