@@ -329,7 +329,7 @@ class Credentials:
         )
 
     def _check_not_stored(self, before: Credential, plain: Mapping[str, object]) -> None:
-        """Raise SecretInPlainFieldError for a text that is a stored secret. Its fingerprint tells; nothing is opened."""
+        """Raise SecretInPlainFieldError for a text that is a stored secret. Fingerprints tell; nothing is opened."""
         marks = frozenset(before.fingerprints.values())
         for name, value in plain.items() if marks else ():
             if isinstance(value, str) and self._vault.fingerprint(before.workspace, Secret(value.strip())) in marks:
