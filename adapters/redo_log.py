@@ -39,7 +39,8 @@ class Header(Struct, frozen=True, kw_only=True):
     """`safe` is the number of the last changeset the database is known to hold on the disk; `head` the chain's there.
 
     `generation` grows with each header; `salt` (hex) is new in each. `proves` is False where what had been acknowledged
-    before is not known, because the log was lost or damaged.
+    before is not known, because the log was lost or damaged. `whole` is how many bytes the database's files had when
+    they were last written anew, 0 where that is not known.
     """
 
     store: str
@@ -48,6 +49,7 @@ class Header(Struct, frozen=True, kw_only=True):
     salt: str
     head: Head | None = None
     proves: bool = True
+    whole: int = 0
 
 
 class Entry(Struct, frozen=True):
@@ -78,10 +80,17 @@ class RedoLog:
 
     @classmethod
     def create(
-        cls, file: Path, *, store: str, safe: int = 0, head: Head | None = None, proves: bool = True
+        cls,
+        file: Path,
+        *,
+        store: str,
+        safe: int = 0,
+        head: Head | None = None,
+        proves: bool = True,
+        whole: int = 0,
     ) -> "RedoLog":
         """A new, empty log; a file of that name is replaced. Raises StoreFullError or StoreError."""
-        header = Header(store=store, generation=1, safe=safe, salt=_fresh_salt(), head=head, proves=proves)
+        header = Header(store=store, generation=1, safe=safe, salt=_fresh_salt(), head=head, proves=proves, whole=whole)
         draft = file.with_name(file.name + ".new")
         try:
             descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

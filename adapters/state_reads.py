@@ -1,7 +1,9 @@
 """Reading from records held in memory: what the store in memory and the embedded one have in common."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
+from typing import cast
 
 from keycairn.domain.audit import Head
 from keycairn.domain.credential import Credential
@@ -39,6 +41,7 @@ class StateReads:
 
     async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
         """See `Store.all_credentials`."""
+        await asyncio.sleep(0)  # pages are read one after another to go through everything; others get their turn
         return self.state.credentials_after(key_of(after) if after else "", page(limit))
 
     async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
@@ -64,12 +67,10 @@ class StateReads:
     ) -> Sequence[Model]:
         """See `Store.models`."""
         state = self.state
-        if credential is not None:
-            ids = state.linked(credential)
-        elif name is not None:
-            ids = state.named(workspace, name)
-        else:
-            ids = state.model_ids(workspace, after)
+        if credential is None and name is None:
+            most = None if limit is None else page(limit)
+            return state.models(workspace, provider=provider, type=type, after=after, limit=most)
+        ids = state.named(workspace, name) if name is not None else state.linked(cast("CredentialId", credential))
         rows = (
             found
             for id in ids
@@ -77,7 +78,7 @@ class StateReads:
             and (found := state.model(workspace, id)) is not None
             and type in {None, found.type}
             and provider in {None, found.provider}
-            and name in {None, found.name}
+            and credential in {None, found.credential}
         )
         return list(islice(rows, None if limit is None else page(limit)))
 

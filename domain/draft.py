@@ -1,6 +1,6 @@
 """How a changeset alters what a store holds. Every store follows these rules, whatever it keeps records in."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Protocol, TypeVar, assert_never, cast
 
@@ -109,6 +109,14 @@ class Draft:
         """Remove a record."""
         self._images[key_for(record)] = None
 
+    def steps(self, change: Change) -> Iterator[None]:
+        """As `apply`, in many small steps where it is about many records."""
+        if isinstance(change, RelinkModels | DeleteModelsOf):
+            yield from self._models_of(change)
+        else:
+            self.apply(change)
+            yield
+
     def apply(self, change: Change) -> None:  # noqa: C901, PLR0912, PLR0915  # a case for each kind of change
         """Work out one change. Raises as the change says."""
         match change:
@@ -139,7 +147,8 @@ class Draft:
                     raise StaleVersionError
                 self._drop_model(old_model)
             case RelinkModels() | DeleteModelsOf():
-                self._models_of(change)
+                for _ in self._models_of(change):
+                    pass
             case PutDefaults(defaults=defaults, expected=expected):
                 check_text(defaults)
                 stored = self.get(Defaults, defaults.workspace)
@@ -258,9 +267,10 @@ class Draft:
                 more -= sum(one == kid for one in sealing_keys(before)) if isinstance(before, Credential) else 0
         return more
 
-    def _models_of(self, change: RelinkModels | DeleteModelsOf) -> None:
+    def _models_of(self, change: RelinkModels | DeleteModelsOf) -> Iterator[None]:
         holder = change.source if isinstance(change, RelinkModels) else change.credential
         for id in self._base.linked(holder):
+            yield
             before = self._base.get(Model, key_of(id))
             model = self._find_model(change.workspace, id)
             if model is None or before is None or before.workspace != change.workspace:

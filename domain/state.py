@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import DuplicateError
 from keycairn.domain.ids import CredentialId, ModelId, key_of
+from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.record import KINDS, NAMES, Record, kind_of, record_key
 from keycairn.domain.sealed import kid_of
@@ -22,11 +23,15 @@ Images = Mapping[Key, Record | None]
 CURRENT = "current"
 """The key of a record that there is one of."""
 
+MANY = 100
+"""Models that go at once, from which on going through their whole lists is cheaper."""
+
 _R = TypeVar("_R", bound=Record)
 _T = TypeVar("_T")
 _K = TypeVar("_K")
 _Place = tuple[str, datetime, CredentialId]
-_O = TypeVar("_O", _Place, str, ModelId)
+_Shelf = tuple[str, str | None, Modality | None]
+_O = TypeVar("_O", _Place, str)
 
 
 def key_for(record: Record) -> Key:
@@ -44,7 +49,8 @@ class State:
         self._keys: list[str] = []
         self._prints: dict[tuple[str, str], set[CredentialId]] = {}
         self._linked: dict[CredentialId, set[ModelId]] = {}
-        self._models: dict[str, list[ModelId]] = {}
+        self._links: dict[str, Counter[CredentialId]] = {}
+        self._models: dict[_Shelf, list[str]] = {}
         self._named: dict[tuple[str, str], set[ModelId]] = {}
         self._unique: dict[tuple[object, ...], ModelId] = {}
         self._kids: Counter[int] = Counter()
@@ -70,11 +76,12 @@ class State:
     def places(self, workspace: str, *, provider: str | None, after: _Place | None) -> Iterator[CredentialId]:
         """The credentials of a workspace in the order of the list, from the one after `after`."""
         order = self._places.get(workspace, [])
-        start = 0 if after is None else bisect_right(order, after)
+        start, end = 0 if after is None else bisect_right(order, after), len(order)
         if provider is not None:
             start = max(start, bisect_left(order, provider, key=_provider))
-        for place in order[start:] if provider is None else order[start : bisect_right(order, provider, key=_provider)]:
-            yield place[2]
+            end = bisect_right(order, provider, key=_provider)
+        for index in range(start, end):
+            yield order[index][2]
 
     def credentials_after(self, key: str, limit: int) -> list[Credential]:
         """The credentials of all workspaces ordered by key, from the one after `key`, `limit` of them at most."""
@@ -90,7 +97,13 @@ class State:
 
     def providers(self, workspace: str) -> frozenset[str]:
         """The providers of the workspace's credentials."""
-        return frozenset(place[0] for place in self._places.get(workspace, []))
+        order = self._places.get(workspace, [])
+        found: set[str] = set()
+        start = 0
+        while start < len(order):
+            found.add(order[start][0])
+            start = bisect_right(order, order[start][0], lo=start, key=_provider)
+        return frozenset(found)
 
     def with_fingerprint(self, workspace: str, fingerprint: str) -> frozenset[CredentialId]:
         """The credentials of the workspace with this fingerprint."""
@@ -102,21 +115,29 @@ class State:
 
     def link_counts(self, workspace: str, credentials: Collection[CredentialId] | None) -> dict[CredentialId, int]:
         """How many models of the workspace are linked to each credential (None: to all) that has any."""
-        counts: dict[CredentialId, int] = {}
-        for id in self._linked if credentials is None else credentials:
-            linked = self._linked.get(id, set())
-            if count := sum(1 for model in linked if self.model(workspace, model) is not None):
-                counts[id] = count
-        return counts
+        counts: Mapping[CredentialId, int] = self._links.get(workspace, {})
+        if credentials is None:
+            return dict(counts)
+        return {id: count for id in credentials if (count := counts.get(id, 0))}
 
     def named(self, workspace: str, name: str) -> list[ModelId]:
         """The models of the workspace with this name, ordered."""
         return sorted(self._named.get((workspace, name), ()))
 
-    def model_ids(self, workspace: str, after: ModelId | None = None) -> list[ModelId]:
-        """The models of the workspace, ordered, from the one after `after`."""
-        order = self._models.get(workspace, [])
-        return order[0 if after is None else bisect_right(order, after) :]
+    def models(
+        self,
+        workspace: str,
+        *,
+        provider: str | None = None,
+        type: Modality | None = None,
+        after: ModelId | None = None,
+        limit: int | None = None,
+    ) -> list[Model]:
+        """The models of the workspace, ordered by id, from the one after `after`, `limit` of them at most."""
+        order = self._models.get((workspace, provider, type), [])
+        start = 0 if after is None else bisect_right(order, key_of(after))
+        keys = order[start : None if limit is None else start + limit]
+        return list(map(cast("dict[str, Model]", self.tables[NAMES[Model]]).__getitem__, keys))
 
     def holder_of(self, place: tuple[object, ...]) -> ModelId | None:
         """The model that holds a place only one can hold; see `unique_place`."""
@@ -129,16 +150,31 @@ class State:
     def put(self, record: Record) -> None:
         """Take a record in, in place of the one with its key."""
         kind, key = key_for(record)
-        if kind in self.kinds:
-            self._drop(kind, key)
+        if kind not in self.kinds:
+            return
+        old = self.tables[kind].get(key)
+        if isinstance(record, Model) and isinstance(old, Model) and _shelves(old) == _shelves(record):
+            self._relink(old, record)  # the common case, thousands at a time: it stays where it stands
             self.tables[kind][key] = record
-            if isinstance(record, Credential):
-                self._index_credential(record)
-            elif isinstance(record, Model):
-                self._index_model(record)
+            return
+        self._drop(kind, key)
+        self.tables[kind][key] = record
+        if isinstance(record, Credential):
+            self._index_credential(record)
+        elif isinstance(record, Model):
+            for shelf in _shelves(record):
+                insort(self._models.setdefault(shelf, []), key)
+            self._link(record)
+
+    def by_kind(self) -> dict[str, list[Record]]:
+        """Everything by kind, ordered by key."""
+        return {kind: self.sorted(kind) for kind in KINDS}
 
     def absorb(self, images: Images) -> None:
         """Become what a changeset left behind."""
+        gone = [key for (kind, key), record in images.items() if kind == NAMES[Model] and record is None]
+        if len(gone) > MANY:
+            self._drop_models(gone)
         for (kind, key), record in images.items():
             if record is None:
                 self._drop(kind, key)
@@ -152,7 +188,16 @@ class State:
     def sorted(self, kind: str) -> list[Record]:
         """The records of a kind, ordered by key."""
         table = self.tables[kind]
-        return [table[key] for key in sorted(table)]
+        match kind:
+            case "credential":
+                keys: Iterable[str] = self._keys
+            case "model":  # a few lists in order: sorting them together is next to nothing
+                keys = sorted(
+                    key for (_, *narrow), shelf in self._models.items() if narrow == [None, None] for key in shelf
+                )
+            case _:
+                keys = sorted(table)
+        return list(map(table.__getitem__, keys))
 
     def _index_credential(self, credential: Credential) -> None:
         insort(self._places.setdefault(credential.workspace, []), _place(credential))
@@ -161,12 +206,21 @@ class State:
             self._prints.setdefault((credential.workspace, mark), set()).add(credential.id)
         self._kids.update(sealing_keys(credential))
 
-    def _index_model(self, model: Model) -> None:
+    def _link(self, model: Model) -> None:
         self._unique[unique_place(model)] = model.id
-        insort(self._models.setdefault(model.workspace, []), model.id)
         self._named.setdefault((model.workspace, model.name), set()).add(model.id)
         if model.credential is not None:
             self._linked.setdefault(model.credential, set()).add(model.id)
+            self._links.setdefault(model.workspace, Counter())[model.credential] += 1
+
+    def _drop_models(self, keys: Iterable[str]) -> None:
+        """Drop many models: their lists are gone through once, not once for each."""
+        table = self.tables[NAMES[Model]]
+        old = {key: model for key in keys if isinstance(model := table.pop(key, None), Model)}
+        for shelf in {shelf for model in old.values() for shelf in _shelves(model)}:
+            self._models[shelf] = [key for key in self._models[shelf] if key not in old]
+        for model in old.values():
+            self._unlink(model)
 
     def _drop(self, kind: str, key: str) -> None:
         old = self.tables[kind].pop(key, None)
@@ -177,12 +231,36 @@ class State:
                 _discard(self._prints, (old.workspace, mark), old.id)
             self._kids.subtract(sealing_keys(old))
         elif isinstance(old, Model):
-            if self._unique.get(unique_place(old)) == old.id:
-                del self._unique[unique_place(old)]
-            _remove(self._models[old.workspace], old.id)
-            _discard(self._named, (old.workspace, old.name), old.id)
-            if old.credential is not None:
-                _discard(self._linked, old.credential, old.id)
+            for shelf in _shelves(old):
+                _remove(self._models[shelf], key)
+            self._unlink(old)
+
+    def _relink(self, old: Model, new: Model) -> None:
+        if (old.name, old.credential) == (new.name, new.credential):
+            return
+        if old.name != new.name:
+            self._unlink(old)
+            self._link(new)
+            return
+        place = unique_place(old)
+        if self._unique.get(place) == old.id:
+            del self._unique[place]
+        self._unique[unique_place(new)] = new.id
+        counts = self._links.setdefault(old.workspace, Counter())
+        if old.credential is not None:
+            _discard(self._linked, old.credential, old.id)
+            _count_down(counts, old.credential)
+        if new.credential is not None:
+            self._linked.setdefault(new.credential, set()).add(new.id)
+            counts[new.credential] += 1
+
+    def _unlink(self, old: Model) -> None:
+        if self._unique.get(unique_place(old)) == old.id:
+            del self._unique[unique_place(old)]
+        _discard(self._named, (old.workspace, old.name), old.id)
+        if old.credential is not None:
+            _discard(self._linked, old.credential, old.id)
+            _count_down(self._links[old.workspace], old.credential)
 
 
 def unique_place(model: Model) -> tuple[object, ...]:
@@ -208,6 +286,19 @@ def distinct(records: Iterable[Record]) -> Iterator[Record]:
 
 def _place(credential: Credential) -> _Place:
     return credential.provider, credential.created, credential.id
+
+
+def _count_down(counts: Counter[CredentialId], id: CredentialId) -> None:
+    if counts[id] == 1:
+        del counts[id]
+    else:
+        counts[id] -= 1
+
+
+def _shelves(model: Model) -> tuple[_Shelf, ...]:
+    """The lists a model stands in: of all, of its provider, of its type, and of both."""
+    place, provider, type = model.workspace, model.provider, model.type
+    return (place, None, None), (place, provider, None), (place, None, type), (place, provider, type)
 
 
 def _provider(place: _Place) -> str:

@@ -98,7 +98,8 @@ class NewDatabase:
         draft = _draft(self._database)
         (draft / "db.lock").unlink(missing_ok=True)
         try:
-            RedoLog.create(draft / "redo", store=store, safe=number, head=self._head).close()
+            whole = tree_size(draft / "db")
+            RedoLog.create(draft / "redo", store=store, safe=number, head=self._head, whole=whole).close()
             sync_tree(draft)
             draft.replace(_ready(self._database))
             sync_folder(self._database.parent)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from surrealdb import RecordID
@@ -31,6 +31,13 @@ async def packed(images: Images) -> bytes:
     return b"\n".join(lines)
 
 
+def pieces(body: bytes) -> Iterator[bytes]:
+    """The body in pieces of a few records, each of which `images_in` reads."""
+    lines = body.split(b"\n")
+    for start in range(0, len(lines), AT_ONCE):
+        yield b"\n".join(lines[start : start + AT_ONCE])
+
+
 def images_in(body: bytes) -> Images:
     """What `packed` wrote. Raises RedoLogError for anything else, such as a later Keycairn's."""
     images: dict[tuple[str, str], Record | None] = {}
@@ -56,7 +63,9 @@ async def replay(log: RedoLog, query: Query) -> None:
     """
     merged: dict[Key, Record | None] = {}
     for entry in log.entries():
-        merged.update(images_in(entry.body))
+        for piece in pieces(entry.body):
+            merged.update(images_in(piece))
+            await asyncio.sleep(0)
     items = list(merged.items())
     for start in range(0, len(items), REPLAYED):
         images = dict(items[start : start + REPLAYED])

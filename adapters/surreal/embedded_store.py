@@ -6,7 +6,7 @@ missed it gets again from the redo log, in this process when it failed, at the n
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -50,12 +50,14 @@ PATIENCE = 5.0
 """Seconds a commit waits for an engine that failed, before it is told that the change is pending."""
 PAUSE = 0.2
 """Seconds between two attempts to bring a failed engine back."""
-COMPACT_AT = 64 * 2**20
-"""Bytes of the engine's files below which they are never compacted."""
-COMPACT_RATIO = 3
-"""How many times their size when they were last whole the engine's files grow before they are compacted."""
-AT_ONCE = 100
-"""Changes that are worked out without letting others run."""
+COMPACT_AT = 16 * 2**20
+"""Bytes of the engine's files below which they are never compacted: some 9,000 edits, and 25 MiB of memory."""
+COMPACT_RATIO = 2
+"""How many times their size when they were last written anew the engine's files grow before they are compacted."""
+AT_ONCE = 250
+"""Images in one transaction, and steps of a draft, at most: a few milliseconds."""
+A_TURN = 50
+"""Records handed out one by one before others have their turn: whoever takes them may decrypt each."""
 
 _FAILED = "The database's files cannot be written or read. Keycairn tries again until they can."
 _log = structlog.get_logger()
@@ -92,7 +94,6 @@ class EmbeddedStore(StateReads, HistoryReads):
         self._closed = False
         self._pinned = False
         self._writes = 0
-        self._whole_size = 0
         self._unreadable: dict[tuple[str, str], UnreadableRecordError] = {}
 
     async def load(self) -> None:
@@ -104,8 +105,6 @@ class EmbeddedStore(StateReads, HistoryReads):
                 async for record in records:
                     state.put(record)
         self._state = state
-        if self._connection.folder is not None:
-            self._whole_size = await asyncio.to_thread(tree_size, self._connection.folder)
 
     @property
     def state(self) -> State:
@@ -159,7 +158,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         """See `Store.snapshot`."""
         async with self._writing:
             _ = self.state
-            async with aclosing(self._records(self._state.records())) as records:
+            async with aclosing(self._records(self._state.by_kind())) as records:
                 yield records
 
     async def restore(self, records: Iterable[Record]) -> None:
@@ -185,7 +184,7 @@ class EmbeddedStore(StateReads, HistoryReads):
                 _ = self.state
                 await self._checkpoint()
                 self._pinned = True  # what is committed from here on must stay in the log until it is in the new one
-                held = self._state.records()
+                held = self._state.by_kind()
             await new.fill(self._records(held))
             async with self._writing:
                 _ = self.state
@@ -245,11 +244,10 @@ class EmbeddedStore(StateReads, HistoryReads):
             if finish is not None:
                 finish(draft)
             if draft.images:
-                whole = Transaction()
-                drafted(draft, to=whole)
+                parts = await self._parts(draft)
                 self._settled.clear()
                 await self._accept(draft)
-                pending = await self._hand_over(whole)
+                pending = await self._hand_over(parts)
                 self._state.absorb(draft.images)  # only here, or the head would be ahead of the events
                 self._settled.set()
                 self._writes += not only_counts(changes)
@@ -269,11 +267,25 @@ class EmbeddedStore(StateReads, HistoryReads):
         if events and await self._read("SELECT VALUE id FROM $ids", ids=events):
             raise DuplicateError
         draft = Draft(loaded)
-        for done, change in enumerate(changes, 1):
-            draft.apply(change)
+        for done, _ in enumerate((step for change in changes for step in draft.steps(change)), 1):
             if done % AT_ONCE == 0:
                 await asyncio.sleep(0)
         return draft
+
+    async def _parts(self, draft: Draft) -> list[Transaction]:
+        """The draft as transactions: of many records several, where the redo log makes one of them."""
+        items = list(draft.images.items())
+        parts = []
+        for start in range(0, len(items), AT_ONCE):
+            whole = Transaction()
+            drafted(draft, dict(items[start : start + AT_ONCE]), to=whole)
+            parts.append(whole)
+            await asyncio.sleep(0)
+        if self._redo is not None or len(parts) == 1:
+            return parts
+        whole = Transaction()
+        drafted(draft, draft.images, to=whole)
+        return [whole]
 
     async def _accept(self, draft: Draft) -> None:
         """Write the draft to the redo log, where there is one.
@@ -300,15 +312,16 @@ class EmbeddedStore(StateReads, HistoryReads):
             raise
         self._told = False
 
-    async def _hand_over(self, whole: Transaction) -> bool:
+    async def _hand_over(self, parts: Sequence[Transaction]) -> bool:
         """Give the engine what was accepted; whether that is pending.
 
         Where the engine fails, for whatever reason, it is brought back and gets it from the log.
         """
         if self._redo is not None:
-            whole.ledger(self._redo.header.store, self._redo.last)
+            parts[-1].ledger(self._redo.header.store, self._redo.last)
         try:
-            await self._connection.query(whole.text, whole.variables)
+            for whole in parts:
+                await self._connection.query(whole.text, whole.variables)
         except KeycairnError as error:
             if self._redo is None:
                 raise
@@ -414,8 +427,6 @@ class EmbeddedStore(StateReads, HistoryReads):
             await self._reopen()
         except StoreError as error:
             await self._recover(error)
-        if self._connection.folder is not None:
-            self._whole_size = await asyncio.to_thread(tree_size, self._connection.folder)
 
     async def _refill(self, records: AsyncIterator[Record]) -> None:
         """The same where everything is in the process's memory, and the store is empty."""
@@ -427,9 +438,9 @@ class EmbeddedStore(StateReads, HistoryReads):
 
     async def _compact_where_due(self) -> None:
         folder = self._connection.folder
-        if folder is None or (self._compaction is not None and not self._compaction.done()):
+        if folder is None or self._redo is None or (self._compaction is not None and not self._compaction.done()):
             return
-        if await asyncio.to_thread(tree_size, folder) > max(COMPACT_AT, COMPACT_RATIO * self._whole_size):
+        if tree_size(folder) > max(COMPACT_AT, COMPACT_RATIO * self._redo.header.whole):
             self._compaction = asyncio.create_task(self._compact_quietly())
 
     async def _compact_quietly(self) -> None:
@@ -438,15 +449,14 @@ class EmbeddedStore(StateReads, HistoryReads):
         except StoreError as error:
             _log.warning("the database's files could not be compacted", why=str(error))
 
-    async def _records(self, held: Sequence[Record]) -> AsyncGenerator[Record, None]:
+    async def _records(self, held: Mapping[str, Sequence[Record]]) -> AsyncGenerator[Record, None]:
         """Everything, in the order of a snapshot; `held` are the records of the kinds in memory."""
-        by_kind: dict[str, list[Record]] = {kind: [] for kind in KINDS}
-        for record in held:
-            by_kind[kind_of(record)].append(record)
         for kind in KINDS:
             if kind in HELD:
-                for record in by_kind[kind]:
+                for done, record in enumerate(held[kind], 1):
                     yield record
+                    if done % A_TURN == 0:
+                        await asyncio.sleep(0)
                 continue
             async with aclosing(records_in(kind, self._read, self._dialect, self.note)) as records:
                 async for record in records:

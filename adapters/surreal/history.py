@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from keycairn.adapters.state_reads import page
+from keycairn.adapters.surreal.dialect import Dialect
 from keycairn.adapters.surreal.records import Row, readable
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter
 from keycairn.domain.errors import UnreadableRecordError
@@ -14,11 +15,15 @@ from keycairn.domain.record import UsageRecord
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST
 
+PIECE = 100
+"""Records that are read by one statement: decoding them takes a few milliseconds."""
 _CONDITIONS = {"since": "at >= $since", "until": "at < $until"}
 
 
 class HistoryReads:
     """The queries of a `keycairn.ports.store.Store` that read events and usage."""
+
+    _dialect: Dialect
 
     async def _read(self, text: str, **variables: Any) -> Any:
         """The result of one statement. Raises StoreError."""
@@ -40,29 +45,42 @@ class HistoryReads:
         given = {name: value for name, value in asdict(matching).items() if value is not None}
         wanted = "".join(f" AND {_CONDITIONS.get(name, f'{name} = ${name}')}" for name in given)
         events: list[AuditEvent] = []
-        parts = {"seq = NONE": "id", "seq > 0": "seq"} if after is None else {"seq > $after": "seq"}
-        for part, order in parts.items():  # each in the order of the index, which ends a page early
-            if len(events) == page(limit):
-                break
-            rows = await self._read(
-                f"SELECT * FROM event WITH INDEX event_seq WHERE {part} AND workspace = $workspace{wanted} "  # noqa: S608  # our own columns
-                f"ORDER BY {order} LIMIT $limit",
-                after=after,
-                workspace=workspace,
-                limit=page(limit) - len(events),
-                **given,
+        if after is None:  # what something else wrote; hardly ever anything
+            events += self._events(
+                await self._read(
+                    f"SELECT * FROM event WITH INDEX event_seq WHERE seq = NONE AND workspace = $workspace{wanted} "  # noqa: S608  # our own columns
+                    "ORDER BY id LIMIT $limit",
+                    workspace=workspace,
+                    limit=page(limit),
+                    **given,
+                )
             )
-            events += self._events(rows)
-        return events
+        return await self._links(
+            f"workspace = $workspace{wanted}", after or 0, page(limit), events, workspace=workspace, **given
+        )
 
     async def chain(self, *, after: int = 0, limit: int = MOST) -> Sequence[AuditEvent]:
         """See `Store.chain`."""
-        rows = await self._read(
-            "SELECT * FROM event WITH INDEX event_seq WHERE seq > $after ORDER BY seq LIMIT $limit",
-            after=after,
-            limit=page(limit),
-        )
-        return self._events(rows)
+        return await self._links("true", after, page(limit), [])
+
+    async def _links(
+        self, condition: str, after: int, limit: int, found: list[AuditEvent], **values: Any
+    ) -> list[AuditEvent]:
+        """Add links of the chain to `found`, up to `limit`, a few at once: decoding them holds up everyone else."""
+        while len(found) < limit:
+            size = min(PIECE, limit - len(found))
+            rows = await self._read(
+                f"SELECT * FROM event WITH INDEX event_seq WHERE seq > $after AND {condition} ORDER BY seq "  # noqa: S608  # our own columns
+                "LIMIT $limit",
+                after=after,
+                limit=size,
+                **values,
+            )
+            found += self._events(rows)
+            if len(rows) < size:
+                break
+            after = rows[-1]["seq"]
+        return found
 
     async def event_count(self) -> int:
         """See `Store.event_count`."""
@@ -71,14 +89,21 @@ class HistoryReads:
 
     async def usage(self, workspace: str, *, since: date, until: date) -> Mapping[UsageKey, Usage]:
         """See `Store.usage`."""
-        rows = await self._read(
-            "SELECT * FROM usage WHERE workspace = $workspace AND day >= $since AND day <= $until",
-            workspace=workspace,
-            since=since.isoformat(),
-            until=until.isoformat(),
-        )
-        found = readable("usage", rows, self.note)
-        return {one.key: one.usage for one in found if isinstance(one, UsageRecord)}
+        sums: dict[UsageKey, Usage] = {}
+        after = f"{workspace}\t{since.isoformat()}"  # the keys begin with both: they stand in this order
+        last = f"{workspace}\t{until.isoformat()}\n"
+        while rows := await self._read(
+            f"SELECT * FROM {self._dialect.after('usage', '$after')} LIMIT $limit",  # noqa: S608  # our own table
+            after=after,
+            limit=PIECE,
+        ):
+            wanted = [row for row in rows if str(row["id"].id) < last]
+            found = readable("usage", wanted, self.note)
+            sums |= {one.key: one.usage for one in found if isinstance(one, UsageRecord)}
+            if len(wanted) < PIECE:
+                break
+            after = str(rows[-1]["id"].id)
+        return sums
 
     async def usage_before(self, day: date, *, limit: int = MOST) -> Sequence[UsageKey]:
         """See `Store.usage_before`."""

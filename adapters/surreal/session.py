@@ -149,7 +149,7 @@ class Session:
         if finish is not None:
             finish(draft)
         guard(whole, revision=moment.revision)
-        drafted(draft, to=whole, without={"usage"})
+        drafted(draft, draft.images, to=whole, without={"usage"})
         counted([change for change in changes if isinstance(change, AddUsage | DropUsage)], whole)
         images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
         await self._carried_out(whole, await self._log.intend(images, [event.id for event in draft.appended]))

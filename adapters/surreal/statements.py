@@ -70,9 +70,9 @@ class Transaction:
         return ";\n".join(["BEGIN", *self._statements, "COMMIT"]) + ";"
 
 
-def drafted(draft: Draft, *, to: Transaction, without: Collection[str] = ()) -> None:
-    """Leave the database as the draft says, where nobody else has written since. Kinds of record may be left out."""
-    for (kind, key), record in draft.images.items():
+def drafted(draft: Draft, images: Images, *, to: Transaction, without: Collection[str] = ()) -> None:
+    """Leave records of a draft as `images` say, where nobody else has written since. Kinds may be left out."""
+    for (kind, key), record in images.items():
         if kind not in without:
             to.image(kind, key, record, existed=draft.before((kind, key)) is not None)
 

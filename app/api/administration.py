@@ -10,7 +10,7 @@ from msgspec import to_builtins
 
 from keycairn.app.api.bodies import CreateToken
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import Cursor, Cursors, Limit, next_link
+from keycairn.app.api.paging import Cursor, Cursors, Limit, listed, next_link
 from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
 from keycairn.app.services.audit import ChainReport
 from keycairn.domain.audit import Action, EventFilter
@@ -35,12 +35,12 @@ class TokenController(Controller):
     @get("/", opt=ADMIN, summary="List tokens")
     async def listing(
         self, keycairn: TheKeycairn, caller: TheCaller, workspace: WorkspaceFilter = None
-    ) -> list[TokenView]:
+    ) -> Response[list[TokenView]]:
         """Revoked ones included, oldest first."""
         place = workspace or caller.workspace
         if caller.workspace not in {place, DEFAULT_WORKSPACE}:
             raise InstallationOnlyError
-        return [token_view(token) for token in await keycairn.tokens.list(workspace=place)]
+        return await listed(await keycairn.tokens.list(workspace=place), token_view)
 
     @post("/", opt=ADMIN, summary="Make a token")
     async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateToken]) -> NewTokenView:
@@ -111,7 +111,7 @@ class AuditController(Controller):
         headers = {}
         if len(events) == limit:
             headers = next_link(request, cursors.write(events[-1].seq), limit=limit, **asked)
-        return Response([event_view(event) for event in events], headers=headers)
+        return await listed(events, event_view, headers)
 
     @get("/verify", opt={"scope": Scope.AUDIT_READ, "installation": True}, summary="Check that the log is whole")
     async def verify(self, keycairn: TheKeycairn) -> ChainReport:

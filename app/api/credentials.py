@@ -16,6 +16,7 @@ from keycairn.app.api.paging import Cursor, Cursors, Limit, next_link, shown_pag
 from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import Listed
+from keycairn.app.turns import in_turns
 from keycairn.domain.audit import Caller
 from keycairn.domain.deletion import NO_TARGET
 from keycairn.domain.errors import (
@@ -81,7 +82,9 @@ async def page(
         cursors.read(cursor, Position),
         limit,
     )
-    views = [credential_view(listed, spec_of(keycairn, listed.credential.provider), reach) for listed in found]
+    views = await in_turns(
+        found, lambda listed: credential_view(listed, spec_of(keycairn, listed.credential.provider), reach)
+    )
     headers = {}
     if len(found) == limit:
         filtered = None if request.path_params else provider

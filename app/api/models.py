@@ -19,7 +19,7 @@ from keycairn.app.api.model_views import (
     defaults_view,
     model_view,
 )
-from keycairn.app.api.paging import Cursor, Cursors, Limit, next_link, shown_page
+from keycairn.app.api.paging import Cursor, Cursors, Limit, listed, next_link, shown_page
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import CredentialNotFoundError, OutOfReachError
@@ -168,4 +168,4 @@ class ModelController(Controller):
         headers = {}
         if len(found) == limit:
             headers = next_link(request, cursors.write(found[-1].id), type=type, limit=limit)
-        return Response([model_view(model) for model in found], headers=headers)
+        return await listed(found, model_view, headers)

@@ -1,16 +1,18 @@
 """Keyset paging: sealed cursors and the `Link` header (RFC 8288)."""
 
+import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from litestar import Request
+from litestar import MediaType, Request, Response
 from litestar.params import QueryParameter
 
 from keycairn.app.api.problems import BadRequestError
 from keycairn.app.services.vault import Vault
+from keycairn.app.turns import in_turns, json_list
 from keycairn.domain.audit import Caller
 from keycairn.ports.store import MOST
 
@@ -24,6 +26,7 @@ Cursor = Annotated[
 ]
 
 _T = TypeVar("_T")
+_View = TypeVar("_View")
 _Place = TypeVar("_Place")
 
 
@@ -84,10 +87,19 @@ async def shown_page(
     items: list[_T] = []
     while page := await read(after, MOST):
         items += [item for item in page if shown(item)]
+        await asyncio.sleep(0)
         if len(items) >= limit or len(page) < MOST:
             break
         after = place(page[-1])
     return items[:limit]
+
+
+async def listed(
+    items: Sequence[_T], view: Callable[[_T], _View], headers: dict[str, str] | None = None
+) -> Response[list[_View]]:
+    """The answer with the views of the items, made and encoded a few at a time."""
+    body: Any = await json_list(await in_turns(items, view))
+    return Response(body, headers=headers, media_type=MediaType.JSON)
 
 
 def next_link(request: Request[Any, Any, Any], cursor: str, **query: str | int | None) -> dict[str, str]:

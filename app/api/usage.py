@@ -1,16 +1,19 @@
 """What calls through the gateway used, over HTTP."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from litestar import Controller, get
+from litestar import Controller, Response, get
 from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.app.api.paging import listed
 from keycairn.app.api.problems import BadRequestError
+from keycairn.app.turns import TURN
 from keycairn.domain.token import Scope
 from keycairn.domain.usage import Usage, UsageKey
 
@@ -56,7 +59,7 @@ class UsageController(Controller):
         since: FromQuery[date | None] = None,
         until: FromQuery[date | None] = None,
         by: Annotated[list[By] | None, QueryParameter(description="Repeat it; all four when left out.")] = None,
-    ) -> list[UsageView]:
+    ) -> Response[list[UsageView]]:
         """Days are UTC's. The last 30 days unless told otherwise; tokens are as providers report them."""
         last = until or keycairn.clock.now().date()
         first = since or last - timedelta(days=DAYS - 1)
@@ -66,17 +69,20 @@ class UsageController(Controller):
         if keycairn.gateway is not None:
             await keycairn.gateway.accounting.flush()
         found = await keycairn.store.usage(caller.workspace, since=first, until=last)
-        return summed(found.items(), by or list(By))
+        sums = await summed(found.items(), by or list(By))
+        return await listed(sums, lambda group: _view(*group, by or list(By)))
 
 
-def summed(found: Iterable[tuple[UsageKey, Usage]], by: Sequence[By]) -> list[UsageView]:
-    """The sums of `found`, kept apart by `by`, in the order of those values."""
+async def summed(found: Iterable[tuple[UsageKey, Usage]], by: Sequence[By]) -> list[tuple[UsageKey, Usage]]:
+    """The sums of `found`, kept apart by `by`, in the order of those values, each with one of its keys."""
     sums: dict[tuple[str, ...], tuple[UsageKey, Usage]] = {}
-    for key, usage in found:
+    for done, (key, usage) in enumerate(found, 1):
         group = tuple(str(getattr(key, one)) for one in by)
         before = sums.get(group)
         sums[group] = (key, usage if before is None else before[1].plus(usage))
-    return [_view(*sums[group], by) for group in sorted(sums)]
+        if done % TURN == 0:
+            await asyncio.sleep(0)
+    return [sums[group] for group in sorted(sums)]
 
 
 def _view(key: UsageKey, usage: Usage, by: Sequence[By]) -> UsageView:

@@ -1,6 +1,6 @@
 """Who may call and what serves a name, remembered for as long as the store has not changed."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import TypeVar
@@ -25,6 +25,10 @@ from keycairn.ports.store import Store
 
 MOST = 10_000
 """Entries remembered of each kind; then all are forgotten and asked for again."""
+
+MOST_LISTINGS = 16
+LONGEST_LISTING = 2**20
+"""Lists of models that are remembered, and how many bytes the longest of them may have."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -52,6 +56,7 @@ class Directory:
         self._callers: dict[bytes, KnownCaller] = {}
         self._serving: dict[tuple[str, str, Modality | None, frozenset[str] | None, Reach], Sequence[Serving]] = {}
         self._credentials: dict[tuple[str, str], Credential] = {}
+        self._listings: dict[tuple[object, ...], bytes] = {}
 
     async def refresh(self) -> None:
         """Forget everything unless the store is as it was. Call it first, once for each request."""
@@ -114,9 +119,20 @@ class Directory:
             _remember(memory, (workspace, key), known)
         return known
 
-    async def models(self, workspace: str) -> Sequence[Model]:
-        """Every model that is linked to a credential, ordered by id."""
-        return [model for model in await self._store.models(workspace, limit=None) if model.credential is not None]
+    async def listing(
+        self, workspace: str, key: tuple[object, ...], make: Callable[[Sequence[Model]], Awaitable[bytes]]
+    ) -> bytes:
+        """A list of the models of the workspace, by what tells it from others; `make` makes it of all of them."""
+        memory = self._listings
+        place = (workspace, *key)
+        found = memory.get(place)
+        if found is None:
+            found = await make(await self._store.models(workspace, limit=None))
+            if len(memory) >= MOST_LISTINGS:
+                memory.clear()
+            if len(found) <= LONGEST_LISTING:
+                memory[place] = found
+        return found
 
     async def _rows(self, workspace: str, name: str, reach: Reach) -> Sequence[Model]:
         """The models of a name, at least one. What is out of reach is as what is not there, also for what is said."""
@@ -164,7 +180,7 @@ class Directory:
 
     def _forget(self, revision: int) -> None:
         self._revision = revision
-        self._callers, self._serving, self._credentials = {}, {}, {}
+        self._callers, self._serving, self._credentials, self._listings = {}, {}, {}, {}
 
 
 def _within(model: Model, reach: Reach) -> bool:

@@ -251,13 +251,12 @@ class Gateway:
         if method not in {"GET", "HEAD"}:
             raise MethodError
         reach = caller.reach
-        models = [
-            model
-            for model in await self.directory.models(caller.workspace)
-            if reach.holds(model.provider, model.credential)
-        ]
         wanted = path.partition("/v1/models")[2].lstrip("/")
-        body = listing(models, wanted or None, self._exchanges.anthropic)
+        body = await self.directory.listing(
+            caller.workspace,
+            (listing, wanted, reach),
+            lambda models: listing(models, wanted or None, reach, self._exchanges.anthropic),
+        )
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers += SECURITY_HEADERS
         await send({"type": "http.response.start", "status": 200, "headers": headers})

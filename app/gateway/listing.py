@@ -1,49 +1,72 @@
-"""The list of models, in the forms OpenAI's and Anthropic's clients expect."""
+"""The list of models, in the forms OpenAI's and Anthropic's clients expect.
 
+It may be of tens of thousands, so it is made and encoded in turns.
+"""
+
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from keycairn.app.turns import TURN, json_list
 from keycairn.domain.errors import ModelNotFoundError
 from keycairn.domain.model import Model
+from keycairn.domain.reach import Reach
 
 
-def openai_models(models: Sequence[Model], wanted: str | None, providers: frozenset[str]) -> bytes:
-    """All models as `provider/name`, or the one `wanted`. Raises ModelNotFoundError. `providers` limits nothing."""
+async def openai_models(models: Sequence[Model], wanted: str | None, reach: Reach, providers: frozenset[str]) -> bytes:
+    """All models within reach as `provider/name`, or the one `wanted`. Raises ModelNotFoundError.
+
+    `providers` limits nothing.
+    """
     del providers
     items: dict[str, Any] = {}
-    for model in models:
-        id = f"{model.provider}/{model.name}"
-        created = int(model.created.timestamp())
-        items.setdefault(id, {"id": id, "object": "model", "created": created, "owned_by": model.provider})
-    if wanted is None:
-        return msgspec.json.encode({"object": "list", "data": list(items.values())})
-    return msgspec.json.encode(_one(items, wanted, {model.id: f"{model.provider}/{model.name}" for model in models}))
-
-
-def anthropic_models(models: Sequence[Model], wanted: str | None, providers: frozenset[str]) -> bytes:
-    """The models of providers that speak Anthropic's API, by their own names. Raises ModelNotFoundError."""
-    items: dict[str, Any] = {}
-    for model in models:
-        if model.provider in providers:
-            created = model.created.isoformat().replace("+00:00", "Z")
-            items.setdefault(
-                model.name, {"type": "model", "id": model.name, "display_name": model.name, "created_at": created}
-            )
+    by_id: dict[str, str] = {}
+    for done, model in enumerate(models, 1):
+        if model.credential is not None and reach.holds(model.provider, model.credential):
+            id = f"{model.provider}/{model.name}"
+            by_id[model.id] = id
+            if id not in items:
+                created = int(model.created.timestamp())
+                items[id] = {"id": id, "object": "model", "created": created, "owned_by": model.provider}
+        if done % TURN == 0:
+            await asyncio.sleep(0)
     if wanted is not None:
-        return msgspec.json.encode(_one(items, wanted, {model.id: model.name for model in models}))
+        return msgspec.json.encode(_one(items, wanted, by_id))
+    return b'{"object":"list","data":' + await json_list(list(items.values())) + b"}"
+
+
+async def anthropic_models(
+    models: Sequence[Model], wanted: str | None, reach: Reach, providers: frozenset[str]
+) -> bytes:
+    """The models within reach of providers that speak Anthropic's API, by their own names.
+
+    Raises ModelNotFoundError.
+    """
+    items: dict[str, Any] = {}
+    by_id: dict[str, str] = {}
+    for done, model in enumerate(models, 1):
+        if model.credential is not None and reach.holds(model.provider, model.credential):
+            by_id[model.id] = model.name
+            if model.provider in providers and model.name not in items:
+                created = model.created.isoformat().replace("+00:00", "Z")
+                items[model.name] = {
+                    "type": "model",
+                    "id": model.name,
+                    "display_name": model.name,
+                    "created_at": created,
+                }
+        if done % TURN == 0:
+            await asyncio.sleep(0)
+    if wanted is not None:
+        return msgspec.json.encode(_one(items, wanted, by_id))
     names = list(items)
-    page = {
-        "data": list(items.values()),
-        "has_more": False,
-        "first_id": names[0] if names else None,
-        "last_id": names[-1] if names else None,
-    }
-    return msgspec.json.encode(page)
+    ends = {"has_more": False, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+    return b'{"data":' + await json_list(list(items.values())) + b"," + msgspec.json.encode(ends)[1:]
 
 
-def _one(items: dict[str, Any], wanted: str, by_id: dict[Any, str]) -> Any:
+def _one(items: dict[str, Any], wanted: str, by_id: dict[str, str]) -> Any:
     name = by_id.get(wanted, wanted)
     found = items.get(name) or next((item for id, item in items.items() if id.partition("/")[2] == name), None)
     if found is None:

@@ -10,6 +10,7 @@ from keycairn.app.services.accounts import Accounts
 from keycairn.app.services.deleted import deletion_details
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.vault import Vault
+from keycairn.app.turns import in_turns
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import CreateCredential, ReplaceCredential
 from keycairn.domain.credential import (
@@ -114,7 +115,7 @@ class Credentials:
         page = await self._store.credentials(workspace, provider=name, after=after, limit=limit)
         await self._learn(page)
         counts = await self._store.model_counts(workspace, [item.id for item in page])
-        return [Listed(item, counts.get(item.id, 0), self._accounts.unreadable(item)) for item in page]
+        return await in_turns(page, lambda item: Listed(item, counts.get(item.id, 0), self._accounts.unreadable(item)))
 
     async def get(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Listed:
         """One credential. Raises CredentialNotFoundError."""

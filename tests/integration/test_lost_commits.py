@@ -1,7 +1,8 @@
 """The real engine loses half its log to one flipped byte, and opens without a word. Keycairn says so."""
 
+import os
 from pathlib import Path
-from shutil import rmtree
+from shutil import copytree, ignore_patterns, rmtree
 
 import pytest
 
@@ -118,3 +119,53 @@ async def test_a_damaged_redo_log_is_noticed_or_harmless(tmp_path: Path, place: 
         report = await kc.audit.verify()
         assert report.intact
         assert len(await kc.tokens.list()) == 4
+
+
+async def test_one_byte_cut_from_the_end_of_the_database_is_told_once_and_numbers_go_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = await filled(tmp_path, 12)
+    log = log_of(tmp_path)
+    os.truncate(log, log.stat().st_size - 1)
+    try:
+        async with open_keycairn(settings):
+            pass
+    except RedoLogError:
+        await accept_database(settings)
+    told = []
+    for start in range(3):
+        capfd.readouterr()
+        async with open_keycairn(settings) as kc:
+            told.append("not as it was left" in "".join(capfd.readouterr()))
+            await kc.tokens.create(f"after {start}", (Scope.INVOKE,))
+            report = await kc.audit.verify()
+            assert {flaw.kind for flaw in report.flaws} <= {FlawKind.LOST}, report.flaws
+            assert len(report.flaws) <= 1, "one report, and no torn number taken twice"
+            assert report.head == report.anchor == report.events
+    assert told[1:] == [False, False], "nothing is complained of again"
+
+
+@pytest.mark.parametrize("cut", [1, 40])
+async def test_a_redo_log_with_a_torn_end_is_told_once_and_numbers_go_on(
+    tmp_path: Path, cut: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As after a kill: the files are copied while it runs, when the log holds entries, and lose their end."""
+    settings = Settings(data_dir=tmp_path / "a", external_plugins=False)
+    async with open_keycairn(settings) as kc:
+        for number in range(6):
+            await kc.tokens.create(f"t{number}", (Scope.INVOKE,))
+        copytree(tmp_path / "a", tmp_path / "b", ignore=ignore_patterns("*.sock"))
+    file = tmp_path / "b" / "db.redo"
+    os.truncate(file, len(file.read_bytes().rstrip(b"\0")) - cut)
+    settings = Settings(data_dir=tmp_path / "b", external_plugins=False)
+    told = []
+    for start in range(3):
+        capfd.readouterr()
+        async with open_keycairn(settings) as kc:
+            told.append("not as it was left" in "".join(capfd.readouterr()))
+            await kc.tokens.create(f"after {start}", (Scope.INVOKE,))
+            report = await kc.audit.verify()
+            assert report.intact, report.flaws
+            assert report.head == report.anchor == report.events
+            assert {f"t{number}" for number in range(5)} <= {token.name for token in await kc.tokens.list()}
+    assert told[1:] == [False, False], "nothing is complained of again"

@@ -10,7 +10,9 @@ import pytest
 from msgspec.structs import replace
 from tests.samples import WORKSPACE, a_credential, a_model, an_event
 
+from keycairn.adapters.redo_log import RedoLog
 from keycairn.adapters.surreal import embedded_store, open_surreal
+from keycairn.adapters.surreal.building import tree_size
 from keycairn.adapters.surreal.embedded_store import EmbeddedStore
 from keycairn.domain.change import Append, CreateCredential, CreateModel, RelinkModels, ReplaceCredential
 from keycairn.domain.credential import Credential
@@ -222,6 +224,44 @@ async def test_compacting_keeps_everything_and_what_is_committed_meanwhile(
     assert found is not None
     assert found.version == meanwhile + 1
     await again.aclose()
+
+
+async def test_edits_are_measured_against_what_is_whole_through_any_number_of_starts(tmp_path: Path) -> None:
+    """Each start must not take the size it finds for that of what is kept, or the files grow with every start."""
+    sizes = set()
+    one = a_credential()
+    version = 1
+    for start in range(3):
+        store = await opened(tmp_path)
+        if start == 0:
+            await store.commit((CreateCredential(one),))
+            await store.compact()
+        for _ in range(50):
+            version += 1
+            await store.commit((ReplaceCredential(replace(one, version=version), version - 1),))
+        await store.checkpoint()
+        await store.aclose()
+        log = RedoLog.open(tmp_path / "db.redo")
+        assert log is not None
+        sizes.add(log.header.whole)
+        log.close()
+    [whole] = sizes
+    assert 0 < whole < tree_size(tmp_path / "db")
+
+
+async def test_edits_of_one_record_grow_the_folder_to_a_bound_while_it_serves(
+    store: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_store, "COMPACT_AT", 1)
+    monkeypatch.setattr(embedded_store, "SHORTEN_AT", 20_000)
+    one = a_credential()
+    await store.commit((CreateCredential(one),))
+    most = 0
+    for version in range(2, 1500):
+        await store.commit((ReplaceCredential(replace(one, version=version), version - 1),))
+        most = max(most, tree_size(tmp_path / "db"))
+    assert most < 1500 * 1000, "far below what so many edits take"
+    assert (await store.credential(WORKSPACE, one.id)) == replace(one, version=1499)
 
 
 async def test_a_new_database_that_is_ready_is_taken_at_the_next_start(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_no_transaction_opens_a_savepoint() -> None:
     draft = worked_out(State(), changes)
     whole = Transaction()
     guard(whole, revision=1)
-    drafted(draft, to=whole)
+    drafted(draft, draft.images, to=whole)
     counted(
         (
             AddUsage(UsageKey(day=NOON.date(), workspace=WORKSPACE, token="t", credential="c"), Usage(requests=1)),
