@@ -6,8 +6,9 @@ missed it gets again from the redo log, in this process when it failed, at the n
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+import gc
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -100,10 +101,11 @@ class EmbeddedStore(StateReads, HistoryReads):
         """Read the records that are held in memory. Raises StoreError."""
         state = State(HELD)
         self._unreadable.clear()
-        for kind in HELD:
-            async with aclosing(records_in(kind, self._query, self._dialect, self.note)) as records:
-                async for record in records:
-                    state.put(record)
+        with _no_collecting():
+            for kind in HELD:
+                async with aclosing(records_in(kind, self._query, self._dialect, self.note)) as records:
+                    async for record in records:
+                        state.put(record)
         self._state = state
 
     @property
@@ -440,7 +442,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         folder = self._connection.folder
         if folder is None or self._redo is None or (self._compaction is not None and not self._compaction.done()):
             return
-        if tree_size(folder) > max(COMPACT_AT, COMPACT_RATIO * self._redo.header.whole):
+        if await asyncio.to_thread(tree_size, folder) > max(COMPACT_AT, COMPACT_RATIO * self._redo.header.whole):
             self._compaction = asyncio.create_task(self._compact_quietly())
 
     async def _compact_quietly(self) -> None:
@@ -502,6 +504,18 @@ class EmbeddedStore(StateReads, HistoryReads):
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # seen, even where the caller was cancelled and asks no more
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Look for no garbage meanwhile: what is read stays, and going through it again and again is a fifth of a start."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 async def _one_by_one(records: Iterable[Record]) -> AsyncIterator[Record]:

@@ -7,6 +7,7 @@ of the database loses null members and whole numbers past 63 bits.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from sys import intern  # what thousands of records say alike is kept once
 from typing import Any
 
 import msgspec
@@ -111,8 +112,8 @@ def credential_of(row: Row) -> Credential:
     check, prints = row.get("last_check"), row.get("fingerprints")
     return Credential(
         id=CredentialId(text_id(row["id"])),
-        workspace=row["workspace"],
-        provider=row["provider"],
+        workspace=intern(row["workspace"]),
+        provider=intern(row["provider"]),
         name=row["name"],
         modalities=tuple([_MODALITIES[name] for name in row["modalities"]]),
         settings=_settings.decode(settings) if settings else {},
@@ -153,11 +154,11 @@ def model_of(row: Row) -> Model:
     link = row.get("credential")
     return Model(
         id=ModelId(text_id(row["id"])),
-        workspace=row["workspace"],
-        provider=row["provider"],
+        workspace=intern(row["workspace"]),
+        provider=intern(row["provider"]),
         name=row["name"],
         type=_MODALITIES[row["type"]],
-        credential=CredentialId(text_id(link)) if link else None,
+        credential=CredentialId(intern(text_id(link))) if link else None,
         missing_since=row.get("missing_since"),
         priority=row.get("priority") or 0,
         weight=1 if row.get("weight") is None else row["weight"],
