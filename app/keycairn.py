@@ -34,6 +34,7 @@ from keycairn.ports.http import Http
 from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.source import LegacyConfigs
+from keycairn.ports.spool import Spools
 from keycairn.ports.store import Store
 from keycairn.ports.tracing import Tracing
 from keycairn.ports.upstream import Upstream
@@ -55,6 +56,7 @@ class Keycairn:
         admin_token: Secret | None = None,
         upstream: Upstream | None = None,
         tracing: Tracing | None = None,
+        spools: Spools | None = None,
         legacy: LegacyConfigs | None = None,
         backup_dir: Path | None = None,
     ) -> None:
@@ -102,6 +104,7 @@ class Keycairn:
                 attempts=self.attempts,
                 sightings=self.sightings,
                 tracing=tracing,
+                spools=spools,
             )
         )
         """Serves calls of models; None where no way out for them was given."""

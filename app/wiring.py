@@ -12,6 +12,7 @@ import structlog
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.environment import ProcessEnvironment, read_env_file
+from keycairn.adapters.file_spool import FileSpools
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.ids import UlidIds
@@ -79,6 +80,8 @@ async def open_with_birth(
         stack.push_async_callback(http.aclose)
         upstream = HttptoolsUpstream(policy)
         stack.push_async_callback(upstream.aclose)
+        spools = FileSpools(settings.data_dir)
+        stack.callback(spools.close)
         providers = registry or provider_registry(settings)
 
         def assembled(store: Store) -> Keycairn:
@@ -94,6 +97,7 @@ async def open_with_birth(
                 backup_dir=settings.safety_dir,
                 upstream=upstream,
                 tracing=_tracing(),
+                spools=spools,
                 legacy=NotebookLegacy(None if settings.embedded else _own_records(settings)),
             )
 

@@ -148,7 +148,7 @@ def keycairn(folder: Path, port: int) -> Process:
 def furnish(port: int, upstream: int) -> str:
     """Give Keycairn an account and a model; a token that may call it."""
     headers = {"Authorization": f"Bearer {ADMIN}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", headers=headers) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", headers=headers, timeout=60) as client:
 
         def post(path: str, **body: object) -> Any:
             return client.post(path, json=body).raise_for_status().json()

@@ -333,6 +333,15 @@ class UndecryptableError(KeycairnError):
         self.reason = reason
 
 
+class SpoolError(KeycairnError):
+    """The disk took no bytes that a call needed once more, or did not give them back."""
+
+    code = "spool_failed"
+
+    def __init__(self) -> None:
+        super().__init__("The request's body could not be kept on disk. Look at the room left in the data folder.")
+
+
 class StoreError(KeycairnError):
     """The database refused or failed."""
 

@@ -17,7 +17,8 @@ JSON_HEADERS: Mapping[str, str | Secret] = {"Content-Type": "application/json"}
 class Request(Struct, frozen=True, kw_only=True):
     """An outgoing request. A header that carries a secret is a `Secret`, so the repr masks it.
 
-    `secret_body`: the body carries one; the request is then judged like one with such a header.
+    `secret_body`: the body carries one; the request is then judged like one with such a header. `model`: what the
+    provider calls the model that a call of the gateway names, "" for any other request.
     """
 
     method: str = "GET"
@@ -25,6 +26,7 @@ class Request(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str | Secret] = {}
     body: bytes | None = None
     secret_body: bool = False
+    model: str = ""
 
     def __repr__(self) -> str:
         origin = "/".join(self.url.split("/", 3)[:3])

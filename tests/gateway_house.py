@@ -25,6 +25,7 @@ from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.spool import Spools
 from keycairn.ports.store import Store
 from keycairn.ports.tracing import Tracing
 
@@ -38,6 +39,7 @@ class GatewayHouse:
         store: Store | None = None,
         registry: ProviderRegistry | None = None,
         tracing: Tracing | None = None,
+        spools: Spools | None = None,
     ) -> None:
         policy = EgressPolicy()
         self.http = GuardedHttp(policy)
@@ -53,6 +55,7 @@ class GatewayHouse:
             ids=FakeIds(),
             upstream=self.upstream,
             tracing=tracing,
+            spools=spools,
         )
         assert self.keycairn.gateway is not None
         self.gateway = self.keycairn.gateway
@@ -99,9 +102,13 @@ Others = Callable[[], Awaitable[bool]]
 
 @asynccontextmanager
 async def gateway_house(
-    *, store: Store | None = None, registry: ProviderRegistry | None = None, tracing: Tracing | None = None
+    *,
+    store: Store | None = None,
+    registry: ProviderRegistry | None = None,
+    tracing: Tracing | None = None,
+    spools: Spools | None = None,
 ) -> AsyncIterator[GatewayHouse]:
-    house = GatewayHouse(store=store, registry=registry, tracing=tracing)
+    house = GatewayHouse(store=store, registry=registry, tracing=tracing, spools=spools)
     await house.keycairn.vault.unlock(ROOT_KEY)
     _, house.token = await house.new_token()
     await house.gateway.start()

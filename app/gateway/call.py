@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from keycairn.app.gateway.errors import Dialect
-from keycairn.app.gateway.incoming import Outgoing
+from keycairn.app.gateway.outgoing import Outgoing
 from keycairn.app.services.tokens import Principal
 from keycairn.domain.modality import Modality
 from keycairn.domain.secret import Secret
@@ -46,6 +46,8 @@ class Call(Struct, kw_only=True):
     model: str | None = None
     credential: str | None = None
     body: Outgoing | None = None
+    named: str = ""
+    """What the provider calls the model, as `body` says it; "" for a native call."""
 
     @property
     def dialect(self) -> Dialect | None:

@@ -20,11 +20,15 @@ from keycairn.domain.errors import (
     ProviderTimeoutError,
     RateLimitedError,
     SealedError,
+    SpoolError,
     StoreError,
     UndecryptableError,
 )
 
 Headers = list[tuple[bytes, bytes]]
+
+LONGEST_NAME = 512
+"""Characters of a model's name."""
 
 
 class Dialect(Enum):
@@ -38,6 +42,13 @@ class RequestRefusedError(InvalidInputError):
     """The call itself cannot be understood: no model in it, a malformed body."""
 
     code = "invalid_request"
+
+
+class ModelNameError(RequestRefusedError):
+    """What stands for the model can be no name."""
+
+    def __init__(self) -> None:
+        super().__init__(f'"model" must be 1 to {LONGEST_NAME} printable characters.')
 
 
 class BodyTooLargeError(InvalidInputError):
@@ -107,6 +118,7 @@ _STATUS: tuple[tuple[type[KeycairnError], int], ...] = (
     (RateLimitedError, 429),
     (UndecryptableError, 503),
     (SealedError, 503),
+    (SpoolError, 503),
     (StoreError, 503),
     (ProviderTimeoutError, 504),
     (ProviderError, 502),

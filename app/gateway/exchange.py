@@ -195,7 +195,7 @@ class Exchanges:
             url=request.url,
             headers=[*request.headers.items(), ("accept-encoding", "identity")],
             body=call.body.content if call.body else None,
-            length=call.body.length if call.body and not call.body.whole else None,
+            length=call.body.length if call.body else None,
         )
         try:
             answer = await self._start(outgoing)
@@ -232,9 +232,9 @@ class Exchanges:
     async def _authorized(self, call: Call, opened: Opened) -> Request:
         provider, account = opened.provider, opened.account
         url = self._url(call, provider, account)
-        body = call.body.head if call.body else None
+        body = call.body.beginning if call.body else None
         headers = forwarded(call.headers, call.dialect, provider.spec.request_headers)
-        request = Request(method=call.method, url=url, headers=headers, body=bytes(body) if body else None)
+        request = Request(method=call.method, url=url, headers=headers, body=body or None, model=call.named)
         return await _guarded(lambda: provider.authorize(account, request, self._http), opened.redactor)
 
     def _url(self, call: Call, provider: Provider, account: Account) -> str:

@@ -42,6 +42,7 @@ from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http
 from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.spool import Spools
 from keycairn.ports.store import Store
 from keycairn.ports.tracing import Tracing
 from keycairn.ports.upstream import Upstream
@@ -73,6 +74,7 @@ class Gateway:
         attempts: Attempts,
         sightings: Sightings,
         tracing: Tracing | None = None,
+        spools: Spools | None = None,
     ) -> None:
         self._tracing = tracing
         self._attempts = attempts
@@ -97,7 +99,7 @@ class Gateway:
             limiter=self._limiter,
             count=self.metrics.attempt,
         )
-        self.intake = Intake()
+        self.intake = Intake(spools=spools)
         self._calls = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -168,9 +170,10 @@ class Gateway:
         try:
             query = scope["query_string"].decode("latin-1")
             if api is not None:
-                call, rename = await model_call(api, method, query, headers, caller, incoming)
+                call, named = await model_call(api, method, query, headers, caller, incoming)
                 candidates = await self._exchanges.candidates(call)
-                call.body = rename(self._exchanges.name_at_provider(call, candidates[0]))
+                call.named = self._exchanges.name_at_provider(call, candidates[0])
+                call.body = await named.renamed(call.named)
             else:
                 raw = _raw_path(scope).partition(NATIVE)[2]
                 call = await native_call(raw, method, query, headers, caller, incoming)

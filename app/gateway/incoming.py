@@ -1,19 +1,21 @@
-"""A client's request: its headers, and its body without holding more of it than must be."""
+"""A client's body as it comes in, within limits for each call and for all of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 
 from litestar.types import Receive
-from msgspec import Struct
 
 from keycairn.app.gateway.errors import BodyTooLargeError, BodyTooSlowError, OverloadedError
+from keycairn.ports.spool import Spool, Spools
 
 LARGEST_HEAD = 32 * 2**20
-"""Bytes of a body that are held until its model is known: all of a JSON body, the start of a form."""
+"""Bytes of a body that are held in memory: all of a JSON body."""
 MOST_HELD = 256 * 2**20
-"""Bytes of all calls together that are held at one time."""
+"""Bytes of all calls together that are held in memory at one time."""
+MOST_SPOOLED = 2**30
+"""Bytes of all calls together that are kept on disk at one time."""
 BODY_WITHIN = 60.0
-"""Seconds a client may take for the part of its body that is held, and again between two chunks of the rest."""
+"""Seconds a client may take for a body that is held in memory, and between two chunks of any other."""
 
 
 class ClientGoneError(Exception):
@@ -23,87 +25,105 @@ class ClientGoneError(Exception):
 class Intake:
     """The limits of taking bodies in: counts the bytes all calls hold, and refuses what would be too many.
 
-    `within` is in seconds, as BODY_WITHIN says.
+    `within` is in seconds, as BODY_WITHIN says. Without `spools`, nothing is kept on disk.
     """
 
-    def __init__(self, most: int = MOST_HELD, within: float = BODY_WITHIN) -> None:
+    def __init__(
+        self,
+        most: int = MOST_HELD,
+        within: float = BODY_WITHIN,
+        spools: Spools | None = None,
+        most_spooled: int = MOST_SPOOLED,
+    ) -> None:
         self._most = most
+        self._most_spooled = most_spooled
+        self._spools = spools
+        self._turn = asyncio.Lock()
         self.within = within
-        self.held = 0
+        self.held = self.spooled = 0
 
     def take(self, count: int) -> None:
-        """Hold `count` bytes more. Raises OverloadedError."""
+        """Hold `count` bytes more in memory. Raises OverloadedError."""
         if self.held + count > self._most:
             raise OverloadedError
         self.held += count
 
     def give_back(self, count: int) -> None:
-        """Hold `count` bytes less."""
+        """Hold `count` bytes less in memory."""
         self.held -= count
+
+    def spool(self) -> Spool | None:
+        """Room on disk, where there is any."""
+        return self._spools.open() if self._spools else None
+
+    def take_disk(self, count: int) -> bool:
+        """Keep `count` bytes more on disk, or say that it would be too many."""
+        if self.spooled + count > self._most_spooled:
+            return False
+        self.spooled += count
+        return True
+
+    def give_disk_back(self, count: int) -> None:
+        """Keep `count` bytes less on disk."""
+        self.spooled -= count
+
+    async def pause(self) -> None:
+        """Let others go on, in long work that has done a slice. Of all calls, one does a slice at a time."""
+        async with self._turn:
+            await asyncio.sleep(0)
 
 
 class Incoming:
-    """One request's body. `close` gives back what it held."""
+    """One request's body, drawn chunk by chunk. `close` gives back what it held in memory."""
 
-    __slots__ = ("_held", "_intake", "_receive", "complete", "drawn", "finished", "head", "length")
+    __slots__ = ("_end", "_held", "_receive", "closing", "complete", "finished", "intake", "length")
 
     def __init__(self, receive: Receive, intake: Intake, length: int | None) -> None:
         self._receive = receive
-        self._intake = intake
         self._held = 0
+        self._end: float | None = None
+        self.intake = intake
         self.length = length
-        self.head: bytes | bytearray = b""
         self.complete = False
-        self.drawn = False
-        """Whether any of what follows `head` was taken, so that the body cannot be sent again."""
+        self.closing: Callable[[], None] | None = None
+        """What else to give back at the end."""
         self.finished = asyncio.Event()
         """Set when the last byte came; until then nobody else may call `receive`."""
 
+    async def take(self) -> bytes:
+        """The next chunk, counted as held until `close`.
+
+        Raises BodyTooLargeError, BodyTooSlowError, OverloadedError, ClientGoneError.
+        """
+        if self._end is None:
+            if self.length is not None and self.length > LARGEST_HEAD:
+                raise too_large()
+            self._end = asyncio.get_running_loop().time() + self.intake.within
+        chunk = await self._next(self._end)
+        if chunk:
+            self.hold(len(chunk))
+            if self._held > LARGEST_HEAD:
+                raise too_large()
+        return chunk
+
     async def read(self) -> bytes:
-        """All of the body. Raises BodyTooLargeError, BodyTooSlowError, OverloadedError, ClientGoneError."""
-        if self.length is not None and self.length > LARGEST_HEAD:
-            raise _too_large()
-        try:
-            async with asyncio.timeout(self._intake.within):
-                chunk, more = await self._next()
-                if not more:
-                    self.head = chunk
-                    return chunk
-                whole = bytearray(chunk)
-                while more:
-                    chunk, more = await self._next()
-                    whole += chunk
-                    if len(whole) > LARGEST_HEAD:
-                        raise _too_large()
-        except TimeoutError:
-            raise BodyTooSlowError from None
-        body = self.head = bytes(whole)
-        return body
-
-    async def more(self) -> None:
-        """Add one chunk more to `head`. Raises as `read`."""
-        try:
-            async with asyncio.timeout(self._intake.within):
-                chunk, _ = await self._next()
-        except TimeoutError:
-            raise BodyTooSlowError from None
-        if isinstance(self.head, bytes):
-            self.head = bytearray(self.head)
-        self.head += chunk
-        if len(self.head) > LARGEST_HEAD:
-            raise _too_large()
-
-    async def rest(self) -> AsyncIterator[bytes]:
-        """What follows `head`, each chunk when it is drawn, none kept. Raises BodyTooSlowError, ClientGoneError."""
+        """All of the body, held. Raises as `take`."""
+        chunks = [await self.take()]
         while not self.complete:
-            self.drawn = True
-            try:
-                async with asyncio.timeout(self._intake.within):
-                    chunk, _ = await self._next(keep=False)
-            except TimeoutError:
-                raise BodyTooSlowError from None
-            if chunk:
-                yield chunk
+            chunks.append(await self.take())
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def draw(self) -> bytes:
+        """The next chunk, which may be empty, not counted as held. Raises BodyTooSlowError, ClientGoneError.
+
+        Nothing is lost where drawing is cancelled.
+        """
+        return await self._next(asyncio.get_running_loop().time() + self.intake.within)
+
+    def hold(self, count: int) -> None:
+        """Count so many bytes as held, or fewer where it is negative. Raises OverloadedError."""
+        self.intake.take(count)
+        self._held += count
 
     async def gone(self) -> None:
         """Returns when the client is gone."""
@@ -113,60 +133,28 @@ class Incoming:
 
     def close(self) -> None:
         """Give back what was held."""
-        self._intake.give_back(self._held)
+        if self.closing is not None:
+            self.closing()
+        self.intake.give_back(self._held)
         self._held = 0
-        self.head = b""
 
-    async def _next(self, *, keep: bool = True) -> tuple[bytes, bool]:
-        """The next chunk, and whether more follow."""
-        message = await self._receive()
+    async def _next(self, end: float) -> bytes:
+        try:
+            async with asyncio.timeout_at(end):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyTooSlowError from None
         if message["type"] == "http.disconnect":
             self.complete = True
             self.finished.set()
             raise ClientGoneError
         chunk: bytes = message.get("body", b"")  # type: ignore[assignment]  # a http.request, which holds bytes
-        if keep and chunk:
-            self._intake.take(len(chunk))
-            self._held += len(chunk)
-        more = bool(message.get("more_body", False))
-        if not more:
+        if not message.get("more_body", False):
             self.complete = True
             self.finished.set()
-        return chunk, more
+        return chunk
 
 
-class Outgoing(Struct, frozen=True):
-    """A body ready to be sent on: what is held, and whether more follows from the client.
-
-    `length` is that of the whole body where it is known.
-    """
-
-    head: bytes
-    incoming: Incoming | None = None
-    length: int | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of it is held."""
-        return self.incoming is None
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether it can be sent again: nothing was taken of what is not held."""
-        return self.incoming is None or not self.incoming.drawn
-
-    @property
-    def content(self) -> bytes | AsyncIterator[bytes]:
-        """What to send: the bytes, or the chunks where more follows."""
-        return bytes(self.head) if self.incoming is None else self.chunks()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The held part, then the rest as it comes. Once only."""
-        yield self.head
-        if self.incoming is not None:
-            async for chunk in self.incoming.rest():
-                yield chunk
-
-
-def _too_large() -> BodyTooLargeError:
+def too_large() -> BodyTooLargeError:
+    """A body that is held and would be larger than is held."""
     return BodyTooLargeError(f"The request must name its model within the first {LARGEST_HEAD // 2**20} MiB.")

@@ -7,8 +7,10 @@ from urllib.parse import unquote
 from keycairn.app.gateway.call import Api, Call
 from keycairn.app.gateway.errors import MethodError, NoRouteError, RequestRefusedError
 from keycairn.app.gateway.headers import RawHeaders, received
-from keycairn.app.gateway.incoming import Incoming, Outgoing
-from keycairn.app.gateway.naming import boundary_of, form_model, json_model, with_form_model, with_json_model
+from keycairn.app.gateway.incoming import Incoming
+from keycairn.app.gateway.kept import KeptBody
+from keycairn.app.gateway.naming import NamedForm, NamedJson, boundary_of, named_form, named_json
+from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
 from keycairn.app.services.tokens import Principal
 from keycairn.domain.modality import Modality
 from keycairn.domain.passing import is_operation, names_identity
@@ -48,54 +50,23 @@ _SEGMENTS_THAT_LEAD = frozenset({"", ".", ".."})
 
 async def model_call(
     api: Api, method: str, query: str, headers: RawHeaders, caller: Principal, incoming: Incoming
-) -> tuple[Call, "Rename"]:
-    """A call of an operation that names its model, and how to put another name in. Raises RequestRefusedError."""
+) -> tuple[Call, NamedJson | NamedForm]:
+    """A call of an operation that names its model, and its body. Raises RequestRefusedError."""
     if method != "POST":
         raise MethodError
     check_query(query)
     given = dict(headers)
     boundary = boundary_of(given.get(b"content-type", b"").decode("latin-1"))
-    if boundary is None:
-        body = await incoming.read()
-        name = json_model(body)
-        rename: Rename = JsonRename(body, name)
-    else:
-        name, begin, end = await form_model(incoming, boundary)
-        rename = FormRename(incoming, name, (begin, end))
+    named = await (named_json(incoming) if boundary is None else named_form(incoming, boundary))
     call = Call(
         api=api,
         method=method,
         query=query,
         headers=received(headers),
         caller=caller,
-        model=name,
+        model=named.name,
     )
-    return call, rename
-
-
-class JsonRename:
-    """A JSON body and the model's name in it."""
-
-    def __init__(self, body: bytes, name: str) -> None:
-        self._body, self._name = body, name
-
-    def __call__(self, new: str) -> Outgoing:
-        """The body with the model `new`."""
-        return Outgoing(with_json_model(self._body, self._name, new))
-
-
-class FormRename:
-    """A form and the place of the model's name in it."""
-
-    def __init__(self, incoming: Incoming, name: str, place: tuple[int, int]) -> None:
-        self._incoming, self._name, self._place = incoming, name, place
-
-    def __call__(self, new: str) -> Outgoing:
-        """The form with the model `new`."""
-        return with_form_model(self._incoming, self._place, None if new == self._name else new)
-
-
-Rename = JsonRename | FormRename
+    return call, named
 
 
 async def native_call(  # what a request is made of
@@ -111,9 +82,9 @@ async def native_call(  # what a request is made of
     check_query(query)
     given = dict(headers)
     has_body = b"content-length" in given or b"transfer-encoding" in given
-    body = None
+    body: Outgoing | None = None
     if has_body and incoming.length != 0:
-        body = Outgoing(await incoming.read()) if _small(incoming) else Outgoing(b"", incoming, incoming.length)
+        body = WholeBody(await incoming.read()) if _small(incoming) else StreamedBody(KeptBody(incoming))
     return Call(
         api=Api("native", "/" + rest),
         method=method,
@@ -150,7 +121,7 @@ def check_native(spec: ProviderSpec, method: str, path: str) -> None:
 
 
 def _small(incoming: Incoming) -> bool:
-    """Whether a body is held, which lets it be repeated."""
+    """Whether a body is read before it is sent, so that the plugin that authorizes it sees all of it."""
     return incoming.length is not None and incoming.length <= 2**20
 
 

@@ -1,12 +1,8 @@
 """Azure OpenAI. Source: learn.microsoft.com/azure/ai-services/openai/reference, as of its version 2024-10-21."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
-
-import msgspec
-from msgspec import Struct
 
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
@@ -20,11 +16,6 @@ API_VERSION = "2024-10-21"
 _DEPLOYED = frozenset(
     {"/chat/completions", "/embeddings", "/audio/transcriptions", "/audio/translations", "/audio/speech"}
 )
-_FORM_MODEL = re.compile(rb'name="?model"?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{1,300})\r\n')
-
-
-class _Body(Struct):
-    model: str = ""
 
 
 class Azure(OpenAICompatible):
@@ -51,12 +42,12 @@ class Azure(OpenAICompatible):
         return f"{self.base_url(account, type)}{deployment}{path}?{query}"
 
     async def authorize(self, account: Account, request: Request, http: Http) -> Request:  # noqa: ARG002  # the port's
-        """The key, the version of the API when absent, and for a plain OpenAI path the deployment its body names."""
+        """The key, the version of the API when absent, and the model's deployment in an OpenAI path."""
         ready = authorized(request, self.headers(account))
         parts = urlsplit(request.url)
         head, openai, path = parts.path.rpartition("/openai")
-        if openai and path in _DEPLOYED and (model := _model_of(request)):
-            parts = parts._replace(path=f"{head}/openai/deployments/{quote(model, safe='')}{path}")
+        if openai and path in _DEPLOYED and request.model:
+            parts = parts._replace(path=f"{head}/openai/deployments/{quote(request.model, safe='')}{path}")
         query = parse_qsl(parts.query, keep_blank_values=True)
         if not any(name == "api-version" for name, _ in query):
             parts = parts._replace(query=urlencode([*query, ("api-version", _version(account))]))
@@ -86,18 +77,6 @@ class Azure(OpenAICompatible):
 
 def _version(account: Account) -> str:
     return account.text("api_version") or API_VERSION
-
-
-def _model_of(request: Request) -> str:
-    """The model a JSON or form body names, "" when it names none."""
-    body = request.body or b""
-    form = _FORM_MODEL.search(body[:8192]) or _FORM_MODEL.search(body[-8192:])
-    if form is not None:
-        return form[1].decode(errors="replace")
-    try:
-        return msgspec.json.decode(body, type=_Body).model
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return ""
 
 
 def _endpoint(type: Modality, suffix: str) -> FieldSpec:

@@ -1,0 +1,45 @@
+"""The grammar of JSON, as patterns over bytes. All repeats are possessive: others keep a record of each round.
+
+`items`, `members` and `top_members` read most of a body, each with its comma, where values hold no more than two lists
+or objects within each other. Half a surrogate pair is no text.
+"""
+
+import re
+
+_SPACE = rb"[ \t\n\r]*+"
+_ESCAPE = (
+    rb'\\(?:["\\/bfnrt]|u(?:[0-9A-Ca-cEFef][0-9A-Fa-f]{3}|[Dd][0-7][0-9A-Fa-f]{2}'
+    rb"|[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}))"
+)
+_INSIDE = rb'(?:[^"\\\x00-\x1f]++|' + _ESCAPE + rb")*+"
+_TEXT = rb'"' + _INSIDE + rb'"'
+_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+"
+_MODEL = rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"'
+
+
+def _within(value: bytes) -> bytes:
+    """The pattern of a value, or of a list or object of such values."""
+    member = _TEXT + _SPACE + rb":" + _SPACE + value + _SPACE
+    listed = rb"\[" + _SPACE + rb"(?:" + value + _SPACE + rb"(?:," + _SPACE + value + _SPACE + rb")*+)?+\]"
+    named = rb"\{" + _SPACE + rb"(?:" + member + rb"(?:," + _SPACE + member + rb")*+)?+\}"
+    return rb"(?>" + value + rb"|" + listed + rb"|" + named + rb")"
+
+
+_VALUE = _within(_within(rb"(?>" + _TEXT + rb"|" + _NUMBER + rb"|true|false|null)"))
+items = re.compile(rb"(?:" + _SPACE + _VALUE + _SPACE + rb",)*+").match
+_MEMBER = _TEXT + _SPACE + rb":" + _SPACE + _VALUE + _SPACE + rb","
+members = re.compile(rb"(?:" + _SPACE + _MEMBER + rb")*+").match
+top_members = re.compile(rb"(?:" + _SPACE + rb"(?!" + _MODEL + rb")" + _MEMBER + rb")*+").match
+
+space = re.compile(_SPACE).match
+inside_text = re.compile(_INSIDE).match
+number = re.compile(_NUMBER).match
+model = re.compile(_MODEL).fullmatch
+of_number = re.compile(rb"[-+0-9.eE]++").match
+word = re.compile(rb"[A-Za-z]++").match
+half_number = re.compile(rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:\.|[eE][-+]?+[0-9]*+)?+").fullmatch
+MORE_DIGITS = re.compile(rb"(?<=[0-9])[0-9]++")
+half_escape = re.compile(
+    rb"\\(?:u(?:[0-9A-Fa-f]{0,3}|[Dd][89ABab][0-9A-Fa-f]{2}(?:\\(?:u(?:[Dd](?:[C-Fc-f][0-9A-Fa-f]?)?)?)?)?))?"
+).fullmatch
+surrogate = re.compile(rb"\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2}").match
