@@ -56,7 +56,7 @@ async def serving(shell: Shell, *options: str, **variables: str) -> AsyncIterato
 async def announced(shell: Shell, process: asyncio.subprocess.Process) -> str:
     """The address the process left word of."""
     address = shell.data / "server.json"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not address.exists() or json.loads(address.read_bytes() or b"{}").get("pid") != process.pid:
             assert process.returncode is None, "it ended"
             await asyncio.sleep(0.02)
