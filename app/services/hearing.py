@@ -7,7 +7,8 @@ import structlog
 from msgspec.structs import replace
 
 from keycairn.domain.errors import InvalidInputError, KeycairnError, ProviderError
-from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import WITHHELD, Redactor
 from keycairn.domain.secret import Secret
@@ -18,6 +19,7 @@ LONGEST_MODEL_NAME = 300
 LONGEST_KIND = 80
 """Characters of the name of an exception's type."""
 
+_TYPES, _PROVENANCES = frozenset(Modality), frozenset(Provenance)
 _log = structlog.get_logger()
 _T = TypeVar("_T")
 
@@ -46,20 +48,26 @@ class Hearing:
 
     async def discovery(self, call: Callable[[], Awaitable[Discovery]]) -> Discovery:
         """The models, without those whose name repeats a secret; a masked name would be a model that is not there."""
-        found = await self._guarded(call, Discovery)
+        return await self._guarded(call, Discovery, self._discovery)
+
+    async def report(self, call: Callable[[], Awaitable[ConnectionReport]]) -> ConnectionReport:
+        """A check's report."""
+        return await self._guarded(call, ConnectionReport, self._report)
+
+    async def trial(self, call: Callable[[], Awaitable[ModelReport]]) -> ModelReport:
+        """The report of a model that was tried."""
+        return await self._guarded(call, ModelReport, self._trial)
+
+    def _discovery(self, found: Discovery) -> Discovery:
         models = tuple(self._model(model) for model in found.models if self._usable(model))
         failure = None if found.failure is None else self._shown(found.failure)
         return Discovery(models=models, failure=failure, withheld=len(found.models) - len(models))
 
-    async def report(self, call: Callable[[], Awaitable[ConnectionReport]]) -> ConnectionReport:
-        """A check's report."""
-        report = await self._guarded(call, ConnectionReport)
+    def _report(self, report: ConnectionReport) -> ConnectionReport:
         names = tuple(name for name in report.models if self._is_name(name))
         return ConnectionReport(outcome=Outcome(report.outcome), message=self._shown(report.message), models=names)
 
-    async def trial(self, call: Callable[[], Awaitable[ModelReport]]) -> ModelReport:
-        """The report of a model that was tried."""
-        report = await self._guarded(call, ModelReport)
+    def _trial(self, report: ModelReport) -> ModelReport:
         return ModelReport(
             outcome=Outcome(report.outcome), message=self._shown(report.message), details=self._shown(report.details)
         )
@@ -68,7 +76,12 @@ class Hearing:
         return replace(model, description=self._shown(model.description))
 
     def _usable(self, model: object) -> bool:
-        return isinstance(model, DiscoveredModel) and self._is_name(model.name)
+        return (
+            isinstance(model, DiscoveredModel)
+            and self._is_name(model.name)
+            and (model.type is None or model.type in _TYPES)
+            and model.provenance in _PROVENANCES
+        )
 
     def _is_name(self, name: object) -> bool:
         return isinstance(name, str) and len(name) <= LONGEST_MODEL_NAME and not self._redactor.holds(name)
@@ -76,20 +89,21 @@ class Hearing:
     def _shown(self, text: object) -> str:
         return self._redactor.masked(text) if isinstance(text, str) else WITHHELD
 
-    async def _guarded(self, call: Callable[[], Awaitable[_T]], type: type[_T]) -> _T:
-        """What a plugin's method gives; an exception it should not raise becomes a PluginFailedError.
+    async def _guarded(self, call: Callable[[], Awaitable[_T]], type: type[_T], heard: Callable[[_T], _T]) -> _T:
+        """What is `heard` of what a plugin's method gives; an exception it should not raise is a PluginFailedError.
 
-        Its text is dropped: a stranger's exception may hold the key.
+        So is one of `heard`: the plugin filled its struct with something else than it declares. The text of either is
+        dropped: a stranger's exception may hold the key.
         """
         try:
             given = await call()
+            if isinstance(given, type):
+                return heard(given)
         except KeycairnError as error:
             raise cleaned(error, self._redactor) from None
         except (Exception, SystemExit) as error:  # noqa: BLE001  # the boundary to third-party code
             raise self._failed(kind_of(error, self._redactor)) from None
-        if not isinstance(given, type):
-            raise self._failed("TypeError")
-        return given
+        raise self._failed("TypeError")
 
     def _failed(self, kind: str) -> PluginFailedError:
         _log.warning("provider plugin failed", exception=kind)

@@ -1,6 +1,7 @@
 """What providers and plugins say, before it is kept, shown or logged."""
 
 import pytest
+from msgspec.structs import replace
 from tests.house import LANGUAGE, House
 from tests.spelled import SPELLINGS, recoverable
 
@@ -68,6 +69,35 @@ async def test_no_report_or_error_repeats_the_key(
             await kc.probing.discover(credential.id)
         told = repr(caught.value) + repr(caught.value.__dict__) + repr(caught.value.__cause__)
         assert not recoverable(KEY, told)
+
+
+@pytest.mark.parametrize("field", ["type", "provenance"])
+async def test_a_model_whose_kind_is_none_is_left_out_and_counted(
+    house: House, kc: Keycairn, credential: Credential, field: str
+) -> None:
+    house.openai.models = (model("good"), replace(model("odd"), **{field: KEY}))
+    found, _ = await kc.probing.drift(credential.id)
+    assert ([one.name for one in found.models], found.withheld) == (["good"], 1)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        ConnectionReport(outcome=KEY, message=""),  # type: ignore[arg-type]  # what a plugin may do
+        ConnectionReport(outcome=Outcome.OK, message="", models=None),  # type: ignore[arg-type]
+        ConnectionReport(outcome=[KEY], message=""),  # type: ignore[arg-type]
+    ],
+    ids=["no outcome", "no models", "a list"],
+)
+async def test_a_report_that_is_none_is_the_plugins_failure_and_is_not_quoted(
+    house: House, kc: Keycairn, credential: Credential, report: ConnectionReport
+) -> None:
+    house.openai.report = report
+    told = await kc.probing.test(credential.id)
+    assert "plugin failed" in told.message
+    assert not told.success
+    assert KEY not in repr(told)
+    assert told.models == ()
 
 
 async def test_what_a_plugin_names_its_exceptions_is_no_way_out(
