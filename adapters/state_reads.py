@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import cast
 
 from keycairn.domain.audit import Head
@@ -116,12 +117,11 @@ class StateReads:
 
     async def tokens(self, workspace: str) -> Sequence[Token]:
         """See `Store.tokens`."""
-        found = (token for token in self.state.all(Token) if token.workspace == workspace)
-        return sorted(found, key=lambda token: token.id)
+        return [token for token in await self.all_tokens() if token.workspace == workspace]
 
     async def all_tokens(self) -> Sequence[Token]:
         """See `Store.all_tokens`."""
-        return sorted(self.state.all(Token), key=lambda token: token.id)
+        return sorted(self.state.all(Token), key=attrgetter("id"))
 
     async def head(self) -> Head | None:
         """See `Store.head`."""
