@@ -44,7 +44,7 @@ HELP: Mapping[str, str] = {
     "BACKUP_DIR": "Folder to write backups to by itself. Without it none are written.",
     "BACKUP_EVERY": "Hours from one such backup to the next, from 1 to 8760. Default 24",
     "BACKUP_KEEP": "How many such backups are kept, from 1 to 1000. Default 7",
-    "AUDIT_KEEP_DAYS": "Days for which audit events are kept, up to 36500; 0 for ever. Default 400",
+    "AUDIT_KEEP_DAYS": "Days for which audit events are kept, up to 36500; 0, the default, for ever",
     "USAGE_KEEP_DAYS": "Days for which the sums of usage are kept, up to 36500; 0 for ever. Default 400",
     "TOKEN_KEEP_DAYS": "Days for which a revoked or expired token stays listed, up to 36500; 0 for ever. Default 400",
     "LOG_LEVEL": "debug, info, warning or error. Default info",
@@ -95,7 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     backup_dir: Path | None = None
     backup_every: int = 24
     backup_keep: int = 7
-    audit_keep_days: int = 400
+    audit_keep_days: int = 0
     usage_keep_days: int = 400
     token_keep_days: int = 400
 
@@ -151,7 +151,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         backup_dir=read.path("BACKUP_DIR"),
         backup_every=read.number("BACKUP_EVERY", 24, most=8760),
         backup_keep=read.number("BACKUP_KEEP", 7, most=1000),
-        audit_keep_days=read.number("AUDIT_KEEP_DAYS", 400, least=0, most=36500),
+        audit_keep_days=read.number("AUDIT_KEEP_DAYS", 0, least=0, most=36500),
         usage_keep_days=read.number("USAGE_KEEP_DAYS", 400, least=0, most=36500),
         token_keep_days=read.number("TOKEN_KEEP_DAYS", 400, least=0, most=36500),
         log_level=read.choice("LOG_LEVEL", ("info", *(level for level in _LEVELS if level != "info"))),
