@@ -44,7 +44,7 @@ HELP: Mapping[str, str] = {
     "BACKUP_DIR": "Folder to write backups to by itself. Without it none are written.",
     "BACKUP_EVERY": "Hours from one such backup to the next, from 1 to 8760. Default 24",
     "BACKUP_KEEP": "How many such backups are kept, from 1 to 1000. Default 7",
-    "AUDIT_KEEP_DAYS": "Days for which audit events are kept, up to 36500; 0, the default, for ever",
+    "AUDIT_KEEP_DAYS": "Days for which audit events are kept, up to 36500; 0 for ever. Default 0",
     "USAGE_KEEP_DAYS": "Days for which the sums of usage are kept, up to 36500; 0 for ever. Default 400",
     "TOKEN_KEEP_DAYS": "Days for which a revoked or expired token stays listed, up to 36500; 0 for ever. Default 400",
     "LOG_LEVEL": "debug, info, warning or error. Default info",
