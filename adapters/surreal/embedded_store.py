@@ -7,7 +7,7 @@ missed it gets again from the redo log, in this process when it failed, at the n
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from keycairn.adapters.surreal.records import readable, record_id, row_of, usage
 from keycairn.adapters.surreal.room import Room
 from keycairn.adapters.surreal.snapshot import records_in
 from keycairn.adapters.surreal.statements import Transaction, drafted
+from keycairn.adapters.surreal.under_way import UnderWay
 from keycairn.domain.audit import Head
 from keycairn.domain.change import AddUsage, Append, Changeset, only_counts
 from keycairn.domain.draft import Draft
@@ -86,7 +87,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         self._settled = asyncio.Event()
         """Set while no commit is between the redo log and the records in memory."""
         self._settled.set()
-        self._under_way: set[asyncio.Future[Any]] = set()
+        self._under_way = UnderWay()
         self._recovery: asyncio.Task[None] | None = None
         self._compaction: asyncio.Task[None] | None = None
         self._failed: StoreError | None = None
@@ -148,7 +149,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         if not changes:
             return
         await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on without its caller
-        await asyncio.shield(self._started(self._commit(changes, finish)))
+        await asyncio.shield(self._under_way.started(self._commit(changes, finish)))
 
     async def revision(self) -> int:
         """See `Store.revision`."""
@@ -221,8 +222,7 @@ class EmbeddedStore(StateReads, HistoryReads):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        await self._under_way.done()
         async with self._writing:
             self._closed = True
             folder = self._connection.folder
@@ -493,17 +493,6 @@ class EmbeddedStore(StateReads, HistoryReads):
         if not self._told:
             self._told = True
             _log.error("the database cannot be written", code=error.code, why=str(error))
-
-    def _started(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, even where the caller was cancelled and asks no more
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -13,6 +13,7 @@ from keycairn.adapters.surreal.records import Row, readable, record_id
 from keycairn.adapters.surreal.restoring import Claim
 from keycairn.adapters.surreal.server_log import Intent, ServerLog
 from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard
+from keycairn.adapters.surreal.under_way import UnderWay
 from keycairn.domain.change import AddUsage, Changeset, DropUsage, only_counts
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import (
@@ -56,7 +57,7 @@ class Session:
         self._log = log
         self._connection = connection
         self._writing = asyncio.Lock()
-        self._under_way: set[asyncio.Future[Any]] = set()
+        self._under_way = UnderWay()
         self._closed = False
         self._unreadable: dict[tuple[str, str], UnreadableRecordError] = {}
 
@@ -77,18 +78,18 @@ class Session:
         self._check_open()
         if any(isinstance(value, str) and "\0" in value for value in variables.values()):
             return []  # no indexed column holds a NUL, and the engine cannot look for one
-        return await self._started(self._repeated(text, variables))
+        return await self._under_way.started(self._repeated(text, variables))
 
     async def write(self, changes: Changeset, finish: Finish | None) -> None:
         """Commit `changes`. Raises as `Store.commit`."""
         await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on without its caller
-        await asyncio.shield(self._started(self._write(changes, finish)))
+        await asyncio.shield(self._under_way.started(self._write(changes, finish)))
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
         await self._writing.acquire()
         claim = Claim(self._connection.query)
-        work = self._started(self._fill(claim, records))
+        work = self._under_way.started(self._fill(claim, records))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -99,8 +100,7 @@ class Session:
     async def aclose(self) -> None:
         """See `Store.aclose`."""
         self._closed = True
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        await self._under_way.done()
         async with self._writing:
             await self._connection.close()
             self._log.close()
@@ -216,17 +216,6 @@ class Session:
             raise OutcomeUnknownError(events[0]) from None
         if not found:
             raise StoreUnavailableError("The connection to the database broke before the write. Nothing was written.")
-
-    def _started(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, even where the caller was cancelled and asks no more
 
     def _check_open(self) -> None:
         if self._closed:
