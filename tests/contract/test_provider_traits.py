@@ -25,7 +25,6 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import Outcome, Provenance
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import raise_for_failure
-from keycairn.plugins.payloads import multipart
 from keycairn.ports.http import Request, Response
 from keycairn.testing.openai_server import EMBEDDING, LANGUAGE, OpenAIServer
 from keycairn.testing.recording_http import RecordingHttp
@@ -233,14 +232,13 @@ class TestAzure:
     async def test_a_plain_openai_call_finds_its_deployment(self, target: str, ready: str, http: RecordingHttp) -> None:
         account = opened("azure", {"endpoint": "https://a.example"}, SECRETS)
         url = AZURE.base_url(account)
-        request = Request(method="POST", url=url + target, body=msgspec.json.encode({"model": "my gpt", "x": 1}))
+        request = Request(method="POST", url=url + target, model="my gpt")
         assert (await AZURE.authorize(account, request, http)).url == url + ready
 
     async def test_a_form_names_its_deployment_too(self, http: RecordingHttp) -> None:
         account = opened("azure", {"endpoint": "https://a.example"}, SECRETS)
-        _, body = multipart({"model": "whisper-1"}, file="file", name="a.wav", type="audio/wav", content=bytes(20_000))
         url = f"{AZURE.base_url(account)}/audio/transcriptions"
-        ready = await AZURE.authorize(account, Request(method="POST", url=url, body=body), http)
+        ready = await AZURE.authorize(account, Request(method="POST", url=url, model="whisper-1"), http)
         assert "/openai/deployments/whisper-1/audio/transcriptions?" in ready.url
 
     def test_speech_to_text_takes_its_config_a_level_deeper(self) -> None:
