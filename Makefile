@@ -27,8 +27,10 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-torture: $(READY)  ## kill imports, backups, restores and first starts a thousand times each (KEYCAIRN_KILLS=N); takes forty minutes
-	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} $(BIN)/pytest -q tests/integration/test_killed_imports.py \
+torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes two hours
+	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} KEYCAIRN_FULL_DISKS=$${KEYCAIRN_FULL_DISKS:-500} \
+	  KEYCAIRN_DAMAGES=$${KEYCAIRN_DAMAGES:-400} KEYCAIRN_SCHEDULES=$${KEYCAIRN_SCHEDULES:-10000} $(BIN)/python -m tests.torture
+	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-100} $(BIN)/pytest -q --timeout 0 tests/integration/test_killed_imports.py \
 	  tests/integration/test_killed_backups.py tests/integration/test_first_start.py
 	KEYCAIRN_RENAMES=$${KEYCAIRN_RENAMES:-100000} $(BIN)/pytest -q -s --timeout 0 tests/integration/test_rotation_beside.py -k rename
 
@@ -39,6 +41,7 @@ bench: $(READY)  ## measure, side by side
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/gateway.py
 	$(BIN)/python benchmarks/importing.py
+	$(BIN)/python benchmarks/commits.py
 
 fuzz: $(READY)  ## look for faults longer than the tests do
 	KEYCAIRN_TEST_EXAMPLES=100 $(BIN)/pytest -q --timeout 1800 tests/e2e/test_schemathesis.py tests/unit/test_fuzzing.py \

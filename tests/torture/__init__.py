@@ -101,7 +101,7 @@ class Doomed:
 
     def end(self) -> None:
         """Let it come to its end."""
-        while self.hear() is not None:
+        while self.hear(300.0) is not None:
             pass
         self._process.join()
         self._ear.close()

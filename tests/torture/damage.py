@@ -75,10 +75,10 @@ class Damages:
         for ops, killed in ((PREPARED, False), (LATER, self.killed)):
             wanted = [[op[0], str(data / "all.gz")] if op[0] == "backup" else op for op in ops]
             process = Doomed(live, json.dumps({"data": str(data)}))
-            process.hear_until("ready")
+            process.hear_until("ready", 300.0)
             process.tell(json.dumps({"ops": wanted}))
             if killed:
-                process.hear_until("more")
+                process.hear_until("more", 300.0)
                 process.kill_after(0)
             else:
                 process.tell("null")
@@ -94,7 +94,7 @@ class Damages:
         if file.name == "all.gz":
             return _backup_seen(file, data.parent / "source" / "all.gz", what)
         process = Doomed(live, json.dumps({"data": str(data)}))
-        process.hear_until("ready")
+        process.hear_until("ready", 300.0)
         process.tell("null")
         process.end()
         for word in process.heard:

@@ -17,6 +17,8 @@ from tests.torture.victim import live
 
 from keycairn.app.services.backup_file import examine
 
+PATIENCE = 300.0
+"""Seconds a process gets for one step, on a machine that has much else to do."""
 FRESH_EVERY = 30
 """Kills in one data folder before a new one is taken."""
 
@@ -301,7 +303,7 @@ class Killer:
         """A process that is not killed."""
         process = self._started(data, work)
         begun = time.monotonic()
-        if process.hear_until("ready"):
+        if process.hear_until("ready", PATIENCE):
             self.starts.append(time.monotonic() - begun)
         process.tell(json.dumps({"ops": ops}))
         process.tell("null")
@@ -318,7 +320,7 @@ class Killer:
             killed = process.kill_after(after)
             self._looked_at(process, work, possible)
             return killed, possible
-        process.hear_until("ready")
+        process.hear_until("ready", PATIENCE)
         books = self._looked_at(process, work, possible)
         if books is None:
             raise BrokenPromiseError(self._said(process, "it did not start"))
@@ -326,7 +328,7 @@ class Killer:
         steady = [[each, f"{data}.gz"] if each == "backup" else [each] for each in work.beside]
         process.tell(json.dumps({"ops": ops, "beside": steady}))
         process.tell("null")
-        process.hear_until(f"begin {work.aim(ops)}")
+        process.hear_until(f"begin {work.aim(ops)}", PATIENCE)
         killed = process.kill_after(after)
         self._looked_at(process, work, possible)
         self._check_backup(data, process, ops, books)

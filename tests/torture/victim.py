@@ -63,13 +63,16 @@ def live(say: Mouth, job: str) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["limit"], resource.RLIM_INFINITY))
     try:
         asyncio.run(_live(say, wanted))
-    except KeycairnError as error:
-        say(f"failed {error.code}: {error}")
+        last = "over"
     except (EOFError, BrokenPipeError):
         return  # nobody listens any more
+    except KeycairnError as error:
+        last = f"failed {error.code}: {error}"
     except Exception:  # noqa: BLE001  # whatever it is, it is told
-        say(f"fault {traceback.format_exc(limit=-6)}")
-    say("end")
+        last = f"fault {traceback.format_exc(limit=-6)}"
+    with suppress(OSError):
+        say(last)
+        say("end")
 
 
 async def _live(say: Mouth, job: dict[str, Any]) -> None:
