@@ -82,8 +82,7 @@ def plan_move(
     changes: list[Change] = [ExpectCredential(target.workspace, target.id), _delete(credential)]
     changes += [DeleteModel(credential.workspace, model) for model in successors]
     changes.append(RelinkModels(credential.workspace, credential.id, target.id))
-    if successors:
-        changes.append(_put(redirected))
+    changes.append(_put(redirected))
     return Deletion(
         moved=tuple(model for model in models if model.id not in successors),
         merged=tuple(model for model in models if model.id in successors),
@@ -97,5 +96,9 @@ def _delete(credential: Credential) -> Change:
 
 
 def _put(defaults: Defaults) -> Change:
-    """Stored even when no slot changed: a default assigned meanwhile to a model that goes away then conflicts."""
+    """Stored even when no slot changed, so that what was planned on other links or defaults then conflicts.
+
+    Such as a default assigned meanwhile to a model that goes away, or the deletion of an account into which the model
+    of a default has moved meanwhile.
+    """
     return PutDefaults(replace(defaults, version=defaults.version + 1), expected=defaults.version)

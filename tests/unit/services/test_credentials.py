@@ -20,6 +20,7 @@ from keycairn.domain.errors import (
     SealedError,
     SecretInPlainFieldError,
     SecretReentryRequiredError,
+    StaleVersionError,
     UndeclaredFieldError,
     UndecryptableError,
     UnknownProviderError,
@@ -358,3 +359,21 @@ async def test_a_sealed_vault_stores_no_key(house: House) -> None:
     with pytest.raises(SealedError, match="KEYCAIRN_ROOT_KEY"):
         await make(kc)
     assert await kc.credentials.list() == []
+
+
+async def test_a_deletion_planned_before_models_moved_in_is_planned_anew() -> None:
+    house = House()
+    kc = await house.open()
+    source, target = [
+        (await kc.credentials.create("openai", name=name, secrets={"api_key": Secret("sk-0123456789abcd")})).credential
+        for name in ("source", "target")
+    ]
+    (model,) = (await kc.probing.register(source.id, [NewModel("gpt-4o", LANGUAGE)])).created
+    await kc.models.set_defaults({Slot.CHAT: model.id})
+    planned = await kc.credentials.delete(target.id, dry_run=True)
+
+    await kc.credentials.delete(source.id, migrate_to=target.id)
+    with pytest.raises(StaleVersionError):
+        await house.store.commit(planned.changes)
+    await kc.credentials.delete(target.id)
+    assert (await kc.models.defaults()).slots == {}
