@@ -9,14 +9,17 @@ from tests.torture.kills import KINDS, Killer, Work
 from tests.torture.restores import Restores
 from tests.torture.schedules import Schedules
 
+pytestmark = pytest.mark.timeout(400)
+"""Seconds; on a machine with nothing else to do each takes a few."""
+
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_killed_process_loses_nothing_and_leaves_nothing_half_done(kind: type[Work], tmp_path: Path) -> None:
-    Killer(kind, tmp_path).run(2)
+    Killer(kind, tmp_path).run(1)
 
 
 def test_a_killed_restore_is_whole_or_not_there(tmp_path: Path) -> None:
-    Restores(tmp_path).run(2)
+    Restores(tmp_path).run(1)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
