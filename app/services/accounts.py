@@ -163,10 +163,11 @@ class Accounts:
             details={"secrets": sorted(secrets)},
         )
         try:
-            await self._journal.commit((*changes, event))
+            stored = await self._store.credential(credential.workspace, credential.id)
+            if stored is not None and (stored.sealed, stored.broken) == (credential.sealed, credential.broken):
+                await self._journal.commit((*changes, event))  # else it was healed since it was read
         except (ConflictError, StoreError) as error:
             _log.warning("a secret that opened could not be sealed anew, or unmarked, yet", code=error.code)
-            return
 
     def _try_open(self, credential: Credential) -> tuple[dict[str, Secret], dict[str, str]]:
         cipher = self._vault.cipher

@@ -202,7 +202,10 @@ async def test_a_rotation_leaves_nothing_that_an_earlier_version_sealed(kc: Keyc
     spec = kc.registry.get("openai").spec
     listed = await kc.credentials.create("openai", name="W", secrets={"api_key": Secret("sk-api_key-0123456789")})
     before = await former(kc, spec, listed.credential)
-    resealed = kc.rotation._resealed(before, 1)  # the fake keyset has one key only, so that nothing else would renew it
+    # the fake keyset has one key only, so that nothing else would renew it
+    [change] = kc.rotation._resealed([before], kc.vault.keyset, set())
+    assert isinstance(change, Reseal)
+    resealed = change.sealed
     assert not any(map(is_former, resealed.values()))
     with pytest.raises(UndecryptableError):
         kc.vault.cipher.open(
