@@ -12,9 +12,10 @@ from keycairn.adapters.state_reads import StateReads, page
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Changeset, only_counts
 from keycairn.domain.draft import worked_out
-from keycairn.domain.errors import StoreNotEmptyError, StoreUnavailableError, UnreadableRecordError
+from keycairn.domain.errors import RefusedRecordError, StoreNotEmptyError, StoreUnavailableError, UnreadableRecordError
+from keycairn.domain.proof import Check, Learn
 from keycairn.domain.record import Record, UsageRecord
-from keycairn.domain.state import CURRENT, State, distinct
+from keycairn.domain.state import CURRENT, Key, State, distinct
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST, Finish
 
@@ -25,6 +26,7 @@ class MemoryStore(StateReads):
     def __init__(self) -> None:
         self._state: State | None = State()
         self._revision = 0
+        self._refused: dict[Key, UnreadableRecordError] = {}
         self.acknowledged_head: Head | None = None
         """What `acknowledged` tells."""
 
@@ -78,8 +80,11 @@ class MemoryStore(StateReads):
         await asyncio.sleep(0)  # let others run, as a database would: a missing compare-and-set then shows in tests
         draft = worked_out(self.state, changes)
         if finish is not None:
-            finish(draft)
+            for _ in finish(draft) or ():
+                pass
         self.state.absorb(draft.images)
+        for key in draft.images:
+            self._refused.pop(key, None)
         self._revision += not only_counts(changes)
         if draft.appended:
             self.acknowledged_head = self.state.get(Head, CURRENT)
@@ -100,9 +105,15 @@ class MemoryStore(StateReads):
     async def checkpoint(self) -> None:
         """See `Store.checkpoint`."""
 
+    def trust(self, check: Check, learn: Learn, refused: Mapping[Key, str]) -> None:  # noqa: ARG002  # nobody else writes
+        """See `Store.trust`."""
+        for (kind, key), why in refused.items():
+            self._refused[kind, key] = RefusedRecordError(kind, key, why)
+        self.state.absorb(dict.fromkeys(refused))
+
     def unreadable(self) -> Sequence[UnreadableRecordError]:
         """See `Store.unreadable`."""
-        return []
+        return list(self._refused.values())
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:

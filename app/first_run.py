@@ -57,8 +57,10 @@ async def begin(keycairn: Keycairn, settings: Settings) -> None:
     await keycairn.tokens.first(_stage_token(settings))
 
 
-async def unlock(keycairn: Keycairn, settings: Settings) -> Birth:
+async def unlock(keycairn: Keycairn, settings: Settings, *, accept: bool = False) -> Birth:
     """Open the vault with the root key there is, or leave it sealed. Where nothing is stored yet, begin.
+
+    `accept` is that of `Vault.unlock`.
 
     Raises SettingsError or DataFolderError.
     """
@@ -74,7 +76,7 @@ async def unlock(keycairn: Keycairn, settings: Settings) -> Birth:
     if settings.root_key is None and await _opens(keycairn, waiting):
         made = None if key_file.exists() else key_file
         put_in_place(waiting, key_file)  # a first start, or a change of the root key, was cut off just before this
-    elif not await keycairn.vault.unlock(root_key):
+    elif not await keycairn.vault.unlock(root_key, accept=accept):
         return Birth()
     return Birth(root_key_file=made, token_file=await _first_token(keycairn, settings))
 

@@ -18,6 +18,7 @@ from keycairn.app.services.models import Models
 from keycairn.app.services.moving import Moving
 from keycairn.app.services.probing import Probing
 from keycairn.app.services.provisioning import Provisioning
+from keycairn.app.services.record_proofs import RecordProofs
 from keycairn.app.services.repair import Repair
 from keycairn.app.services.replay import Replay
 from keycairn.app.services.retention import Retention
@@ -61,7 +62,8 @@ class Keycairn:
         backup_dir: Path | None = None,
     ) -> None:
         self.journal = Journal(store, clock, ids)
-        self.audit = AuditLog(store, self.journal)
+        self.record_proofs = RecordProofs(store, self.journal)
+        self.audit = AuditLog(store, self.journal, self.record_proofs)
         self.retention = Retention(store, self.journal, self.audit, clock)
         self.sightings = Sightings(self.journal, clock)
         self.store = store
@@ -69,7 +71,7 @@ class Keycairn:
         self.clock = clock
         self.legacy = legacy
         self.registry = registry
-        self.vault = Vault(store, opener, clock, self.journal)
+        self.vault = Vault(store, opener, clock, self.journal, self.record_proofs)
         self.accounts = Accounts(store, self.vault, registry, self.journal, self.sightings)
         self.credentials = Credentials(store, self.vault, registry, self.accounts, http, clock, ids, self.journal)
         deletions = Deletions(store)
@@ -86,7 +88,7 @@ class Keycairn:
         self.retired_keys = RetiredKeys(store, self.vault, registry, self.rotation, self.backups, self.journal, clock)
         self.checkup = Checkup(store, self.vault, self.accounts, registry, self.rotation, self.audit)
         self.replay = Replay(store, self.journal)
-        self.repair = Repair(self.checkup, self.backups, self.accounts, self.rotation, self.journal, clock)
+        self.repair = Repair(store, self.checkup, self.backups, self.accounts, self.rotation, self.journal, clock)
         self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.sightings, registry, admin_token)
         self.attempts = Attempts(clock.monotonic)
         """Failed attempts by address, at every door."""

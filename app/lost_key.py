@@ -20,6 +20,7 @@ from keycairn.app.data_folder import (
 from keycairn.app.first_run import check_meant
 from keycairn.app.services.backup import Backups
 from keycairn.app.services.journal import Journal
+from keycairn.app.services.record_proofs import RecordProofs
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import (
     keyset_opener,
@@ -86,11 +87,12 @@ async def begin_anew(settings: Settings) -> Begun:
             saved = await Backups(store, journal, system_clock(), settings.safety_dir).save_unrecorded()
             root_key, file = _new_root_key(settings)
             keyset = await asyncio.to_thread(_fresh, root_key)
-            journal.open(keyset.audit_mac)
+            journal.open(keyset)
             tokens = await _replace_keyset(store, journal, stored, keyset)
             if file is not None:
                 _put_in_place(file)
             credentials = await _mark_all(store, journal)
+            await RecordProofs(store, journal).start(keyset)
         finally:
             await store.aclose()
     token_file = None if settings.admin_token else await _new_token(settings)
@@ -143,7 +145,7 @@ def _put_in_place(file: Path) -> None:
 
 def _fresh(root_key: RootKey) -> OpenKeyset:
     opener = keyset_opener()
-    return opener.open(opener.create(root_key, system_clock().now()), root_key)
+    return opener.open(opener.create(root_key, system_clock().now(), proves=False), root_key)
 
 
 async def _replace_keyset(store: Store, journal: Journal, stored: Keyset | None, keyset: OpenKeyset) -> int:

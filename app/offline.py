@@ -50,11 +50,16 @@ async def restore_backup(
 async def accept_database(settings: Settings) -> None:
     """Go on with the database that is there, although its redo log says that it is another or an older one.
 
-    What is missing is written into the audit log by the next start. Raises StoreLockedError or StoreError.
+    Where the root key is at hand, the records that are there count as well, as far as the proof of each holds: those
+    put back from an older state too, and those the audit log does not know of. What is missing is written into the
+    audit log by this or the next start. Raises StoreLockedError or StoreError.
     """
     with locked_data_folder(settings):
         store = await open_store(settings, accept=True)
         await store.aclose()
+    if root_key_of(settings) is not None:
+        async with open_with_birth(settings, accept=True):
+            pass
 
 
 async def _record(settings: Settings, restored: Restored) -> Birth:

@@ -63,11 +63,12 @@ async def open_keycairn(
 
 @asynccontextmanager
 async def open_with_birth(
-    settings: Settings, *, registry: ProviderRegistry | None = None, new_database: bool = False
+    settings: Settings, *, registry: ProviderRegistry | None = None, new_database: bool = False, accept: bool = False
 ) -> AsyncIterator[tuple[Keycairn, Birth]]:
     """As `open_keycairn`, with what was made for the first time.
 
-    `new_database`: where the data folder had a database and has none, begin with an empty one.
+    `new_database`: where the data folder had a database and has none, begin with an empty one. `accept` takes the
+    records for what they must be, as far as their own proofs hold.
     """
     policy = EgressPolicy(
         strict=settings.egress_policy == "strict",
@@ -115,7 +116,7 @@ async def open_with_birth(
         flaw = await keycairn.audit.compare()
         if flaw is not None:
             _log.error("the database is not as it was left", detail=flaw.detail)
-        birth = await unlock(keycairn, settings)
+        birth = await unlock(keycairn, settings, accept=accept)
         if settings.in_memory and birth.token_file is not None:
             stack.callback(forget_first_token, settings.data_dir)
         if keycairn.vault.why_sealed is None:

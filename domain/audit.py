@@ -6,7 +6,6 @@ from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.ids import EventId
@@ -53,6 +52,11 @@ class Action(StrEnum):
     STORE_BACKED_UP = "store.backed_up"
     STORE_RESTORED = "store.restored"
     STORE_REPAIRED = "store.repaired"
+    RECORDS_PROVEN = "records.proven"
+    RECORDS_REFUSED = "records.refused"
+    RECORDS_ACCEPTED = "records.accepted"
+    RECORD_DISCARDED = "record.discarded"
+    FINGERPRINTS_FILLED = "fingerprints.filled"
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -76,7 +80,9 @@ class AuditEvent(Struct, frozen=True, kw_only=True):
     """One event, committed together with the change it describes. `details` holds names and counts, never values.
 
     `seq` and `mac` are its link in the chain of all events of the installation, whatever their workspace: the number
-    after that of the event before, from 1, and the MAC of `chained`.
+    after that of the event before, from 1, and the MAC of `chained`. `proofs` tells what became of each record in the
+    commit (kind and key, to a digest; None where it is gone), and `state` the sum of all records after it; see
+    `keycairn.domain.proof`.
     """
 
     id: EventId
@@ -91,11 +97,31 @@ class AuditEvent(Struct, frozen=True, kw_only=True):
     details: Mapping[str, str | int | list[str]] = {}
     seq: int = 0
     mac: str = ""
+    proofs: Mapping[str, str | None] = {}
+    state: str = ""
 
 
 class Head(Struct, frozen=True):
-    """The last link of the chain: the number and the MAC of the youngest event."""
+    """The last link of the chain: the number and the MAC of the youngest event, and its `state`."""
 
+    seq: int
+    mac: str
+    state: str = ""
+
+
+class _Said(Struct, frozen=True, kw_only=True):
+    """What an event says, its link apart."""
+
+    id: EventId
+    at: datetime
+    workspace: str
+    actor: str
+    action: Action
+    target: str
+    outcome: str
+    source: str
+    request_id: str
+    details: Mapping[str, str | int | list[str]]
     seq: int
     mac: str
 
@@ -103,10 +129,15 @@ class Head(Struct, frozen=True):
 def chained(event: AuditEvent, after: Head | None) -> bytes:
     """What the MAC of `event` is made of: the MAC of the event before it, and all that the event says, its number too.
 
-    The chain cannot be continued, or any event of it changed, without the key of the MACs.
+    The chain cannot be continued, or any event of it changed, without the key of the MACs. What an event without proofs
+    and sum gives is what it always gave.
     """
     before = after.mac if after else ""
-    return before.encode() + b"\n" + msgspec.json.encode(replace(event, mac=""), order="deterministic")
+    said = _Said(**{name: getattr(event, name) for name in _Said.__struct_fields__ if name != "mac"}, mac="")
+    text = before.encode() + b"\n" + msgspec.json.encode(said, order="deterministic")
+    if event.proofs or event.state:
+        text += b"\n" + msgspec.json.encode([event.proofs, event.state], order="deterministic")
+    return text
 
 
 class EventFilter(Struct, frozen=True, kw_only=True):

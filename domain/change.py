@@ -36,6 +36,20 @@ class ReplaceCredential(Struct, frozen=True):
     kept: frozenset[str] = frozenset()
 
 
+class Touch(Struct, frozen=True):
+    """Put a record as it is, so that its proof is made anew; a no-op where there is none. Not an edit."""
+
+    kind: str
+    key: str
+
+
+class Discard(Struct, frozen=True):
+    """Remove what stands under the key, even what cannot be read or is refused; a no-op where nothing does."""
+
+    kind: str
+    key: str
+
+
 class DeleteCredential(Struct, frozen=True):
     """Delete, where the stored version is `expected`; else StaleVersionError."""
 
@@ -229,6 +243,8 @@ Change = (
     | ExpectCredential
     | ExpectModel
     | ExpectNoCredential
+    | Touch
+    | Discard
 )
 
 Changeset = tuple[Change, ...]

@@ -27,7 +27,8 @@ class Credential(Struct, frozen=True, kw_only=True):
     `fingerprints` are keyed, by secret name, and equal where two secrets of the workspace are; a record may lack them.
     `limits` bound what the gateway does with the account. `extra` keeps unknown configuration of imported records for
     the way back. `broken` maps the name of a secret that does not open to why; sending the secret again clears it.
-    `version` counts edits and is the ETag; recording a check or a broken secret is not an edit.
+    `version` counts edits and is the ETag; recording a check or a broken secret is not an edit. `proof` is the MAC
+    of all the rest, those two apart; see `keycairn.domain.proof`.
     """
 
     id: CredentialId
@@ -45,6 +46,7 @@ class Credential(Struct, frozen=True, kw_only=True):
     created: datetime
     updated: datetime
     version: int = 1
+    proof: str = ""
 
     @property
     def has_api_key(self) -> bool:

@@ -16,6 +16,7 @@ from keycairn.domain.change import (
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
+    Discard,
     DropEvent,
     DropToken,
     DropUsage,
@@ -33,6 +34,7 @@ from keycairn.domain.change import (
     ReplaceCredential,
     ReplaceModel,
     Reseal,
+    Touch,
     check_text,
 )
 from keycairn.domain.credential import Credential
@@ -117,6 +119,10 @@ class Draft:
             self.apply(change)
             yield
 
+    def forget(self, key: Key) -> None:
+        """Leave the record as it was before the changeset."""
+        del self._images[key]
+
     def apply(self, change: Change) -> None:  # noqa: C901, PLR0912, PLR0915  # a case for each kind of change
         """Work out one change. Raises as the change says."""
         match change:
@@ -184,6 +190,14 @@ class Draft:
                 check_text(change)
                 if self._base.has_provider(workspace, provider):
                     raise StaleVersionError
+            case Touch(kind=kind, key=key):
+                if (as_it_is := self.get(KINDS[kind], key)) is not None:
+                    self.put(as_it_is)
+            case Discard(kind=kind, key=key):
+                discarded = self.get(KINDS[kind], key)
+                if isinstance(discarded, Model):
+                    self._drop_model(discarded)
+                self._images[kind, key] = None
             case _:
                 assert_never(change)
 

@@ -151,6 +151,15 @@ class CredentialNotFoundError(NotFoundError):
         super().__init__("There is no such credential.")
 
 
+class RecordNotRefusedError(NotFoundError):
+    """No refused or unreadable record of that name, which alone may be discarded unseen."""
+
+    code = "record_not_refused"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No record called {name} is refused or unreadable. GET /api/checkup names those that are.")
+
+
 class ModelNotFoundError(NotFoundError):
     """No such model in the caller's workspace."""
 
@@ -184,6 +193,12 @@ class StaleVersionError(ConflictError):
     """The record is not of the expected version any more, or is gone."""
 
     code = "stale_version"
+
+
+class KeysetMovedError(StaleVersionError):
+    """Another instance changed the keyset: what this one would write with its own could not be proven any more."""
+
+    code = "keyset_moved"
 
 
 class KeyInUseError(ConflictError):
@@ -414,6 +429,29 @@ class UnreadableRecordError(StoreError):
     def __init__(self, kind: str, key: str, why: str) -> None:
         super().__init__(f"The stored {kind} {key} cannot be read: {why}.")
         self.kind, self.key, self.why = kind, key, why
+
+
+class RefusedRecordError(UnreadableRecordError):
+    """A stored record is not as it was left: its proof does not hold, or the audit log knows a later one."""
+
+    code = "refused_record"
+
+    def __init__(self, kind: str, key: str, why: str) -> None:
+        StoreError.__init__(self, f"The stored {kind} {key} is refused: {why}.")
+        self.kind, self.key, self.why = kind, key, why
+
+
+class RecordsUnknownError(StoreError):
+    """The records are not those that were left, and the audit log that would tell which ones are has gaps."""
+
+    code = "records_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The records in the database are not those that were left, and the audit log that would tell which has "
+            "gaps: somebody else wrote to it, or it is damaged. Restore a backup. To go on with what is there, stop "
+            "the service and use: keycairn doctor --accept-database"
+        )
 
 
 class RedoLogError(StoreError):

@@ -38,7 +38,8 @@ class Keyset(Struct, frozen=True, kw_only=True):
 
     `generation` grows with every change of it; `keys` maps kid to state; a kid is never used again. `wrapped_keys`
     (base64) holds the data keys under the keyset key, and fails to open when anything else here, `created` excepted,
-    was changed.
+    was changed. `proves` says that every record has a proof since this generation or an earlier one, and the audit log
+    a sum of all; a keyset of a store of before lacks it until its first start.
     """
 
     install_id: str
@@ -47,6 +48,7 @@ class Keyset(Struct, frozen=True, kw_only=True):
     slots: tuple[Slot, ...]
     wrapped_keys: str = ""
     created: datetime
+    proves: bool = False
 
     @property
     def former(self) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ class Model(Struct, frozen=True, kw_only=True):
 
     `credential` is None for a model nobody has linked yet. `missing_since` is when discovery first did not see it.
     Where several credentials serve one name, the smallest `priority` goes first; those of one priority share the calls
-    in proportion to `weight`, as the SRV records of RFC 2782 do. A weight of 0 serves when the others cannot.
+    in proportion to `weight`, as the SRV records of RFC 2782 do. A weight of 0 serves when the others cannot. `proof`
+    is the MAC of all the rest; see `keycairn.domain.proof`.
     """
 
     id: ModelId
@@ -33,6 +34,7 @@ class Model(Struct, frozen=True, kw_only=True):
     created: datetime
     updated: datetime
     version: int = 1
+    proof: str = ""
 
 
 HIGHEST_SHARE = 1_000_000
@@ -76,11 +78,15 @@ _FALL_BACK_TO_CHAT = frozenset({Slot.TRANSFORMATION, Slot.LARGE_CONTEXT, Slot.TO
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
-    """The model of each task slot of a workspace. `version` 0 means that nothing was ever stored."""
+    """The model of each task slot of a workspace. `version` 0 means that nothing was ever stored.
+
+    `proof` is as a model's.
+    """
 
     workspace: str = DEFAULT_WORKSPACE
     slots: Mapping[Slot, ModelId] = {}
     version: int = 0
+    proof: str = ""
 
     def model_for(self, slot: Slot) -> ModelId | None:
         """The model that does the slot's task, falling back to chat where that can do it too."""

@@ -33,7 +33,8 @@ class Scope(StrEnum):
 class Token(Struct, frozen=True, kw_only=True):
     """A token as it is stored. `mac` is hex; `revoked` and `expires` are when it stopped or stops working.
 
-    `last_used` may lag a few seconds behind. `maker` is the token it was made with, None where it was none.
+    `last_used` may lag a few seconds behind. `maker` is the token it was made with, None where it was none. `proof` is
+    the MAC of all the rest, `last_used` apart; see `keycairn.domain.proof`.
     """
 
     id: TokenId
@@ -48,6 +49,7 @@ class Token(Struct, frozen=True, kw_only=True):
     reach: Reach = EVERYWHERE
     last_used: datetime | None = None
     maker: TokenId | None = None
+    proof: str = ""
 
     @property
     def lent(self) -> bool:

@@ -54,6 +54,17 @@ class OpenKeyset(Protocol):
         """As `token_mac`, under the key of the fingerprints by which equal secrets are found."""
         ...
 
+    def record_mac(self, text: bytes, kid: int) -> bytes | None:
+        """The MAC of a record's text: 56 bytes of keyed BLAKE2b, under a key derived from the data key `kid`.
+
+        None for a kid that is unknown or retired: what it proved, it proves no longer.
+        """
+        ...
+
+    def state_mac(self, text: bytes) -> bytes:
+        """HMAC-SHA256 under the key of the sum of all records, which stays as that of `token_mac` does."""
+        ...
+
     def seal_cursor(self, text: bytes, place: bytes) -> bytes:
         """`text`, encrypted for `place` under the key of cursors, which stays as that of `token_mac` does.
 
@@ -93,6 +104,10 @@ class OpenKeyset(Protocol):
         """
         ...
 
+    def with_proofs(self) -> "OpenKeyset":
+        """The same keys, saying from now on that every record has a proof: nothing takes that back."""
+        ...
+
     def with_slot(self, root_key: RootKey) -> "OpenKeyset":
         """One slot more, that `root_key` opens: the last of the record, and the youngest. As slow as KeysetOpener.
 
@@ -116,8 +131,11 @@ class KeysetOpener(Protocol):
     Key derivation from a passphrase takes about 0.2 s and 64 MiB: call it off the event loop.
     """
 
-    def create(self, root_key: RootKey, now: datetime) -> Keyset:
-        """A fresh keyset of generation 1: a new installation id, one primary data key, one slot."""
+    def create(self, root_key: RootKey, now: datetime, *, proves: bool = True) -> Keyset:
+        """A fresh keyset of generation 1: a new installation id, one primary data key, one slot.
+
+        `proves` is False where there are records already, that have no proof by it yet.
+        """
         ...
 
     def open(self, keyset: Keyset, root_key: RootKey) -> OpenKeyset:

@@ -16,8 +16,9 @@ from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
+from keycairn.domain.proof import Check, Learn
 from keycairn.domain.record import Record
-from keycairn.domain.state import Images
+from keycairn.domain.state import Images, Key
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
 
@@ -33,8 +34,11 @@ class Position(Struct, frozen=True):
     id: CredentialId
 
 
-Finish = Callable[[Draft], None]
-"""What looks at a changeset before it is written, such as the audit chain: it puts the links."""
+Finish = Callable[[Draft], Iterable[None] | None]
+"""What looks at a changeset before it is written, such as the audit chain: it puts the links.
+
+Of many records it may give steps, between which others run. It is done when they are.
+"""
 
 
 class LostChangeset(Struct, frozen=True):
@@ -208,8 +212,16 @@ class Store(Protocol):
         """See everything to the disk where that is this process's to do; else a no-op. Raises StoreError."""
         ...
 
+    def trust(self, check: Check, learn: Learn, refused: Mapping[Key, str]) -> None:
+        """From now on leave out of every read what `refused` names, and, where others may write, what `check` refuses.
+
+        There `learn` is told the data keys that the proofs need before they are checked. `unreadable` tells each record
+        that is left out, with why. Calling it again adds to them.
+        """
+        ...
+
     def unreadable(self) -> Sequence[UnreadableRecordError]:
-        """The records found so far that cannot be read. They are in no other answer, and stop nothing."""
+        """The records found so far that cannot be read, or are refused. No other answer has them; they stop nothing."""
         ...
 
     def snapshot(self) -> AbstractAsyncContextManager[AsyncIterator[Record]]:

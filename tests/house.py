@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
+from hashlib import sha256, shake_256
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from tests.fakes import NOON, FakeCipher, FakeClock, FakeEnvironment, FakeIds
 
 from keycairn.adapters.guarded_http import MemoryTokenCache
@@ -37,6 +38,15 @@ class FakeOpenKeyset:
         self.install_id = record.install_id
         self.cipher = FakeCipher(install_id=record.install_id)
 
+    def record_mac(self, text: bytes, kid: int) -> bytes | None:
+        return shake_256(b"%d" % kid + self.install_id.encode() + text).digest(56) if kid in self.record.keys else None
+
+    def state_mac(self, text: bytes) -> bytes:
+        return sha256(b"sum" + self.install_id.encode() + text).digest()
+
+    def with_proofs(self) -> "FakeOpenKeyset":
+        return FakeOpenKeyset(replace(self.record, generation=self.record.generation + 1, proves=True))
+
     def token_mac(self, text: bytes) -> str:
         return sha256(self.install_id.encode() + text).hexdigest()
 
@@ -60,8 +70,10 @@ class FakeKeysets:
     def __init__(self, key: RootKey = ROOT_KEY) -> None:
         self.key = key
 
-    def create(self, root_key: RootKey, now: datetime) -> Keyset:
-        return Keyset(install_id="install", generation=1, keys={1: KeyState.PRIMARY}, slots=(), created=now)
+    def create(self, root_key: RootKey, now: datetime, *, proves: bool = True) -> Keyset:
+        return Keyset(
+            install_id="install", generation=1, keys={1: KeyState.PRIMARY}, slots=(), created=now, proves=proves
+        )
 
     def open(self, keyset: Keyset, root_key: RootKey) -> FakeOpenKeyset:
         if root_key.material != self.key.material:

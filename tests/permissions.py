@@ -109,6 +109,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/backup"): KEEPER,
     ("GET", "/api/checkup"): KEEPER,
     ("POST", "/api/checkup/fix"): KEEPER,
+    ("POST", "/api/checkup/discard"): answering(422, KEEPER),
     ("POST", "/api/checkup/replay"): KEEPER,
     ("GET", "/openapi"): Rule(PUBLIC),
     ("GET", "/openapi/openapi.json"): Rule(PUBLIC),

@@ -3,11 +3,13 @@
 See docs/adr/0003-keyset.md.
 """
 
+import hmac
 import os
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from hashlib import blake2b
 
 from msgspec.structs import replace
 
@@ -18,6 +20,7 @@ from keycairn.adapters.aesgcm.key import KEY_BYTES, Key
 from keycairn.adapters.aesgcm.soundness import MOST_KEYS, MOST_SLOTS, flaw_of, slot_number
 from keycairn.domain.errors import DamagedKeysetError, InvalidInputError, WrongRootKeyError
 from keycairn.domain.keyset import Keyset, KeyState, Slot
+from keycairn.domain.proof import MAC_BYTES
 from keycairn.domain.rootkey import RootKey
 
 _ENTRY_BYTES = 4 + KEY_BYTES
@@ -32,9 +35,16 @@ class AesGcmKeysets:
     def __init__(self, cost: Argon2Cost | None = None) -> None:
         self._cost = cost or Argon2Cost()
 
-    def create(self, root_key: RootKey, now: datetime) -> Keyset:
+    def create(self, root_key: RootKey, now: datetime, *, proves: bool = True) -> Keyset:
         """See the port."""
-        draft = Keyset(install_id=os.urandom(16).hex(), generation=1, keys={1: KeyState.PRIMARY}, slots=(), created=now)
+        draft = Keyset(
+            install_id=os.urandom(16).hex(),
+            generation=1,
+            keys={1: KeyState.PRIMARY},
+            slots=(),
+            created=now,
+            proves=proves,
+        )
         keyset_key = Key.fresh()
         slot = _new_slot(draft, root_key, keyset_key, self._cost)
         return _locked(replace(draft, slots=(slot,)), keyset_key, _Contents(Key.fresh(), {1: Key.fresh()}))
@@ -103,6 +113,12 @@ class AesGcmKeyset:
         self._cost = cost
         self._contents = _Contents.unpacked(raw)
         self._cipher = AesGcmCipher(record.install_id, self._contents.keys, record.keys)
+        self._state_key = self._contents.macs.expand(b"keycairn/1 sum of records", KEY_BYTES)
+        self._record_keys = {
+            kid: self._contents.keys[kid].expand(b"keycairn/1 record", KEY_BYTES)
+            for kid, state in record.keys.items()
+            if state is not KeyState.RETIRED
+        }
 
     def __repr__(self) -> str:
         return f"<AesGcmKeyset of generation {self._record.generation}>"
@@ -142,6 +158,15 @@ class AesGcmKeyset:
     def fingerprint_mac(self, text: bytes) -> str:
         """See the port."""
         return self._contents.macs.mac(b"keycairn/1 fingerprint", text)
+
+    def record_mac(self, text: bytes, kid: int) -> bytes | None:
+        """See the port."""
+        key = self._record_keys.get(kid)
+        return None if key is None else blake2b(text, digest_size=MAC_BYTES, key=key).digest()
+
+    def state_mac(self, text: bytes) -> bytes:
+        """See the port."""
+        return hmac.digest(self._state_key, text, "sha256")
 
     def seal_cursor(self, text: bytes, place: bytes) -> bytes:
         """See the port."""
@@ -195,6 +220,10 @@ class AesGcmKeyset:
                     return AesGcmKeyset(later, opening, self._cost)
         raise WrongRootKeyError([_described(slot) for slot in later.slots])
 
+    def with_proofs(self) -> "AesGcmKeyset":
+        """See the port."""
+        return self._next(proves=True)
+
     def with_slot(self, root_key: RootKey) -> "AesGcmKeyset":
         """See the port."""
         if len(self._record.slots) >= MOST_SLOTS:
@@ -222,12 +251,14 @@ class AesGcmKeyset:
         slots: tuple[Slot, ...] | None = None,
         contents: _Contents | None = None,
         opening: _Opening | None = None,
+        proves: bool = False,
     ) -> "AesGcmKeyset":
         draft = replace(
             self._record,
             generation=self._record.generation + 1,
             keys=self._record.keys if keys is None else keys,
             slots=self._record.slots if slots is None else slots,
+            proves=self._record.proves or proves,
         )
         opening = opening or self._opening
         return AesGcmKeyset(_locked(draft, opening.keyset_key, contents or self._contents), opening, self._cost)
@@ -243,6 +274,8 @@ def _keys_place(record: Keyset) -> list[bytes]:
     place = [record.install_id.encode("utf-8", "surrogatepass"), str(record.generation).encode(), states.encode()]
     for slot in record.slots:
         place += [*slot_place(record.install_id, slot), slot.wrapped.encode("utf-8", "surrogatepass")]
+    if record.proves:
+        place.append(b"proves")
     return place
 
 

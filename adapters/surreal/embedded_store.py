@@ -35,13 +35,15 @@ from keycairn.domain.errors import (
     DuplicateError,
     KeycairnError,
     OutcomeUnknownError,
+    RefusedRecordError,
     StoreError,
     StoreNotEmptyError,
     StoreUnavailableError,
     UnreadableRecordError,
 )
+from keycairn.domain.proof import Check, Learn
 from keycairn.domain.record import KINDS, Record, kind_of
-from keycairn.domain.state import CURRENT, State, distinct, key_for
+from keycairn.domain.state import CURRENT, Key, State, distinct, key_for
 from keycairn.ports.store import Finish
 
 HELD = tuple(kind for kind in KINDS if kind not in {"event", "usage"})
@@ -96,7 +98,8 @@ class EmbeddedStore(StateReads, HistoryReads):
         self._closed = False
         self._pinned = False
         self._writes = 0
-        self._unreadable: dict[tuple[str, str], UnreadableRecordError] = {}
+        self._unreadable: dict[Key, UnreadableRecordError] = {}
+        self._withheld: dict[Key, Record] = {}
 
     async def load(self) -> None:
         """Read the records that are held in memory. Raises StoreError."""
@@ -139,6 +142,15 @@ class EmbeddedStore(StateReads, HistoryReads):
     def note(self, error: UnreadableRecordError) -> None:
         """See `HistoryReads.note`."""
         self._unreadable[error.kind, error.key] = error
+
+    def trust(self, check: Check, learn: Learn, refused: Mapping[Key, str]) -> None:  # noqa: ARG002  # nobody else writes
+        """See `Store.trust`. Nobody else writes here, so what is in memory needs to be checked once only."""
+        for (kind, key), why in refused.items():
+            self.note(RefusedRecordError(kind, key, why))
+            record = self._state.get(KINDS[kind], key)
+            if record is not None:
+                self._withheld[kind, key] = record
+        self._state.absorb(dict.fromkeys(refused))
 
     def unreadable(self) -> Sequence[UnreadableRecordError]:
         """See `Store.unreadable`."""
@@ -188,6 +200,8 @@ class EmbeddedStore(StateReads, HistoryReads):
                 await self._checkpoint()
                 self._pinned = True  # what is committed from here on must stay in the log until it is in the new one
                 held = self._state.by_kind()
+                for (kind, _), record in sorted(self._withheld.items()):
+                    held[kind].append(record)
             await new.fill(self._records(held))
             async with self._writing:
                 _ = self.state
@@ -244,13 +258,16 @@ class EmbeddedStore(StateReads, HistoryReads):
             await self._ready()
             draft = await self._draft(changes)
             if finish is not None:
-                finish(draft)
+                await self._in_turns(finish(draft) or ())
             if draft.images:
                 parts = await self._parts(draft)
                 self._settled.clear()
                 await self._accept(draft)
                 pending = await self._hand_over(parts)
                 self._state.absorb(draft.images)  # only here, or the head would be ahead of the events
+                for key in draft.images:
+                    self._unreadable.pop(key, None)
+                    self._withheld.pop(key, None)
                 self._settled.set()
                 self._writes += not only_counts(changes)
                 if pending:
@@ -269,10 +286,14 @@ class EmbeddedStore(StateReads, HistoryReads):
         if events and await self._read("SELECT VALUE id FROM $ids", ids=events):
             raise DuplicateError
         draft = Draft(loaded)
-        for done, _ in enumerate((step for change in changes for step in draft.steps(change)), 1):
+        await self._in_turns(step for change in changes for step in draft.steps(change))
+        return draft
+
+    async def _in_turns(self, steps: Iterable[None]) -> None:
+        """Go through the steps, and let others run in between."""
+        for done, _ in enumerate(steps, 1):
             if done % AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return draft
 
     async def _parts(self, draft: Draft) -> list[Transaction]:
         """The draft as transactions: of many records several, where the redo log makes one of them."""
@@ -280,13 +301,13 @@ class EmbeddedStore(StateReads, HistoryReads):
         parts = []
         for start in range(0, len(items), AT_ONCE):
             whole = Transaction()
-            drafted(draft, dict(items[start : start + AT_ONCE]), to=whole)
+            drafted(draft, dict(items[start : start + AT_ONCE]), to=whole, doubtful=self._unreadable)
             parts.append(whole)
             await asyncio.sleep(0)
         if self._redo is not None or len(parts) == 1:
             return parts
         whole = Transaction()
-        drafted(draft, draft.images, to=whole)
+        drafted(draft, draft.images, to=whole, doubtful=self._unreadable)
         return [whole]
 
     async def _accept(self, draft: Draft) -> None:

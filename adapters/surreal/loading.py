@@ -19,6 +19,7 @@ from keycairn.domain.change import (
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
+    Discard,
     DropEvent,
     DropToken,
     DropUsage,
@@ -36,6 +37,7 @@ from keycairn.domain.change import (
     ReplaceCredential,
     ReplaceModel,
     Reseal,
+    Touch,
     check_text,
 )
 from keycairn.domain.ids import CredentialId, ModelId
@@ -168,6 +170,8 @@ def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912  # a case for eac
             case AddUsage(key=key):
                 check_text(key)
                 ids[f"usage:{usage_text(key)}"] = usage_id(key)
+            case Touch(kind=kind, key=key) | Discard(kind=kind, key=key):
+                ids[f"{kind}:{key}"] = RecordID(kind, key)
             case DropToken(id=token_id):
                 ids[token_id] = record_id("token", token_id)
             case PutKeyset() | DropEvent() | DropUsage():
@@ -202,7 +206,9 @@ def loaded(answer: list[Any], wanted: Needs, decode: Any) -> Moment:
             for record in decode(table, its):
                 state.put(record)
     behind = rest[len(wanted.unlinked) :]
-    providers = {(row["workspace"], row["provider"]) for found in behind[: len(wanted.providers)] for row in found}
+    providers = {
+        (row.get("workspace"), row.get("provider")) for found in behind[: len(wanted.providers)] for row in found
+    }
     kids: Counter[int] | None = None
     if wanted.sealed:
         kids = Counter()

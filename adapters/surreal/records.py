@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from sys import intern  # what thousands of records say alike is kept once
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -18,13 +19,14 @@ from surrealdb import RecordID
 from keycairn.domain.audit import Action, AuditEvent, Head
 from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import UnreadableRecordError
-from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
+from keycairn.domain.errors import RefusedRecordError, UnreadableRecordError
+from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.outcome import CheckRecord
+from keycairn.domain.proof import Check
 from keycairn.domain.provider import SettingValue
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.record import Record, UsageRecord, kind_of, record_key, usage_text
@@ -45,6 +47,7 @@ _keyset = msgspec.json.Decoder(Keyset)
 _reach = msgspec.json.Decoder(Reach)
 _limits = msgspec.json.Decoder(Limits)
 _details = msgspec.json.Decoder(dict[str, str | int | list[str]])
+_proofs = msgspec.json.Decoder(dict[str, str | None])
 
 
 def record_id(table: str, id: str) -> RecordID:
@@ -98,6 +101,7 @@ def credential_row(credential: Credential) -> Row:
         "updated": credential.updated,
         "version": credential.version,
         "place": place(credential.provider, credential.created, credential.id),
+        "proof": credential.proof or None,
     }
 
 
@@ -126,6 +130,7 @@ def credential_of(row: Row) -> Credential:
         created=row["created"],
         updated=row["updated"],
         version=row["version"],
+        proof=row.get("proof") or "",
     )
 
 
@@ -146,6 +151,7 @@ def model_row(model: Model) -> Row:
         "created": model.created,
         "updated": model.updated,
         "version": model.version,
+        "proof": model.proof or None,
     }
 
 
@@ -165,18 +171,29 @@ def model_of(row: Row) -> Model:
         created=row["created"],
         updated=row["updated"],
         version=row["version"],
+        proof=row.get("proof") or "",
     )
 
 
 def defaults_row(defaults: Defaults) -> Row:
     """The columns of a workspace's defaults."""
     check_text(defaults)
-    return {"workspace": defaults.workspace, "slots": json_text(defaults.slots), "version": defaults.version}
+    return {
+        "workspace": defaults.workspace,
+        "slots": json_text(defaults.slots),
+        "version": defaults.version,
+        "proof": defaults.proof or None,
+    }
 
 
 def defaults_of(row: Row) -> Defaults:
     """The defaults in a row."""
-    return Defaults(workspace=row["workspace"], slots=_slots.decode(row["slots"]), version=row["version"])
+    return Defaults(
+        workspace=row["workspace"],
+        slots=_slots.decode(row["slots"]),
+        version=row["version"],
+        proof=row.get("proof") or "",
+    )
 
 
 def keyset_row(keyset: Keyset) -> Row:
@@ -204,6 +221,7 @@ def token_row(token: Token) -> Row:
         "reach": None if token.reach.whole else json_text(token.reach),
         "last_used": token.last_used,
         "maker": token.maker,
+        "proof": token.proof or None,
     }
 
 
@@ -222,6 +240,7 @@ def token_of(row: Row) -> Token:
         reach=_reach.decode(row["reach"]) if row.get("reach") else EVERYWHERE,
         last_used=row.get("last_used"),
         maker=TokenId(row["maker"]) if row.get("maker") else None,
+        proof=row.get("proof") or "",
     )
 
 
@@ -270,12 +289,14 @@ def event_row(event: AuditEvent) -> Row:
         "details": filled(event.details),
         "seq": event.seq or None,
         "mac": event.mac or None,
+        "proofs": filled(event.proofs),
+        "state": event.state or None,
     }
 
 
 def event_of(row: Row) -> AuditEvent:
     """The audit event in a row."""
-    details = row.get("details")
+    details, proofs = row.get("details"), row.get("proofs")
     return AuditEvent(
         id=EventId(text_id(row["id"])),
         at=row["at"],
@@ -289,18 +310,21 @@ def event_of(row: Row) -> AuditEvent:
         details=_details.decode(details) if details else {},
         seq=row.get("seq") or 0,
         mac=row.get("mac") or "",
+        proofs=_proofs.decode(proofs) if proofs else {},
+        state=row.get("state") or "",
     )
 
 
 def head_row(head: Head) -> Row:
     """The columns of the head of the audit chain."""
-    return {"link": f"{head.seq} {head.mac}"}
+    return {"link": f"{head.seq} {head.mac} {head.state}".rstrip()}
 
 
 def head_of(row: Row) -> Head:
     """The head in a row."""
-    seq, _, mac = row["link"].partition(" ")
-    return Head(int(seq), mac)
+    seq, _, rest = row["link"].partition(" ")
+    mac, _, state = rest.partition(" ")
+    return Head(int(seq), mac, state)
 
 
 _ROWS: Mapping[str, Callable[[Any], Row]] = {
@@ -326,6 +350,51 @@ _OF: Mapping[str, Callable[[Row], Record]] = {
 }
 
 
+_TIME, _MAYBE_TIME, _MAYBE_TEXT = datetime, (datetime, NoneType), (str, NoneType)
+_TYPES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "keyset": {"content": str, "generation": int, "install_id": str},
+    "credential": {
+        **dict.fromkeys(("workspace", "provider", "name", "place"), str),
+        **dict.fromkeys(("settings", "sealed", "fingerprints", "extra", "broken", "limits", "last_check"), _MAYBE_TEXT),
+        "modalities": list,
+        "created": _TIME,
+        "updated": _TIME,
+        "version": int,
+        "proof": _MAYBE_TEXT,
+    },
+    "model": {
+        **dict.fromkeys(("workspace", "provider", "name", "type", "holder"), str),
+        **dict.fromkeys(("priority", "weight"), (int, NoneType)),
+        "created": _TIME,
+        "updated": _TIME,
+        "missing_since": _MAYBE_TIME,
+        "version": int,
+        "proof": _MAYBE_TEXT,
+    },
+    "defaults": {"workspace": str, "slots": str, "version": int, "proof": _MAYBE_TEXT},
+    "token": {
+        **dict.fromkeys(("workspace", "name", "mac"), str),
+        **dict.fromkeys(("expires", "revoked", "last_used"), _MAYBE_TIME),
+        **dict.fromkeys(("limits", "reach", "maker", "proof"), _MAYBE_TEXT),
+        "scopes": list,
+        "created": _TIME,
+    },
+    "usage": {
+        **dict.fromkeys(("workspace", "day", "token", "credential", "model"), str),
+        **dict.fromkeys(("requests", "failed", "input_tokens", "output_tokens"), int),
+        "last_used": _MAYBE_TIME,
+    },
+    "event": {
+        **dict.fromkeys(("workspace", "actor", "action", "target", "outcome", "source", "request_id"), str),
+        **dict.fromkeys(("details", "mac", "proofs", "state"), _MAYBE_TEXT),
+        "at": _TIME,
+        "seq": (int, NoneType),
+    },
+    "head": {"link": str},
+}
+"""What each column holds: a database that somebody else wrote to may have anything in it, whatever its schema said."""
+
+
 def columns(record: Record) -> Row:
     """The columns of any record, its id apart. Raises InvalidInputError as `check_text` says."""
     return _ROWS[kind_of(record)](record)
@@ -338,19 +407,56 @@ def row_of(record: Record) -> Row:
 
 def record_of(table: str, row: Row) -> Record:
     """The record in a row of `table`. Raises UnreadableRecordError for what this Keycairn cannot have written."""
+    key = str(row["id"].id)
+    for column, kind in _TYPES[table].items():
+        value = row.get(column)
+        if not isinstance(value, kind) or value.__class__ is bool:
+            raise UnreadableRecordError(table, key, f"{column} is not what it must be")
     try:
         record = _OF[table](row)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
-        raise UnreadableRecordError(table, str(row["id"].id), type(error).__name__) from None
+        derived = _derived(record)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        msgspec.MsgspecError,
+    ) as error:
+        raise UnreadableRecordError(table, key, type(error).__name__) from None
     if record_key(record) != row["id"].id:
-        raise UnreadableRecordError(table, str(row["id"].id), "it stands under another key")
+        raise UnreadableRecordError(table, key, "it stands under another key")
+    for column, value in derived.items():
+        if row.get(column) != value:
+            raise UnreadableRecordError(table, key, f"{column} does not agree with the rest")
     return record
 
 
-def readable(table: str, rows: Iterable[Row], unreadable: Callable[[UnreadableRecordError], None]) -> Iterator[Record]:
-    """The records of the rows that can be read; each other one is told to `unreadable`."""
+def _derived(record: Record) -> Row:
+    """The columns that repeat others for the queries."""
+    match record:
+        case Credential():
+            prints = sorted(set(record.fingerprints.values())) or None
+            return {"place": place(record.provider, record.created, record.id), "prints": prints}
+        case Model():
+            return {"holder": key_of(record.credential) if record.credential else ""}
+        case Keyset():
+            return {"generation": record.generation, "install_id": record.install_id}
+    return {}
+
+
+def readable(
+    table: str, rows: Iterable[Row], unreadable: Callable[[UnreadableRecordError], None], check: Check | None = None
+) -> Iterator[Record]:
+    """The records of the rows that can be read, and are not refused; each other one is told to `unreadable`."""
     for row in rows:
         try:
-            yield record_of(table, row)
+            record = record_of(table, row)
         except UnreadableRecordError as error:
             unreadable(error)
+            continue
+        if check is not None and (why := check(record)) is not None:
+            unreadable(RefusedRecordError(table, record_key(record), why))
+        else:
+            yield record

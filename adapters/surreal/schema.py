@@ -138,7 +138,8 @@ DEFINE FIELD proof ON credential TYPE option<string>;
 DEFINE FIELD proof ON model TYPE option<string>;
 DEFINE FIELD proof ON defaults TYPE option<string>;
 DEFINE FIELD proof ON token TYPE option<string>;
-DEFINE FIELD proofs ON event TYPE option<string> COMMENT 'JSON: what became of each record, by id';
+DEFINE FIELD proofs ON event TYPE option<string> COMMENT 'JSON: what became of each record, by kind and key';
+DEFINE FIELD state ON event TYPE option<string> COMMENT 'the sum of all records after it';
 """
 
 _AGE = "DEFINE INDEX usage_age ON usage FIELDS day;"

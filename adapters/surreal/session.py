@@ -23,8 +23,9 @@ from keycairn.domain.errors import (
     StoreUnavailableError,
     UnreadableRecordError,
 )
-from keycairn.domain.record import Record
-from keycairn.domain.state import State
+from keycairn.domain.proof import Check
+from keycairn.domain.record import Record, record_key
+from keycairn.domain.state import Key, State
 from keycairn.ports.store import Finish
 
 ATTEMPTS = 32
@@ -59,11 +60,17 @@ class Session:
         self._writing = asyncio.Lock()
         self._under_way = UnderWay()
         self._closed = False
-        self._unreadable: dict[tuple[str, str], UnreadableRecordError] = {}
+        self._unreadable: dict[Key, UnreadableRecordError] = {}
+        self.check: Check | None = None
+        """What refuses a record that was read."""
 
     def readable(self, table: str, rows: Iterable[Row]) -> list[Record]:
         """The records of rows; those that cannot be read are noted and left out."""
-        return list(readable(table, rows, self.note))
+        records = list(readable(table, rows, self.note, self.check))
+        if self._unreadable:
+            for record in records:
+                self._unreadable.pop((table, record_key(record)), None)
+        return records
 
     def note(self, error: UnreadableRecordError) -> None:
         """Remember a record that could not be read."""
@@ -147,12 +154,15 @@ class Session:
         for change in changes:
             draft.apply(change)
         if finish is not None:
-            finish(draft)
+            for _ in finish(draft) or ():
+                pass
         guard(whole, revision=moment.revision)
-        drafted(draft, draft.images, to=whole, without={"usage"})
+        drafted(draft, draft.images, to=whole, without={"usage"}, doubtful=self._unreadable)
         counted([change for change in changes if isinstance(change, AddUsage | DropUsage)], whole)
         images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
         await self._carried_out(whole, await self._log.intend(images, [event.id for event in draft.appended]))
+        for key in draft.images:
+            self._unreadable.pop(key, None)
 
     async def _carried_out(self, whole: Transaction, intent: Intent) -> None:
         """Send what was noted, and note what came of it."""

@@ -15,6 +15,7 @@ from keycairn.adapters.surreal.dialect import Dialect
 from keycairn.adapters.surreal.records import Row, readable
 from keycairn.adapters.surreal.statements import HEAD
 from keycairn.domain.errors import ConflictError, UnreadableRecordError
+from keycairn.domain.proof import Check
 from keycairn.domain.record import KINDS, Record
 
 PAGE = 500
@@ -37,22 +38,29 @@ class Moment(Struct, frozen=True):
     events: int
 
 
-async def all_records(read: Read, dialect: Dialect, note: Note) -> AsyncGenerator[Record, None]:
+async def all_records(
+    read: Read, dialect: Dialect, note: Note, check: Check | None = None
+) -> AsyncGenerator[Record, None]:
     """Every record that can be read, in the order of a snapshot; each other one is told to `note`."""
     for table in KINDS:
-        async for record in records_in(table, read, dialect, note):
+        async for record in records_in(table, read, dialect, note, check):
             yield record
 
 
-async def records_in(table: str, read: Read, dialect: Dialect, note: Note) -> AsyncGenerator[Record, None]:
+async def records_in(
+    table: str, read: Read, dialect: Dialect, note: Note, check: Check | None = None
+) -> AsyncGenerator[Record, None]:
     """The same of one kind. Tables are named like the kinds."""
     async for rows in _pages(read, dialect, table):
-        for record in readable(table, rows, note):
+        for record in readable(table, rows, note, check):
             yield record
 
 
 async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
     """What changes; None where that is too much at once, or there are events the head does not know of."""
+    head = await read("SELECT * FROM $id", id=HEAD)
+    if head and not list(readable("head", head, lambda _: None)):
+        return None  # the statement below would stumble over it
     tables = ", ".join(
         f"(SELECT * FROM {dialect.after(table, '$start')} LIMIT $limit)"  # noqa: S608  # our own tables
         for table in _ALTERED
@@ -74,7 +82,9 @@ async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
     return Moment(dict(zip(_ALTERED, lists, strict=True)), youngest, counted[0]["count"] if counted else 0)
 
 
-async def records_of(moment: Moment, read: Read, dialect: Dialect, note: Note) -> AsyncGenerator[Record, None]:
+async def records_of(
+    moment: Moment, read: Read, dialect: Dialect, note: Note, check: Check | None = None
+) -> AsyncGenerator[Record, None]:
     """Every record of the moment that can be read, in the order of a snapshot.
 
     Raises ConflictError when its events cannot be told.
@@ -82,13 +92,13 @@ async def records_of(moment: Moment, read: Read, dialect: Dialect, note: Note) -
     events = 0
     for table in KINDS:
         if table in moment.rows:
-            for record in readable(table, moment.rows[table], note):
+            for record in readable(table, moment.rows[table], note, check):
                 yield record
             continue
         async for rows in _pages(read, dialect, table):
             told = [row for row in rows if table != "event" or (row.get("seq") or 0) <= moment.youngest]
             events += len(told) if table == "event" else 0
-            for record in readable(table, told, note):
+            for record in readable(table, told, note, check):
                 yield record
     if events != moment.events:
         raise ConflictError

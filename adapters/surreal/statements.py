@@ -4,7 +4,7 @@ No statement here is an UPSERT (nor is any table a view, which upserts by itself
 key that one transaction writes in two savepoints SurrealKV 0.9 finds only the first write again after a restart.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from typing import Any
 
 from surrealdb import RecordID
@@ -51,11 +51,13 @@ class Transaction:
             **values,
         )
 
-    def image(self, kind: str, key: str, record: Record | None, *, existed: bool) -> None:
-        """Make the record what it is afterwards. `existed` tells whether it was there."""
+    def image(self, kind: str, key: str, record: Record | None, *, existed: bool | None) -> None:
+        """Make the record what it is afterwards. `existed` tells whether it was there, None that it is unknown."""
         id = RecordID(kind, key)
         if record is None:
             self.add("DELETE {id} RETURN NONE", id=id)
+        elif existed is None:
+            self.put("CONTENT {row}", id=id, row=columns(record))
         else:
             verb = "UPDATE" if existed else "CREATE"
             self.add(f"{verb} {{id}} CONTENT {{row}} RETURN NONE", id=id, row=columns(record))
@@ -70,11 +72,22 @@ class Transaction:
         return ";\n".join(["BEGIN", *self._statements, "COMMIT"]) + ";"
 
 
-def drafted(draft: Draft, images: Images, *, to: Transaction, without: Collection[str] = ()) -> None:
-    """Leave records of a draft as `images` say, where nobody else has written since. Kinds may be left out."""
+def drafted(
+    draft: Draft,
+    images: Images,
+    *,
+    to: Transaction,
+    without: Collection[str] = (),
+    doubtful: Container[Key] = frozenset(),
+) -> None:
+    """Leave records of a draft as `images` say, where nobody else has written since. Kinds may be left out.
+
+    Of the `doubtful` the draft does not know whether something stands there that it was not shown.
+    """
     for (kind, key), record in images.items():
         if kind not in without:
-            to.image(kind, key, record, existed=draft.before((kind, key)) is not None)
+            unknown = (kind, key) in doubtful
+            to.image(kind, key, record, existed=None if unknown else draft.before((kind, key)) is not None)
 
 
 def replayed(images: Images, there: Collection[Key]) -> Transaction:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from keycairn.adapters.state_reads import page
@@ -16,13 +15,14 @@ from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION
 from keycairn.domain.audit import AuditEvent, Head
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import ConflictError, UnreadableRecordError
+from keycairn.domain.errors import ConflictError, RefusedRecordError, UnreadableRecordError
 from keycairn.domain.ids import CredentialId, ModelId, TokenId, key_of
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
+from keycairn.domain.proof import Check, Learn, kid_of_proof
 from keycairn.domain.record import NAMES, Record
-from keycairn.domain.state import distinct
+from keycairn.domain.state import Key, distinct
 from keycairn.domain.token import Token
 from keycairn.ports.store import MOST, Finish, LostChangeset, Position
 
@@ -36,9 +36,13 @@ class SurrealStore(HistoryReads):
         self._session = Session(connection, log)
         self._log = log
         self._dialect = dialect
+        self._learn: Learn | None = None
 
     async def _read(self, text: str, **variables: Any) -> Any:
-        return await self._session.read(text, **variables)
+        found = await self._session.read(text, **variables)
+        if self._learn is not None and (kids := _kids(found)):
+            await self._learn(kids)
+        return found
 
     def note(self, error: UnreadableRecordError) -> None:
         """See `HistoryReads.note`."""
@@ -59,8 +63,9 @@ class SurrealStore(HistoryReads):
             rows = await self._read(
                 "SELECT * FROM credential WITH NOINDEX WHERE workspace = $workspace", workspace=workspace
             )
-            wanted = [row for row in rows if provider in {None, row["provider"]}]
-            return self._all(Credential, sorted(wanted, key=itemgetter("place")))
+            wanted = [row for row in rows if provider in {None, row.get("provider")}]
+            found = self._all(Credential, wanted)
+            return sorted(found, key=lambda one: (one.provider, one.created, one.id))
         start = place(after.provider, after.created, after.id) if after else ""
         end = "\U0010ffff"
         if provider is not None:
@@ -164,7 +169,7 @@ class SurrealStore(HistoryReads):
         rows = await self._read(
             "SELECT provider FROM credential WHERE workspace = $workspace GROUP BY provider", workspace=workspace
         )
-        return frozenset(row["provider"] for row in rows)
+        return frozenset(row["provider"] for row in rows if isinstance(row.get("provider"), str))
 
     async def defaults(self, workspace: str) -> Defaults:
         """See `Store.defaults`."""
@@ -257,6 +262,13 @@ class SurrealStore(HistoryReads):
     async def checkpoint(self) -> None:
         """See `Store.checkpoint`."""
 
+    def trust(self, check: Check, learn: Learn, refused: Mapping[Key, str]) -> None:
+        """See `Store.trust`. Others write here, so each record is checked whenever it is read."""
+        self._session.check = check
+        self._learn = learn
+        for (kind, key), why in refused.items():
+            self.note(RefusedRecordError(kind, key, why))
+
     def unreadable(self) -> Sequence[UnreadableRecordError]:
         """See `Store.unreadable`."""
         return self._session.unreadable()
@@ -265,12 +277,14 @@ class SurrealStore(HistoryReads):
         """Everything as it is at one moment, while others write. Raises ConflictError, after the last record."""
         moment = await read_moment(self._read, self._dialect)
         if moment is not None:
-            async with aclosing(records_of(moment, self._read, self._dialect, self._session.note)) as records:
+            async with aclosing(
+                records_of(moment, self._read, self._dialect, self.note, self._session.check)
+            ) as records:
                 async for record in records:
                     yield record
             return
         before = await self.revision()
-        async with aclosing(all_records(self._read, self._dialect, self._session.note)) as records:
+        async with aclosing(all_records(self._read, self._dialect, self.note, self._session.check)) as records:
             async for record in records:
                 yield record
         if await self.revision() != before:
@@ -289,3 +303,11 @@ class SurrealStore(HistoryReads):
     async def aclose(self) -> None:
         """See `Store.aclose`."""
         await self._session.aclose()
+
+
+def _kids(rows: object) -> frozenset[int]:
+    """The data keys that the proofs in rows need."""
+    if not isinstance(rows, list):
+        return frozenset()
+    found = {kid_of_proof(row.get("proof")) for row in rows if isinstance(row, dict)}
+    return frozenset(kid for kid in found if kid is not None)

@@ -1,6 +1,8 @@
 """Looking for trouble over HTTP."""
 
 from litestar import Controller, get, post
+from litestar.params import JSONBody
+from msgspec import Struct
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.services.checkup import Finding
@@ -9,6 +11,12 @@ from keycairn.app.services.replay import Replayed
 from keycairn.domain.token import Scope
 
 KEEPER = {"scope": Scope.ADMIN, "installation": True}
+
+
+class Discarding(Struct, frozen=True, forbid_unknown_fields=True):
+    """`record` is the kind and key of a record, as a finding has it under `records`."""
+
+    record: str
 
 
 class CheckupController(Controller):
@@ -26,6 +34,14 @@ class CheckupController(Controller):
     async def fix(self, keycairn: TheKeycairn, caller: TheCaller) -> Repaired:
         """Writes a backup on the server first. Deletes nothing; what needs a decision is listed under `findings`."""
         return await keycairn.repair.fix(by=caller)
+
+    @post("/discard", opt=KEEPER, status_code=204, summary="Remove a record that is refused or cannot be read")
+    async def discard(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[Discarding]) -> None:
+        """For good, and only one that a finding of `GET /api/checkup` names (`record_forged`, `record_rolled_back`).
+
+        It works for nobody before either. The audit log keeps that it was there.
+        """
+        await keycairn.repair.discard(data.record, by=caller)
 
     @post("/replay", opt=KEEPER, status_code=200, summary="Put back what the database server lost")
     async def replay(self, keycairn: TheKeycairn, caller: TheCaller) -> Replayed:

@@ -25,9 +25,19 @@ from keycairn.app.settings import Settings
     "--accept-database", is_flag=True, help="Go on with a database that is older than its redo log, or another one."
 )
 @click.option("--replay", is_flag=True, help="Put back what the database server had acknowledged and lost.")
+@click.option("--discard", metavar="RECORD", multiple=True, help="Remove a record that is refused, by kind and key.")
 @click.option("--yes", is_flag=True, help="With --lost-root-key: do not ask.")
 @as_json
-def doctor(*, fix: bool, lost_root_key: bool, accept_database: bool, replay: bool, yes: bool, as_json: bool) -> None:
+def doctor(  # one for each option
+    *,
+    fix: bool,
+    lost_root_key: bool,
+    accept_database: bool,
+    replay: bool,
+    discard: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Look for trouble, and say what to do about it. Exit code 1 when something is broken.
 
     Tries every stored secret, and looks at the files, the links between records, the audit log, the plugins and the
@@ -42,13 +52,19 @@ def doctor(*, fix: bool, lost_root_key: bool, accept_database: bool, replay: boo
 
     With `--accept-database`, for when a start is refused because the database is not the one, or not as far as the one,
     that the redo log beside it belongs to: what is there counts from then on, and what is missing is noted for good.
+    Records that are refused because the audit log knows another version of them count again too; those whose own proof
+    does not hold never do.
+
+    With `--discard`, for records that are refused or cannot be read: they are removed for good. Give it once for each.
 
     With `--replay`, for when a database server lost changes it had acknowledged: what the redo log in the data folder
     remembers of them is put back where it still fits, and the rest is listed.
     """
     if yes > lost_root_key or (fix and lost_root_key):
         raise click.UsageError("--yes goes with --lost-root-key, and --fix does not.")
-    if replay:
+    if discard:
+        _discard(discard, as_json=as_json)
+    elif replay:
         _replay(as_json=as_json)
     elif accept_database:
         _accept(as_json=as_json)
@@ -98,6 +114,15 @@ async def _replay(client: Client, *, as_json: bool) -> int | None:
         for left in replayed["left"]:
             say(f"left {left['record']}: {left['why']}", "yellow")
     return FAILED if replayed["left"] else None
+
+
+@with_client
+async def _discard(client: Client, records: Sequence[str], *, as_json: bool) -> None:
+    for record in records:
+        await client.post("/api/checkup/discard", {"record": record})
+    if not shown({"discarded": [*records]}, as_json=as_json):
+        for record in records:
+            say(f"Removed for good: {record}")
 
 
 def _accept(*, as_json: bool) -> None:

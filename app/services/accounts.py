@@ -136,6 +136,9 @@ class Accounts:
         if resealed:
             details: dict[str, str | int | list[str]] = {"credentials": len(resealed)}
             marks += [*resealed, self._journal.event(SYSTEM, Action.SECRETS_RESEALED, "keyset", details=details)]
+        elif marks:
+            details = {"credentials": len(marks)}
+            marks.append(self._journal.event(SYSTEM, Action.FINGERPRINTS_FILLED, "keyset", details=details))
         await self._journal.commit(tuple(marks))
         return count
 

@@ -1,12 +1,13 @@
 """Looking for what is broken among the records, and saying what to do about it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from msgspec import Struct
 
 from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.audit import AuditLog, Flaw, FlawKind
+from keycairn.app.services.audit import AuditLog
+from keycairn.app.services.chain import Flaw, FlawKind
 from keycairn.app.services.rotation import FORMER_WAITS, Rotation
 from keycairn.app.services.vault import Vault
 from keycairn.domain.credential import Credential
@@ -22,6 +23,12 @@ from keycairn.ports.store import Store
 _SEND_AGAIN = "Send the key again (PUT with api_key); its models work at once. Or delete it."
 _FIX = "keycairn doctor --fix"
 _SHOWN = 5
+_REFUSED = (
+    "It works for nobody. Compare with your backups; then remove it (keycairn doctor --discard {0}), and make it anew. "
+    "To take records put back from an older state for what they are: keycairn doctor --accept-database, with the "
+    "service stopped."
+)
+_GONE = "Somebody else removed it. Compare with your backups, and make it anew."
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -44,7 +51,9 @@ class Finding(Struct, frozen=True, kw_only=True):
 class Survey:
     """What one pass over all records saw of their links and secrets."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Collection[str] = ()) -> None:
+        self.refused = refused
+        """The records that are there and no read gives, by kind and key: what is linked to them is not loose."""
         self.credentials: dict[CredentialId, str] = {}
         """Their workspaces."""
         self.models: dict[ModelId, str] = {}
@@ -64,14 +73,18 @@ class Survey:
     def see(self, record: Model | Defaults) -> None:
         """Take a model, after all credentials; or defaults, after all models."""
         if isinstance(record, Defaults):
-            gone = {model for model in record.slots.values() if self.models.get(model) != record.workspace}
+            gone = {
+                model
+                for model in record.slots.values()
+                if self.models.get(model) != record.workspace and model not in self.refused
+            }
             if gone:
                 self.defaults.append((record, frozenset(gone)))
             return
         self.models[record.id] = record.workspace
         if record.credential is None:
             self.unlinked.append(record)
-        elif self.credentials.get(record.credential) != record.workspace:
+        elif record.credential not in self.refused and self.credentials.get(record.credential) != record.workspace:
             self.dangling.append(record)
         if record.missing_since is not None:
             self.missing.append(record)
@@ -110,7 +123,7 @@ class Checkup:
 
     async def survey(self) -> Survey:
         """One pass over credentials, models and defaults, as they are at one moment."""
-        seen = Survey()
+        seen = Survey({f"{error.kind}:{error.key}" for error in self._store.unreadable()})
         await self._vault.refresh()
         async with self._store.snapshot() as records:
             async for record in records:
@@ -252,6 +265,15 @@ def _of_models(code: str, what: str, what_to_do: str, models: list[Model]) -> Fi
 
 
 def _of_flaw(flaw: Flaw) -> Finding:
+    if flaw.record:
+        return Finding(
+            code=f"record_{flaw.kind}",
+            subject=f"record {flaw.record}",
+            found=flaw.detail,
+            what_to_do=_GONE if flaw.kind is FlawKind.REMOVED else _REFUSED.format(flaw.record),
+            broken=True,
+            records=(flaw.record,),
+        )
     return Finding(
         code=f"audit_{flaw.kind}",
         subject="audit log",

@@ -87,7 +87,7 @@ class Handover:
         if contents.keyset is None:
             raise BackupFileError(f"{source} holds no keyset: there is nothing to encrypt anew.")
         ours = self._opener.open(contents.keyset, own).cipher
-        keyset = self._opener.create(other, now)
+        keyset = self._opener.create(other, now, proves=False)
         theirs = self._opener.open(keyset, other).cipher
         packer = Packer(Header(created=now, version=__version__, install_id=keyset.install_id))
         write(packer.pack([keyset]))
@@ -96,7 +96,7 @@ class Handover:
             if isinstance(record, Credential):
                 kept = self._resealed(record, ours, theirs, tally)
             elif isinstance(record, Model | Defaults):
-                kept = record
+                kept = replace(record, proof="")
             if kept is not None:
                 write(packer.pack([kept]))
             progress(1)
@@ -114,4 +114,4 @@ class Handover:
                 broken[name] = _NOT_OPEN
         tally.secrets += len(sealed) - len(broken)
         tally.broken += len(broken)
-        return replace(credential, sealed=sealed, broken=broken, fingerprints={})
+        return replace(credential, sealed=sealed, broken=broken, fingerprints={}, proof="")

@@ -1,16 +1,20 @@
 """The journal: every change goes through it, with its audit event, as the next link of a chain."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 
-from msgspec.structs import replace
-
-from keycairn.domain.audit import Action, AuditEvent, Caller, Head, chained
+from keycairn.app.services.linking import Known, Linked
+from keycairn.domain.audit import Action, AuditEvent, Caller, Head
 from keycairn.domain.change import Append, Changeset
-from keycairn.domain.draft import Draft
-from keycairn.domain.errors import SealedError
-from keycairn.domain.state import CURRENT
+from keycairn.domain.errors import KeysetMovedError, SealedError
 from keycairn.ports.clock import Clock, Ids
+from keycairn.ports.keyset import OpenKeyset
 from keycairn.ports.store import Store
+
+ATTEMPTS = 5
+"""How often a commit is tried when the keyset changes under it."""
+PAUSE = 0.01
+"""Seconds, times the number of the attempt."""
 
 
 class Journal:
@@ -23,16 +27,23 @@ class Journal:
         self._store = store
         self._clock = clock
         self._ids = ids
-        self._mac: Callable[[bytes], str] | None = None
+        self._keys: OpenKeyset | None = None
+        self._last: Head | None = None
         self._why = "The vault has not been opened yet."
+        self.refresh: Callable[[], Awaitable[object]] = _nothing_newer
+        """Has the keys that are stored by now, where another instance changed them."""
 
-    def open(self, mac: Callable[[bytes], str]) -> None:
-        """Chain with `mac` from now on."""
-        self._mac = mac
+    def open(self, keys: OpenKeyset) -> None:
+        """Chain and prove with the keys of the opened keyset from now on."""
+        self._keys = keys
+
+    def follow(self, last: Head | None) -> None:
+        """Have the next link follow `last` at the earliest, whatever the database takes for the head of the chain."""
+        self._last = last
 
     def close(self, why: str) -> None:
         """Refuse every commit, for the given reason, until it is opened again."""
-        self._mac, self._why = None, why
+        self._keys, self._why = None, why
 
     def event(
         self,
@@ -59,30 +70,41 @@ class Journal:
             )
         )
 
-    async def commit(self, changes: Changeset) -> None:
+    async def commit(
+        self, changes: Changeset, *, known: Known | None = None, carried: Mapping[str, str] | None = None
+    ) -> None:
         """Commit all of `changes` or none, each event in it as the next link. Raises as `Store.commit`, or SealedError.
 
-        Cancelled while it runs, it goes on without its caller.
+        `known` is what the records are taken to come to. `carried` is what an event that goes told of records, which
+        must be among the changes (`Touch`): where it is still true, the event of this commit tells it. Cancelled while
+        it runs, it goes on without its caller.
         """
-        mac = self.mac
-        await self._store.commit(changes, lambda draft: _link(draft, mac))
+        for attempt in range(1, ATTEMPTS + 1):
+            linked = Linked(self.keys, self._last, known, carried or {})
+            try:
+                await self._store.commit(changes, linked.finish)
+            except KeysetMovedError:  # often our own change of it, which is not in use yet
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(PAUSE * attempt)
+                await self.refresh()
+            else:
+                if linked.head is not None and (self._last is None or self._last.seq < linked.head.seq):
+                    self._last = linked.head
+                return
+
+    @property
+    def keys(self) -> OpenKeyset:
+        """The keys of the chain and of the proofs. Raises SealedError while the journal is closed."""
+        if self._keys is None:
+            raise SealedError(self._why)
+        return self._keys
 
     @property
     def mac(self) -> Callable[[bytes], str]:
         """The MAC of the chain, in hex. Raises SealedError while the journal is closed."""
-        if self._mac is None:
-            raise SealedError(self._why)
-        return self._mac
+        return self.keys.audit_mac
 
 
-def _link(draft: Draft, mac: Callable[[bytes], str]) -> None:
-    """Put the events of a changeset as the next links of the chain, and its head."""
-    if not draft.appended:
-        return
-    head = draft.get(Head, CURRENT)
-    for event in draft.appended:
-        link = replace(event, seq=head.seq + 1 if head else 1, mac="")
-        head = Head(link.seq, mac(chained(link, head)))
-        draft.put(replace(link, mac=head.mac))
-    if head is not None:
-        draft.put(head)
+async def _nothing_newer() -> None:
+    """For a journal that no vault looks after."""

@@ -11,10 +11,15 @@ from keycairn.app.services.checkup import Checkup, Finding, Survey
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.rotation import Rotation
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
-from keycairn.domain.change import Change, PutDefaults, ReplaceModel
-from keycairn.domain.errors import ConflictError
+from keycairn.domain.change import Change, Discard, PutDefaults, ReplaceModel
+from keycairn.domain.errors import ConflictError, RecordNotRefusedError
 from keycairn.domain.model import Defaults, Model
+from keycairn.domain.proof import PROVEN
 from keycairn.ports.clock import Clock
+from keycairn.ports.store import Store
+
+DISCARDED = frozenset({*PROVEN, "usage"})
+"""The kinds of record that may be discarded."""
 
 
 class Repaired(Struct, frozen=True, kw_only=True):
@@ -26,11 +31,19 @@ class Repaired(Struct, frozen=True, kw_only=True):
 
 
 class Repair:
-    """Does nothing that cannot be undone by an edit, and deletes nothing."""
+    """Does nothing that cannot be undone by an edit, and deletes nothing but what it is told to."""
 
     def __init__(
-        self, checkup: Checkup, backups: Backups, accounts: Accounts, rotation: Rotation, journal: Journal, clock: Clock
+        self,
+        store: Store,
+        checkup: Checkup,
+        backups: Backups,
+        accounts: Accounts,
+        rotation: Rotation,
+        journal: Journal,
+        clock: Clock,
     ) -> None:
+        self._store = store
         self._checkup = checkup
         self._backups = backups
         self._accounts = accounts
@@ -64,6 +77,19 @@ class Repair:
         done += await self._unlink(survey.dangling, by)
         done += await self._clear(survey, by)
         return Repaired(backup=saved.file, done=tuple(done), findings=await self._checkup.report())
+
+    async def discard(self, record: str, *, by: Caller = IN_PROCESS) -> None:
+        """Remove a record that is refused or cannot be read, for good.
+
+        `record` is its kind and key, as a finding has it. Events, the head of the log and the keyset are not to be
+        discarded. Raises RecordNotRefusedError or SealedError.
+        """
+        kind, _, key = record.partition(":")
+        known = {f"{error.kind}:{error.key}" for error in self._store.unreadable()}
+        if record not in known or kind not in DISCARDED:
+            raise RecordNotRefusedError(record)
+        event = self._journal.event(by, Action.RECORD_DISCARDED, record)
+        await self._journal.commit((Discard(kind, key), event))
 
     async def _unlink(self, models: Sequence[Model], by: Caller) -> list[str]:
         done = []

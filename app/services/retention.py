@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from msgspec import Struct
 
-from keycairn.app.services.audit import AuditLog, FlawKind
+from keycairn.app.services.audit import AuditLog
+from keycairn.app.services.chain import FlawKind
 from keycairn.app.services.journal import Journal
 from keycairn.domain.audit import SYSTEM, Action, AuditEvent
-from keycairn.domain.change import Change, DropEvent, DropToken, DropUsage
+from keycairn.domain.change import Change, DropEvent, DropToken, DropUsage, Touch
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import KeycairnError
 from keycairn.domain.token import Token
@@ -23,6 +24,8 @@ from keycairn.ports.store import Store
 
 PIECE = 100
 """Records removed by one commit: a few milliseconds, between which others have their turn."""
+MOST_TOLD = 500
+"""Records that the events removed by one commit may tell of, where there is more than one of them."""
 PAUSE = 0.02
 """Seconds between two pieces."""
 FIRST = 60.0
@@ -121,7 +124,9 @@ class Retention:
                     "before": before.date().isoformat(),
                 },
             )
-            await self._journal.commit((*(DropEvent(one.id) for one in page), event))
+            carried = _told(page)
+            looks = [Touch(*name.split(":", 1)) for name in carried]
+            await self._journal.commit((*(DropEvent(one.id) for one in page), *looks, event), carried=carried)
             removed += len(page)
             await asyncio.sleep(self._pause)
         return removed
@@ -129,8 +134,10 @@ class Retention:
     async def _due(self, before: datetime) -> Sequence[AuditEvent]:
         head = await self._store.head()
         page: list[AuditEvent] = []
+        told = 0
         for event in await self._store.chain(limit=PIECE):
-            if event.at >= before or head is None or event.seq >= head.seq:
+            told += len(event.proofs)
+            if event.at >= before or head is None or event.seq >= head.seq or (page and told > MOST_TOLD):
                 break
             page.append(event)
         return page
@@ -163,6 +170,14 @@ class Retention:
         }
         await self._journal.commit((*changes, self._journal.event(SYSTEM, action, "database", details=details)))
         await asyncio.sleep(self._pause)
+
+
+def _told(page: Sequence[AuditEvent]) -> dict[str, str]:
+    """What the events tell of records that are still there, by their account."""
+    latest: dict[str, str | None] = {}
+    for event in page:
+        latest |= event.proofs
+    return {name: one for name, one in latest.items() if one is not None}
 
 
 def _ended(tokens: Sequence[Token], before: datetime) -> list[Token]:

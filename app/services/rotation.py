@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 import structlog
 from msgspec import Struct
 
+from keycairn.app.services.batches import batches
 from keycairn.app.services.journal import Journal
 from keycairn.app.services.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
-from keycairn.domain.change import Change, MarkBroken, Reseal
+from keycairn.domain.change import Change, MarkBroken, Reseal, Touch
 from keycairn.domain.credential import Credential, seal_context
 from keycairn.domain.errors import (
     KeycairnError,
@@ -23,7 +24,9 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.keyset import KeyState
+from keycairn.domain.proof import Proven, counts
 from keycairn.domain.sealed import SealedSecret, kid_of
+from keycairn.domain.state import key_for
 from keycairn.ports.keyset import OpenKeyset
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
@@ -196,8 +199,9 @@ class Rotation:
             try:
                 done |= await self._make_primary(by)
                 resealed, stuck = await self._reseal_all(by, progress)
+                proven = await self._prove_all(by)
                 retired, needed = await self._retire(by)
-                done |= bool(resealed or retired)
+                done |= bool(resealed or proven or retired)
             except StaleVersionError:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -232,6 +236,21 @@ class Rotation:
                 done += count
                 progress(done)
         return done, stuck
+
+    async def _prove_all(self, by: Caller) -> int:
+        """Have every record proven under the primary key; how many were not. Edits made meanwhile are by themselves."""
+        primary = _primary(self._vault.keyset.record.keys)
+        names = []
+        async with self._store.snapshot() as records:
+            async for record in records:
+                if not counts(record):
+                    break
+                if isinstance(record, Proven) and not record.proof.startswith(f"{primary}:"):
+                    names.append(key_for(record))
+        for part in batches(names, BATCH):
+            event = self._journal.event(by, Action.RECORDS_PROVEN, "database", details={"records": len(part)})
+            await self._journal.commit((*(Touch(kind, key) for kind, key in part), event))
+        return len(names)
 
     def _resealed(self, page: Sequence[Credential], keyset: OpenKeyset, stuck: set[int]) -> list[Change]:
         """The changes that bring the secrets of `page` under the primary key; what does not open stays as it is."""

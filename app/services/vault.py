@@ -3,9 +3,10 @@
 import asyncio
 
 from keycairn.app.services.journal import Journal
+from keycairn.app.services.record_proofs import RecordProofs
 from keycairn.domain.audit import SYSTEM, Action
 from keycairn.domain.change import Append, PutKeyset
-from keycairn.domain.errors import SealedError, StaleVersionError, WrongRootKeyError
+from keycairn.domain.errors import RecordsUnknownError, SealedError, StaleVersionError, WrongRootKeyError
 from keycairn.domain.rootkey import RootKey
 from keycairn.domain.secret import Secret
 from keycairn.ports.cipher import Cipher
@@ -30,13 +31,17 @@ _LOST_KEYSET = (
 class Vault:
     """Sealed until `unlock` succeeds. A sealed vault leaves everything as it is and says what to set."""
 
-    def __init__(self, store: Store, opener: KeysetOpener, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self, store: Store, opener: KeysetOpener, clock: Clock, journal: Journal, proofs: RecordProofs
+    ) -> None:
         self._store = store
+        self._proofs = proofs
         self._opener = opener
         self._clock = clock
         self._journal = journal
         self._keyset: OpenKeyset | None = None
         self._why = _NO_KEY
+        journal.refresh = self.refresh
 
     @property
     def why_sealed(self) -> str | None:
@@ -99,10 +104,11 @@ class Vault:
             raise SealedError(_MOVED_ON) from None
         return self._take(later)
 
-    async def unlock(self, root_key: RootKey | None) -> bool:
+    async def unlock(self, root_key: RootKey | None, *, accept: bool = False) -> bool:
         """Open the stored keyset, or make the first one. Gives whether the vault is open now.
 
-        A keyset is made only where the database holds no sealed secret.
+        A keyset is made only where the database holds no sealed secret. Every record is looked at; see
+        `RecordProofs.start`, also for `accept`.
         """
         stored = await self._store.keyset()
         if root_key is None:
@@ -113,13 +119,14 @@ class Vault:
             return False
         try:
             if stored is None:
-                self._keyset = await self._create(root_key)
+                opened = await self._create(root_key)
             else:
-                self._keyset = await asyncio.to_thread(self._opener.open, stored, root_key)
-        except WrongRootKeyError as error:
+                opened = await asyncio.to_thread(self._opener.open, stored, root_key)
+            self._journal.open(opened)
+            self._keyset = await self._proofs.start(opened, accept=accept)
+        except (WrongRootKeyError, RecordsUnknownError) as error:
             self.seal(str(error))
             return False
-        self._journal.open(self._keyset.audit_mac)
         return True
 
     def _take(self, later: OpenKeyset) -> bool:
@@ -127,12 +134,14 @@ class Vault:
         if self.keyset.record.generation >= later.record.generation:
             return False
         self._keyset = later
+        self._journal.open(later)
         return True
 
     async def _create(self, root_key: RootKey) -> OpenKeyset:
-        fresh = await asyncio.to_thread(self._opener.create, root_key, self._clock.now())
+        empty = await self._nothing_stored()
+        fresh = await asyncio.to_thread(lambda: self._opener.create(root_key, self._clock.now(), proves=empty))
         opened = await asyncio.to_thread(self._opener.open, fresh, root_key)
-        self._journal.open(opened.audit_mac)
+        self._journal.open(opened)
         event = self._journal.event(SYSTEM, Action.KEYSET_CREATED, fresh.install_id)
         try:
             await self._journal.commit((PutKeyset(fresh, expected=0), event))
@@ -143,3 +152,7 @@ class Vault:
                 raise
             return await asyncio.to_thread(self._opener.open, theirs, root_key)
         return opened
+
+    async def _nothing_stored(self) -> bool:
+        async with self._store.snapshot() as records:
+            return await anext(aiter(records), None) is None

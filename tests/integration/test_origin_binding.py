@@ -15,7 +15,7 @@ from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.services.credentials import CredentialPatch
-from keycairn.domain.audit import Action, EventFilter
+from keycairn.domain.audit import IN_PROCESS, Action, EventFilter
 from keycairn.domain.change import Reseal
 from keycairn.domain.credential import Credential, seal_context
 from keycairn.domain.errors import SecretReentryRequiredError, UndecryptableError
@@ -134,7 +134,8 @@ async def former(kc: Keycairn, spec: ProviderSpec, credential: Credential) -> Cr
         name: cipher.seal(Secret(f"sk-{name}-0123456789"), seal_context(spec, credential, name))
         for name in credential.sealed
     }
-    await kc.journal.commit((Reseal(credential.workspace, credential.id, sealed, credential.version),))
+    event = kc.journal.event(IN_PROCESS, Action.SECRETS_RESEALED, credential.id)
+    await kc.journal.commit((Reseal(credential.workspace, credential.id, sealed, credential.version), event))
     return (await kc.credentials.get(credential.id)).credential
 
 

@@ -46,7 +46,8 @@ async def models_of(house: House) -> list[Model]:
 async def spoil(house: House, kc: Keycairn) -> Credential:
     """Give one credential the sealed secret of another."""
     one, two = await credentials_of(kc)
-    await house.store.commit((Reseal("default", one.id, dict(two.sealed), one.version),))
+    event = kc.journal.event(IN_PROCESS, Action.SECRETS_RESEALED, one.id)
+    await kc.journal.commit((Reseal("default", one.id, dict(two.sealed), one.version), event))
     return one
 
 

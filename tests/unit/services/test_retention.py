@@ -11,7 +11,7 @@ from tests.samples import a_usage_key
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.audit import FlawKind
+from keycairn.app.services.chain import FlawKind
 from keycairn.app.services.retention import Keep, Removed, Retention
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, AuditEvent, EventFilter, Head
 from keycairn.domain.change import AddUsage, PutToken
@@ -222,6 +222,7 @@ async def test_a_history_from_before_a_lost_keyset_goes_too() -> None:
     for key, event in list(old.events().items()):
         old.events()[key] = replace(event, mac="0" * 64)  # as under a key that is gone
     old.store.state.put(Head(151, "0" * 64))
+    kc.journal.follow(Head(151, "0" * 64))
     await kc.journal.commit((kc.journal.event(IN_PROCESS, Action.KEYSET_CREATED, "install"),))
     await kc.retention.apply(Keep(events=10))
     assert (await old.numbers())[0] == 151

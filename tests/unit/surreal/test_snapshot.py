@@ -115,6 +115,8 @@ async def test_what_a_damaged_log_holds_beyond_its_head_is_in_the_snapshot(insta
 @pytest.mark.parametrize(("rows", "at_once"), [(reading.AT_ONCE - 1, True), (reading.AT_ONCE, False)])
 async def test_no_more_is_read_at_once_than_memory_is_meant_for(rows: int, at_once: bool) -> None:  # noqa: FBT001  # a case
     async def read(text: str, **variables: object) -> list[object]:
+        if "$limit" not in text:
+            return []  # there is no head to stumble over
         assert text.count("LIMIT $limit") == 6
         assert variables["limit"] == reading.AT_ONCE
         return [7, [], [], [{}] * rows, [], [], [], [], [{"count": 7}]]

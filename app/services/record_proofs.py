@@ -1,0 +1,275 @@
+"""Whether the stored records are those that were left: none forged, none put back, none removed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import structlog
+from msgspec import Struct
+
+from keycairn.app.services.batches import batches
+from keycairn.app.services.chain import Flaw, FlawKind, Walk, last_link, walked
+from keycairn.app.services.journal import Journal
+from keycairn.app.services.linking import Known
+from keycairn.domain.audit import SYSTEM, Action, Head
+from keycairn.domain.change import Change, PutKeyset, Touch
+from keycairn.domain.errors import ConflictError, RecordsUnknownError, UnreadableRecordError
+from keycairn.domain.proof import PROVEN, added, counts, digest, name_of, unmasked, weight
+from keycairn.domain.record import Record
+from keycairn.domain.state import Key, key_for
+from keycairn.ports.keyset import OpenKeyset
+from keycairn.ports.store import Store
+
+AT_ONCE = 200
+"""Records looked at without letting others run: 2 to 4 ms."""
+BATCH = 1000
+"""Records that are given their first proof in one commit."""
+ATTEMPTS = 8
+PAUSE = 0.05
+"""Seconds between two attempts, times their number."""
+LISTED = 50
+"""How many records of a kind of trouble an event lists; their number is told in full."""
+NOT_LATEST = "it is not the version that the audit log knows as the latest"
+
+_log = structlog.get_logger()
+
+
+class _Seen(Struct, frozen=True, kw_only=True):
+    """One look at all records: the sum of those that are proven, and why the others are not; the end of the chain."""
+
+    head: Head | None
+    total: int
+    refused: Mapping[Key, str]
+    digests: Mapping[str, str]
+    weights: Mapping[str, int]
+
+
+class _Differences(Struct, frozen=True, kw_only=True):
+    """What the records are not, by what the log says: names."""
+
+    rolled_back: Sequence[str]
+    removed: Sequence[str]
+    forged: Sequence[str]
+
+
+class RecordProofs:
+    """Looks at all records when the vault opens and at each verification, and has the store leave out what is wrong."""
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self._store = store
+        self._journal = journal
+        self._void: dict[str, str] = {}
+
+    async def start(self, keys: OpenKeyset, *, accept: bool = False) -> OpenKeyset:
+        """Look at every record, before anything else does; the keyset to go on with.
+
+        Records of a store of before get their first proofs. What is found wrong is left out of every read from here
+        on, and written into the log. With `accept`, what is there counts, as far as its own proof holds. The journal
+        must be open. Raises RecordsUnknownError where the log cannot tell which records are the right ones.
+        """
+        last = await last_link(self._store, keys.audit_mac)
+        self._journal.follow(last)
+        if not keys.record.proves and not (last and last.state):
+            return await self._begin(keys)
+        seen = await self._look(last)
+        if accept or seen.refused or self._store.unreadable() or not self._adds_up(seen):
+            await self._settle(seen, accept=accept)
+        else:
+            self._store.trust(self._refusal, self._learn, {})
+        if wrong := self._store.unreadable():
+            _log.error("records that are not as they were left are refused", records=_listed(map(_called, wrong)))
+        return keys
+
+    async def examine(self, walk: Walk, head: Head | None) -> list[Flaw]:
+        """What is wrong with the records, by a walk that ended at `head`; reads leave it out at once."""
+        flaws = []
+        if self._journal.keys.record.proves and not self._adds_up(await self._look(None)):
+            seen, walk = await self._side_by_side(None, walk, head)
+            different = self._compared(seen, walk)
+            self._leave_out(seen, different.rolled_back)
+            flaws += list(_told(FlawKind.ROLLED_BACK, different.rolled_back, NOT_LATEST))
+            flaws += list(_told(FlawKind.REMOVED, different.removed, "it is gone, and the audit log does not know why"))
+        told = {flaw.record for flaw in flaws}
+        for error in self._store.unreadable():
+            if _called(error) not in told:
+                kind = FlawKind.ROLLED_BACK if error.why == NOT_LATEST else FlawKind.FORGED
+                flaws.append(Flaw(kind=kind, detail=str(error), record=_called(error)))
+        return flaws
+
+    def _refusal(self, record: Record) -> str | None:
+        if not counts(record):
+            return None
+        found = weight(record, self._journal.keys)
+        if isinstance(found, str):
+            return found
+        if self._void and self._void.get(name_of(record)) == digest(record, self._journal.keys):
+            return NOT_LATEST
+        return None
+
+    async def _learn(self, kids: frozenset[int]) -> None:
+        """Have the keys that another instance made meanwhile; without them its records are refused."""
+        if not kids <= self._journal.keys.record.keys.keys():
+            await self._journal.refresh()
+
+    def _adds_up(self, seen: _Seen) -> bool:
+        head = seen.head
+        return head is not None and seen.total == unmasked(head.state, head.seq, self._journal.keys)
+
+    async def _look(self, last: Head | None, *, listed: bool = False) -> _Seen:
+        """Look at every record that counts, at one moment. `listed` asks for digests and weights."""
+        for attempt in range(1, ATTEMPTS + 1):
+            async with self._store.snapshot() as records:
+                before = await self._store.revision()
+                seen = await self._looked(records, last, listed=listed)
+                if await self._store.revision() == before:
+                    return seen
+            await asyncio.sleep(PAUSE * attempt)
+        raise ConflictError("Others wrote to the database all the time. Try again when it is calmer.")
+
+    async def _side_by_side(self, last: Head | None, walk: Walk, head: Head | None) -> tuple[_Seen, Walk]:
+        """A look and a walk that end at the same link: with a change between them they would differ for nothing."""
+        for _ in range(ATTEMPTS):
+            seen = await self._look(last, listed=True)
+            if seen.head in {head, last}:
+                return seen, walk
+            walk, head, _ = await walked(self._store, self._journal.mac)
+        raise ConflictError("Others wrote to the database all the time. Try again when it is calmer.")
+
+    async def _looked(self, records: AsyncIterator[Record], last: Head | None, *, listed: bool) -> _Seen:
+        keys = self._journal.keys
+        head = await self._store.head()
+        if last is not None and (head is None or head.seq <= last.seq):
+            head = last
+        total = number = 0
+        refused: dict[Key, str] = {}
+        digests: dict[str, str] = {}
+        weights: dict[str, int] = {}
+        async for record in records:
+            if not counts(record):
+                break
+            found = weight(record, keys)
+            if isinstance(found, str):
+                refused[key_for(record)] = found
+            else:
+                total += found
+            if listed and isinstance(found, int):
+                digests[name_of(record)], weights[name_of(record)] = digest(record, keys), found
+            number += 1
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return _Seen(head=head, total=added(total, 0), refused=refused, digests=digests, weights=weights)
+
+    def _compared(self, seen: _Seen, walk: Walk) -> _Differences:
+        """Which records are not what the log says of them."""
+        rolled_back = [name for name, one in seen.digests.items() if walk.latest.get(name) != one]
+        forged = {*_named(seen.refused)} | {_called(error) for error in self._store.unreadable()}
+        removed = [
+            name
+            for name, one in walk.latest.items()
+            if one is not None and name not in seen.digests and name not in forged
+        ]
+        return _Differences(rolled_back=sorted(rolled_back), removed=sorted(removed), forged=sorted(forged))
+
+    async def _settle(self, seen: _Seen, *, accept: bool) -> None:
+        """Find out what is wrong, leave it out, and write it down where that was not done before."""
+        walk, head, _ = await walked(self._store, self._journal.mac)
+        seen, walk = await self._side_by_side(seen.head, walk, head)
+        different = self._compared(seen, walk)
+        if accept:
+            await self._accept(seen, different)
+            return
+        if self._adds_up(seen):
+            different = _Differences(rolled_back=(), removed=(), forged=different.forged)  # whatever the log may lack
+        elif walk.unsure:
+            raise RecordsUnknownError
+        total = self._leave_out(seen, different.rolled_back)
+        found = {
+            FlawKind.FORGED: different.forged,
+            FlawKind.ROLLED_BACK: different.rolled_back,
+            FlawKind.REMOVED: different.removed,
+        }
+        told: dict[str, str | None] = dict.fromkeys(name for names in found.values() for name in names)
+        agrees = seen.head is not None and total == unmasked(seen.head.state, seen.head.seq, self._journal.keys)
+        if not agrees or told.keys() - walk.refused:
+            told |= {name: one for name, one in seen.digests.items() if name.startswith("keyset:")}
+            await self._record(Action.RECORDS_REFUSED, seen.head, total, told, found)
+
+    def _leave_out(self, seen: _Seen, rolled_back: Sequence[str]) -> int:
+        """Have the store leave out what is wrong; the sum of what is left."""
+        void = [name for name in rolled_back if name.partition(":")[0] in PROVEN]  # the keyset in use is what it is
+        self._void |= {name: seen.digests[name] for name in void}
+        refused = dict(seen.refused)
+        for name in void:
+            kind, _, key = name.partition(":")
+            refused[kind, key] = NOT_LATEST
+        self._store.trust(self._refusal, self._learn, refused)
+        return added(seen.total, -sum(seen.weights[name] for name in void))
+
+    async def _accept(self, seen: _Seen, different: _Differences) -> None:
+        """Take what is there for what it must be."""
+        self._store.trust(self._refusal, self._learn, seen.refused)
+        told: dict[str, str | None] = {name: seen.digests[name] for name in different.rolled_back}
+        told |= dict.fromkeys((*different.removed, *different.forged))
+        if told or not self._adds_up(seen):
+            found = {FlawKind.ROLLED_BACK: different.rolled_back, FlawKind.REMOVED: different.removed}
+            await self._record(Action.RECORDS_ACCEPTED, seen.head, seen.total, told, found)
+
+    async def _record(
+        self,
+        action: Action,
+        head: Head | None,
+        total: int,
+        told: Mapping[str, str | None],
+        found: Mapping[FlawKind, Sequence[str]],
+    ) -> None:
+        details: dict[str, str | int | list[str]] = {"records": sum(len(names) for names in found.values())}
+        details |= {str(kind): _listed(names) for kind, names in found.items() if names}
+        event = self._journal.event(SYSTEM, action, "database", details=details)
+        await self._journal.commit((event,), known=Known(head, total, told))
+        _log.error("the records are not as they were left", **details)
+
+    async def _begin(self, keys: OpenKeyset) -> OpenKeyset:
+        """Give every record its first proof, and begin the sum of all. Cut off anywhere, it begins again."""
+        names: list[Key] = []
+        async with self._store.snapshot() as records:
+            async for record in records:
+                if not counts(record):
+                    break
+                names += [key_for(record)] if key_for(record)[0] in PROVEN else []
+        for part in batches(names, BATCH):
+            touched: list[Change] = [Touch(kind, key) for kind, key in part]
+            event = self._journal.event(SYSTEM, Action.RECORDS_PROVEN, "database", details={"records": len(part)})
+            await self._journal.commit((*touched, event))
+        step = keys.with_proofs()
+        for attempt in range(1, ATTEMPTS + 1):
+            seen = await self._look(None)
+            event = self._journal.event(SYSTEM, Action.RECORDS_PROVEN, "database", details={"records": len(names)})
+            put = PutKeyset(step.record, expected=keys.record.generation)
+            try:
+                await self._journal.commit((put, event), known=Known(seen.head, seen.total))
+            except ConflictError:
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                break
+        self._journal.open(step)
+        self._store.trust(self._refusal, self._learn, seen.refused)
+        _log.info("every record was given its proof, and is checked against it from now on", records=len(names))
+        return step
+
+
+def _named(refused: Mapping[Key, str]) -> list[str]:
+    return [f"{kind}:{key}" for kind, key in refused]
+
+
+def _called(error: UnreadableRecordError) -> str:
+    return f"{error.kind}:{error.key}"
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    return [*islice(names, LISTED)]
+
+
+def _told(kind: FlawKind, names: Sequence[str], why: str) -> Iterator[Flaw]:
+    for name in names:
+        yield Flaw(kind=kind, detail=f"Record {name} is not as it was left: {why}.", record=name)
