@@ -463,6 +463,8 @@ class EmbeddedStore(StateReads, HistoryReads):
         folder = self._connection.folder
         if folder is None or self._redo is None or (self._compaction is not None and not self._compaction.done()):
             return
+        if len(self._unreadable) > len(self._withheld):
+            return  # what cannot be read would be left behind, and nobody has decided that yet
         if await asyncio.to_thread(tree_size, folder) > max(COMPACT_AT, COMPACT_RATIO * self._redo.header.whole):
             self._compaction = asyncio.create_task(self._compact_quietly())
 

@@ -92,6 +92,8 @@ class RetiredKeys:
         async with self._rotation.alone():
             self._check_retired(kid)
             records = await self._tried(kid)
+            if not dry_run:
+                await self._rotation.prove_all(by)
             await self._store.checkpoint()
             backups = tuple(await asyncio.to_thread(self._in_need, self._backups.kept(), kid))
             if not dry_run:

@@ -199,7 +199,7 @@ class Rotation:
             try:
                 done |= await self._make_primary(by)
                 resealed, stuck = await self._reseal_all(by, progress)
-                proven = await self._prove_all(by)
+                proven = await self.prove_all(by)
                 retired, needed = await self._retire(by)
                 done |= bool(resealed or proven or retired)
             except StaleVersionError:
@@ -237,7 +237,7 @@ class Rotation:
                 progress(done)
         return done, stuck
 
-    async def _prove_all(self, by: Caller) -> int:
+    async def prove_all(self, by: Caller) -> int:
         """Have every record proven under the primary key; how many were not. Edits made meanwhile are by themselves."""
         primary = _primary(self._vault.keyset.record.keys)
         names = []

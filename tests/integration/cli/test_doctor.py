@@ -8,7 +8,8 @@ from tests.fakes import NOON
 from tests.shell import KEY, Shell
 
 from keycairn.app import Keycairn, Modality, Secret, Settings, Slot, open_keycairn
-from keycairn.domain.change import CreateModel, PutDefaults, ReplaceCredential
+from keycairn.domain.audit import IN_PROCESS, Action
+from keycairn.domain.change import Change, CreateModel, PutDefaults, ReplaceCredential
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.model import Defaults, Model
 from keycairn.testing.openai_server import OpenAIServer
@@ -21,6 +22,11 @@ async def inside(shell: Shell) -> AsyncIterator[Keycairn]:
     """The shell's data, past every rule of the services."""
     async with open_keycairn(Settings(data_dir=shell.data, env_file=None, external_plugins=False)) as keycairn:
         yield keycairn
+
+
+async def put(keycairn: Keycairn, change: Change) -> None:
+    """Commit a change as Keycairn does, past its rules."""
+    await keycairn.journal.commit((change, keycairn.journal.event(IN_PROCESS, Action.STORE_REPAIRED, "database")))
 
 
 async def examined(shell: Shell, *, broken: bool) -> dict[str, Any]:
@@ -70,7 +76,7 @@ async def test_a_secret_that_does_not_open_is_found_though_nobody_used_it(stocke
             "openai", name="twin", settings={"base_url": openai.url}, secrets={"api_key": Secret(KEY)}
         )
         spoilt = replace(first, sealed=twin.credential.sealed, version=first.version + 1)
-        await keycairn.store.commit((ReplaceCredential(spoilt, expected=first.version),))
+        await put(keycairn, ReplaceCredential(spoilt, expected=first.version))
     findings = await examined(stocked, broken=True)
     [bad] = [finding for finding in findings.values() if finding["broken"]]
     assert first.id in bad["subject"]
@@ -89,9 +95,9 @@ async def test_links_that_lead_nowhere_are_found(stocked: Shell) -> None:
         updated=NOON,
     )
     async with inside(stocked) as keycairn:
-        await keycairn.store.commit((CreateModel(lost),))
+        await put(keycairn, CreateModel(lost))
         slots = {Slot.EMBEDDING: ModelId(f"model:{GONE[:-1]}0")}
-        await keycairn.store.commit((PutDefaults(Defaults(slots=slots, version=1), expected=0),))
+        await put(keycairn, PutDefaults(Defaults(slots=slots, version=1), expected=0))
     findings = await examined(stocked, broken=True)
     assert findings[f"model {lost.id} (orphan)"]["broken"]
     assert findings["default_embedding_model"]["broken"]
