@@ -113,15 +113,12 @@ def generate_root_key(file: Path | None) -> RootKey:
 
 
 def staged_root_key(data_dir: Path) -> RootKey:
-    """A root key that waits in the data folder: the one a stopped first start left, or a new one.
+    """A new root key, which waits in the data folder until the database is there that needs it.
 
-    Raises DataFolderError.
+    One that lies there already is replaced: a database made with it would be there, and whoever put it there would have
+    the key of a new one. Raises DataFolderError.
     """
-    file = staged(data_dir / ROOT_KEY_FILE)
-    with suppress(SettingsError):
-        if (found := stored_root_key(file)) is not None:
-            return found
-    return generate_root_key(file)
+    return generate_root_key(staged(data_dir / ROOT_KEY_FILE))
 
 
 def root_key_of(settings: Settings) -> RootKey | None:

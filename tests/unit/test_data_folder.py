@@ -11,6 +11,7 @@ from keycairn.app.data_folder import (
     put_aside,
     staged,
     staged_root_key,
+    stored_root_key,
     write_private,
 )
 from keycairn.domain.errors import DataFolderError
@@ -46,13 +47,14 @@ def test_what_cannot_be_written_is_a_sentence_and_changes_nothing(tmp_path: Path
         write_private(tmp_path / "none" / "root-key", "x")
 
 
-def test_a_staged_root_key_is_used_again_and_a_damaged_one_made_anew(tmp_path: Path) -> None:
+def test_a_new_database_never_gets_a_root_key_that_somebody_left_there(tmp_path: Path) -> None:
     first = staged_root_key(tmp_path)
-    assert staged_root_key(tmp_path).material == first.material
+    assert staged_root_key(tmp_path).material != first.material
     staged(tmp_path / "root-key").write_text("base64:nonsense")
     again = staged_root_key(tmp_path)
-    assert again.material != first.material
-    assert staged_root_key(tmp_path).material == again.material
+    waiting = stored_root_key(staged(tmp_path / "root-key"))
+    assert waiting is not None
+    assert waiting.material == again.material, "the one that is used waits for its database"
 
 
 def test_files_put_aside_never_replace_each_other(tmp_path: Path) -> None:

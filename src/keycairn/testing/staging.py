@@ -65,12 +65,13 @@ def _sent(request: Request, target: str, content: Any) -> Sent:
 @asynccontextmanager
 async def set_up(case: ProviderCase) -> AsyncIterator[Stage]:
     """The server of `case`, running, and a client of it."""
-    http = GuardedHttp(EgressPolicy())
-    try:
-        async with case.server() as server:
+    async with case.server() as server:
+        http = GuardedHttp(EgressPolicy())
+        try:
             yield Stage(case, server, RecordingHttp(http), case.account(server.url))
-    finally:
-        await http.aclose()
+        finally:
+            await http.aclose()  # before the server stops, which waits for the connections that end by this
+            await asyncio.sleep(0)
 
 
 def staged(

@@ -117,7 +117,7 @@ async def test_their_answers_get_none_of_our_headers(foreign: Client) -> None:
 
 
 async def test_a_fault_of_ours_shows_nothing_even_when_they_debug(house: House, foreign: Client) -> None:
-    house.openai.models = None  # type: ignore[assignment]  # a plugin that breaks its promise
+    house.keycairn.probing = None  # type: ignore[assignment]  # a fault of our own
     made = await foreign.post(
         "/vault/api/credentials", json={"name": "W", "provider": "openai", "api_key": "sk-123456789"}, headers=BEARER
     )

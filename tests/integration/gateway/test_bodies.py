@@ -35,6 +35,8 @@ def refusing(status: int, *, after: int | None) -> Handler:
             seen, last = seen + len(chunk), (last + chunk)[-64:]
         writer.write(b"HTTP/1.1 %d No\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}" % status)
         await writer.drain()
+        if after is not None:
+            await reader.read()  # closing with bytes unread would take the answer back on its way (RFC 9112, 9.6)
 
     return handle
 
