@@ -23,7 +23,7 @@ from keycairn.domain.audit import Head
 from keycairn.domain.errors import StoreError
 from keycairn.domain.record import Record, kind_of
 
-BATCH = 500
+BATCH = 50
 """Records in one transaction."""
 
 

@@ -37,7 +37,7 @@ FORMER_WAITS = (
 )
 BATCH = 100
 """Credentials resealed in one commit."""
-ATTEMPTS = 8
+ATTEMPTS = 24
 """How often a step is worked out anew when another instance, or edits under way, come in between."""
 
 _log = structlog.get_logger()
