@@ -9,17 +9,17 @@ from keycairn.ports.store import Finish, Store
 
 
 class Interposed:
-    """Passes everything on to a store, and counts the `commits` that were asked for.
+    """Passes everything on to a store, and keeps the changesets it was asked for.
 
-    `before`, once set, runs once: right before a commit, after `skip` others. After `commits_left` commits, where that
-    is set, it answers none: what is stored is what a killed process leaves.
+    `before`, once set, runs once: right before the next commit that `when` says. After `commits_left` commits, where
+    that is set, it answers none: what is stored is what a killed process leaves.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.before: Callable[[], Awaitable[object]] | None = None
-        self.skip = 0
-        self.commits = 0
+        self.when: Callable[[Changeset], bool] = lambda _: True
+        self.asked: list[Changeset] = []
         self.commits_left: int | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -34,10 +34,8 @@ class Interposed:
             if self.commits_left == 0:
                 raise StoreUnavailableError
             self.commits_left -= 1
-        self.commits += 1
-        if self.before is not None and self.skip > 0:
-            self.skip -= 1
-        elif self.before is not None:
+        self.asked.append(changes)
+        if self.before is not None and self.when(changes):
             before, self.before = self.before, None
             await before()
         await self._store.commit(changes, finish)

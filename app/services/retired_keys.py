@@ -110,7 +110,8 @@ class RetiredKeys:
     async def _tried(self, kid: int) -> int:
         """How many records there are, all of which open without the key. Raises KeyNeededError."""
         count = 0
-        needing: list[CredentialId] = []
+        hidden = [error.key for error in self._store.unreadable() if error.kind == "credential"]
+        needing = [CredentialId(f"credential:{key}") for key in hidden]  # nobody can say what they need
         async for page in self._rotation.pages():
             needing += await asyncio.to_thread(self._needing, page, self._vault.cipher, kid)
             count += len(page)

@@ -7,46 +7,50 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.instances import add, check_all, instance, key_of
+from tests.fakes import NOON
+from tests.house import plain_spec
+from tests.instances import ROOT, add, check_all, instance, key_of
 from tests.interposed import Interposed
 from tests.stores import a_store
 
+from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.app.services.restore import Restore
 from keycairn.domain.audit import Action
 from keycairn.domain.change import Reseal
-from keycairn.domain.credential import Credential
-from keycairn.domain.errors import InvalidInputError, KeyNeededError, StoreFullError
+from keycairn.domain.credential import Credential, seal_context
+from keycairn.domain.errors import InvalidInputError, KeyNeededError, StoreFullError, UnreadableRecordError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.keyset import KeyState
-from keycairn.domain.record import Record
+from keycairn.domain.modality import Modality
 from keycairn.domain.sealed import UNOPENED, SealedSecret, kid_of
 from keycairn.domain.secret import Secret
 from keycairn.ports.store import Store
 
-
-async def records_of(store: Store) -> list[Record]:
-    async with store.snapshot() as records:
-        return [record async for record in records]
+OPENER = AesGcmKeysets()
 
 
 @asynccontextmanager
 async def left_behind(engine: str, folder: Path, broken: dict[str, str]) -> AsyncIterator[tuple[Store, CredentialId]]:
     """A database in which a secret is sealed with a key that is retired, as earlier versions could leave one."""
-    made = MemoryStore()
-    keycairn = await instance(made)
-    id = await add(keycairn)
-    old = (await keycairn.credentials.get(id)).credential.sealed
-    await keycairn.rotation.rotate()
-    records = [
-        replace(record, sealed=old, broken=broken) if isinstance(record, Credential) else record
-        for record in await records_of(made)
-    ]
+    first = OPENER.open(OPENER.create(ROOT, NOON, proves=False), ROOT)
+    retired = first.with_new_key().with_key_state(2, KeyState.PRIMARY).with_key_state(1, KeyState.RETIRED)
+    bare = Credential(
+        id=CredentialId("credential:01KDWE9G000000000000000001"),
+        provider="openai",
+        name="one",
+        modalities=(Modality.LANGUAGE,),
+        broken=broken,
+        created=NOON,
+        updated=NOON,
+    )
+    context = seal_context(plain_spec("openai"), bare, "api_key")
+    credential = replace(bare, sealed={"api_key": first.cipher.seal(Secret("sk-1"), context)})
     async with a_store(engine, folder) as store:
-        await store.restore(records)
-        yield store, id
+        await store.restore([retired.record, credential])
+        yield store, credential.id
 
 
 async def kid(store: Store, id: CredentialId) -> int | None:
@@ -216,6 +220,18 @@ async def test_no_key_is_forgotten_while_a_secret_does_not_open_at_all(text: str
     await keycairn.credentials.update(one, CredentialPatch(secrets={"api_key": Secret("sk-1")}))
     await keycairn.retired_keys.forget(1)
     assert await key_of(keycairn, one) == "sk-1"
+
+
+class HidingOne(Interposed):
+    def unreadable(self) -> list[UnreadableRecordError]:
+        return [UnreadableRecordError("credential", "hidden", "its proof is not that of its content")]
+
+
+async def test_no_key_is_forgotten_while_a_record_cannot_be_read() -> None:
+    keycairn = await instance(HidingOne(MemoryStore()).as_store)
+    await keycairn.rotation.rotate()
+    with pytest.raises(KeyNeededError, match="credential:hidden"):
+        await keycairn.retired_keys.forget(1)
 
 
 async def test_what_never_opened_since_it_was_imported_needs_no_key() -> None:

@@ -12,7 +12,8 @@ from tests.stores import a_store
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
-from keycairn.domain.change import Reseal
+from keycairn.app.services.rotation import ATTEMPTS
+from keycairn.domain.change import Changeset, PutKeyset, ReplaceCredential, Reseal
 from keycairn.domain.errors import SealedError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.keyset import KeyState
@@ -126,54 +127,44 @@ async def test_an_edit_that_sends_no_secret_leaves_it_as_it_was_sealed_meanwhile
 
     await second.credentials.update(id, CredentialPatch(name="renamed", settings={"num_ctx": 4096}))
 
-    assert interposed.commits == 1, "nothing was in the way of the edit"
+    edits = [change for changes in interposed.asked for change in changes if isinstance(change, ReplaceCredential)]
+    assert {edit.kept for edit in edits} == {frozenset({"api_key"})}
+    assert all(edit is edits[0] for edit in edits), "it was not worked out anew"
     stored = (await first.credentials.get(id)).credential
     assert (stored.name, stored.settings, kid_of(stored.sealed["api_key"])) == ("renamed", {"num_ctx": 4096}, 2)
 
 
-async def test_a_key_that_an_edit_still_used_is_retired_after_resealing_again() -> None:
+def retires(changes: Changeset) -> bool:
+    return any(isinstance(change, PutKeyset) and KeyState.RETIRED in change.keyset.keys.values() for change in changes)
+
+
+@pytest.mark.parametrize("times", [1, ATTEMPTS - 1, ATTEMPTS])
+async def test_a_key_that_is_still_used_is_retired_after_resealing_again_or_by_the_next_rotation(times: int) -> None:
     store = MemoryStore()
-    late = await instance(store)
+    late = [await instance(store) for _ in range(times)]
     interposed = Interposed(store)
     keycairn = await instance(interposed.as_store)
-    id = await add(keycairn)
+    expected = {}
 
-    async def edit() -> None:
-        await late.credentials.update(id, CredentialPatch(secrets={"api_key": Secret("sk-late")}))
+    async def seal_with_the_old_key() -> None:
+        name = f"{len(late)}"
+        expected[name] = f"sk-{name}"
+        await add(late.pop(), name, expected[name])
+        interposed.before = seal_with_the_old_key if late else None
 
-    interposed.before, interposed.skip = edit, 3  # before the commit that retires: added, made primary, resealed
-    status = await keycairn.rotation.rotate()
-
-    assert interposed.before is None
-    assert status.keys == {1: KeyState.RETIRED, 2: KeyState.PRIMARY}
-    assert await key_of(keycairn, id) == "sk-late"
-
-
-async def test_a_key_that_is_used_all_the_time_only_decrypts_until_the_next_rotation() -> None:
-    store = MemoryStore()
-    late = await instance(store)
-    interposed = Interposed(store)
-    keycairn = await instance(interposed.as_store)
-    id = await add(keycairn)
-    sent = 0
-
-    async def edit() -> None:
-        nonlocal sent
-        sent += 1
-        interposed.before = edit
-        await late.credentials.update(id, CredentialPatch(secrets={"api_key": Secret(f"sk-{sent}")}))
-
-    interposed.before = edit
+    interposed.before, interposed.when = seal_with_the_old_key, retires
     with capture_logs() as logs:
         status = await keycairn.rotation.rotate()
 
-    assert status.keys == {1: KeyState.DECRYPT_ONLY, 2: KeyState.PRIMARY}
-    assert [entry["keys"] for entry in logs] == [[1]]
-    assert await key_of(keycairn, id) == f"sk-{sent}"
-    interposed.before = None
-    status = await keycairn.rotation.rotate()
-    assert status.keys == {1: KeyState.RETIRED, 2: KeyState.PRIMARY}
-    assert await key_of(keycairn, id) == f"sk-{sent}"
+    assert late == []
+    told = [entry["keys"] for entry in logs if "keys" in entry]
+    if times < ATTEMPTS:
+        assert (status.keys, told) == ({1: KeyState.RETIRED, 2: KeyState.PRIMARY}, [])
+    else:
+        assert (status.keys, told) == ({1: KeyState.DECRYPT_ONLY, 2: KeyState.PRIMARY}, [[1]])
+        status = await keycairn.rotation.rotate()
+        assert status.keys == {1: KeyState.RETIRED, 2: KeyState.PRIMARY}
+    await check_all(keycairn, expected)
 
 
 async def test_a_secret_that_does_not_open_stops_no_later_rotation() -> None:
