@@ -91,10 +91,14 @@ async def test_a_slow_reader_holds_the_provider_back_and_not_the_memory(house: G
             chunks = answer.aiter_raw()
             await anext(chunks)
             tracemalloc.start()
-            await asyncio.sleep(0.5)
+            stalled = -1
+            for _ in range(40):  # until the buffers on the way are full, however busy the machine is
+                stalled = sent
+                await asyncio.sleep(0.5)
+                if sent == stalled:
+                    break
             grown = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
-            stalled = sent
             await asyncio.sleep(0.3)
 
             assert sent == stalled
