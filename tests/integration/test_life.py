@@ -21,6 +21,7 @@ from keycairn.adapters.surreal import open_surreal
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.app.services.probing import NewModel
+from keycairn.domain.audit import IN_PROCESS, Action
 from keycairn.domain.change import Reseal
 from keycairn.domain.errors import (
     CredentialNotFoundError,
@@ -248,7 +249,9 @@ class Life(RuleBasedStateMachine):
         text = record.sealed["api_key"]
         at = 4 + place % (len(text) - 4)
         flipped = SealedSecret(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :])
-        self.run(self.store.commit((Reseal("default", id, {"api_key": flipped}, record.version),)))
+        event = self.kc.journal.event(IN_PROCESS, Action.SECRETS_RESEALED, "keyset")
+        self.run(self.kc.journal.commit((Reseal("default", id, {"api_key": flipped}, record.version), event)))
+        self.events += 1
         self.known[id].opens = False
 
     # what always holds
