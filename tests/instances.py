@@ -32,7 +32,7 @@ async def instance(store: Store, *, root_key: RootKey = ROOT, backup_dir: Path |
         ids=UlidIds(),
         backup_dir=backup_dir,
     )
-    assert await keycairn.vault.unlock(root_key)
+    assert await keycairn.vault.unlock(root_key), keycairn.vault.why_sealed
     return keycairn
 
 

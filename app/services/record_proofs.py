@@ -14,6 +14,7 @@ from keycairn.app.services.linking import Known
 from keycairn.domain.audit import SYSTEM, Action, Head
 from keycairn.domain.change import Change, PutKeyset, Touch
 from keycairn.domain.errors import ConflictError, RecordsUnknownError, UnreadableRecordError
+from keycairn.domain.keyset import Keyset
 from keycairn.domain.proof import PROVEN, added, counts, digest, name_of, unmasked, weight
 from keycairn.domain.record import Record
 from keycairn.domain.state import Key, key_for
@@ -78,7 +79,7 @@ class RecordProofs:
             self._store.trust(self._refusal, self._learn, {})
         if wrong := self._store.unreadable():
             _log.error("records that are not as they were left are refused", records=_listed(map(_called, wrong)))
-        return keys
+        return self._journal.keys
 
     async def examine(self, walk: Walk, head: Head | None) -> list[Flaw]:
         """What is wrong with the records, by a walk that ended at `head`; reads leave it out at once."""
@@ -147,6 +148,9 @@ class RecordProofs:
         async for record in records:
             if not counts(record):
                 break
+            if isinstance(record, Keyset) and record != keys.record:
+                await self._journal.refresh()  # another instance went on meanwhile
+                keys = self._journal.keys
             found = weight(record, keys)
             if isinstance(found, str):
                 refused[key_for(record)] = found

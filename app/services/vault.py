@@ -92,7 +92,7 @@ class Vault:
         Another instance leaves one there, or a commit whose caller was cancelled. Raises SealedError where it does not
         open with what opened the one in use.
         """
-        mine = self.keyset
+        mine = self._journal.keys  # which are those in use, and while the vault opens those it opens with
         stored = await self._store.keyset()
         if stored is None or stored == mine.record:
             return False
@@ -131,10 +131,11 @@ class Vault:
 
     def _take(self, later: OpenKeyset) -> bool:
         """Use `later`, unless a still later one came while its maker waited."""
-        if self.keyset.record.generation >= later.record.generation:
+        if self._journal.keys.record.generation >= later.record.generation:
             return False
-        self._keyset = later
         self._journal.open(later)
+        if self._keyset is not None:
+            self._keyset = later
         return True
 
     async def _create(self, root_key: RootKey) -> OpenKeyset:

@@ -42,6 +42,7 @@ async def test_two_instances_rename_and_rotate_at_once() -> None:
 
         print(f"\ntwo instances: {tally}")  # noqa: T201  # the line of a long run
         assert (tally.lost, tally.opened) == (0, renames.CREDENTIALS)
+        assert [(await keycairn.audit.verify()).flaws for keycairn in keycairns] == [(), ()]
         for store in stores:
             await store.aclose()
 

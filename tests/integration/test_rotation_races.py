@@ -16,7 +16,7 @@ from keycairn.app.services.rotation import ATTEMPTS
 from keycairn.domain.change import Changeset, PutKeyset, ReplaceCredential, Reseal
 from keycairn.domain.errors import SealedError
 from keycairn.domain.ids import CredentialId
-from keycairn.domain.keyset import KeyState
+from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.sealed import kid_of
 from keycairn.domain.secret import Secret
 
@@ -165,6 +165,38 @@ async def test_a_key_that_is_still_used_is_retired_after_resealing_again_or_by_t
         status = await keycairn.rotation.rotate()
         assert status.keys == {1: KeyState.RETIRED, 2: KeyState.PRIMARY}
     await check_all(keycairn, expected)
+
+
+class SlowToOpen(Interposed):
+    """Gives the keyset of a moment ago, as it is after the time that a passphrase takes."""
+
+    async def keyset(self) -> Keyset | None:
+        found = await self._store.keyset()
+        before, self.before = self.before, None
+        if before is not None:
+            await before()
+        return found
+
+
+@pytest.mark.parametrize("key", ["retired", "forgotten"])
+@pytest.mark.parametrize("engine", ["memory", "ws"])
+async def test_an_instance_starts_while_another_one_rotates(engine: str, key: str, tmp_path: Path) -> None:
+    async with a_store(engine, tmp_path) as store:
+        first = await instance(store)
+        await add(first)
+        slow = SlowToOpen(store)
+
+        async def rotate_meanwhile() -> None:
+            await first.rotation.rotate()
+            if key == "forgotten":
+                await first.retired_keys.forget(1)
+
+        slow.before = rotate_meanwhile
+        second = await instance(slow.as_store)
+
+        assert slow.before is None
+        for keycairn in (first, second):
+            await check_all(keycairn, {"one": "sk-1"})
 
 
 async def test_a_secret_that_does_not_open_stops_no_later_rotation() -> None:

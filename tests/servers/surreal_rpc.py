@@ -1,11 +1,12 @@
 """A SurrealDB server of a kind: the wire protocol of a real one in front of an engine in this process.
 
-It serves what a client does to its connection. It proves nothing about sign-in rules or isolation.
+It serves what a client does to its connection. It proves nothing about sign-in rules or isolation: of a hundred pairs
+of transactions that rest on what the other changes, the engine commits about one. So one runs at a time.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import websockets
@@ -21,6 +22,7 @@ class RpcServer:
     def __init__(self, engine: Any) -> None:
         self.engine = engine
         self.connections: set[ServerConnection] = set()
+        self._transaction = asyncio.Lock()
         self.port = 0
         self.sign_ins = 0
         self.thawed = asyncio.Event()
@@ -77,7 +79,8 @@ class RpcServer:
         if self.gone:
             connection.transport.abort()
             return
-        answer = await self.engine.execute(frame)
+        async with self._transaction if text.startswith("BEGIN") else nullcontext():
+            answer = await self.engine.execute(frame)
         if self.drop_after and self.drop_after in text:
             self.drop_after, self.gone = None, self.gone_after
             connection.transport.abort()
