@@ -35,13 +35,14 @@ class CheckupController(Controller):
         """Writes a backup on the server first. Deletes nothing; what needs a decision is listed under `findings`."""
         return await keycairn.repair.fix(by=caller)
 
-    @post("/discard", opt=KEEPER, status_code=204, summary="Remove a record that is refused or cannot be read")
-    async def discard(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[Discarding]) -> None:
+    @post("/discard", opt=KEEPER, status_code=200, summary="Remove a record that is refused or cannot be read")
+    async def discard(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[Discarding]) -> Discarding:
         """For good, and only one that a finding of `GET /api/checkup` names (`record_forged`, `record_rolled_back`).
 
-        It works for nobody before either. The audit log keeps that it was there.
+        It works for nobody before either. The audit log keeps that it was there. Answers what it removed.
         """
         await keycairn.repair.discard(data.record, by=caller)
+        return data
 
     @post("/replay", opt=KEEPER, status_code=200, summary="Put back what the database server lost")
     async def replay(self, keycairn: TheKeycairn, caller: TheCaller) -> Replayed:

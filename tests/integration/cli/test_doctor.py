@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from tests.fakes import NOON
 from tests.shell import KEY, Shell
 
+from keycairn.adapters.surreal.embedded import EmbeddedConnection
 from keycairn.app import Keycairn, Modality, Secret, Settings, Slot, open_keycairn
 from keycairn.domain.audit import IN_PROCESS, Action
 from keycairn.domain.change import Change, CreateModel, PutDefaults, ReplaceCredential
@@ -101,3 +102,30 @@ async def test_links_that_lead_nowhere_are_found(stocked: Shell) -> None:
     findings = await examined(stocked, broken=True)
     assert findings[f"model {lost.id} (orphan)"]["broken"]
     assert findings["default_embedding_model"]["broken"]
+
+
+async def test_a_forged_record_is_named_refused_and_discarded_by_name(stocked: Shell) -> None:
+    await stocked.run("status")
+    connection = await EmbeddedConnection.open(
+        f"surrealkv://{stocked.data}/db", namespace="keycairn", database="keycairn"
+    )
+    try:
+        [[row]] = await connection.query("SELECT id FROM credential", {})
+        await connection.query(
+            "UPDATE credential SET settings = $it", {"it": '{"base_url":"https://attacker.example"}'}
+        )
+    finally:
+        await connection.close()
+    name = f"credential:{row['id'].id}"
+
+    findings = await examined(stocked, broken=True)
+    assert findings[f"record {name}"]["code"] == "record_forged"
+    assert f"--discard {name}" in findings[f"record {name}"]["what_to_do"]
+    assert not any(finding["fixable"] for finding in findings.values()), "its models are not unlinked by a fix"
+
+    refused = await stocked.run("doctor", "--discard", "credential:other")
+    assert refused.exit_code != 0
+    assert "credential:other" in refused.output
+    assert await stocked.read("doctor", "--discard", name) == {"discarded": [name]}
+    again = await stocked.run("doctor", "--json")
+    assert f"record {name}" not in {finding["subject"] for finding in json.loads(again.stdout)}
