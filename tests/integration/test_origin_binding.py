@@ -124,7 +124,7 @@ async def moving(kc: Keycairn, move: Move) -> Credential:
     plain = {one.name: value(one, 0) for one in move.spec.settings if one.required and one not in move.spec.places()}
     secrets = {one.name: Secret(f"sk-{one.name}-0123456789") for one in move.spec.secrets}
     listed = await kc.credentials.create(move.spec.name, name="W", settings={**plain, **move.before}, secrets=secrets)
-    return listed.credential
+    return (await kc.credentials.get(listed.credential.id)).credential
 
 
 async def former(kc: Keycairn, spec: ProviderSpec, credential: Credential) -> Credential:
@@ -134,7 +134,7 @@ async def former(kc: Keycairn, spec: ProviderSpec, credential: Credential) -> Cr
         name: cipher.seal(Secret(f"sk-{name}-0123456789"), seal_context(spec, credential, name))
         for name in credential.sealed
     }
-    event = kc.journal.event(IN_PROCESS, Action.SECRETS_RESEALED, credential.id)
+    event = kc.journal.event(IN_PROCESS, Action.CREDENTIAL_UPDATED, credential.id)
     await kc.journal.commit((Reseal(credential.workspace, credential.id, sealed, credential.version), event))
     return (await kc.credentials.get(credential.id)).credential
 
@@ -225,7 +225,8 @@ async def stored(kc: Keycairn, spec: ProviderSpec, field: FieldSpec, url: str | 
     if url is not None:
         settings[field.name] = url
     secrets = {one.name: Secret(f"sk-{one.name}-0123456789") for one in spec.secrets}
-    return (await kc.credentials.create(spec.name, name="W", settings=settings, secrets=secrets)).credential
+    listed = await kc.credentials.create(spec.name, name="W", settings=settings, secrets=secrets)
+    return (await kc.credentials.get(listed.credential.id)).credential
 
 
 @pytest.mark.parametrize(("spec", "field"), PLACES, ids=IDS)

@@ -189,7 +189,7 @@ class _Gate:
 
     def __getattr__(self, name: str) -> Any:
         called: Callable[..., Any] = getattr(self._store, name)
-        if name in {"snapshot", "unreadable"}:
+        if name in {"snapshot", "trust", "unreadable"}:
             return called
 
         async def late(*args: Any, **named: Any) -> Any:
