@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from copy import deepcopy
 from datetime import date
 from itertools import islice
 from operator import attrgetter
@@ -14,7 +13,7 @@ from keycairn.domain.change import Changeset, only_counts
 from keycairn.domain.draft import worked_out
 from keycairn.domain.errors import RefusedRecordError, StoreNotEmptyError, StoreUnavailableError, UnreadableRecordError
 from keycairn.domain.proof import Check, Learn
-from keycairn.domain.record import Record, UsageRecord
+from keycairn.domain.record import Record, UsageRecord, own
 from keycairn.domain.state import CURRENT, Key, State, distinct
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST, Finish
@@ -130,7 +129,7 @@ class MemoryStore(StateReads):
         """See `Store.restore`."""
         state = State()
         for record in distinct(records):
-            state.put(deepcopy(record))
+            state.put(own(record))
         await asyncio.sleep(0)
         if self.state.records():
             raise StoreNotEmptyError

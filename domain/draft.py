@@ -1,7 +1,6 @@
 """How a changeset alters what a store holds. Every store follows these rules, whatever it keeps records in."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from copy import deepcopy
 from typing import Protocol, TypeVar, assert_never, cast
 
 from msgspec.structs import replace
@@ -42,7 +41,7 @@ from keycairn.domain.errors import DuplicateError, KeyInUseError, StaleVersionEr
 from keycairn.domain.ids import CredentialId, ModelId, key_of
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.model import Defaults, Model
-from keycairn.domain.record import KINDS, NAMES, Record, UsageRecord, usage_text
+from keycairn.domain.record import KINDS, NAMES, Record, UsageRecord, own, usage_text
 from keycairn.domain.sealed import kid_of
 from keycairn.domain.state import CURRENT, Images, Key, key_for, sealing_keys, unique_place
 from keycairn.domain.token import Token
@@ -160,7 +159,7 @@ class Draft:
                 stored = self.get(Defaults, defaults.workspace)
                 if (stored.version if stored else 0) != expected:
                     raise StaleVersionError
-                self.put(deepcopy(defaults))
+                self.put(own(defaults))
             case PutKeyset():
                 self._put_keyset(change)
             case PutToken(token=token):
@@ -173,7 +172,7 @@ class Draft:
                 check_text(event)
                 if self.get(AuditEvent, key_of(event.id)) is not None:
                     raise DuplicateError
-                self.appended.append(deepcopy(event))
+                self.appended.append(own(event))
                 self.put(self.appended[-1])
             case AddUsage(key=key, usage=usage):
                 check_text(key)
@@ -220,7 +219,7 @@ class Draft:
         if self.get(Credential, key_of(new.id)) is not None:
             raise DuplicateError
         self._check_sealed(new)
-        self.put(deepcopy(new))
+        self.put(own(new))
 
     def _replace_credential(self, change: ReplaceCredential) -> None:
         new = change.credential
@@ -233,7 +232,7 @@ class Draft:
             broken=_kept(old.broken, change.kept) | _others(new.broken, change.kept),
         )
         self._check_sealed(merged, unless=old)
-        self.put(deepcopy(merged))
+        self.put(own(merged))
 
     def _mark(self, change: MarkBroken | PutFingerprints | Reseal) -> None:
         old = self._find_credential(change.workspace, change.id)
@@ -269,7 +268,7 @@ class Draft:
                 given_up = (opened and not opens) or kid not in change.keyset.keys
                 if given_up and self._base.sealed_with(kid) + self._newly_sealed_with(kid) > 0:
                     raise KeyInUseError(kid)
-        self.put(deepcopy(change.keyset))
+        self.put(own(change.keyset))
 
     def _newly_sealed_with(self, kid: int) -> int:
         """How many more secrets the changeset so far seals with `kid` than there were; negative for fewer."""

@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
+from copy import deepcopy
+from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keycairn.domain.audit import AuditEvent, Head
 from keycairn.domain.change import check_text
@@ -47,6 +51,17 @@ _IDS: Mapping[str, Callable[[str], str]] = {
     "token": token_id,
     "event": event_id,
 }
+
+
+_R = TypeVar("_R", bound=Record)
+_UNCHANGING = (str, int, float, datetime, type(None))
+
+
+def own(record: _R) -> _R:
+    """The record, sharing nothing that can be changed with the one given: whoever made that may go on to change it."""
+    held = {name: getattr(record, name) for name in record.__struct_fields__}
+    apart = {name: deepcopy(value) for name, value in held.items() if not isinstance(value, _UNCHANGING)}
+    return replace(record, **apart) if apart else record
 
 
 def kind_of(record: Record) -> str:

@@ -19,9 +19,10 @@ from keycairn.adapters.surreal.building import NewDatabase, sync_tree, take_plac
 from keycairn.adapters.surreal.changesets import packed, replay
 from keycairn.adapters.surreal.dialect import Dialect
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
+from keycairn.adapters.surreal.event_ids import EventIds
 from keycairn.adapters.surreal.history import HistoryReads
 from keycairn.adapters.surreal.loading import Loaded
-from keycairn.adapters.surreal.records import readable, record_id, row_of, usage_id
+from keycairn.adapters.surreal.records import readable, row_of, usage_id
 from keycairn.adapters.surreal.room import Room
 from keycairn.adapters.surreal.snapshot import records_in
 from keycairn.adapters.surreal.statements import Transaction, drafted
@@ -32,7 +33,6 @@ from keycairn.domain.draft import Draft
 from keycairn.domain.errors import (
     CommitPendingError,
     DamagedAnchorError,
-    DuplicateError,
     KeycairnError,
     OutcomeUnknownError,
     RefusedRecordError,
@@ -85,6 +85,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         self._redo = log
         self._room = room
         self._state = State(HELD)
+        self._event_ids = EventIds(self._read)
         self._writing = asyncio.Lock()
         self._settled = asyncio.Event()
         """Set while no commit is between the redo log and the records in memory."""
@@ -111,6 +112,7 @@ class EmbeddedStore(StateReads, HistoryReads):
                     async for record in records:
                         state.put(record)
         self._state = state
+        self._event_ids = EventIds(self._read)
 
     @property
     def state(self) -> State:
@@ -265,6 +267,7 @@ class EmbeddedStore(StateReads, HistoryReads):
                 await self._accept(draft)
                 pending = await self._hand_over(parts)
                 self._state.absorb(draft.images)  # only here, or the head would be ahead of the events
+                self._event_ids.added(draft.appended)
                 for key in draft.images:
                     self._unreadable.pop(key, None)
                     self._withheld.pop(key, None)
@@ -280,11 +283,9 @@ class EmbeddedStore(StateReads, HistoryReads):
     async def _draft(self, changes: Changeset) -> Draft:
         """The changeset worked out. What is not held in memory is read first."""
         sums = [usage_id(change.key) for change in changes if isinstance(change, AddUsage) and "\0" not in str(change)]
-        events = [record_id("event", change.event.id) for change in changes if isinstance(change, Append)]
         stored = readable("usage", await self._read("SELECT * FROM $ids", ids=sums) if sums else [], self.note)
         loaded = Loaded(self._state, more={key_for(record): record for record in stored})
-        if events and await self._read("SELECT VALUE id FROM $ids", ids=events):
-            raise DuplicateError
+        await self._event_ids.refuse_known([change.event for change in changes if isinstance(change, Append)])
         draft = Draft(loaded)
         await self._in_turns(step for change in changes for step in draft.steps(change))
         return draft
@@ -300,10 +301,11 @@ class EmbeddedStore(StateReads, HistoryReads):
         items = list(draft.images.items())
         parts = []
         for start in range(0, len(items), AT_ONCE):
+            if parts:
+                await asyncio.sleep(0)
             whole = Transaction()
             drafted(draft, dict(items[start : start + AT_ONCE]), to=whole, doubtful=self._unreadable)
             parts.append(whole)
-            await asyncio.sleep(0)
         if self._redo is not None or len(parts) == 1:
             return parts
         whole = Transaction()
@@ -341,7 +343,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         Where the engine fails, for whatever reason, it is brought back and gets it from the log.
         """
         if self._redo is not None:
-            parts[-1].ledger(self._redo.header.store, self._redo.last)
+            parts[-1].ledger(self._redo.header.store, self._redo.last, first=False)
         try:
             for whole in parts:
                 await self._connection.query(whole.text, whole.variables)

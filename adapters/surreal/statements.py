@@ -62,9 +62,13 @@ class Transaction:
             verb = "UPDATE" if existed else "CREATE"
             self.add(f"{verb} {{id}} CONTENT {{row}} RETURN NONE", id=id, row=columns(record))
 
-    def ledger(self, store: str, number: int) -> None:
-        """Note that the changeset `number` of the redo log of `store` is in."""
-        self.put("CONTENT {row}", id=LEDGER, row={"store": store, "number": number})
+    def ledger(self, store: str, number: int, *, first: bool = True) -> None:
+        """Note that the changeset `number` of the redo log of `store` is in. `first`: perhaps nothing was noted yet."""
+        row = {"store": store, "number": number}
+        if first:
+            self.put("CONTENT {row}", id=LEDGER, row=row)
+        else:
+            self.add("UPDATE {id} CONTENT {row} RETURN NONE", id=LEDGER, row=row)
 
     @property
     def text(self) -> str:

@@ -9,7 +9,8 @@ from tests.samples import THEN, WORKSPACE, a_credential, an_event
 from keycairn.domain.audit import Action, AuditEvent, EventFilter, Head
 from keycairn.domain.change import Append, CreateCredential, ExpectCredential
 from keycairn.domain.draft import Draft
-from keycairn.domain.errors import StaleVersionError
+from keycairn.domain.errors import DuplicateError, StaleVersionError
+from keycairn.domain.ids import EventId
 from keycairn.domain.state import CURRENT
 from keycairn.ports.store import Store
 
@@ -118,3 +119,17 @@ async def test_a_link_comes_back_exactly(store: Store) -> None:
     assert list(await store.chain(after=2**40 - 1)) == [event]
     assert list(await store.events(WORKSPACE)) == [event]
     assert replace(event, mac="") != event
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+async def test_an_event_is_refused_again_whatever_came_before_and_after_it(store: Store, order: tuple[int, ...]) -> None:
+    events = [an_event(id=EventId(f"event:E{number}"), seq=number) for number in order]
+    for event in events:
+        await store.commit((Append(event),))
+    for event in events:
+        with pytest.raises(DuplicateError):
+            await store.commit((Append(event),))
+        with pytest.raises(DuplicateError):
+            await store.commit((Append(an_event(id=EventId("event:E9"), seq=9)), Append(event)))
+    assert len(await store.events(WORKSPACE)) == len(events)
+    await store.commit((Append(an_event(id=EventId("event:E9"), seq=9)),))
