@@ -122,7 +122,9 @@ async def test_a_link_comes_back_exactly(store: Store) -> None:
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
-async def test_an_event_is_refused_again_whatever_came_before_and_after_it(store: Store, order: tuple[int, ...]) -> None:
+async def test_an_event_is_refused_again_whatever_came_before_and_after_it(
+    store: Store, order: tuple[int, ...]
+) -> None:
     events = [an_event(id=EventId(f"event:E{number}"), seq=number) for number in order]
     for event in events:
         await store.commit((Append(event),))
