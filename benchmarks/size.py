@@ -3,10 +3,9 @@
     python benchmarks/size.py [CREDENTIALS]
 
 The large store has so many credentials (20,000 unless told) and three models for each, half of them of few names; the
-small one has 20. Both are SurrealKV stores in fresh folders, filled by `Store.restore` and opened anew. Times are
-of the processor, so that other processes do not count: "ms" is the median of a request, all threads together, "gap" the
-longest time for which the event loop was held. A write before each
-request empties what is remembered.
+small one has 20. Both are SurrealKV stores in fresh folders, filled by large commits and opened anew. Times are of the
+processor, so that other processes do not count: "ms" is the median of a request, all threads together, "gap" the
+longest time for which the event loop was held. A write before each request empties what is remembered.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time, thread_time
@@ -26,17 +26,15 @@ import structlog
 from litestar import Litestar
 from msgspec.structs import replace
 
-from keycairn.adapters.surreal import open_surreal
-from keycairn.app import Settings, open_keycairn
+from keycairn.app import Keycairn, Settings, open_keycairn
 from keycairn.app.plugin import KeycairnPlugin
-from keycairn.app.wiring import generate_root_key, keyset_opener, provider_registry
-from keycairn.domain.change import RecordCheck
+from keycairn.domain.audit import IN_PROCESS, Action
+from keycairn.domain.change import AddUsage, Change, CreateCredential, CreateModel, PutToken, RecordCheck
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential, seal_context
 from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.outcome import CheckRecord, Outcome
-from keycairn.domain.record import Record, UsageRecord
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
@@ -47,17 +45,15 @@ MODELS_EACH = 3
 TOKEN = "benchmark-token-of-forty-characters-long"  # noqa: S105  # opens nothing
 NOW = datetime.now(UTC)
 CHECK = CheckRecord(outcome=Outcome.OK, message="", at=NOW, duration_ms=1)
+AT_ONCE = 2000
+"""Records in one commit."""
 BIG = CredentialId("credential:00000000000000000000000000")
 """A credential with a twentieth of all models."""
 
 
-def records(size: int, settings: Settings, key_file: Path) -> Iterator[Record]:
-    """A store with `size` credentials, in the order of a snapshot. Its root key goes to `key_file`."""
-    opener, registry = keyset_opener(), provider_registry(settings)
-    root_key, _ = generate_root_key(key_file)
-    keyset = opener.create(root_key, NOW)
-    yield keyset
-    opened = opener.open(keyset, root_key)
+def changes(size: int, keycairn: Keycairn) -> Iterator[Change]:
+    """What makes a store of `size` credentials."""
+    opened, registry = keycairn.vault.keyset, keycairn.registry
     ids = [BIG, *(CredentialId(f"credential:01J{number:023}") for number in range(1, size))]
     for number, id in enumerate(ids):
         secret = Secret(f"sk-{number:048}")
@@ -72,36 +68,44 @@ def records(size: int, settings: Settings, key_file: Path) -> Iterator[Record]:
         )
         context = seal_context(registry.get(plain.provider).spec, plain, "api_key")
         mark = opened.fingerprint_mac(plain.workspace.encode() + b"\0" + secret.reveal().encode())
-        yield replace(plain, sealed={"api_key": opened.cipher.seal(secret, context)}, fingerprints={"api_key": mark})
+        yield CreateCredential(
+            replace(plain, sealed={"api_key": opened.cipher.seal(secret, context)}, fingerprints={"api_key": mark})
+        )
     for number in range(size * MODELS_EACH):
         owner = 0 if number % 20 == 0 else number // MODELS_EACH
-        yield Model(
-            id=ModelId(f"model:01J{number:023}"),
-            provider=("openai", "anthropic", "groq", "mistral")[owner % 4],
-            name=f"model-{number}" if number % 2 else f"shared-{number % MODELS_EACH}-{number // MODELS_EACH}",
-            type=Modality.LANGUAGE,
-            credential=ids[owner],
-            created=NOW,
-            updated=NOW,
+        yield CreateModel(
+            Model(
+                id=ModelId(f"model:01J{number:023}"),
+                provider=("openai", "anthropic", "groq", "mistral")[owner % 4],
+                name=f"model-{number}" if number % 2 else f"shared-{number % MODELS_EACH}-{number // MODELS_EACH}",
+                type=Modality.LANGUAGE,
+                credential=ids[owner],
+                created=NOW,
+                updated=NOW,
+            )
         )
     for number in range(size // 4):
-        yield Token(
-            id=TokenId(f"token:01J{number:023}"), name=f"t{number}", scopes=(Scope.INVOKE,), mac="0" * 64, created=NOW
-        )
-    keys = (
-        UsageKey(
-            day=(NOW - timedelta(days=day)).date(),
-            workspace=DEFAULT_WORKSPACE,
-            token=f"token:01J{number:023}",
-            credential=ids[number % len(ids)],
-            model=f"model:01J{number:023}",
-        )
-        for day in range(30)
-        for number in range(min(size, 1000))
-    )
-    by_text = sorted((f"{key.day}\t{key.token}", key) for key in keys)
-    for _, key in by_text:
-        yield UsageRecord(key, Usage(requests=1, input_tokens=10))
+        token = TokenId(f"token:01J{number:023}")
+        yield PutToken(Token(id=token, name=f"t{number}", scopes=(Scope.INVOKE,), mac="0" * 64, created=NOW))
+    for day in range(30):
+        for number in range(min(size, 1000)):
+            key = UsageKey(
+                day=(NOW - timedelta(days=day)).date(),
+                workspace=DEFAULT_WORKSPACE,
+                token=f"token:01J{number:023}",
+                credential=ids[number % len(ids)],
+                model=f"model:01J{number:023}",
+            )
+            yield AddUsage(key, Usage(requests=1, input_tokens=10))
+
+
+async def fill(settings: Settings, size: int) -> None:
+    """Make the store."""
+    async with open_keycairn(settings) as keycairn:
+        left = changes(size, keycairn)
+        while part := list(islice(left, AT_ONCE)):
+            event = keycairn.journal.event(IN_PROCESS, Action.CREDENTIAL_CREATED, "credential")
+            await keycairn.journal.commit((*part, event))
 
 
 class Watch:
@@ -215,10 +219,7 @@ async def run(folder: Path, size: int) -> dict[str, tuple[float, float] | str]:
     settings = Settings(
         data_dir=folder, admin_token=Secret(TOKEN), env_file=None, database_url=f"surrealkv://{folder}/db"
     )
-    store = await open_surreal(settings.store_url)
-    await store.restore(records(size, settings, folder / "root-key"))
-    await store.aclose()
-    del store
+    await fill(settings, size)
     gc.collect()
     start = perf_counter()
     async with Watch() as watch, open_keycairn(settings) as keycairn:

@@ -39,11 +39,12 @@ from keycairn.domain.change import (
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import DuplicateError, KeyInUseError, StaleVersionError
 from keycairn.domain.ids import CredentialId, ModelId, key_of
+from keycairn.domain.indexes import sealing_keys, unique_place
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.record import KINDS, NAMES, Record, UsageRecord, own, usage_text
 from keycairn.domain.sealed import kid_of
-from keycairn.domain.state import CURRENT, Images, Key, key_for, sealing_keys, unique_place
+from keycairn.domain.state import CURRENT, Images, Key, key_for
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage
 

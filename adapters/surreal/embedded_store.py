@@ -109,8 +109,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         with _no_collecting():
             for kind in HELD:
                 async with aclosing(records_in(kind, self._query, self._dialect, self.note)) as records:
-                    async for record in records:
-                        state.put(record)
+                    state.absorb({key_for(record): record async for record in records})
         self._state = state
         self._event_ids = EventIds(self._read)
 
@@ -299,7 +298,7 @@ class EmbeddedStore(StateReads, HistoryReads):
     async def _parts(self, draft: Draft) -> list[Transaction]:
         """The draft as transactions: of many records several, where the redo log makes one of them."""
         items = list(draft.images.items())
-        parts = []
+        parts: list[Transaction] = []
         for start in range(0, len(items), AT_ONCE):
             if parts:
                 await asyncio.sleep(0)

@@ -21,9 +21,9 @@ from keycairn.domain.errors import (
     UrlRefusedError,
 )
 from keycairn.domain.ids import CredentialId
+from keycairn.domain.indexes import sealing_keys
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
-from keycairn.domain.state import sealing_keys
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 

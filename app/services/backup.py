@@ -162,10 +162,9 @@ class Backups:
             async for record in records:
                 piece.append(record)
                 if len(piece) == PIECE:
-                    stream.write(packer.pack(piece))
+                    stream.write(await asyncio.to_thread(packer.pack, piece))
                     piece = []
-                    await asyncio.sleep(0)
-        stream.write(packer.pack(piece) + packer.finish())
+        stream.write(await asyncio.to_thread(packer.pack, piece) + packer.finish())
         return packer.trailer
 
     async def _record(self, by: Caller, *, handover: bool = False) -> None:

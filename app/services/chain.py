@@ -7,11 +7,14 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from keycairn.app.services.batches import weighed
 from keycairn.domain.audit import Action, AuditEvent, Head, chained
 from keycairn.ports.store import Store
 
 AT_ONCE = 100
-"""Events that are read and checked without letting others run: a few milliseconds."""
+"""Events that are read at once."""
+A_TURN = 2000
+"""What is checked without letting others run, a few milliseconds: records that events tell of, an event being 20."""
 
 
 class FlawKind(StrEnum):
@@ -183,15 +186,20 @@ def link_in(event: AuditEvent) -> Head | None:
     return None
 
 
+def _weight(event: AuditEvent) -> int:
+    return 20 + len(event.proofs)
+
+
 async def walked(store: Store, mac: Callable[[bytes], str]) -> tuple[Walk, Head | None, int]:
     """The walk along the whole chain, the stored head, and the number of events. About 0.1 ms an event."""
     walk = Walk(mac)
     while True:
         head = await store.head()
         page = await store.chain(after=walk.seq, limit=AT_ONCE)
-        walk.over(page)
-        if page:
+        for part in weighed(page, _weight, A_TURN):
+            walk.over(part)
             await asyncio.sleep(0)
+        if page:
             continue
         stored = await store.event_count()
         if stored == walk.events or not await store.chain(after=walk.seq, limit=1):

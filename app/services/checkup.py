@@ -13,10 +13,10 @@ from keycairn.app.services.vault import Vault
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import UnknownProviderError
 from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.indexes import sealing_keys
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.sealed import kid_of
-from keycairn.domain.state import sealing_keys
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 

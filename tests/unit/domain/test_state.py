@@ -9,10 +9,11 @@ from tests.samples import THEN, a_credential, a_model
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, key_of
+from keycairn.domain.indexes import MANY
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.record import Record
-from keycairn.domain.state import MANY, Key, State, key_for
+from keycairn.domain.state import Key, State, key_for
 
 PLACES, PROVIDERS, TYPES = ("default", "b"), ("groq", "openai"), (Modality.LANGUAGE, Modality.EMBEDDING)
 NAMES = ("one", "two", "three")
