@@ -18,10 +18,14 @@ _MODEL = rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u0
 
 
 def _within(value: bytes) -> bytes:
-    """The pattern of a value, or of a list or object of such values."""
+    """The pattern of a value, or of a list or object of such values.
+
+    `value` stands in it three times, and no more: a pattern is compiled at each start. So what follows an item is a
+    comma that is not the last thing, or the end.
+    """
     member = _TEXT + _SPACE + rb":" + _SPACE + value + _SPACE
-    listed = rb"\[" + _SPACE + rb"(?:" + value + _SPACE + rb"(?:," + _SPACE + value + _SPACE + rb")*+)?+\]"
-    named = rb"\{" + _SPACE + rb"(?:" + member + rb"(?:," + _SPACE + member + rb")*+)?+\}"
+    listed = rb"\[" + _SPACE + rb"(?:" + value + _SPACE + rb"(?:," + _SPACE + rb"(?!\])|(?=\])))*+\]"
+    named = rb"\{" + _SPACE + rb"(?:" + member + rb"(?:," + _SPACE + rb"(?!\})|(?=\})))*+\}"
     return rb"(?>" + value + rb"|" + listed + rb"|" + named + rb")"
 
 
