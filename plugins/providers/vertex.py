@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import jwt
 import msgspec
 from msgspec import Struct
 
@@ -180,6 +179,8 @@ class Vertex(ListedProvider):
 
 
 def _assertion(service_account: bytes, audience: str) -> str:
+    import jwt  # noqa: PLC0415  # 60 ms, for those who have such an account
+
     now = int(time.time())
     try:
         signer = msgspec.json.decode(service_account, type=_ServiceAccount)
