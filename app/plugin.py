@@ -21,6 +21,7 @@ from keycairn.app.api.problems import EXCEPTION_HANDLERS
 from keycairn.app.api.raw import raw_problem
 from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
+from keycairn.app.application import Application
 from keycairn.app.first_run import Birth
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.app.gateway.errors import Dialect, render
@@ -173,7 +174,7 @@ class KeycairnPlugin(InitPlugin):
 
         guard = Guard(current, self.metrics.auth_failures.inc)
         cache = ListCache(current)
-        return Litestar(
+        return Application(
             self._handlers,
             guards=[guard],
             dependencies={

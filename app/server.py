@@ -8,6 +8,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from keycairn.app.api.raw import send_problem
+from keycairn.app.application import Application
 from keycairn.app.gateway import GATEWAY_PATHS
 from keycairn.app.hosts import Hosts
 from keycairn.app.ingress.errors import IngressError
@@ -35,7 +36,7 @@ def create_app(
 ) -> Litestar:
     """A bare Litestar application with nothing but the plugin, at the root; see `KeycairnPlugin`."""
     plugin = KeycairnPlugin(settings, keycairn=keycairn, handlers=handlers)
-    return Litestar(plugins=[plugin], openapi_config=None, logging_config=None)
+    return Application(plugins=[plugin], openapi_config=None, logging_config=None)
 
 
 def fronted(app: Litestar) -> ASGIApp:
