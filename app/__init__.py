@@ -1,17 +1,20 @@
-"""Services, the Litestar application, the command line, and the wiring."""
+"""Services, the Litestar application, the command line, and the wiring.
 
+What is named here is loaded when it is first asked for: a command that asks a running service needs none of it.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.credentials import CredentialPatch
-from keycairn.app.services.probing import NewModel
-from keycairn.app.settings import Settings, read_settings
-from keycairn.domain.modality import Modality
-from keycairn.domain.model import Slot
-from keycairn.domain.secret import Secret
-
 if TYPE_CHECKING:
+    from keycairn.app.keycairn import Keycairn
+    from keycairn.app.services.credentials import CredentialPatch
+    from keycairn.app.services.probing import NewModel
+    from keycairn.app.settings import Settings, read_settings
     from keycairn.app.wiring import open_keycairn
+    from keycairn.domain.modality import Modality
+    from keycairn.domain.model import Slot
+    from keycairn.domain.secret import Secret
 
 __all__ = [
     "CredentialPatch",
@@ -25,12 +28,27 @@ __all__ = [
     "read_settings",
 ]
 
+_HOMES = {
+    "CredentialPatch": "keycairn.app.services.credentials",
+    "Keycairn": "keycairn.app.keycairn",
+    "Modality": "keycairn.domain.modality",
+    "NewModel": "keycairn.app.services.probing",
+    "Secret": "keycairn.domain.secret",
+    "Settings": "keycairn.app.settings",
+    "Slot": "keycairn.domain.model",
+    "open_keycairn": "keycairn.app.wiring",
+    "read_settings": "keycairn.app.settings",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Load the wiring, and with it the database and the cipher, when it is first asked for."""
-    if name != "open_keycairn":
+    """The object of that name, from the module it is defined in."""
+    if name not in _HOMES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    from keycairn.app.wiring import open_keycairn  # noqa: PLC0415  # a service test needs neither
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
 
-    return open_keycairn
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

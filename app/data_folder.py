@@ -12,8 +12,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
 from keycairn.app.settings import Settings
 from keycairn.domain.errors import DataFolderError, RootKeyError, SettingsError
 from keycairn.domain.rootkey import RootKey, parse_root_key
@@ -31,8 +29,6 @@ STAGED = ".next"
 FORMER = ".former-"
 """Stands in the name of a file that was put aside, before the time."""
 _WRITING = ".writing"
-
-_log = structlog.get_logger()
 
 
 def make_private(folder: Path) -> None:
@@ -83,7 +79,9 @@ def put_aside(file: Path) -> Path | None:
         return None
     except OSError as error:
         raise DataFolderError(file, error) from None
-    _log.warning("a file of a former database was kept aside", file=str(file), kept=str(aside))
+    import structlog  # noqa: PLC0415  # 50 ms, for a line that is hardly ever written
+
+    structlog.get_logger().warning("a file of a former database was kept aside", file=str(file), kept=str(aside))
     return aside
 
 

@@ -1,6 +1,5 @@
-"""The command line. Each module adds its commands to the group."""
+"""The command line. `commands.py` lists the commands and where they are; each is loaded when it is called."""
 
-from keycairn.app.cli import accounts, backup, doctor, imports, keys, lending, plugins, serving, tokens
 from keycairn.app.cli.group import main
 
-__all__ = ["accounts", "backup", "doctor", "imports", "keys", "lending", "main", "plugins", "serving", "tokens"]
+__all__ = ["main"]

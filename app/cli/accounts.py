@@ -1,17 +1,22 @@
 """Commands about provider accounts: where they come from, whether they work, what they offer."""
 
-import rich_click as click
+from typing import TYPE_CHECKING
 
-from keycairn.app.cli.client import Client, RequestFailedError, segment
-from keycairn.app.cli.group import FAILED, as_json, main, shown, with_client
+import click
+
+from keycairn.app.cli.connected import as_json, segment, with_client
+from keycairn.app.cli.failures import FAILED, RequestFailedError
 from keycairn.app.cli.lending import print_dotenv
-from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
+
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
 
 
-@main.command()
+@click.command()
 @as_json
 @with_client
-async def status(client: Client, *, as_json: bool) -> None:
+async def status(client: "Client", *, as_json: bool) -> None:
     """Show where each provider is configured, and the stored credentials.
 
     A provider that stands in the database and in the environment is used from the database. The ids are what other
@@ -40,7 +45,7 @@ async def status(client: Client, *, as_json: bool) -> None:
         say(f"{broken['id']} does not open: {broken['decryption_error']}. Send its key again.", BAD)
 
 
-@main.command()
+@click.command()
 @click.option("--format", "form", type=click.Choice(["table", "dotenv"]), default="table", show_default=True)
 @click.option("--credential", "credentials", multiple=True, help="With dotenv: only this one; may be repeated.")
 @click.option("--reveal-secrets-to-terminal", "reveal", is_flag=True, help="With dotenv: yes, write keys in the clear.")
@@ -61,7 +66,7 @@ def env(form: str, credentials: tuple[str, ...], *, reveal: bool, as_json: bool)
 
 
 @with_client
-async def _show_env(client: Client, *, as_json: bool) -> None:
+async def _show_env(client: "Client", *, as_json: bool) -> None:
     plan = await client.post("/api/credentials/migrate-from-env", dry_run="true")
     found = [entry for entry in plan["entries"] if entry["variables"]]
     if shown(found, as_json=as_json):
@@ -82,12 +87,12 @@ def _then(entry: dict[str, str]) -> str:
     return "can be moved in" if entry["step"] == "migrate" else entry["reason"]
 
 
-@main.command("migrate-env")
+@click.command("migrate-env")
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 @click.option("--again", is_flag=True, help="Also bring back keys that were deleted in Keycairn.")
 @as_json
 @with_client
-async def migrate_env(client: Client, *, dry_run: bool, again: bool, as_json: bool) -> int | None:
+async def migrate_env(client: "Client", *, dry_run: bool, again: bool, as_json: bool) -> int | None:
     """Move the environment's keys into the database. Running it again changes nothing.
 
     A provider that has a credential already is skipped. The variables stay as they are; take them away yourself when
@@ -124,12 +129,12 @@ async def migrate_env(client: Client, *, dry_run: bool, again: bool, as_json: bo
     return failed
 
 
-@main.command()
+@click.command()
 @click.argument("credential", required=False)
 @click.option("--all", "everything", is_flag=True, help="Test every stored credential.")
 @as_json
 @with_client
-async def test(client: Client, *, credential: str | None, everything: bool, as_json: bool) -> int | None:
+async def test(client: "Client", *, credential: str | None, everything: bool, as_json: bool) -> int | None:
     """Prove a key at its provider. Give a credential's id, or --all.
 
     The provider is really asked. That it limits your rate, or has no such model, proves the key too. `keycairn status`
@@ -152,12 +157,12 @@ async def test(client: Client, *, credential: str | None, everything: bool, as_j
     return None if all(result["success"] for result in results) else FAILED
 
 
-@main.command()
+@click.command()
 @click.argument("credential")
 @click.option("--register", is_flag=True, help="Register what is new with the credential.")
 @as_json
 @with_client
-async def discover(client: Client, *, credential: str, register: bool, as_json: bool) -> None:
+async def discover(client: "Client", *, credential: str, register: bool, as_json: bool) -> None:
     """List the models a credential can use.
 
     Where a list comes from is said: `live` is the provider's answer, `static` is part of Keycairn, `fallback` stands in

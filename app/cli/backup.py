@@ -1,37 +1,36 @@
-"""Commands that take everything out, and put it back."""
+"""The command that takes everything out."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 from msgspec import to_builtins
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from keycairn.app.cli.client import Client
-from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
+from keycairn.app.cli.connected import as_json, with_client
 from keycairn.app.cli.root_key import current_root_key, present_root_key, root_key_in
-from keycairn.app.cli.show import BAD, DULL, GOOD, say
-from keycairn.app.logs import configure_logs
-from keycairn.app.offline import restore_backup
+from keycairn.app.cli.settings import settings
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
 from keycairn.app.services.backup_file import examine, placed
-from keycairn.app.services.handover import Handover
-from keycairn.app.wiring import keyset_opener, provider_registry, system_clock
 from keycairn.domain.errors import BackupFileError, DamagedBackupError, SettingsError
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
 
-_STEPS = {"read": "checking the file", "store": "storing", "compare": "comparing"}
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from keycairn.app.cli.client import Client
 
 
 @contextmanager
-def bars(*, as_json: bool) -> Iterator[Progress]:
+def bars(*, as_json: bool) -> "Iterator[Progress]":
     """Progress bars on standard error, gone when they are done; none for programs."""
+    from rich.console import Console  # noqa: PLC0415  # 0.1 s, which `--help` does not need
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,7 +41,7 @@ def bars(*, as_json: bool) -> Iterator[Progress]:
         yield progress
 
 
-@main.command()
+@click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--re-encrypt-for",
@@ -53,7 +52,7 @@ def bars(*, as_json: bool) -> Iterator[Progress]:
 @current_root_key
 @as_json
 @with_client
-async def backup(client: Client, *, file: Path, key_file: Path | None, current: str | None, as_json: bool) -> None:
+async def backup(client: "Client", *, file: Path, key_file: Path | None, current: str | None, as_json: bool) -> None:
     """Write everything into one file, while the service runs.
 
     The secrets in it stay sealed: it is of no use without the root key, which is not in it. The file is proven whole
@@ -78,7 +77,7 @@ async def backup(client: Client, *, file: Path, key_file: Path | None, current: 
         summary = await _hand_over(client, file, key_file, current, as_json=as_json)
     if shown(to_builtins(summary), as_json=as_json):
         return
-    say(f"Wrote {file}: {_counted(summary['counts'])}.", GOOD)
+    say(f"Wrote {file}: {counted(summary['counts'])}.", GOOD)
     if key_file is None:
         say("It opens with the root key of this installation only. Keep that in another place.", DULL)
     elif summary["broken"]:
@@ -97,7 +96,7 @@ def _check_replaceable(file: Path) -> None:
             raise BackupFileError(f"{file} is there and is no backup. Choose another name.") from None
 
 
-async def _fetch(client: Client, write: Callable[[bytes], object], query: str = "", *, as_json: bool) -> None:
+async def _fetch(client: "Client", write: Callable[[bytes], object], query: str = "", *, as_json: bool) -> None:
     with bars(as_json=as_json) as progress:
         bar = progress.add_task("receiving", total=None)
         await client.download(
@@ -106,8 +105,13 @@ async def _fetch(client: Client, write: Callable[[bytes], object], query: str = 
 
 
 async def _hand_over(
-    client: Client, file: Path, key_file: Path, current: str | None, *, as_json: bool
+    client: "Client", file: Path, key_file: Path, current: str | None, *, as_json: bool
 ) -> dict[str, Any]:
+    from keycairn.app.logs import configure_logs  # noqa: PLC0415  # with the adapters 1 s, for this option alone
+    from keycairn.app.services.handover import Handover  # noqa: PLC0415
+    from keycairn.app.wiring import keyset_opener, provider_registry, system_clock  # noqa: PLC0415
+
+    configure_logs("warning")
     other = parse_root_key(Secret(root_key_in(key_file)))
     own = parse_root_key(Secret(present_root_key(current)))
     if own.material == other.material:
@@ -138,45 +142,6 @@ def _aside(file: Path) -> Iterator[Path]:
         raise BackupFileError(f"{file} cannot be written: {error.strerror}.") from None
 
 
-@main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@as_json
-def restore(file: Path, *, as_json: bool) -> None:
-    """Put a backup into an empty database: all of it, or nothing.
-
-    The service must not run. The database may be another one than that of the backup, on another machine: set
-    KEYCAIRN_DATA_DIR or KEYCAIRN_DATABASE_URL. A damaged file is refused before anything is written; what was written
-    is read back and compared, record by record. With the root key set, every secret is tried as well. For example:
-    `KEYCAIRN_DATA_DIR=new-data keycairn restore all.backup.gz`
-    """
-    configure_logs("warning")
-    chosen = settings()
-    with bars(as_json=as_json) as progress:
-        steps: dict[str, TaskID] = {}
-
-        def advance(step: str, more: int, total: int) -> None:
-            if step not in steps:
-                steps[step] = progress.add_task(_STEPS[step], total=total or None)
-            progress.update(steps[step], advance=more)
-
-        restored, birth = asyncio.run(restore_backup(chosen, file, advance))
-    failed = FAILED if restored.broken else None
-    token_file = str(birth.token_file) if birth.token_file else None
-    if not shown({**to_builtins(restored), "token_file": token_file}, as_json=as_json):
-        say(
-            f"Restored and compared: {_counted(restored.counts)}, as of {restored.created:%Y-%m-%d %H:%M} UTC.",
-            GOOD,
-        )
-        if restored.opened is None:
-            say("No root key is set, so no secret was tried. Bring the root key of the backup's installation.", DULL)
-        else:
-            say(f"Secrets that open: {restored.opened}.", GOOD)
-        if restored.broken:
-            say(f"Secrets that do not: {restored.broken}. `keycairn doctor` lists them.", BAD)
-        if token_file:
-            say(f"Made an admin token: {token_file}")
-    sys.exit(failed)
-
-
-def _counted(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
+    """The number of records of each kind, in words."""
     return ", ".join(f"{kind} {count}" for kind, count in counts.items()) or "nothing"

@@ -9,33 +9,20 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, cast
-from urllib.parse import quote
 
+import click
 import httpx
-import rich_click as click
 from msgspec.structs import replace
 
+from keycairn.app.cli.failures import RequestFailedError
 from keycairn.app.cli.running import UnprovenServerError, announced, proving_client, running
 from keycairn.app.data_folder import FIRST_TOKEN_FILE
-from keycairn.app.server import create_app
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import open_with_birth
-from keycairn.domain.errors import KeycairnError, SettingsError, StoreLockedError
+from keycairn.domain.errors import SettingsError, StoreLockedError
 from keycairn.domain.secret import Secret
 
 PATIENCE = 300.0
 """Seconds: a provider may be asked for many models, a page each."""
-
-
-class RequestFailedError(KeycairnError):
-    """Keycairn refused or failed a request; the text is its own sentence."""
-
-    code = "request_failed"
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        super().__init__(str(problem.get("detail") or f"Keycairn answered with status {status}."))
-        self.status = status
-        self.problem = problem
 
 
 class Client:
@@ -108,11 +95,6 @@ class Client:
         return answer
 
 
-def segment(id: str) -> str:
-    """An id as one segment of a path, whatever a person typed for it."""
-    return quote(id, safe=":")
-
-
 def _problem(answer: httpx.Response) -> Mapping[str, Any]:
     try:
         problem = answer.json()
@@ -147,6 +129,11 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def _inside(settings: Settings, *, taken: bool) -> AsyncIterator[Client]:
     """A client of a Keycairn in this process. `taken`: the address of the last one is answered by something else."""
+    from keycairn.app.logs import configure_logs  # noqa: PLC0415  # all of the service, 1 s: not beside a running one
+    from keycairn.app.server import create_app  # noqa: PLC0415
+    from keycairn.app.wiring import open_with_birth  # noqa: PLC0415
+
+    configure_logs("warning")
     passing = secrets.token_urlsafe(32)
     inside = replace(settings, admin_token=Secret(passing))
     async with AsyncExitStack() as stack:

@@ -2,23 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 from msgspec import convert, to_builtins
 
-from keycairn.app import offline
-from keycairn.app.cli.client import Client, RequestFailedError
-from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
-from keycairn.app.cli.show import BAD, DULL, GOOD, say
+from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.failures import FAILED, RequestFailedError
+from keycairn.app.cli.settings import settings
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
 from keycairn.app.data_folder import ROOT_KEY_FILE
 from keycairn.app.logs import configure_logs
-from keycairn.app.lost_key import begin_anew
 from keycairn.app.privacy import exposures
 from keycairn.app.services.checkup import Finding
 from keycairn.app.settings import Settings
 
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
 
-@main.command()
+
+@click.command()
 @click.option("--fix", is_flag=True, help="Mend what can be mended safely, after a backup.")
 @click.option("--lost-root-key", is_flag=True, help="Go on without the root key: every credential's key is sent again.")
 @click.option(
@@ -75,7 +78,7 @@ def doctor(  # one for each option
 
 
 @with_client
-async def _doctor(client: Client, *, fix: bool, as_json: bool) -> int | None:
+async def _doctor(client: "Client", *, fix: bool, as_json: bool) -> int | None:
     done: Sequence[str] = ()
     backup = None
     if fix:
@@ -105,7 +108,7 @@ def _print(finding: Finding) -> None:
 
 
 @with_client
-async def _replay(client: Client, *, as_json: bool) -> int | None:
+async def _replay(client: "Client", *, as_json: bool) -> int | None:
     replayed = await client.post("/api/checkup/replay")
     if not shown(replayed, as_json=as_json):
         say(f"Lost changesets: {replayed['lost']}. Records put back: {len(replayed['put_back'])}.")
@@ -117,7 +120,7 @@ async def _replay(client: Client, *, as_json: bool) -> int | None:
 
 
 @with_client
-async def _discard(client: Client, records: Sequence[str], *, as_json: bool) -> None:
+async def _discard(client: "Client", records: Sequence[str], *, as_json: bool) -> None:
     for record in records:
         await client.post("/api/checkup/discard", {"record": record})
     if not shown({"discarded": [*records]}, as_json=as_json):
@@ -126,13 +129,17 @@ async def _discard(client: Client, records: Sequence[str], *, as_json: bool) -> 
 
 
 def _accept(*, as_json: bool) -> None:
+    from keycairn.app.offline import accept_database  # noqa: PLC0415  # all of the service: not beside a running one
+
     configure_logs("warning")
-    asyncio.run(offline.accept_database(settings()))
+    asyncio.run(accept_database(settings()))
     if not shown({"accepted": True}, as_json=as_json):
         say("The database that is there counts from now on. The next start notes in the audit log what is missing.")
 
 
 def _begin_anew(*, sure: bool, as_json: bool) -> None:
+    from keycairn.app.lost_key import begin_anew  # noqa: PLC0415  # as above
+
     configure_logs("warning")
     if not sure:
         click.echo(
@@ -154,7 +161,7 @@ def _begin_anew(*, sure: bool, as_json: bool) -> None:
         say(f"A new admin token: {begun.token_file}", GOOD)
 
 
-async def _examine(client: Client, settings: Settings) -> AsyncIterator[Finding]:
+async def _examine(client: "Client", settings: Settings) -> AsyncIterator[Finding]:
     for file in _private_files(settings):
         yield file
     try:

@@ -3,22 +3,24 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
-import rich_click as click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from keycairn.app.cli.client import Client
-from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
-from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
+from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.failures import FAILED
+from keycairn.app.cli.group import Group
+from keycairn.app.cli.settings import settings
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
 from keycairn.app.sources import Kind, SourceSpec
-from keycairn.app.wiring import open_source
 from keycairn.domain.errors import SettingsError
 from keycairn.domain.incoming import IncomingCredential, IncomingDefaults, IncomingRow, Refused, unusable_secret
 from keycairn.domain.provider import ProviderSpec
 from keycairn.domain.secret import Secret
-from keycairn.plugins.registry import PluginRegistry
+
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
 
 ROWS = 200
 """Rows in one request."""
@@ -29,7 +31,7 @@ SHOWN = 40
 _LISTS = ("created", "repaired", "skipped", "refused", "relinked", "models")
 
 
-@main.group("import")
+@click.group("import", cls=Group)
 def import_group() -> None:
     """Move keys in: from a .env file, Open Notebook, LiteLLM, or a table.
 
@@ -49,6 +51,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def _specs() -> list[ProviderSpec]:
+    from keycairn.plugins.registry import PluginRegistry  # noqa: PLC0415  # 0.2 s, which `--help` does not need
+
     return [provider.spec for provider in PluginRegistry(external=settings().external_plugins).all()]
 
 
@@ -74,7 +78,7 @@ def _notebook(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("file", type=_FILE, default=Path(".env"))
 @_options
 @with_client
-async def import_env(client: Client, *, file: Path, dry_run: bool, again: bool, as_json: bool) -> int | None:
+async def import_env(client: "Client", *, file: Path, dry_run: bool, again: bool, as_json: bool) -> int | None:
     """Import the provider variables of a .env FILE; without one, of ./.env.
 
     `keycairn migrate-env` does the same with the environment of the service.
@@ -89,7 +93,7 @@ async def import_env(client: Client, *, file: Path, dry_run: bool, again: bool, 
 @_options
 @with_client
 async def import_open_notebook(
-    client: Client, *, place: str, dry_run: bool, again: bool, as_json: bool, **database: Any
+    client: "Client", *, place: str, dry_run: bool, again: bool, as_json: bool, **database: Any
 ) -> int | None:
     """Import the credentials, models and defaults of an Open Notebook, with their ids and links.
 
@@ -109,7 +113,7 @@ async def import_open_notebook(
 @_options
 @with_client
 async def import_legacy(
-    client: Client, *, place: str, dry_run: bool, again: bool, as_json: bool, **database: Any
+    client: "Client", *, place: str, dry_run: bool, again: bool, as_json: bool, **database: Any
 ) -> int | None:
     """Import the provider_configs that Open Notebook kept before it had credentials.
 
@@ -133,7 +137,7 @@ async def import_legacy(
 @_options
 @with_client
 async def import_litellm(
-    client: Client, *, file: Path, allowed: tuple[str, ...], dry_run: bool, again: bool, as_json: bool
+    client: "Client", *, file: Path, allowed: tuple[str, ...], dry_run: bool, again: bool, as_json: bool
 ) -> int | None:
     """Import the accounts and models of a LiteLLM config.yaml.
 
@@ -151,7 +155,7 @@ async def import_litellm(
 @click.argument("file", type=_FILE)
 @_options
 @with_client
-async def import_file(client: Client, *, file: Path, dry_run: bool, again: bool, as_json: bool) -> int | None:
+async def import_file(client: "Client", *, file: Path, dry_run: bool, again: bool, as_json: bool) -> int | None:
     """Import a table of keys: CSV with a header, or a JSON list of objects.
 
     The columns are `provider`, and as needed `name`, `api_key`, `base_url`, any other field of the provider, and
@@ -193,8 +197,20 @@ def _passphrase(file: Path | None) -> Secret | None:
     return Secret(given) if given else None
 
 
-async def _bring(client: Client, spec: SourceSpec, *, dry_run: bool, again: bool, as_json: bool) -> int | None:
+async def _bring(client: "Client", spec: SourceSpec, *, dry_run: bool, again: bool, as_json: bool) -> int | None:
     """Send the rows of a source, and show the report."""
+    from rich.progress import (  # noqa: PLC0415  # 0.1 s, which `--help` does not need
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from keycairn.app.logs import configure_logs  # noqa: PLC0415  # with the adapters 1 s, likewise
+    from keycairn.app.wiring import open_source  # noqa: PLC0415
+
+    configure_logs("warning")
     source = open_source(spec)
     whole: dict[str, Any] = {"dry_run": dry_run, **{name: [] for name in _LISTS}, "defaults": {}, "renamed": {}}
     batch: list[Any] = []
@@ -237,6 +253,8 @@ async def _bring(client: Client, spec: SourceSpec, *, dry_run: bool, again: bool
 
 async def _count(spec: SourceSpec) -> int | None:
     """The rows of a file, which is read once more for it; None for what can be read once, or over the network only."""
+    from keycairn.app.wiring import open_source  # noqa: PLC0415  # loaded before
+
     return sum([1 async for _ in open_source(spec).rows()]) if spec.is_rereadable else None
 
 

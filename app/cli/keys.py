@@ -3,16 +3,20 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import rich_click as click
-from rich.progress import Progress
+import click
 
-from keycairn.app.cli.client import Client, RequestFailedError
-from keycairn.app.cli.group import FAILED, as_json, main, settings, shown, with_client
+from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.failures import FAILED, RequestFailedError
+from keycairn.app.cli.group import Group
 from keycairn.app.cli.root_key import current_root_key, elsewhere, present_root_key, root_key_in
-from keycairn.app.cli.show import BAD, DULL, GOOD, say, table
+from keycairn.app.cli.settings import settings
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
 from keycairn.app.data_folder import ROOT_KEY_FILE, STAGED, write_private
+
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
 
 GLANCE = 0.2
 """Seconds between two looks at a rotation."""
@@ -20,7 +24,7 @@ LOOKING = 5
 """A look passes over all secrets: at most one second in so many is spent on it."""
 
 
-@main.group()
+@click.group(cls=Group)
 def rotate() -> None:
     """Rotate the keys that encrypt everything, while the service runs."""
 
@@ -29,7 +33,7 @@ def rotate() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say how many secrets would be sealed anew.")
 @as_json
 @with_client
-async def rotate_data(client: Client, *, dry_run: bool, as_json: bool) -> int | None:
+async def rotate_data(client: "Client", *, dry_run: bool, as_json: bool) -> int | None:
     """Make a new data key, seal every secret under it, retire the old one. Cut off, it goes on at the next start."""
     before = await client.get("/api/encryption")
     total = sum(before["secrets"].values())
@@ -38,6 +42,8 @@ async def rotate_data(client: Client, *, dry_run: bool, as_json: bool) -> int | 
             say(f"{total} secrets would be sealed under a new key; {len(before['quarantined'])} do not open.")
         return None
     await client.post("/api/encryption/rotate")
+    from rich.progress import Progress  # noqa: PLC0415  # 0.1 s, for this command alone
+
     with Progress(disable=as_json, transient=True) as progress:
         bar = progress.add_task("sealing", total=total)
         began = time.monotonic()
@@ -61,7 +67,7 @@ def _print_keys(now: dict[str, Any]) -> None:
         say("Every secret is sealed under the primary key.", GOOD)
 
 
-@main.group()
+@click.group(cls=Group)
 def keys() -> None:
     """The data keys, of which retired ones stay until they are forgotten."""
 
@@ -69,7 +75,7 @@ def keys() -> None:
 @keys.command("list")
 @as_json
 @with_client
-async def list_keys(client: Client, *, as_json: bool) -> None:
+async def list_keys(client: "Client", *, as_json: bool) -> None:
     """List the data keys, their state, and how many secrets each seals."""
     now = await client.get("/api/encryption")
     if not shown(now, as_json=as_json):
@@ -81,7 +87,7 @@ async def list_keys(client: Client, *, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Forget it. Without this, only say what would be.")
 @as_json
 @with_client
-async def forget_key(client: Client, *, kid: int, yes: bool, as_json: bool) -> None:
+async def forget_key(client: "Client", *, kid: int, yes: bool, as_json: bool) -> None:
     """Remove a retired data key for good, once every record was tried without it.
 
     Worth doing after a leak: whoever has the key opens what it sealed. Backups that need it bring it along, wrapped by
@@ -111,7 +117,7 @@ def _age(seconds: int) -> str:
 @as_json
 @with_client
 async def rotate_root(
-    client: Client, *, new_root_key_file: Path | None, current: str | None, now: bool, as_json: bool
+    client: "Client", *, new_root_key_file: Path | None, current: str | None, now: bool, as_json: bool
 ) -> None:
     """Make the root key in a file the one to use. The file holds `base64:...` or `passphrase:...`.
 

@@ -1,22 +1,21 @@
 """Commands that hand a key out: to a program, or, when somebody insists, to the terminal."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import rich_click as click
+import click
 
-from keycairn.app.cli.group import main, settings
-from keycairn.app.keycairn import Keycairn
-from keycairn.app.logs import configure_logs
+from keycairn.app.cli.settings import settings
 from keycairn.app.settings import PREFIX
-from keycairn.app.wiring import open_keycairn
 from keycairn.domain.errors import KeycairnError, StoreLockedError
 from keycairn.domain.ids import CredentialId, credential_id, model_id
 from keycairn.domain.secret import Secret
 from keycairn.ports.store import Position
+
+if TYPE_CHECKING:
+    from keycairn.app.keycairn import Keycairn
 
 NOT_FOUND = 127
 """The exit code of a program that is not there, as shells have it."""
@@ -36,7 +35,7 @@ class KeysStayInsideError(KeycairnError):
         )
 
 
-@main.command(context_settings={"allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--credential", "credential", help="The credential whose variables are set.")
 @click.option("--model", "model", help="The model whose credential's variables are set.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -51,7 +50,7 @@ def run(credential: str | None, model: str | None, command: tuple[str, ...]) -> 
     if (credential is None) == (model is None):
         raise click.UsageError("Give either --credential ID or --model ID, then -- and the command.")
 
-    async def lend(keycairn: Keycairn) -> tuple[dict[str, Secret], frozenset[str]]:
+    async def lend(keycairn: "Keycairn") -> tuple[dict[str, Secret], frozenset[str]]:
         id = credential_id(credential) if credential else await keycairn.lending.credential_of(model_id(model or ""))
         lent = await keycairn.lending.to_program(id, os.path.basename(command[0]))  # noqa: PTH119  # as typed
         return lent, keycairn.lending.provider_variables()
@@ -84,7 +83,7 @@ def print_dotenv(credentials: tuple[str, ...], *, confirmed: bool) -> None:
         if typed.strip() != CONFIRMATION:
             raise click.UsageError("Nothing was shown.")
 
-    async def reveal(keycairn: Keycairn) -> list[tuple[str, Mapping[str, Secret]]]:
+    async def reveal(keycairn: "Keycairn") -> list[tuple[str, Mapping[str, Secret]]]:
         ids = [credential_id(text) for text in credentials] or await _oldest(keycairn)
         return [(id, await keycairn.lending.to_reader(id)) for id in ids]
 
@@ -100,7 +99,7 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-async def _oldest(keycairn: Keycairn) -> list[CredentialId]:
+async def _oldest(keycairn: "Keycairn") -> list[CredentialId]:
     """The oldest credential that opens of each provider."""
     chosen: dict[str, CredentialId] = {}
     after: Position | None = None
@@ -113,8 +112,12 @@ async def _oldest(keycairn: Keycairn) -> list[CredentialId]:
     return list(chosen.values())
 
 
-def _inside(act: Callable[[Keycairn], Awaitable[_T]]) -> _T:
+def _inside(act: "Callable[[Keycairn], Awaitable[_T]]") -> _T:
     """What `act` gives on a Keycairn opened in this process. Raises KeysStayInsideError where a service has it."""
+    import asyncio  # noqa: PLC0415  # with the service 1 s, which `--help` does not need
+
+    from keycairn.app.logs import configure_logs  # noqa: PLC0415
+    from keycairn.app.wiring import open_keycairn  # noqa: PLC0415
 
     async def go() -> _T:
         if os.environ.get("KEYCAIRN_URL", "").strip():

@@ -1,18 +1,22 @@
 """Commands about provider plugins."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
-from keycairn.app.cli.client import Client
-from keycairn.app.cli.group import FAILED, as_json, main, shown, with_client
-from keycairn.app.cli.show import GOOD, say, table
+from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.failures import FAILED
+from keycairn.app.cli.group import Group
+from keycairn.app.cli.show import GOOD, say, shown, table
 from keycairn.app.cli.skeleton import skeleton
 from keycairn.domain.provider import canonical_name, is_provider_name
-from keycairn.plugins.registry import PluginRegistry
+
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
 
 
-@main.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def plugins(context: click.Context) -> None:
     """Show the provider plugins, those that failed to load included; begin a new one."""
@@ -23,7 +27,7 @@ def plugins(context: click.Context) -> None:
 @plugins.command("list")
 @as_json
 @with_client
-async def list_plugins(client: Client, *, as_json: bool = False) -> int | None:
+async def list_plugins(client: "Client", *, as_json: bool = False) -> int | None:
     """Show the provider plugins, those that failed to load included.
 
     For each: the distribution and version it comes from, the version of the plugin API, what it supplies, and why it is
@@ -53,6 +57,8 @@ def new_plugin(name: str, into: Path) -> None:
 
     NAME is the provider's, such as `acme` or `acme_cloud`. The package is a new folder, `keycairn-NAME`.
     """
+    from keycairn.plugins.registry import PluginRegistry  # noqa: PLC0415  # 0.2 s, for this command alone
+
     provider = canonical_name(name)
     if not is_provider_name(provider):
         raise click.BadParameter(

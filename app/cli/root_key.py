@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-import rich_click as click
+import click
 
-from keycairn.app.cli.group import settings
+from keycairn.app.cli.settings import settings
 from keycairn.app.data_folder import root_key_of
 from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import parse_root_key

@@ -1,4 +1,4 @@
-"""The command that serves."""
+"""The service as a process: its sockets, its signals, its files, and what it says at its start."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-import rich_click as click
 import structlog
 import uvicorn
+import uvloop
 from msgspec.structs import replace
 
 from keycairn.app.api.proof import proof_handler
-from keycairn.app.cli.group import main, settings
 from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.cli.running import RunningServer, announce, running, withdraw
 from keycairn.app.cli.show import say
@@ -50,25 +49,10 @@ class CannotListenError(KeycairnError):
         super().__init__(f"Cannot listen on {host} port {port}: {why}. Choose another with KEYCAIRN_PORT.")
 
 
-@main.command()
-@click.option("--host", help="Address to listen on, in place of KEYCAIRN_HOST.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, in place of KEYCAIRN_PORT.")
-@click.option(
-    "--new-database", is_flag=True, help="Begin with an empty database where the former one is missing. Its files stay."
-)
-def serve(host: str | None, port: int | None, *, new_database: bool) -> None:
-    """Start the service, and say where it is.
-
-    The first start makes a root key and an admin token in the data folder and says where they lie. Ctrl-C stops it;
-    calls under way get ten seconds to finish, and none after a second Ctrl-C. What can be set is listed by
-    `keycairn settings`.
-    """
-    read = settings()
-    chosen = replace(read, host=host or read.host, port=read.port if port is None else port)
+def serve(chosen: Settings, *, new_database: bool) -> None:
+    """Serve until a signal says stop. Raises what opening Keycairn raises, and CannotListenError."""
     configure_logs(chosen.log_level)
     _keep_memory_private()
-    import uvloop  # noqa: PLC0415  # only the service needs it
-
     with _private_files(chosen), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(chosen, new_database=new_database))
     _let_go_of_dead_streams()

@@ -1,16 +1,20 @@
 """Commands about tokens."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
-from keycairn.app.cli.client import Client, segment
-from keycairn.app.cli.group import as_json, main, shown, with_client
-from keycairn.app.cli.show import GOOD, say, table
+from keycairn.app.cli.connected import as_json, segment, with_client
+from keycairn.app.cli.group import Group
+from keycairn.app.cli.show import GOOD, say, shown, table
 from keycairn.domain.token import Scope
 
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
 
-@main.group()
+
+@click.group(cls=Group)
 def token() -> None:
     """Make, list and revoke the tokens clients use."""
 
@@ -32,7 +36,7 @@ def token() -> None:
 @as_json
 @with_client
 async def create(
-    client: Client,
+    client: "Client",
     *,
     name: str,
     scopes: tuple[str, ...],
@@ -66,7 +70,7 @@ async def create(
 @click.option("--workspace", help="Of another workspace.")
 @as_json
 @with_client
-async def list_tokens(client: Client, *, workspace: str | None, as_json: bool) -> None:
+async def list_tokens(client: "Client", *, workspace: str | None, as_json: bool) -> None:
     """List the tokens, revoked ones included."""
     found = await client.get("/api/tokens", **({"workspace": workspace} if workspace else {}))
     if not shown(found, as_json=as_json):
@@ -93,7 +97,7 @@ async def list_tokens(client: Client, *, workspace: str | None, as_json: bool) -
 @click.argument("id")
 @as_json
 @with_client
-async def revoke(client: Client, *, id: str, as_json: bool) -> None:
+async def revoke(client: "Client", *, id: str, as_json: bool) -> None:
     """Stop a token from working, at once and for good."""
     gone = await client.delete(f"/api/tokens/{segment(id)}")
     if not shown(gone, as_json=as_json):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from keycairn.app.ingress.errors import ForeignOriginError, IngressError
-from keycairn.app.ingress.origins import From, Origins, is_preflight, preflight_headers, readable_by
+from keycairn.app.ingress.origins import From, Origins, is_preflight, preflight_headers
 from keycairn.app.ingress.proxies import Proxies
 
 OPEN = "/health/"
@@ -62,3 +62,20 @@ class Ingress:
 async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def readable_by(origin: bytes, send: Send) -> Send:
+    """`send` whose answers the page of `origin` may read; "" for none, whose caches still keep answers apart."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            told = message.get("headers", ())
+            headers = [pair for pair in told if not pair[0].lower().startswith(b"access-control-")]
+            headers.append((b"vary", b"Origin"))
+            if origin:
+                headers.append((b"access-control-allow-origin", origin))
+                headers.append((b"access-control-expose-headers", b"*"))
+            message["headers"] = headers
+        await send(message)
+
+    return sending

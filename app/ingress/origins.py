@@ -6,7 +6,6 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
-from litestar.types import Message, Send
 from msgspec import Struct
 
 from keycairn.app.ingress.errors import ForeignOriginError
@@ -153,20 +152,3 @@ def preflight_headers(scope: Any, origin: bytes) -> list[tuple[bytes, bytes]]:
     if network:
         headers.append((b"access-control-allow-private-network", b"true"))
     return headers
-
-
-def readable_by(origin: bytes, send: Send) -> Send:
-    """`send` whose answers the page of `origin` may read; "" for none, whose caches still keep answers apart."""
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            told = message.get("headers", ())
-            headers = [pair for pair in told if not pair[0].lower().startswith(b"access-control-")]
-            headers.append((b"vary", b"Origin"))
-            if origin:
-                headers.append((b"access-control-allow-origin", origin))
-                headers.append((b"access-control-expose-headers", b"*"))
-            message["headers"] = headers
-        await send(message)
-
-    return sending

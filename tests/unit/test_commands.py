@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from tests.loading import COMMAND, SERVICE, loaded_by
+
+from keycairn import __version__, app
+from keycairn.app.cli import main
+from keycairn.app.cli.commands import COMMANDS
+
+LOAD_ALL = """
+import click
+from keycairn.app.cli import main
+for name in main.list_commands(click.Context(main)):
+    main.get_command(click.Context(main), name)
+"""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_of_a_command_what_it_says_of_itself(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.name == name
+    assert COMMANDS[name].short_help == command.get_short_help_str(sys.maxsize)
+
+
+def test_the_list_is_in_order_and_each_command_stands_in_it_once() -> None:
+    assert [*COMMANDS] == sorted(COMMANDS)
+    assert len({entry.place for entry in COMMANDS.values()}) == len(COMMANDS)
+
+
+@pytest.mark.parametrize("option", ["--help", "-h", "--version"])
+async def test_help_and_version_load_neither_the_service_nor_what_a_command_needs(option: str) -> None:
+    loaded = await loaded_by(COMMAND, option)
+    assert "click" in loaded
+    assert loaded & (SERVICE | {"httpx", "asyncio", "msgspec", "structlog", "rich"}) == set()
+
+
+async def test_no_command_loads_the_service_or_the_client_before_it_runs() -> None:
+    loaded = await loaded_by(LOAD_ALL)
+    assert "msgspec" in loaded
+    assert loaded & (SERVICE | {"httpx"}) == set()
+
+
+@pytest.mark.parametrize("command", [("settings",), ("plugins", "new", "acme", "--into", "{folder}")])
+async def test_what_asks_no_service_loads_none(command: tuple[str, ...], tmp_path: Path) -> None:
+    loaded = await loaded_by(COMMAND, *(word.format(folder=tmp_path) for word in command))
+    assert loaded & (SERVICE | {"httpx"}) == set()
+
+
+async def test_the_package_itself_loads_nothing_until_it_is_asked() -> None:
+    assert await loaded_by("import keycairn.app") & (SERVICE | {"msgspec", "asyncio"}) == set()
+    assert await loaded_by("from keycairn.app import Settings, Secret, read_settings") & SERVICE == set()
+
+
+async def test_the_package_gives_what_it_names() -> None:
+    await loaded_by(
+        "import keycairn.app as app\nfor name in app.__all__: assert name in dir(app) and getattr(app, name)"
+    )
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        app.nonsense  # noqa: B018
+
+
+def test_the_package_runs_as_a_module() -> None:
+    said = subprocess.run([sys.executable, "-m", "keycairn", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"keycairn, version {__version__}\n"
