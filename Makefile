@@ -42,6 +42,7 @@ bench: $(READY)  ## measure, side by side
 	$(BIN)/python benchmarks/gateway.py
 	$(BIN)/python benchmarks/importing.py
 	$(BIN)/python benchmarks/commits.py
+	$(BIN)/python benchmarks/starting.py
 
 fuzz: $(READY)  ## look for faults longer than the tests do
 	KEYCAIRN_TEST_EXAMPLES=100 $(BIN)/pytest -q --timeout 1800 tests/e2e/test_schemathesis.py tests/unit/test_fuzzing.py \
