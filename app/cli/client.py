@@ -15,7 +15,7 @@ import httpx
 from msgspec.structs import replace
 
 from keycairn.app.cli.failures import RequestFailedError
-from keycairn.app.cli.running import UnprovenServerError, announced, proving_client, running
+from keycairn.app.cli.running import UnprovenServerError, announced, proving_client, running, trusting_nobody
 from keycairn.app.data_folder import FIRST_TOKEN_FILE
 from keycairn.app.settings import Settings
 from keycairn.domain.errors import SettingsError, StoreLockedError
@@ -113,7 +113,10 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
     """
     if url := _named_url():
         headers = _bearer(_token(settings, None))
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE, trust_env=False) as http:
+        verify = trusting_nobody() if url.startswith("http://") else True
+        async with httpx.AsyncClient(
+            base_url=url, verify=verify, headers=headers, timeout=PATIENCE, trust_env=False
+        ) as http:
             yield Client(http, url)
         return
     server, taken = await running(settings.data_dir)

@@ -12,7 +12,6 @@ from keycairn.app.settings import PREFIX
 from keycairn.domain.errors import KeycairnError, StoreLockedError
 from keycairn.domain.ids import CredentialId, credential_id, model_id
 from keycairn.domain.secret import Secret
-from keycairn.ports.store import Position
 
 if TYPE_CHECKING:
     from keycairn.app.keycairn import Keycairn
@@ -101,6 +100,8 @@ def quoted(text: str) -> str:
 
 async def _oldest(keycairn: "Keycairn") -> list[CredentialId]:
     """The oldest credential that opens of each provider."""
+    from keycairn.ports.store import Position  # noqa: PLC0415  # part of the service
+
     chosen: dict[str, CredentialId] = {}
     after: Position | None = None
     while page := await keycairn.credentials.list(after=after):
