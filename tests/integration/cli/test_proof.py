@@ -137,11 +137,13 @@ def relaying(real: str) -> Answer:
 
     async def answer(head: bytes, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to, from_ = await asyncio.open_connection("127.0.0.1", urlsplit(real).port)
-        from_.write(head)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
-                writer.write(await to.read(65536))
-        from_.close()
+        try:
+            from_.write(head)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    writer.write(await to.read(65536))
+        finally:
+            from_.close()
 
     return answer
 
