@@ -87,6 +87,7 @@ class Draft:
         self._base = base
         self._images: dict[Key, Record | None] = {}
         self._unique: dict[tuple[object, ...], ModelId | None] = {}
+        self._discarded: set[Key] = set()
         self.appended: list[AuditEvent] = []
 
     @property
@@ -118,6 +119,42 @@ class Draft:
         else:
             self.apply(change)
             yield
+
+    def references(self) -> Iterator[None]:  # a case for each kind
+        """Look, once every change is worked out, at what they would leave behind; a step for each record.
+
+        No model may come to be linked to a credential that is not there, no default to name a model that is not.
+        Raises StaleVersionError: what was planned on has changed. What was so before stays for a repair.
+        """
+        for (kind, key), image in self._images.items():
+            before = self.before((kind, key))
+            match image or before:
+                case _ if (kind, key) in self._discarded:
+                    pass
+                case Credential(id=id) if image is None:
+                    for model_id in self._base.linked(id):
+                        self._expect(not self._links(model_id, id))
+                        yield
+                case Model(workspace=workspace, credential=str() as link) if image is not None:
+                    same = isinstance(before, Model) and before.credential == link
+                    self._expect(same or self._find_credential(workspace, CredentialId(link)) is not None)
+                case Model(workspace=workspace, id=model_id) if image is None:
+                    defaults = self.get(Defaults, workspace)
+                    self._expect(defaults is None or model_id not in defaults.slots.values())
+                case Defaults(workspace=workspace, slots=slots) if image is not None:
+                    former = set(before.slots.values()) if isinstance(before, Defaults) else set()
+                    self._expect(all(self._find_model(workspace, id) for id in set(slots.values()) - former))
+                case _:
+                    pass
+            yield
+
+    def _expect(self, holds: bool) -> None:  # noqa: FBT001  # what is expected to hold
+        if not holds:
+            raise StaleVersionError
+
+    def _links(self, model: ModelId, credential: CredentialId) -> bool:
+        found = self.get(Model, key_of(model))
+        return found is not None and found.credential == credential
 
     def forget(self, key: Key) -> None:
         """Leave the record as it was before the changeset."""
@@ -198,6 +235,7 @@ class Draft:
                 if isinstance(discarded, Model):
                     self._drop_model(discarded)
                 self._images[kind, key] = None
+                self._discarded.add((kind, key))
             case _:
                 assert_never(change)
 
@@ -312,6 +350,8 @@ def worked_out(base: Base, changes: Iterable[Change]) -> Draft:
     draft = Draft(base)
     for change in changes:
         draft.apply(change)
+    for _ in draft.references():
+        pass
     return draft
 
 

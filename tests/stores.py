@@ -6,13 +6,16 @@ from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from tests.samples import a_credential
 from tests.servers.surreal_rpc import surreal_rpc
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
 from keycairn.domain.change import CreateCredential, CreateModel
 from keycairn.domain.credential import Credential
+from keycairn.domain.ids import CredentialId
 from keycairn.domain.model import Model
 from keycairn.ports.store import Store
 
@@ -59,3 +62,10 @@ async def get(store: Store, credential: Credential) -> Credential:
     found = await store.credential(credential.workspace, credential.id)
     assert found is not None
     return found
+
+
+async def accounts(store: Store, *ids: str, **fields: Any) -> list[CredentialId]:
+    """Have credentials of these ids, for models that are to be linked to them; the ids."""
+    made = [a_credential(id=CredentialId(f"credential:{id}"), sealed={}, **fields) for id in ids]
+    await put(store, *made)
+    return [credential.id for credential in made]

@@ -287,6 +287,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         await self._event_ids.refuse_known([change.event for change in changes if isinstance(change, Append)])
         draft = Draft(loaded)
         await self._in_turns(step for change in changes for step in draft.steps(change))
+        await self._in_turns(draft.references())
         return draft
 
     async def _in_turns(self, steps: Iterable[None]) -> None:

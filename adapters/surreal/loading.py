@@ -123,7 +123,7 @@ class Needs(Struct, frozen=True, kw_only=True):
         return f"RETURN [{', '.join(parts)}]", values
 
 
-def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912  # a case for each kind of change
+def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912, PLR0915  # a case for each kind of change
     """What a changeset needs to be worked out."""
     ids = {"head:current": HEAD, "keyset:current": KEYSET}
     links: dict[str, RecordID] = {}
@@ -133,9 +133,10 @@ def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912  # a case for eac
         match change:
             case CreateCredential(credential=new) | ReplaceCredential(credential=new):
                 ids[new.id] = record_id("credential", new.id)
+            case DeleteCredential(id=id):
+                links[id] = ids[id] = record_id("credential", id)
             case (
-                DeleteCredential(id=id)
-                | RecordCheck(id=id)
+                RecordCheck(id=id)
                 | MarkBroken(id=id)
                 | Reseal(id=id)
                 | PutFingerprints(id=id)
@@ -148,16 +149,22 @@ def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912  # a case for eac
                 if model.credential is None:
                     unlinked.add((model.workspace, model.name))
                 else:
-                    links[model.credential] = record_id("credential", model.credential)
-            case DeleteModel(id=model_id) | ExpectModel(id=model_id):
+                    links[model.credential] = ids[model.credential] = record_id("credential", model.credential)
+            case ExpectModel(id=model_id):
                 ids[model_id] = record_id("model", model_id)
+            case DeleteModel(workspace=workspace, id=model_id):
+                ids[model_id] = record_id("model", model_id)
+                ids[f"defaults:{workspace}"] = RecordID("defaults", workspace)
             case RelinkModels(source=source, target=target):
                 links |= {id: record_id("credential", id) for id in (source, target)}
-            case DeleteModelsOf(credential=credential):
+                ids[target] = links[target]
+            case DeleteModelsOf(workspace=workspace, credential=credential):
                 links[credential] = record_id("credential", credential)
+                ids[f"defaults:{workspace}"] = RecordID("defaults", workspace)
             case PutDefaults(defaults=defaults):
                 check_text(defaults)
                 ids[f"defaults:{defaults.workspace}"] = RecordID("defaults", defaults.workspace)
+                ids |= {id: record_id("model", id) for id in defaults.slots.values()}
             case PutToken(token=token):
                 ids[token.id] = record_id("token", token.id)
             case RecordUse(id=token_id):

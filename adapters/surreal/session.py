@@ -153,6 +153,8 @@ class Session:
         draft = Draft(moment.base)
         for change in changes:
             draft.apply(change)
+        for _ in draft.references():
+            pass
         if finish is not None:
             for _ in finish(draft) or ():
                 pass

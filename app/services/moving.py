@@ -47,6 +47,7 @@ class _Plan(Struct):
 
     by: Caller
     dry_run: bool
+    again: bool
     deleted: Deleted
     planned: set[str]
     accounts: dict[Identity, str]
@@ -115,7 +116,7 @@ class Moving:
         no other. Raises SealedError or StoreError.
         """
         gone = Deleted() if again else await self._deletions.of(by.workspace)
-        plan = _Plan(by, dry_run, gone, set(planned) if dry_run else set(), {}, {})
+        plan = _Plan(by, dry_run, again, gone, set(planned) if dry_run else set(), {}, {})
         steps: list[Step] = []
         reports = [ImportReport(dry_run=dry_run)]
         for row in rows:
@@ -344,6 +345,8 @@ class Moving:
 
     async def _again(self, step: Step, row: IncomingCredential | IncomingModel | Refused, plan: _Plan) -> Step:
         await self._vault.refresh()
+        if not plan.again:  # perhaps the account was deleted meanwhile
+            plan.deleted = await self._deletions.of(plan.by.workspace)
         plan.planned -= step.ids
         plan.accounts = {identity: id for identity, id in plan.accounts.items() if id not in step.ids}
         plan.names.clear()

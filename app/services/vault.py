@@ -6,7 +6,13 @@ from keycairn.app.services.journal import Journal
 from keycairn.app.services.record_proofs import RecordProofs
 from keycairn.domain.audit import SYSTEM, Action
 from keycairn.domain.change import Append, PutKeyset
-from keycairn.domain.errors import RecordsUnknownError, SealedError, StaleVersionError, WrongRootKeyError
+from keycairn.domain.errors import (
+    CommitPendingError,
+    RecordsUnknownError,
+    SealedError,
+    StaleVersionError,
+    WrongRootKeyError,
+)
 from keycairn.domain.rootkey import RootKey
 from keycairn.domain.secret import Secret
 from keycairn.ports.cipher import Cipher
@@ -76,12 +82,16 @@ class Vault:
     async def advance(self, step: OpenKeyset, event: Append) -> OpenKeyset:
         """Commit the next keyset with its event, and use it from now on.
 
-        Raises StaleVersionError when another one came, which is in use then; KeyInUseError as PutKeyset says.
+        Raises StaleVersionError when another one came, which is in use then; KeyInUseError as PutKeyset says;
+        CommitPendingError where it was accepted, and is in use; OutcomeUnknownError where the next `refresh` tells.
         """
         try:
             await self._journal.commit((PutKeyset(step.record, expected=step.record.generation - 1), event))
         except StaleVersionError:
             await self.refresh()
+            raise
+        except CommitPendingError:
+            self._take(step)
             raise
         self._take(step)
         return step

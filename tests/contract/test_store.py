@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 from tests.samples import THEN, WORKSPACE, a_check, a_credential, a_keyset, a_model, a_token, an_event
-from tests.stores import get, put
+from tests.stores import accounts, get, put
 
 from keycairn.domain.change import (
     Append,
@@ -75,7 +75,8 @@ async def test_credential_comes_back_exactly(store: Store) -> None:
 
 
 async def test_other_records_come_back_exactly(store: Store) -> None:
-    model = a_model(name=HOSTILE[1], missing_since=THEN, version=3, credential=CredentialId("credential:c-_9"))
+    [account] = await accounts(store, "c-_9")
+    model = a_model(name=HOSTILE[1], missing_since=THEN, version=3, credential=account)
     unlinked = a_model(priority=2**20, weight=0)
     token = a_token(name=HOSTILE[2], expires=THEN, revoked=THEN)
     event = an_event(details={"count": 3, "names": HOSTILE, "": "x"}, target=HOSTILE[0], source="::1", request_id="r")
@@ -205,14 +206,15 @@ async def test_marking_broken_holds_for_one_version(store: Store) -> None:
 
 @pytest.mark.parametrize("link", [None, CredentialId("credential:one")])
 async def test_models_are_unique_within_their_credential(store: Store, link: CredentialId | None) -> None:
+    _, two = await accounts(store, "one", "two")
     model = a_model(credential=link)
     await put(store, model)
     for different in (
         {"name": "other"},
         {"type": Modality.EMBEDDING},
         {"provider": "groq"},
-        {"workspace": "other"},
-        {"credential": CredentialId("credential:two")},
+        {"workspace": "other", "credential": None},
+        {"credential": two},
     ):
         await put(store, replace(model, id=a_model().id, **different))
     with pytest.raises(DuplicateError):
@@ -225,7 +227,8 @@ async def test_models_are_unique_within_their_credential(store: Store, link: Cre
 
 
 async def test_replacing_a_model_needs_its_version(store: Store) -> None:
-    model = a_model(missing_since=THEN, credential=CredentialId("credential:one"))
+    [account] = await accounts(store, "one")
+    model = a_model(missing_since=THEN, credential=account)
     await put(store, model)
     new = replace(model, missing_since=None, credential=None, version=2)
     with pytest.raises(StaleVersionError):
@@ -250,7 +253,7 @@ async def test_relinking_moves_every_model(store: Store) -> None:
     source, target, other = a_credential(), a_credential(), a_credential()
     models = [a_model(credential=source.id) for _ in range(3)]
     kept = a_model(credential=other.id)
-    await put(store, *models, kept)
+    await put(store, source, target, other, *models, kept)
     await store.commit((RelinkModels(WORKSPACE, source.id, target.id),))
     moved = await store.models(WORKSPACE, credential=target.id)
     assert [replace(model, credential=source.id, version=1) for model in moved] == models
@@ -263,15 +266,16 @@ async def test_relinking_moves_every_model(store: Store) -> None:
 
 
 async def test_relinking_makes_an_older_edit_of_the_model_stale(store: Store) -> None:
-    model = a_model(credential=CredentialId("credential:one"))
+    one, two = await accounts(store, "one", "two")
+    model = a_model(credential=one)
     await put(store, model)
-    await store.commit((RelinkModels(WORKSPACE, CredentialId("credential:one"), CredentialId("credential:two")),))
+    await store.commit((RelinkModels(WORKSPACE, one, two),))
     with pytest.raises(StaleVersionError):
         await store.commit((ReplaceModel(replace(model, version=2), 1),))
 
 
 async def test_deleting_the_models_of_a_credential(store: Store) -> None:
-    one, two = CredentialId("credential:one"), CredentialId("credential:two")
+    one, two = await accounts(store, "one", "two")
     kept = a_model(credential=two), a_model()
     await put(store, a_model(credential=one), a_model(credential=one), *kept)
     for _ in range(2):
@@ -281,7 +285,8 @@ async def test_deleting_the_models_of_a_credential(store: Store) -> None:
 
 
 async def test_defaults_follow_their_version(store: Store) -> None:
-    first = Defaults(slots={Slot.CHAT: ModelId("model:a")}, version=1)
+    await put(store, model := a_model())
+    first = Defaults(slots={Slot.CHAT: model.id}, version=1)
     with pytest.raises(StaleVersionError):
         await store.commit((PutDefaults(first, 1),))
     await store.commit((PutDefaults(first, 0),))

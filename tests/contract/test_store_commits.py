@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 from tests.samples import WORKSPACE, a_credential, a_keyset, a_model, a_token, a_usage_key, an_event
-from tests.stores import get, put
+from tests.stores import accounts, get, put
 
 from keycairn.domain.change import (
     AddUsage,
@@ -68,6 +68,7 @@ async def test_a_later_change_sees_the_earlier_ones(store: Store) -> None:
             ExpectCredential(WORKSPACE, source.id, 1),
             CreateModel(model := a_model(credential=source.id)),
             ExpectModel(WORKSPACE, model.id),
+            DeleteModel(WORKSPACE, model.id),
             DeleteCredential(WORKSPACE, source.id, 1),
             ReplaceCredential(replace(target, version=2), 1),
         )
@@ -112,13 +113,14 @@ async def test_moving_models_misses_none_beside_one_deleted_in_the_same_changese
 
 
 async def test_one_failing_change_undoes_all(store: Store) -> None:
-    before, model = a_credential(), a_model(credential=CredentialId("credential:one"))
-    await put(store, before, model)
+    before, one = a_credential(), a_credential(provider="groq")
+    model = a_model(credential=one.id)
+    await put(store, before, one, model)
     changes: list[Change] = [
         CreateCredential(a_credential()),
         ReplaceCredential(replace(before, name="after", version=2), 1),
         CreateModel(a_model()),
-        RelinkModels(WORKSPACE, CredentialId("credential:one"), before.id),
+        RelinkModels(WORKSPACE, one.id, before.id),
         PutDefaults(Defaults(version=1), 0),
         PutKeyset(a_keyset(), 0),
         PutToken(a_token()),
@@ -129,9 +131,9 @@ async def test_one_failing_change_undoes_all(store: Store) -> None:
         for failing, error in ((stale, StaleVersionError), (duplicate, DuplicateError)):
             with pytest.raises(error):
                 await store.commit((*changes[:position], failing, *changes[position:]))
-        assert list(await store.credentials(WORKSPACE)) == [before]
+        assert list(await store.credentials(WORKSPACE)) == [one, before]
         assert list(await store.models(WORKSPACE)) == [model]
-        assert dict(await store.model_counts(WORKSPACE)) == {CredentialId("credential:one"): 1}
+        assert dict(await store.model_counts(WORKSPACE)) == {one.id: 1}
         assert (await store.defaults(WORKSPACE)).version == 0
         assert await store.keyset() is None
         assert list(await store.tokens(WORKSPACE)) == []
@@ -185,7 +187,7 @@ async def test_of_two_writers_that_expect_nothing_one_wins(store: Store) -> None
 
 
 async def test_readers_never_see_half_a_changeset(store: Store) -> None:
-    one, two = CredentialId("credential:one"), CredentialId("credential:two")
+    one, two = await accounts(store, "one", "two")
     await put(store, *(a_model(credential=one) for _ in range(20)))
     done = asyncio.Event()
 

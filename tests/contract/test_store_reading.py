@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 from msgspec.structs import replace
 from tests.samples import THEN, WORKSPACE, a_check, a_credential, a_model, a_token, a_usage_key, an_event
-from tests.stores import put
+from tests.stores import accounts, put
 
 from keycairn.domain.change import (
     AddUsage,
@@ -113,7 +113,7 @@ async def test_any_sealed_looks_into_every_workspace(store: Store) -> None:
 
 
 async def test_model_filters_all_hold(store: Store) -> None:
-    one = CredentialId("credential:one")
+    [one] = await accounts(store, "one")
     wanted = a_model(credential=one, name="m", type=Modality.EMBEDDING, provider="groq")
     for different in ({"name": "x"}, {"type": Modality.LANGUAGE}, {"provider": "x"}, {"credential": None}):
         await put(store, replace(wanted, id=a_model().id, **different))
@@ -163,7 +163,8 @@ async def test_a_page_begins_after_a_record_that_is_gone(store: Store) -> None:
 
 @pytest.mark.parametrize("filters", [{}, {"provider": "openai"}, {"credential": CredentialId("credential:one")}])
 async def test_pages_of_models_give_each_once_in_order(store: Store, filters: dict[str, str]) -> None:
-    models = [a_model(credential=CredentialId("credential:one")) for _ in range(10)]
+    [one] = await accounts(store, "one")
+    models = [a_model(credential=one) for _ in range(10)]
     await put(store, *reversed(models))
     await put(store, a_model(workspace="other"))
     seen: list[Model] = []

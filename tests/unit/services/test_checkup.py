@@ -8,6 +8,7 @@ from tests.house import House
 from tests.samples import a_credential, a_model
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
+from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.backup import Backups
 from keycairn.app.services.backup_file import records_in
@@ -15,13 +16,14 @@ from keycairn.app.services.checkup import Finding
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.app.services.repair import Repair
 from keycairn.domain.audit import IN_PROCESS, Action, Head
-from keycairn.domain.change import Append, CreateCredential, CreateModel, DeleteModel, MarkBroken, Reseal
+from keycairn.domain.change import Append, CreateCredential, CreateModel, MarkBroken, Reseal
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import BackupFileError, SealedError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.model import Model, Slot
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
+from keycairn.domain.state import key_for
 
 ROOT = parse_root_key(Secret("base64:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGho="))
 
@@ -33,6 +35,15 @@ async def furnished(tmp_path: Path) -> tuple[House, Keycairn]:
         made = await kc.credentials.create("openai", name=name, secrets={"api_key": Secret(f"sk-{name}")})
         await house.store.commit((CreateModel(a_model(name=f"gpt-{name}", credential=made.credential.id)),))
     return house, kc
+
+
+def damaged(house: House, *records: Credential | Model, gone: Model | None = None) -> None:
+    """Records that no commit would have left like that."""
+    assert isinstance(house.store, MemoryStore)
+    for record in records:
+        house.store.state.put(record)
+    if gone is not None:
+        house.store.state.absorb({key_for(gone): None})
 
 
 async def credentials_of(kc: Keycairn) -> list[Credential]:
@@ -102,7 +113,7 @@ async def test_a_model_whose_credential_is_gone_is_unlinked_and_kept(tmp_path: P
     orphan = a_model(name="gpt-orphan", credential=CredentialId("credential:gone"))
     elsewhere = a_credential(workspace="other", sealed={})
     stray = a_model(name="gpt-stray", credential=elsewhere.id)
-    await house.store.commit((CreateModel(orphan), CreateCredential(elsewhere), CreateModel(stray)))
+    damaged(house, orphan, elsewhere, stray)
     found = [finding for finding in await kc.checkup.report() if finding.code == "link_dangling"]
     assert {finding.records for finding in found} == {(orphan.id,), (stray.id,)}
 
@@ -120,7 +131,7 @@ async def test_a_model_that_cannot_be_unlinked_is_left_and_listed(tmp_path: Path
     house, kc = await furnished(tmp_path)
     orphan = a_model(credential=CredentialId("credential:gone"))
     twin = a_model(name=orphan.name)
-    await house.store.commit((CreateModel(orphan), CreateModel(twin)))
+    damaged(house, orphan, twin)
     repaired = await kc.repair.fix()
     assert repaired.done == ()
     assert by_code(repaired.findings)["link_dangling"].records == (orphan.id,)
@@ -130,7 +141,7 @@ async def test_a_default_that_points_to_nothing_is_cleared_and_others_stay(tmp_p
     house, kc = await furnished(tmp_path)
     first, second = await models_of(house)
     await kc.models.set_defaults({Slot.CHAT: first.id, Slot.TOOLS: second.id})
-    await house.store.commit((DeleteModel("default", first.id),))
+    damaged(house, gone=first)
     assert by_code(await kc.checkup.report())["default_dangling"].subject == Slot.CHAT
 
     repaired = await kc.repair.fix()
@@ -169,7 +180,7 @@ async def test_a_gap_in_the_audit_log_is_broken_and_cannot_be_fixed(tmp_path: Pa
 async def test_a_fix_writes_a_backup_of_what_was_before_it(tmp_path: Path) -> None:
     house, kc = await furnished(tmp_path)
     orphan = a_model(credential=CredentialId("credential:gone"))
-    await house.store.commit((CreateModel(orphan),))
+    damaged(house, orphan)
     repaired = await kc.repair.fix()
     assert repaired.backup is not None
     assert orphan in records_in(Path(repaired.backup))
@@ -180,7 +191,7 @@ async def test_a_fix_writes_a_backup_of_what_was_before_it(tmp_path: Path) -> No
 
 async def test_without_a_backup_nothing_is_changed(tmp_path: Path) -> None:
     house, kc = await furnished(tmp_path)
-    await house.store.commit((CreateModel(a_model(credential=CredentialId("credential:gone"))),))
+    damaged(house, a_model(credential=CredentialId("credential:gone")))
     before = await house.store.revision()
     nowhere = Backups(house.store, kc.journal, house.clock)
     repair = Repair(house.store, kc.checkup, nowhere, kc.accounts, kc.rotation, kc.journal, house.clock)
