@@ -77,6 +77,7 @@ class RedoLog:
         self._size = os.fstat(descriptor).st_size
         self.torn = False
         """Whether the end of the file was not whole when it was opened, or an append has failed since."""
+        self._doubtful: list[tuple[int, int]] = []
 
     @classmethod
     def create(
@@ -124,7 +125,7 @@ class RedoLog:
             if not headers:
                 _damaged(file)
             log = cls(file, descriptor, *max(headers, key=lambda pair: pair[0].generation))
-            for entry in log.entries():
+            while (entry := log._read(log._end, log.last + 1)) is not None:
                 log._took(entry)
             log.torn = log._anything_behind()
             if log.torn and log._anything_whole_behind():
@@ -135,9 +136,9 @@ class RedoLog:
         return log
 
     def entries(self) -> Iterator[Entry]:
-        """The whole entries, in order."""
+        """The entries that count, in order: not one that could not be taken back."""
         position, number = _START, self.header.safe
-        while (entry := self._read(position, number + 1)) is not None:
+        while position < self._end and (entry := self._read(position, number + 1)) is not None:
             yield entry
             position, number = position + _FRAME_BYTES + len(_payload(entry)), entry.number
 
@@ -145,6 +146,11 @@ class RedoLog:
     def used(self) -> int:
         """Bytes of entries since the log was shortened."""
         return self._end - _START
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether something could neither be written nor taken back, so that a start may find it or not."""
+        return bool(self._doubtful)
 
     @property
     def file(self) -> Path:
@@ -167,8 +173,13 @@ class RedoLog:
     def append(self, body: bytes, head: Head | None, *, sync: bool = True) -> None:
         """Add an entry and see it to the disk: the point of no return. Without `sync` the next entry takes it along.
 
-        Raises StoreFullError or StoreError when it is not there, and will not be after a restart either.
+        Raises StoreFullError or StoreError when it is not there, and will not be after a restart either;
+        UncertainEntryError when that is not known.
         """
+        try:
+            self.settle()
+        except UncertainEntryError as error:
+            raise StoreError(f"{error} Nothing was written.") from None
         entry = Entry(self.last + 1, head, body)
         payload = _payload(entry)
         self.make_room(len(payload))
@@ -178,11 +189,15 @@ class RedoLog:
             if sync:
                 os.fdatasync(self._descriptor)
         except OSError as error:
-            self._take_back(error)
+            self.torn = True
+            self._take_back(error, self._end, _FRAME_BYTES)
         self._took(entry)
 
     def shorten(self, *, safe: int, head: Head | None, proves: bool | None = None) -> None:
-        """Forget all entries: the database holds everything up to `safe` on the disk. Raises StoreError."""
+        """Forget all entries, doubtful ones too: the database holds everything up to `safe` on the disk.
+
+        Raises StoreError: the entries count as before.
+        """
         header = replace(
             self.header,
             generation=self.header.generation + 1,
@@ -195,13 +210,26 @@ class RedoLog:
         try:
             _write(self._descriptor, _packed(header), slot * _HEADER_BYTES)
             os.fdatasync(self._descriptor)
-            if self._size > _START + 2 * STEP:
-                os.ftruncate(self._descriptor, _START + STEP)
-                self._size = _START + STEP
         except OSError as error:
-            raise _refusal(self._file, error) from None
+            self._take_back(error, slot * _HEADER_BYTES, _HEADER_BYTES)  # or what follows would be lost to a start
         self.header, self._slot = header, slot
         self.last, self.head, self._end, self.torn = safe, head, _START, False
+        self._doubtful.clear()
+        if self._size > _START + 2 * STEP:
+            with suppress(OSError):  # it only takes more of the disk than it needs
+                os.ftruncate(self._descriptor, _START + STEP)
+                self._size = _START + STEP
+
+    def settle(self) -> None:
+        """Take back what could not be taken back so far. Raises UncertainEntryError as long as that is so."""
+        try:
+            for position, size in self._doubtful:
+                _write(self._descriptor, bytes(size), position)
+            if self._doubtful:
+                os.fdatasync(self._descriptor)
+        except OSError:
+            raise UncertainEntryError(self._file) from None
+        self._doubtful.clear()
 
     def lock(self) -> None:
         """Keep other processes from it as long as it is open. Raises StoreLockedError where one has it."""
@@ -222,16 +250,10 @@ class RedoLog:
         self.head = entry.head or self.head
         self._end += _FRAME_BYTES + len(_payload(entry))
 
-    def _take_back(self, why: OSError) -> None:
-        """Make sure that an entry whose writing failed does not turn up later; raises what the caller is told."""
-        self.torn = True
-        try:
-            _write(self._descriptor, bytes(_FRAME_BYTES), self._end)
-            os.fdatasync(self._descriptor)
-        except OSError:
-            # what the disk holds is unknown: only a header that makes it void will do, and if even that fails,
-            # nothing may be appended until one could be written
-            raise UncertainEntryError(self._file) from None
+    def _take_back(self, why: OSError, position: int, size: int) -> NoReturn:
+        """Make sure that what could not be written does not turn up later; raises what the caller is told."""
+        self._doubtful.append((position, size))
+        self.settle()
         raise _refusal(self._file, why) from None
 
     def _frame(self, number: int, payload: bytes) -> bytes:
@@ -278,12 +300,12 @@ class RedoLog:
 
 
 class UncertainEntryError(StoreError):
-    """An entry could neither be written nor taken back, so that a restart may find it or not."""
+    """Something could neither be written nor taken back, so that a restart may find it or not."""
 
     code = "redo_log_uncertain"
 
     def __init__(self, file: Path) -> None:
-        super().__init__(f"{file} cannot be written, and it is unknown what it holds at its end.")
+        super().__init__(f"{file} cannot be written, and it is unknown how much of it reached the disk.")
 
 
 def _payload(entry: Entry) -> bytes:

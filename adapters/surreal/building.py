@@ -44,15 +44,15 @@ class NewDatabase:
     async def begin(cls, database: Path, names: tuple[str, str]) -> "NewDatabase":
         """An empty one, its tables made. `names` are those of namespace and database. Raises StoreError."""
         draft = _draft(database)
-        _remove(draft)
         try:
+            _remove(draft)
             draft.mkdir(mode=0o700, parents=True)
         except OSError as error:
             raise StoreError(f"{draft} cannot be made: {error.strerror}.") from None
         try:
             connection = await EmbeddedConnection.open(f"{SCHEME}{draft / 'db'}", namespace=names[0], database=names[1])
         except BaseException:
-            _remove(draft)
+            _remove_quietly(draft)
             raise
         new = cls(database, connection)
         try:
@@ -89,28 +89,32 @@ class NewDatabase:
         """Note where the audit chain ends, after something else than `fill` or `run` wrote to it."""
         self._head = head
 
-    async def finish(self, *, store: str, number: int) -> None:
-        """See all of it to the disk, as the content of `store` up to the changeset `number`. Raises StoreError."""
+    async def finish(self, *, store: str, number: int, proves: bool = True) -> None:
+        """See all of it to the disk, as the content of `store` up to the changeset `number`; `proves` is as a header's.
+
+        Raises StoreError.
+        """
         ledger = Transaction()
         ledger.ledger(store, number)
         await self._connection.query(ledger.text, ledger.variables)
         await self._connection.close()
         draft = _draft(self._database)
-        (draft / "db.lock").unlink(missing_ok=True)
         try:
+            (draft / "db.lock").unlink(missing_ok=True)
             whole = tree_size(draft / "db")
-            RedoLog.create(draft / "redo", store=store, safe=number, head=self._head, whole=whole).close()
+            redo = draft / "redo"
+            RedoLog.create(redo, store=store, safe=number, head=self._head, proves=proves, whole=whole).close()
             sync_tree(draft)
             draft.replace(_ready(self._database))
             sync_folder(self._database.parent)
         except OSError as error:
-            _remove(draft)
+            _remove_quietly(draft)
             raise StoreError(f"{draft} cannot be completed: {error.strerror}.") from None
 
     async def abandon(self) -> None:
-        """Remove it."""
+        """Remove it. What cannot be removed is removed before another one is built, and by a start."""
         await self._connection.close()
-        _remove(_draft(self._database))
+        _remove_quietly(_draft(self._database))
 
     async def _insert(self, batch: list[Record]) -> None:
         text = f"INSERT INTO {kind_of(batch[0])} $rows RETURN NONE"  # our own tables
@@ -134,10 +138,10 @@ def take_place(database: Path) -> None:
     Nobody else may have either open. Raises StoreError.
     """
     ready = _ready(database)
-    if not ready.exists():
-        return
     new, former = ready / "parts", ready / "former"
     try:
+        if not ready.exists():
+            return
         if (ready / "redo").exists():
             (ready / "redo").replace(redo_log_of(database))
             sync_folder(database.parent)
@@ -208,3 +212,8 @@ def _ready(database: Path) -> Path:
 def _remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
+
+
+def _remove_quietly(folder: Path) -> None:
+    with suppress(OSError):
+        _remove(folder)

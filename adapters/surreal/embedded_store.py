@@ -8,7 +8,7 @@ missed it gets again from the redo log, in this process when it failed, at the n
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -87,6 +87,10 @@ class EmbeddedStore(StateReads, HistoryReads):
         self._state = State(HELD)
         self._event_ids = EventIds(self._read)
         self._writing = asyncio.Lock()
+        self._logging = asyncio.Lock()
+        """Held while the redo log is appended to, opened anew or replayed."""
+        self._building = asyncio.Lock()
+        """Held while a new database is built beside this one."""
         self._settled = asyncio.Event()
         """Set while no commit is between the redo log and the records in memory."""
         self._settled.set()
@@ -94,7 +98,6 @@ class EmbeddedStore(StateReads, HistoryReads):
         self._recovery: asyncio.Task[None] | None = None
         self._compaction: asyncio.Task[None] | None = None
         self._failed: StoreError | None = None
-        self._uncertain = False
         self._told = False
         self._closed = False
         self._pinned = False
@@ -136,7 +139,7 @@ class EmbeddedStore(StateReads, HistoryReads):
 
     async def vouch(self) -> None:
         """See `Store.vouch`."""
-        async with self._writing:
+        async with self._building, self._writing:  # while one is being built, the log cannot be shortened
             await self._ready()
             await self._checkpoint(proves=True)
 
@@ -179,7 +182,7 @@ class EmbeddedStore(StateReads, HistoryReads):
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
-        async with self._writing:
+        async with self._building, self._writing:
             _ = self.state
             if self._state.records() or await self.event_count() or await self._read("SELECT id FROM usage LIMIT 1"):
                 raise StoreNotEmptyError
@@ -191,13 +194,19 @@ class EmbeddedStore(StateReads, HistoryReads):
 
         Raises StoreError.
         """
-        folder, redo = self._connection.folder, self._redo
-        if folder is None or redo is None:
+        async with self._building:
+            await self._compact()
+
+    async def _compact(self) -> None:
+        folder = self._connection.folder
+        if folder is None or self._redo is None:
             return
+        _ = self.state
         new = await NewDatabase.begin(folder, self._names)
         try:
             async with self._writing:
                 _ = self.state
+                await self._ready()
                 await self._checkpoint()
                 self._pinned = True  # what is committed from here on must stay in the log until it is in the new one
                 held = self._state.by_kind()
@@ -207,8 +216,9 @@ class EmbeddedStore(StateReads, HistoryReads):
             async with self._writing:
                 _ = self.state
                 await self._ready()
+                redo = self._redo
                 await new.replay(redo)
-                await new.finish(store=redo.header.store, number=redo.last)
+                await new.finish(store=redo.header.store, number=redo.last, proves=redo.header.proves)
                 await self._take_place()
         except BaseException:
             await new.abandon()
@@ -221,6 +231,9 @@ class EmbeddedStore(StateReads, HistoryReads):
         _ = self.state
         if self._failed is not None:
             raise StoreUnavailableError(_FAILED)
+        if self._redo is not None and self._redo.uncertain:
+            async with self._logging:
+                await asyncio.to_thread(self._redo.settle)
         if self._room is not None:
             self._room.check(0, grows=True)
 
@@ -328,9 +341,11 @@ class EmbeddedStore(StateReads, HistoryReads):
             self._refused(lambda room: room.check(len(body), grows=grows), self._room)
         head = draft.images.get(("head", CURRENT))
         try:
-            await asyncio.to_thread(self._redo.append, body, head if isinstance(head, Head) else None)
+            async with self._logging:
+                if self._failed is not None:
+                    raise StoreUnavailableError(f"{_FAILED} Nothing was written.")
+                await asyncio.to_thread(self._redo.append, body, head if isinstance(head, Head) else None)
         except UncertainEntryError:
-            self._uncertain = True
             raise OutcomeUnknownError(draft.appended[0].id if draft.appended else None) from None
         except StoreError as error:
             self._tell(error)
@@ -372,9 +387,9 @@ class EmbeddedStore(StateReads, HistoryReads):
             await self._recover(self._failed)
             if self._failed is not None:
                 raise StoreUnavailableError(f"{_FAILED} Nothing was written.")
-        if self._uncertain:
-            await self._checkpoint()
-            self._uncertain = False
+        if self._redo is not None and self._redo.uncertain:
+            with suppress(StoreError):  # the log refuses what follows as long as that is so
+                await self._checkpoint()
 
     async def _checkpoint(self, *, proves: bool | None = None) -> None:
         folder = self._connection.folder
@@ -384,9 +399,14 @@ class EmbeddedStore(StateReads, HistoryReads):
             await asyncio.to_thread(sync_tree, folder)
         except OSError as error:
             raise StoreError(f"{folder} cannot be synced: {error.strerror}.") from None
+        if self._fails():
+            return  # the engine was opened anew meanwhile, and needs what the log holds
         self._redo.shorten(
             safe=self._redo.last, head=self._state.get(Head, CURRENT) if proves else self._redo.head, proves=proves
         )
+
+    def _fails(self) -> bool:
+        return self._failed is not None
 
     async def _recover(self, why: StoreError) -> None:
         """Have the engine brought back, and wait for it, a while."""
@@ -400,8 +420,9 @@ class EmbeddedStore(StateReads, HistoryReads):
         """Reopen the engine and roll it forward, again and again until that succeeds."""
         while True:
             try:
-                await self._reopen()
-                await self.roll_forward()
+                async with self._logging:
+                    await self._reopen()
+                    await self.roll_forward()
             except StoreError as error:
                 self._failed = error
                 await asyncio.sleep(PAUSE)
@@ -437,6 +458,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         if self._redo is None or folder is None:
             return
         self._connection.check()
+        await asyncio.to_thread(self._redo.settle)  # what was not acknowledged must not be found in it
         await self._connection.suspend()
         self._redo.close()
         await asyncio.to_thread(take_place, folder)
@@ -449,7 +471,8 @@ class EmbeddedStore(StateReads, HistoryReads):
     async def _take_place(self) -> None:
         """Go on with the new database that is ready: it is the database, even where that does not succeed at once."""
         try:
-            await self._reopen()
+            async with self._logging:
+                await self._reopen()
         except StoreError as error:
             await self._recover(error)
 

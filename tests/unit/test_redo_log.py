@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.torture.calls import Calls, Failure
 
 from keycairn.adapters import redo_log
 from keycairn.adapters.redo_log import STEP, RedoLog, UncertainEntryError
 from keycairn.domain.audit import Head
-from keycairn.domain.errors import DamagedAnchorError, StoreFullError
+from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError
 
 START = 2048
 FRAME = 32
@@ -164,6 +165,90 @@ def test_what_can_neither_be_written_nor_taken_back_is_said_to_be_unknown(tmp_pa
     log = filled(tmp_path / "x.redo", b"a")
     with files_at_most(log._end + 10), pytest.raises(UncertainEntryError):
         log.append(b"half" * 100, None)
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Iterator[Calls]:
+    with Calls(tmp_path) as wrapped:
+        yield wrapped
+
+
+SYNC = ("fdatasync",)
+WRITING = ("pwrite",)
+TRUNCATING = ("ftruncate",)
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+@pytest.mark.parametrize("name", [SYNC, WRITING])
+def test_an_entry_that_failed_once_was_refused_and_does_not_come_back(
+    tmp_path: Path, calls: Calls, name: tuple[str, ...], error: str
+) -> None:
+    log = filled(tmp_path / "x.redo", b"a")
+    calls.fail(Failure(name, error, times=1))
+    with pytest.raises(StoreError, match="Nothing was written") as caught:
+        log.append(b"b" * 100, None)
+    assert isinstance(caught.value, StoreFullError) == (error == "ENOSPC")
+    assert not log.uncertain
+    log.append(b"c", None)
+    log.close()
+    assert [entry.body for entry in reopened(tmp_path / "x.redo").entries()] == [b"a", b"c"]
+
+
+def test_an_uncertain_entry_does_not_count_and_nothing_follows_until_it_is_void(tmp_path: Path, calls: Calls) -> None:
+    log = filled(tmp_path / "x.redo", b"a")
+    calls.fail(Failure(SYNC, "EIO"))
+    with pytest.raises(UncertainEntryError):
+        log.append(b"b" * 100, None)
+    assert log.uncertain
+    assert [entry.body for entry in log.entries()] == [b"a"], "in this process it is not there"
+    for _ in range(2):
+        with pytest.raises(StoreError, match="Nothing was written") as caught:
+            log.append(b"c", None)
+        assert not isinstance(caught.value, UncertainEntryError), "of this one it is known"
+    calls.fail()
+    log.append(b"d", None)
+    assert not log.uncertain
+    log.close()
+    assert [entry.body for entry in reopened(tmp_path / "x.redo").entries()] == [b"a", b"d"]
+
+
+def test_what_is_written_to_the_file_but_unknown_to_the_disk_is_found_by_a_start_or_not(
+    tmp_path: Path, calls: Calls
+) -> None:
+    log = filled(tmp_path / "x.redo", b"a")
+    calls.fail(Failure(SYNC, "EIO"), Failure(WRITING, "EIO", after=1))
+    with pytest.raises(UncertainEntryError):
+        log.append(b"b", None)
+    log.close()
+    assert [entry.body for entry in reopened(tmp_path / "x.redo").entries()] == [b"a", b"b"], (
+        "which is why it is unknown"
+    )
+
+
+@pytest.mark.parametrize("name", [SYNC, WRITING, TRUNCATING])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_what_follows_a_header_that_failed_is_found_by_a_start(
+    tmp_path: Path, calls: Calls, name: tuple[str, ...], times: int
+) -> None:
+    file = tmp_path / "x.redo"
+    log = filled(file, b"a", b"x" * 3 * STEP)
+    calls.fail(Failure(name, "EIO", times=times))
+    shortened = True
+    try:
+        log.shorten(safe=log.last, head=log.head)
+    except StoreError:
+        shortened = False
+    appended = []
+    for number in range(4):
+        try:
+            log.append(b"%d" % number, None)
+            appended.append(b"%d" % number)
+        except StoreError:
+            assert log.uncertain
+    assert appended
+    log.close()
+    found = [entry.body for entry in reopened(file).entries()]
+    assert found == ([] if shortened else [b"a", b"x" * 3 * STEP]) + appended
 
 
 def test_closing_twice_is_harmless(tmp_path: Path) -> None:
