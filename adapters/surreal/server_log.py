@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from keycairn.adapters.redo_log import Entry, RedoLog
+from keycairn.adapters.redo_log import Entry, RedoLog, sync_folder
 from keycairn.adapters.surreal.changesets import images_in, packed
 from keycairn.domain.audit import Head
-from keycairn.domain.errors import DamagedAnchorError
+from keycairn.domain.errors import DamagedAnchorError, StoreError
 from keycairn.domain.state import Images
 
 KEEP = 8 * 2**20
@@ -60,12 +60,11 @@ class ServerLog:
 
     def _begin(self, file: Path, former_head: Head | None) -> None:
         try:
-            self._log = RedoLog.open(file)
-        except DamagedAnchorError:
-            self._log = RedoLog.create(file, store="server", proves=False)
-        if self._log is None:
-            self._log = RedoLog.create(file, store="server", head=former_head)
-        self._log.lock()
+            if not file.exists() and self._former.exists():  # cut off while it was put aside
+                self._former.replace(file)
+        except OSError as error:
+            raise StoreError(f"{self._former} cannot be renamed: {error.strerror}.") from None
+        self._log = self._opened(file, former_head)
         self._lost = not self._log.header.proves
         self._head = self._log.header.head
         sent: dict[int, Intent] = {}
@@ -146,9 +145,27 @@ class ServerLog:
         if self._log is None or self._file is None or self._log.used < KEEP or self._open:
             return
         last = self._log.last
-        self._log.close()
-        self._file.replace(self._former)
-        self._log = RedoLog.create(self._file, store="server", safe=last, head=self._head, proves=not self._lost)
+        new = self._file.with_name(self._file.name + ".next")
+        RedoLog.create(new, store="server", safe=last, head=self._head, proves=not self._lost).close()
+        try:
+            if self._file.exists():
+                self._file.replace(self._former)
+            new.replace(self._file)
+            sync_folder(self._file.parent)
+        except OSError as error:
+            raise StoreError(f"{self._file} cannot be put aside: {error.strerror}. Nothing was written.") from None
+        former, self._log = self._log, self._opened(self._file)
+        former.close()
+
+    @staticmethod
+    def _opened(file: Path, head: Head | None = None) -> RedoLog:
+        """The log in a file, locked; a new one that begins at `head` where there is none, or it is damaged."""
+        try:
+            log = RedoLog.open(file) or RedoLog.create(file, store="server", head=head)
+        except DamagedAnchorError:
+            log = RedoLog.create(file, store="server", proves=False)
+        log.lock()
+        return log
 
     def _entries(self) -> Iterator[Entry]:
         if self._log is None:

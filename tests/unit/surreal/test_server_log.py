@@ -1,6 +1,7 @@
 """What this process asked of a server is remembered beside it, with what came of it."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.fakes import FakeClock, FakeIds
 from tests.house import FakeOpenKeyset
 from tests.samples import WORKSPACE, a_credential, a_keyset, a_model, an_event
 from tests.servers.surreal_rpc import RpcServer, surreal_rpc
+from tests.torture.calls import Calls, Failure
 
 from keycairn.adapters.surreal import SurrealStore, open_surreal
 from keycairn.adapters.surreal import server_log as logging
@@ -21,7 +23,7 @@ from keycairn.app.services.replay import Replay
 from keycairn.domain.audit import Head
 from keycairn.domain.change import Append, CreateCredential, CreateModel, DeleteCredential, ReplaceCredential
 from keycairn.domain.draft import Draft
-from keycairn.domain.errors import OutcomeUnknownError, StoreLockedError
+from keycairn.domain.errors import OutcomeUnknownError, StoreError, StoreLockedError
 from keycairn.domain.ids import CredentialId, EventId
 
 
@@ -163,6 +165,37 @@ async def test_only_so_much_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert kept == [f"event:E{n}" for n in range(100) if n % 2 == 0][-len(kept) :], "the newest, in order"
     log.close()
     assert [intent.events[0] for intent in ServerLog(tmp_path / "server.redo").acknowledged()] == kept
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync", "pwrite"])
+@pytest.mark.parametrize("after", range(4))
+async def test_a_log_that_could_not_be_put_aside_whole_is_found_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, after: int
+) -> None:
+    file = tmp_path / "server.redo"
+    log = ServerLog(file)
+    noted = []
+
+    async def note(number: int) -> None:
+        event, at = an_event(id=EventId(f"event:E{number}")), Head(number, f"{number:064x}")
+        intent = await log.intend({("event", f"E{number}"): event, ("head", "current"): at}, [event.id])
+        await log.settle(intent, done=True)
+        noted.append(event.id)
+
+    for number in range(1, 7):
+        await note(number)
+    monkeypatch.setattr(logging, "KEEP", 100)
+    with Calls(tmp_path) as calls:
+        calls.fail(Failure((call,), "EIO", after=after, times=1))
+        with suppress(StoreError):
+            await note(7)
+        log.close()  # and nothing more: a kill
+    log = ServerLog(file)
+    assert log.head == Head(len(noted), f"{len(noted):064x}")
+    assert [intent.events[0] for intent in log.acknowledged()] == noted
+    await note(len(noted) + 1)
+    assert [intent.events[0] for intent in log.acknowledged()][-1] == noted[-1]
+    log.close()
 
 
 async def test_a_damaged_log_proves_nothing_until_somebody_vouches(server: RpcServer, tmp_path: Path) -> None:
