@@ -27,8 +27,9 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes two hours
+torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes three hours
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} KEYCAIRN_FULL_DISKS=$${KEYCAIRN_FULL_DISKS:-500} \
+	  KEYCAIRN_FAILING_DISKS=$${KEYCAIRN_FAILING_DISKS:-500} \
 	  KEYCAIRN_DAMAGES=$${KEYCAIRN_DAMAGES:-400} KEYCAIRN_SCHEDULES=$${KEYCAIRN_SCHEDULES:-10000} $(BIN)/python -m tests.torture
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-100} $(BIN)/pytest -q --timeout 0 tests/integration/test_killed_imports.py \
 	  tests/integration/test_killed_backups.py tests/integration/test_first_start.py

@@ -14,7 +14,10 @@ def place_of(folder: Path) -> Path:
 
     A mount point cannot have anything beside it that can be renamed into it. Raises StoreError.
     """
-    place = folder.resolve()
+    try:
+        place = folder.resolve()
+    except (OSError, RuntimeError):  # the second is what Python 3.11 makes of a link that leads to itself
+        raise StoreError(f"The database folder {folder} cannot be found: its links lead nowhere.") from None
     if not place.is_mount():
         return place
     inside = place / "db"

@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import pytest
+from tests.torture import moments
 from tests.torture.damage import FILES, Damages
 from tests.torture.disks import OPERATIONS, FullDisks, Operation
+from tests.torture.failures import WORKING, FailingDisks
 from tests.torture.kills import KINDS, Killer, Work
+from tests.torture.leftovers import CASES, Leftovers
+from tests.torture.readonly import READ_ONLY, ReadOnly
 from tests.torture.restores import Restores
 from tests.torture.schedules import Schedules
+from tests.torture.steps import WALKS, Steps, Walk
 
 pytestmark = pytest.mark.timeout(400)
 """Seconds; on a machine with nothing else to do each takes a few."""
@@ -38,3 +43,29 @@ def test_changes_that_meet_do_what_they_do_one_after_the_other(tmp_path: Path) -
     schedules = Schedules(tmp_path)
     schedules.run(100)
     assert schedules.seen["done"] > 100
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
+def test_an_operation_killed_at_one_of_its_calls_is_whole_or_not_there(walk: Walk, tmp_path: Path) -> None:
+    first = moments(walk.name).randrange(8)
+    steps = Steps(walk, tmp_path, first=first)
+    steps.run(first + 1)
+    assert steps.seen["killed"] == 1
+
+
+@pytest.mark.parametrize("operation", WORKING[::3], ids=lambda operation: operation.name)
+def test_calls_that_fail_refuse_or_accept_and_never_halve(operation: Operation, tmp_path: Path) -> None:
+    FailingDisks(operation, tmp_path).run(2)
+
+
+def test_a_data_folder_whose_parts_do_not_go_together_is_told_or_harmless(tmp_path: Path) -> None:
+    first = moments("left-overs").randrange(len(CASES))
+    Leftovers(tmp_path, first=first).run(first + 4)
+
+
+@pytest.mark.parametrize("way", READ_ONLY)
+def test_a_disk_that_cannot_be_written_refuses_and_goes_on(way: str) -> None:
+    read_only = ReadOnly(way, first=READ_ONLY.index(way) % 2)
+    read_only.run(read_only.done + 1)
+    if any(what.startswith("not tried") for what in read_only.seen):
+        pytest.skip("nothing can be mounted here: that needs root")

@@ -19,18 +19,24 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
-from tests.torture import DAMAGES, FULL_DISKS, KILLS, SCHEDULES, SEED
+from tests.torture import DAMAGES, FAILING_DISKS, FULL_DISKS, KILLS, SCHEDULES, SEED
 from tests.torture.damage import FILES, Damages
 from tests.torture.disks import OPERATIONS, FullDisks, Operation
+from tests.torture.failures import WORKING, FailingDisks
 from tests.torture.kills import KINDS, BrokenPromiseError, Killer, Work
+from tests.torture.leftovers import CASES, Leftovers
+from tests.torture.readonly import READ_ONLY, ReadOnly
 from tests.torture.report import write_report
 from tests.torture.restores import Restores
 from tests.torture.schedules import Schedules
+from tests.torture.steps import WALKS, Steps, Walk
 
 KEPT = Path(os.environ.get("KEYCAIRN_TORTURE_DIR", ".torture"))
 JOBS = int(os.environ.get("KEYCAIRN_TORTURE_JOBS", "2"))
 STEP = 15
 """How many are done between two notes of it."""
+EVERY = 100_000
+"""More steps than any operation has: it is walked until it is over."""
 SLOW = frozenset({"Relink", "Register", "Cascade"})
 
 
@@ -71,6 +77,14 @@ def tasks() -> list[Task]:
         for killed in (True, False):
             make = partial(_damages, files, killed)
             found.append(Task("damages", make(Path(), 0).name, _part(DAMAGES, 2 * len(FILES)), make))
+    for operation in WORKING:
+        wanted = _part(FAILING_DISKS, len(WORKING))
+        found.append(Task("failing disks", operation.name, wanted, partial(_failing_disks, operation)))
+    found += [Task("steps", walk.name, EVERY, partial(_steps, walk)) for walk in WALKS]
+    found.append(
+        Task("left-overs", Leftovers.name, len(CASES), lambda place, first: Leftovers(place, first=first), step=30)
+    )
+    found += [Task("unwritable disks", way, 4, partial(_read_only, way)) for way in READ_ONLY]
     found.append(
         Task("interleavings", Schedules.name, SCHEDULES, lambda place, first: Schedules(place, first=first), step=500)
     )
@@ -89,6 +103,18 @@ def _full_disks(operation: Operation, place: Path, first: int) -> Driver:
     return FullDisks(operation, place, first=first)
 
 
+def _failing_disks(operation: Operation, place: Path, first: int) -> Driver:
+    return FailingDisks(operation, place, first=first)
+
+
+def _steps(walk: Walk, place: Path, first: int) -> Driver:
+    return Steps(walk, place, first=first)
+
+
+def _read_only(way: str, _: Path, first: int) -> Driver:
+    return ReadOnly(way, first=first)
+
+
 def _damages(files: str, killed: bool, place: Path, first: int) -> Driver:  # noqa: FBT001  # after a kill, or closed
     return Damages(files, place, killed=killed, first=first)
 
@@ -105,12 +131,17 @@ class Notes:
         """How much of a task is done."""
         return int(self.rows.get(f"{task.group}: {task.name}", {}).get("done", 0))
 
+    def over(self, task: Task) -> bool:
+        """Whether a task that ends by itself has ended."""
+        return bool(self.rows.get(f"{task.group}: {task.name}", {}).get("over"))
+
     def note(self, task: Task, driver: Driver, seconds: float, broken: str = "") -> None:
         """Remember how far a task came."""
         with self._lock:
             empty = {"group": task.group, "name": task.name, "promise": driver.promise, "broken": [], "seconds": 0.0}
             row = self.rows.setdefault(f"{task.group}: {task.name}", {**empty, "seed": SEED})
             row["done"] = driver.done
+            row["over"] = getattr(driver, "over", False)
             row["seconds"] = round(row["seconds"] + seconds, 1)
             seen = Counter(row.get("seen", {}))
             seen.update(driver.seen)
@@ -131,7 +162,7 @@ def carry_out(task: Task, folder: Path, notes: Notes) -> None:
     """Do what is left of a task."""
     place = folder / blake2b(f"{task.group} {task.name}".encode(), digest_size=4).hexdigest()
     place.mkdir(parents=True, exist_ok=True)
-    while (done := notes.done(task)) < task.wanted:
+    while (done := notes.done(task)) < task.wanted and not notes.over(task):
         driver = task.make(place, done)
         begun, broken = time.monotonic(), ""
         try:

@@ -2,12 +2,14 @@
 
 What it says: `root N` (which of the root keys opened it), `state TEXT` (see `tests.torture.books`), `ready`, when it
 wants to be told what to do; `begin N` before the Nth change, then `done N`, `refused:CODE N`, `pending N` or
-`unknown N`; `failed CODE: TEXT` for a start that was refused. Anything else that goes wrong is `fault TEXT`.
+`unknown N`; `failed CODE: TEXT` for a start that was refused. Anything else that goes wrong is `fault TEXT`. Where it
+was told to stop at a call and got through, `steps N` is how many there were.
 """
 
 import asyncio
 import gc
 import json
+import os
 import resource
 import traceback
 from collections import Counter
@@ -17,10 +19,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from tests.torture import Mouth
 from tests.torture.books import RECORDED, Op, imported, shown
+from tests.torture.calls import Calls, Failure
 
 from keycairn.app import CredentialPatch, Keycairn, Modality, NewModel, Secret, Settings, Slot, open_keycairn
+from keycairn.app.offline import restore_backup
 from keycairn.domain.change import AddUsage
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
 from keycairn.domain.errors import (
@@ -57,12 +62,18 @@ def settings_of(data: Path, root: int | None = None) -> Settings:
 
 
 def live(say: Mouth, job: str) -> None:
-    """Open `data` of `job` (JSON) with one of the `roots`; answers have `ops` and perhaps `beside`; null ends it."""
+    """Open `data` of `job` (JSON) with one of the `roots`; answers have `ops` and perhaps `beside`; null ends it.
+
+    With `stop`, in the job or an answer, the process ends at the call of that number from there on; see `Calls`.
+    """
     wanted = json.loads(job)
+    calls = Calls(Path(wanted["data"]).parent) if wanted.get("calls") else None
+    if wanted.get("uid", os.getuid()) != os.getuid():
+        os.setuid(wanted["uid"])
     if wanted.get("limit") is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["limit"], resource.RLIM_INFINITY))
     try:
-        asyncio.run(_live(say, wanted))
+        asyncio.run(_live(say, wanted, calls))
         last = "over"
     except (EOFError, BrokenPipeError):
         return  # nobody listens any more
@@ -71,11 +82,34 @@ def live(say: Mouth, job: str) -> None:
     except Exception:  # noqa: BLE001  # whatever it is, it is told
         last = f"fault {traceback.format_exc(limit=-6)}"
     with suppress(OSError):
+        if calls is not None and calls.counting:
+            say(f"steps {calls.steps}")
         say(last)
         say("end")
 
 
-async def _live(say: Mouth, job: dict[str, Any]) -> None:
+def restored(say: Mouth, data: str, file: str, stop: str) -> None:
+    """Restore a backup, ending at the call of that number; see `Calls`. Says `done` when it is restored."""
+    calls = Calls(Path(data).parent)
+    calls.counting, calls.stop_at = True, int(stop)
+    try:
+        asyncio.run(restore_backup(settings_of(Path(data)), Path(file)))
+    except KeycairnError as error:
+        say(f"failed {error.code}: {error}")
+    else:
+        say("done")
+    say("end")
+
+
+def _stop(calls: Calls | None, job: dict[str, Any]) -> None:
+    if calls is not None and "stop" in job:
+        calls.counting, calls.stop_at = True, job["stop"]
+    if calls is not None and "fail" in job:
+        calls.fail(*(msgspec.convert(each, Failure) for each in job["fail"]))
+
+
+async def _live(say: Mouth, job: dict[str, Any], calls: Calls | None) -> None:
+    _stop(calls, job)
     for root in job.get("roots", [None]):
         async with open_keycairn(settings_of(Path(job["data"]), root)) as kc:
             if why := kc.vault.why_sealed:
@@ -90,6 +124,7 @@ async def _live(say: Mouth, job: dict[str, Any]) -> None:
                 say(f"flaw {[flaw.kind for flaw in report.flaws]}: {report.flaws[0].detail}")
             say("ready")
             while wanted := json.loads(await asyncio.to_thread(say.answer)):
+                _stop(calls, wanted)
                 await _work(say, kc, wanted)
                 say("more")
             return
