@@ -120,7 +120,7 @@ class Draft:
             self.apply(change)
             yield
 
-    def references(self) -> Iterator[None]:  # a case for each kind
+    def references(self) -> Iterator[None]:
         """Look, once every change is worked out, at what they would leave behind; a step for each record.
 
         No model may come to be linked to a credential that is not there, no default to name a model that is not.
