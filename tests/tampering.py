@@ -163,10 +163,10 @@ def everything() -> list[Change]:
         )
         changes += [CreateCredential(credential), PutToken(token), CreateModel(model)]
         changes += [RecordCheck("default", credential.id, a_check()), RecordUse(token.id, THEN)]
-    changes += [
-        PutDefaults(Defaults(workspace=name, slots={Slot.CHAT: ModelId("model:M000")}, version=1), expected=0)
-        for name in WORKSPACES
-    ]
+    for number, name in enumerate(WORKSPACES):
+        chosen = a_model(id=ModelId(f"model:W{number:03}"), name="chosen", workspace=name)
+        defaults = Defaults(workspace=name, slots={Slot.CHAT: chosen.id}, version=1)
+        changes += [CreateModel(chosen), PutDefaults(defaults, expected=0)]
     changes.append(AddUsage(a_usage_key(), Usage(requests=1, last_used=THEN)))
     return changes
 

@@ -4,18 +4,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec.structs import replace
-from tests.fakes import NOON
 from tests.shell import KEY, Shell
 
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
 from keycairn.app import Keycairn, Modality, Secret, Settings, Slot, open_keycairn
 from keycairn.domain.audit import IN_PROCESS, Action
-from keycairn.domain.change import Change, CreateModel, PutDefaults, ReplaceCredential
-from keycairn.domain.ids import CredentialId, ModelId
-from keycairn.domain.model import Defaults, Model
+from keycairn.domain.change import Change, Discard, PutDefaults, ReplaceCredential
+from keycairn.domain.ids import key_of
+from keycairn.domain.model import Defaults
 from keycairn.testing.openai_server import OpenAIServer
-
-GONE = "01J9ZK3V6Q8M2T4B7N5R0XWYCE"
 
 
 @asynccontextmanager
@@ -86,19 +83,16 @@ async def test_a_secret_that_does_not_open_is_found_though_nobody_used_it(stocke
 
 
 async def test_links_that_lead_nowhere_are_found(stocked: Shell) -> None:
-    lost = Model(
-        id=ModelId(f"model:{GONE}"),
-        name="orphan",
-        provider="openai",
-        type=Modality.LANGUAGE,
-        credential=CredentialId(f"credential:{GONE}"),
-        created=NOON,
-        updated=NOON,
-    )
     async with inside(stocked) as keycairn:
-        await put(keycairn, CreateModel(lost))
-        slots = {Slot.EMBEDDING: ModelId(f"model:{GONE[:-1]}0")}
+        account = (
+            await keycairn.credentials.create("openai", name="gone", secrets={"api_key": Secret(KEY)})
+        ).credential.id
+        lost = await keycairn.models.create("orphan", provider="openai", type=Modality.LANGUAGE, credential=account)
+        chosen = await keycairn.models.create("chosen", provider="openai", type=Modality.EMBEDDING)
+        slots = {Slot.EMBEDDING: chosen.id}
         await put(keycairn, PutDefaults(Defaults(slots=slots, version=1), expected=0))
+        await put(keycairn, Discard("credential", key_of(account)))
+        await put(keycairn, Discard("model", key_of(chosen.id)))
     findings = await examined(stocked, broken=True)
     assert findings[f"model {lost.id} (orphan)"]["broken"]
     assert findings["default_embedding_model"]["broken"]
