@@ -142,7 +142,7 @@ async def works(kc: Keycairn, name: str) -> bool:
             found = await kc.store.credential("default", CredentialId(name))
             return found is not None or name in {one.id for one in await kc.store.all_credentials()}
         case "model":
-            listed = [*await kc.store.models("default"), *await kc.store.models("elsewhere")]
+            listed = [model for place in ("elsewhere", *WORKSPACES) for model in await kc.store.models(place)]
             return await kc.store.model("default", ModelId(name)) is not None or name in {one.id for one in listed}
         case "token":
             listed_tokens = [*await kc.store.tokens("default"), *await kc.store.tokens("elsewhere")]
@@ -322,7 +322,7 @@ async def test_a_store_of_the_version_before_gets_its_proofs_once_and_says_so(en
         async with place.open() as kc:
             assert await names(kc) == {}
             told = await kc.audit.events(matching=EventFilter(action=Action.RECORDS_PROVEN))
-            assert {event.details["records"] for event in told} == {RECORDS * 3 + len(WORKSPACES)}
+            assert {event.details["records"] for event in told} == {RECORDS * 3 + 2 * len(WORKSPACES)}
             assert await works(kc, "token:T000")
         async with place.open() as kc:
             assert await names(kc) == {}
