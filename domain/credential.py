@@ -1,5 +1,6 @@
 """A credential: one account at a provider, its settings in the clear and its secrets sealed."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec, SettingValue
-from keycairn.domain.redaction import Redactor
+from keycairn.domain.redaction import LONGEST, Redactor
 from keycairn.domain.sealed import SealContext, SealedSecret
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import origin_of, parse_url
@@ -115,9 +116,24 @@ def _origins(spec: ProviderSpec, settings: Mapping[str, SettingValue]) -> tuple[
 
 
 def check_not_repeated(secrets: Iterable[Secret], plain: Mapping[str, object]) -> None:
-    """Raise SecretInPlainFieldError when the text of a secret also stands in a field that is shown, however spelled."""
+    """Raise SecretInPlainFieldError when the text of a secret also stands in a field that is shown, however spelled.
+
+    In lists and mappings it may be spread over names and values.
+    """
     texts = [secret.reveal() for secret in secrets if secret]
     redactor = Redactor(texts)
     for name, value in plain.items():
-        if isinstance(value, str) and (any(text in value for text in texts) or redactor.holds(value)):
+        if isinstance(value, str | Mapping | list | tuple) and _repeats(value, texts, redactor):
             raise SecretInPlainFieldError(name)
+
+
+def _repeats(value: object, texts: Iterable[str], redactor: Redactor) -> bool:
+    try:
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return True
+    if any(text in shown for text in texts):
+        return True
+    if len(shown) <= LONGEST:
+        return redactor.holds(shown)
+    return redactor.within(shown.encode("utf-8", "surrogatepass"))

@@ -49,7 +49,7 @@ class Redactor:
                 if len(texts) <= MOST_WHOLE:
                     needles.update(dict.fromkeys(_halves(folded(raw))))
                     needles.update(dict.fromkeys(_usable([raw.hex()])))
-                    encoded.update(dict.fromkeys(_usable(map(folded, base64_cores(raw)))))
+                    encoded.update(dict.fromkeys(_usable(map(folded, (*base64_cores(raw), *base64_cores(raw[::-1]))))))
                 if len(folded(raw)) < SHORTEST_NEEDLE:
                     exact += [raw, raw[::-1]]
         self.needles = tuple(needles)
@@ -225,10 +225,10 @@ def _everywhere(needle: AnyStr, data: AnyStr) -> Iterable[int]:
 def _plain(raw: bytes) -> Iterable[str]:
     """A secret as it is and backwards, as `folded` leaves it.
 
-    Where it begins with a letter that behind a backslash is an escaped line break, it is looked for without.
+    Where it begins with a letter that behind a backslash is an escape, it is looked for without.
     """
     plain = folded(raw)
-    return (plain, plain[::-1], plain[1:]) if plain.startswith("n") else (plain, plain[::-1])
+    return (plain, plain[::-1], plain[1:]) if plain.startswith(tuple("bfnrt")) else (plain, plain[::-1])
 
 
 def _halves(plain: str) -> Iterable[str]:

@@ -1,14 +1,13 @@
 """Telling secrets by their names and looks, where somebody's unknown configuration is to be kept in the clear.
 
-A guess either way: what is refused wrongly is named, and can be sent without; what passes is no secret of the record.
+A guess either way: what is refused wrongly is named, and can be sent without. Secrets that are known are looked for by
+`keycairn.domain.redaction`.
 """
 
 import re
 import unicodedata
-from base64 import b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from math import log2
-from urllib.parse import quote
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_WORDS = frozenset(
@@ -97,8 +96,6 @@ _RUN = re.compile(r"[A-Za-z0-9+/_]{32,}={0,2}", re.ASCII)
 _BITS = 3.0
 """Of entropy a character, which random text of 32 hexadecimal digits has and words have not."""
 _NAMES, _VALUES = frozenset({"name", "key", "field", "header", "id"}), frozenset({"value", "content", "text"})
-_SHORTEST = 4
-"""Characters of a secret whose other spellings are looked for."""
 _DEEPEST = 32
 
 
@@ -122,31 +119,6 @@ def looks_secret(text: str) -> bool:
     if _KNOWN.search(text) or _ASSIGNED.search(text):
         return True
     return any(_random(run[0]) for run in _RUN.finditer(text))
-
-
-def spellings(secret: str) -> frozenset[str]:
-    """The secret as it may stand in a text: as it is, backwards, and encoded for URLs, as hex and as base64."""
-    raw = secret.encode("utf-8", "surrogatepass")
-    if len(secret) < _SHORTEST:
-        return frozenset({secret}) - {""}
-    cores = set()
-    for shift in range(3):  # what of its base64 does not depend on what stands around it
-        begin, end = -(-shift * 8 // 6), (shift + len(raw)) * 8 // 6
-        core = b64encode(bytes(shift) + raw)[begin:end].decode()
-        cores |= {core, core.replace("+", "-").replace("/", "_")}
-    encoded = quote(raw, safe="")
-    return frozenset({secret, secret[::-1], encoded, raw.hex(), raw.hex().upper(), *cores}) - {""}
-
-
-def holds_any(value: object, texts: Collection[str]) -> bool:
-    """Whether one of `texts` stands anywhere in `value`, in a name or a value of it."""
-    if isinstance(value, str):
-        return any(text in value for text in texts)
-    if isinstance(value, Mapping):
-        return any(holds_any(key, texts) or holds_any(inner, texts) for key, inner in value.items())
-    if isinstance(value, list | tuple):
-        return any(holds_any(inner, texts) for inner in value)
-    return isinstance(value, int) and not isinstance(value, bool) and any(text in str(value) for text in texts)
 
 
 def holds_secretlike(value: object, *, named: bool = False, depth: int = 0) -> bool:

@@ -7,8 +7,9 @@ is longer than what it was made of, but for compressed text, which is unpacked w
 import base64
 import binascii
 import re
+import unicodedata
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from html import unescape
 from typing import NamedTuple
@@ -53,20 +54,44 @@ _NUMBERS = re.compile(rb"(?<![0-9])(?:0?[3-9][0-9]|1[01][0-9]|12[0-6])(?![0-9])"
 _ESCAPE = re.compile(
     rb"\\\\{0,7}(?:u00|U000000|x)([2-7][0-9a-f])"  # a backslash may be escaped itself
     rb"|\\\\{0,7}[ux]\{0{0,6}([2-7][0-9a-f])\}"
-    rb"|\\\\{0,7}u\{?(20[0-6][0-9a-f]|180e|00ad|feff|ff[0-5][0-9a-f])\}?"  # what prints as nothing; full width
-    rb"|%(?:u00)?([2-7][0-9a-f])"
+    rb"|\\\\{0,7}u\{?(2[014][0-9a-f]{2}|180e|00ad|feff|ff[0-5][0-9a-f])\}?"  # prints as nothing; see `FORMS`
+    rb"|%(?:u00)?([2-9a-f][0-9a-f])"
     rb"|&\#x0{0,5}([0-9a-f]{2,4})(?![0-9a-f]);?"
     rb"|&\#0{0,5}([0-9]{2,5})(?![0-9]);?"
     rb"|(&[a-z]{2,10};)"
     rb"|\\\\{0,7}([0-7]{3})"
     rb"|=([2-7][0-9A-F])"  # quoted-printable
+    rb"|\\{1,8}u(d83[5c]\\{1,8}ud[c-f][0-9a-f]{2})"  # two halves of a character beyond 16 bits
     rb"|\\[abfnrtv]",
     re.IGNORECASE,
 )
-_BEGUN_ESCAPE = re.compile(rb"(?:\\{1,8}[uUx]?\{?[0-9a-fA-F]{0,8}|%[u0-9a-fA-F]{0,4}|&\#?[0-9a-zA-Z]{0,10})\Z")
-_TELLING_JSON = re.compile(rb"\\(?:x|[uU](?:\{|0{2,6}[2-7]|20[0-6]|180[eE]|00[aA][dD]|[fF][eE][fF][fF]|[fF]{2}[0-5]))")
-_TELLING_URL = re.compile(rb"%(?:[2-7][0-9a-fA-F]|u00)")
+_BLANK = re.compile(rb"\\[bfnrt]")
+_FOREIGN = re.compile(rb"\\u(?!00[2-7]|2[014]|180e|00ad|feff|ff[0-5]|d83[5c])[0-9a-f]{4}", re.IGNORECASE)
+"""Escapes of JSON that stand for no part of a key, in any form of its characters."""
+_BEGUN_ESCAPE = re.compile(
+    rb"(?:\\{1,8}[uUx]?\{?[0-9a-fA-F]{0,8}|%[u0-9a-fA-F]{0,4}|&\#?[0-9a-zA-Z]{0,10}"
+    rb"|\xf0[\x80-\xbf]{0,2}|[\xe2\xef][\x80-\xbf]?)\Z"
+)
+_TELLING_JSON = re.compile(
+    rb"\\(?:x|[uU](?:\{|0{2,6}[2-7]|20[0-6]|2[14]|180[eE]|00[aA][dD]|[fF][eE][fF][fF]|[fF]{2}[0-5]|[dD]83[5cC])"
+    rb"|[2-7][0-7]{0,2}\\|[01][0-7]{2}\\)"
+)
+_TELLING_URL = re.compile(rb"%(?:[2-7][0-9a-fA-F]|[eE][fF]|[fF]0|[eE]2|u00)")
 _TELLING_HTML = re.compile(rb"&[#a-zA-Z]")
+
+FORMS: Mapping[int, int] = {
+    code: ord(plain)
+    for begin, end in ((0x2070, 0x20A0), (0x2100, 0x2150), (0x2460, 0x2500), (0xFF01, 0xFF5F), (0x1D400, 0x1D800))
+    for code in range(begin, end)
+    if len(plain := unicodedata.normalize("NFKC", chr(code))) == 1 and plain.isascii()
+}
+"""Letters and digits in other forms: full width, mathematical, in circles."""
+_TELLING_FORMS = (
+    (b"\xef", re.compile(rb"\xef(?:\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a])")),
+    (b"\xf0\x9d", re.compile(rb"\xf0\x9d[\x90-\x9f]")),
+    (b"\xe2", re.compile(rb"\xe2(?:\x81[\xb0-\xbf]|\x82[\x80-\x9f]|[\x84\x85]|\x91[\xa0-\xbf]|[\x92\x93])")),
+)
+"""How these begin, and how they are written, in UTF-8."""
 
 Span = tuple[int, int]
 Place = Callable[[int, int], Span]
@@ -83,7 +108,8 @@ class Reading(NamedTuple):
 def folded(text: bytes) -> str:
     """The letters and digits of `text` in lower case: the same for every separator, and in any case.
 
-    A line break that is escaped, as JSON does, is a separator too. Text, because it is searched faster than bytes.
+    What is escaped, as JSON does, and is no part of a key, is a separator too. Text, because it is searched faster
+    than bytes.
     """
     if b"\\" in text:
         text = even(text)
@@ -91,8 +117,9 @@ def folded(text: bytes) -> str:
 
 
 def even(text: bytes) -> bytes:
-    """`text` with blanks for the line breaks that are escaped, and as long as it was."""
-    return text.replace(b"\\n", b"  ")
+    """`text` with blanks for the escapes that stand for no part of a key, and as long as it was."""
+    text = _BLANK.sub(b"  ", text)
+    return _FOREIGN.sub(b"      ", text) if b"\\u" in text else text
 
 
 def base64_cores(text: bytes) -> Iterator[bytes]:
@@ -108,7 +135,13 @@ def escaped(text: bytes) -> bool:
         (b"\\" in text and _TELLING_JSON.search(text) is not None)
         or (b"%" in text and _TELLING_URL.search(text) is not None)
         or (b"&" in text and _TELLING_HTML.search(text) is not None)
+        or in_other_forms(text)
     )
+
+
+def in_other_forms(text: bytes) -> bool:
+    """Whether `text` has letters or digits in the forms of `FORMS`."""
+    return not text.isascii() and any(begin in text and form.search(text) for begin, form in _TELLING_FORMS)
 
 
 def unescaped(text: bytes) -> bytes:
@@ -123,6 +156,8 @@ def readings(text: bytes, *, thorough: bool = False) -> Iterator[Reading]:
     """
     if (thorough or escaped(text)) and (plain := unescaped(text)) != text:
         yield Reading(plain, _EscapePlaces(text))
+    if in_other_forms(text):
+        yield Reading(plain_forms(text), _FormPlaces(text))
     for begin, end in runs(text):
         for decoded in _decoded(text[begin:end]):
             yield Reading(decoded, partial(_all_of, (begin, end)))
@@ -147,11 +182,17 @@ def open_end(text: bytes, begins: Callable[[bytes, bool], int]) -> int:
             first = min(first, open_from if place is None else place(open_from, open_from + 1)[0])
         if not escaped(text[:whole]):
             break
-        plain = unescaped(text[:whole])
-        inner: Place = _EscapePlaces(text[:whole])
+        read, inner = _plainer(text[:whole])
         place = inner if place is None else partial(_through, place, inner)
-        text = plain
+        text = read
     return first
+
+
+def _plainer(text: bytes) -> tuple[bytes, Place]:
+    """One layer less of a text that is `escaped`."""
+    if in_other_forms(text):
+        return plain_forms(text), _FormPlaces(text)
+    return unescaped(text), _EscapePlaces(text)
 
 
 def runs(text: bytes) -> Iterator[Span]:
@@ -167,7 +208,7 @@ def runs(text: bytes) -> Iterator[Span]:
 
 def may_hold_text(decoded: bytes) -> bool:
     """Whether there is enough text in it to read it once more."""
-    return _TEXT.search(decoded) is not None
+    return _TEXT.search(decoded) is not None or in_other_forms(decoded)
 
 
 def _through(outer: Place, inner: Place, begin: int, end: int) -> Span:
@@ -176,6 +217,29 @@ def _through(outer: Place, inner: Place, begin: int, end: int) -> Span:
 
 def _all_of(span: Span, begin: int, end: int) -> Span:  # noqa: ARG001  # whichever part of a reading
     return span
+
+
+def plain_forms(text: bytes) -> bytes:
+    """`text` with the letters and digits of ASCII for those in other forms."""
+    return text.decode("utf-8", "surrogateescape").translate(FORMS).encode("utf-8", "surrogateescape")
+
+
+class _FormPlaces:
+    """Where the characters of `plain_forms` come from. Found out only when asked."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._starts: list[int] = []
+
+    def __call__(self, begin: int, end: int) -> Span:
+        if not self._starts:
+            after = 0
+            for one in self._text.decode("utf-8", "surrogateescape"):
+                size = len(one.encode("utf-8", "surrogateescape"))
+                self._starts += [after] * (1 if ord(one) in FORMS else size)
+                after += size
+            self._starts.append(after)
+        return self._starts[begin], self._starts[end]
 
 
 class _EscapePlaces:
@@ -206,9 +270,14 @@ def _character(match: re.Match[bytes]) -> bytes:
     if kind == 7:
         text = unescape(digits.decode("ascii"))
         return text.encode() if text.isascii() else b" "
+    if kind == 10:
+        return _plain_form(0x10000 + ((int(digits[:4], 16) & 0x3FF) << 10) + (int(digits[-4:], 16) & 0x3FF))
     code = int(digits, 10 if kind == 6 else 8 if kind == 8 else 16)
-    if 0xFF01 <= code <= 0xFF5E:
-        code -= 0xFEE0
+    return bytes([code]) if kind == 4 and code > 127 else _plain_form(code)
+
+
+def _plain_form(code: int) -> bytes:
+    code = FORMS.get(code, code)
     return bytes([code]) if 32 <= code < 127 else b" "
 
 
@@ -224,7 +293,7 @@ def _decoded(run: bytes) -> Iterator[bytes]:
     pattern = _LONG_BASE64_OF_TEXT if long else _BASE64_OF_TEXT
     if pattern.match(head) or (long and pattern.match(tail)):
         yield from _texts(run)
-    elif run.startswith(_PACKED):
+    if run.startswith(_PACKED):
         yield from _unpacked(_from_base64(run))
     if not long and (not run.strip(_UPPER_BASE32) or not run.strip(_LOWER_BASE32)):
         yield _from_base32(run)

@@ -5,6 +5,7 @@ import gzip
 import html
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, unquote
 
@@ -22,6 +23,21 @@ SECRETS = st.builds(
         st.sampled_from(["", "/+x9", "-a1_", "=="]),
     ),
 )
+
+NOISE = bytes(range(128, 256, 3))
+
+
+def _in_form(text: str, lower: int, upper: int, digit: int) -> str:
+    """`text` with its letters and digits in another form, each of which begins at a code point."""
+    begins = {"a": lower, "A": upper, "0": digit}
+    ends = {"a": "z", "A": "Z", "0": "9"}
+
+    def one(character: str) -> str:
+        begin = next((one for one in begins if one <= character <= ends[one]), None)
+        return chr(begins[begin] + ord(character) - ord(begin)) if begin else character
+
+    return "".join(map(one, text))
+
 
 SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "raw": lambda text: text,
@@ -69,7 +85,19 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "with nothing to see, escaped": "\\u200b".join,
     "in lines": lambda text: "\\n".join(re.findall(".{1,5}", text)),
     "in pieces": lambda text: " / ".join(re.findall(".{1,7}", text)),
+    "in lines of Windows": lambda text: "\\r\\n".join(re.findall(".{1,5}", text)),
+    "with tabs": "\\t".join,
+    "with escaped blanks": "\\u00a0".join,
+    "with escaped accents": "\\u0301".join,
+    "octal escapes": lambda text: "".join(f"\\\\{ord(one):03o}" for one in text),
     "full width": lambda text: "".join(f"\\u{ord(one) + 0xFEE0:04x}" for one in text),
+    "full width, not escaped": lambda text: _in_form(text, 0xFF41, 0xFF21, 0xFF10),
+    "mathematical": lambda text: _in_form(text, 0x1D41A, 0x1D400, 0x1D7CE),
+    "mathematical, escaped": lambda text: json.dumps(_in_form(text, 0x1D41A, 0x1D400, 0x1D7CE))[1:-1],
+    "in circles, escaped": lambda text: json.dumps(_in_form(text, 0x24D0, 0x24B6, 0x30))[1:-1],
+    "base64 within bytes": lambda text: base64.b64encode(NOISE + text.encode() + NOISE).decode(),
+    "base64 of it backwards within bytes": lambda text: base64.b64encode(NOISE + text[::-1].encode() + NOISE).decode(),
+    "base64 of gzip": lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
 }
 """Each keeps JSON and an event whole when it is put into a text of them."""
 
@@ -114,7 +142,8 @@ def telling(secret: str, text: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    return "".join(re.findall("[a-z0-9]", text.replace("\\n", " ").lower()))
+    plain = unicodedata.normalize("NFKC", re.sub(r"\\[bfnrt]|\\u(?!00[2-7])[0-9a-f]{4}", " ", text))
+    return "".join(re.findall("[a-z0-9]", plain.lower()))
 
 
 def _undone(text: str) -> list[str]:

@@ -9,10 +9,9 @@ from msgspec import Struct
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.import_ids import digested
 from keycairn.app.services.probing import checked_model_name
-from keycairn.domain.credential import Credential, destinations
+from keycairn.domain.credential import Credential, check_not_repeated, destinations
 from keycairn.domain.errors import (
     InvalidInputError,
-    SecretInPlainFieldError,
     SecretLikeFieldError,
     UndeclaredFieldError,
 )
@@ -22,13 +21,12 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import FieldSpec, ProviderSpec, SettingValue
+from keycairn.domain.redaction import SHORTEST
 from keycairn.domain.sealed import UNOPENED, UNOPENED_REASON
 from keycairn.domain.secret import Secret
-from keycairn.domain.secretlike import holds_any, holds_secretlike, looks_secret, spellings
+from keycairn.domain.secretlike import holds_secretlike, looks_secret
 from keycairn.ports.provider import ProviderRegistry
 
-LONG_SECRET = 12
-"""Characters of a secret that is no word."""
 Identity = tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
 
@@ -171,15 +169,11 @@ def _fields(spec: ProviderSpec, row: IncomingCredential) -> _Fields:
 
 def _check_clear(row: IncomingCredential, fields: _Fields) -> None:
     """Raise SecretInPlainFieldError or SecretLikeFieldError where a secret would be kept, and shown, in the clear."""
-    secrets = [secret.reveal() for secret in (*row.secrets.values(), *fields.secrets.values())]
-    texts = frozenset(text for secret in secrets for text in spellings(secret))
-    for field, value in (("config", fields.extra), ("name", row.name), *fields.settings.items()):
-        if holds_any(value, texts):
-            raise SecretInPlainFieldError(field)
+    secrets = [*row.secrets.values(), *fields.secrets.values()]
+    check_not_repeated(secrets, {"config": fields.extra, "name": row.name, **fields.settings})
     # The key of a local server, `ollama` say, is also a word in names of models.
-    long = frozenset(text for secret in secrets if len(secret) >= LONG_SECRET for text in spellings(secret))
-    if holds_any([row.id, *((model.name, model.id) for model in row.models)], long):
-        raise SecretInPlainFieldError("models")
+    long = [secret for secret in secrets if len(secret.reveal()) >= SHORTEST]
+    check_not_repeated(long, {"models": [row.id, *((model.name, model.id) for model in row.models)]})
     if looks_secret(row.name):
         raise SecretLikeFieldError("name")
     if holds_secretlike(fields.extra):
