@@ -8,7 +8,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from keycairn.ports.tracing import Attributes
 
-_PROPAGATED = frozenset({"traceparent", "tracestate"})
+_PROPAGATED = frozenset({"traceparent"})
+"""Of a trace only the ids count: `tracestate` is text of others, and the exporter would get it with each span."""
 _context = TraceContextTextMapPropagator()
 
 

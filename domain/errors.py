@@ -156,8 +156,8 @@ class RecordNotRefusedError(NotFoundError):
 
     code = "record_not_refused"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"No record called {name} is refused or unreadable. GET /api/checkup names those that are.")
+    def __init__(self) -> None:
+        super().__init__("No record of that name is refused or unreadable. GET /api/checkup names those that are.")
 
 
 class ModelNotFoundError(NotFoundError):

@@ -1,6 +1,7 @@
 """Commands that hand a key out: to a program, or, when somebody insists, to the terminal."""
 
 import os
+import shutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
@@ -48,6 +49,10 @@ def run(credential: str | None, model: str | None, command: tuple[str, ...]) -> 
     """
     if (credential is None) == (model is None):
         raise click.UsageError("Give either --credential ID or --model ID, then -- and the command.")
+
+    if shutil.which(command[0]) is None:  # what is no program may be a key, and would stand in the audit log
+        click.echo("keycairn: this cannot be started: there is no such program.", err=True)
+        sys.exit(NOT_FOUND)
 
     async def lend(keycairn: "Keycairn") -> tuple[dict[str, Secret], frozenset[str]]:
         id = credential_id(credential) if credential else await keycairn.lending.credential_of(model_id(model or ""))

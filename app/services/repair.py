@@ -87,7 +87,7 @@ class Repair:
         kind, _, key = record.partition(":")
         known = {f"{error.kind}:{error.key}" for error in self._store.unreadable()}
         if record not in known or kind not in DISCARDED:
-            raise RecordNotRefusedError(record)
+            raise RecordNotRefusedError
         event = self._journal.event(by, Action.RECORD_DISCARDED, record)
         await self._journal.commit((Discard(kind, key), event))
 

@@ -259,6 +259,7 @@ async def test_a_program_gets_the_variables_of_one_credential_and_nothing_else(s
     assert (used["target"], used["details"]["program"]) == (credential["id"], Path(sys.executable).name)
     code, _, err = await real(shell, "run", "--credential", credential["id"], "--", "no-such-program")
     assert (code, "cannot be started" in err) == (127, True)
+    assert len(await events(shell, "secret.used")) == 1, "a key typed in its place would stand in the log for good"
 
 
 async def events(shell: Shell, action: str) -> list[dict[str, object]]:

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from tests.canary import scan
 from tests.gateway_house import GatewayHouse, gateway_house
 
 from keycairn.adapters.otel import OpenTelemetryTracing
@@ -23,6 +24,13 @@ from keycairn.testing.server import KEY
 
 BODY = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "a private matter"}]}
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+STRAY = "sk-stray-5c1D8e2F7a4B9063"
+MISPLACED = {
+    "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
+    **dict.fromkeys(("tracestate", "baggage"), f"key={STRAY}"),
+    **dict.fromkeys(("x-request-id", "user-agent", "idempotency-key", "openai-beta", "b3", "x-b3-traceid"), STRAY),
+}
+"""A key wherever a client may put text that a trace could take up."""
 
 
 @pytest.fixture
@@ -106,12 +114,12 @@ async def test_no_secret_and_no_body_is_in_a_span(
 ) -> None:
     for fault in (None, 400, 401, "html"):
         openai_server.fault = fault
-        await ask(house)
+        await ask(house, **MISPLACED)
 
     told = json.dumps([json.loads(span.to_json()) for span in exporter.get_finished_spans()])
     assert len(exporter.get_finished_spans()) == 4
-    for private in (KEY, house.token, "private matter", "Hello!"):
-        assert private not in told
+    for private in (KEY, house.token.split("_")[2], "private matter", "Hello!", STRAY):  # before it: a public id
+        assert scan(told, private) == []
 
 
 def test_without_opentelemetry_keycairn_runs_and_traces_nothing(tmp_path: Path) -> None:
