@@ -87,6 +87,17 @@ def record_key(record: Record) -> str:
             return key_of(record.id)
 
 
+def check_record(record: Record, *, texts: bool = True) -> None:
+    """Raise InvalidInputError for a record that no backup takes: its id is none of ours, or a text of it holds NUL.
+
+    `texts` asks for the latter, which takes longer than all the rest.
+    """
+    if isinstance(record, Credential | Model | Token | AuditEvent):
+        _IDS[kind_of(record)](record.id)
+    if texts:
+        check_text(record.key if isinstance(record, UsageRecord) else record)
+
+
 def record_line(record: Record) -> bytes:
     """The record as one line of JSON, without its end."""
     # the standard library's JSON keeps whole numbers of any size, and a lone surrogate
@@ -100,9 +111,7 @@ def record_in(line: bytes) -> Record:
         kind = KINDS[name]
         unknown = set(fields) - set(kind.__struct_fields__)
         record: Record = msgspec.convert(fields, kind, str_keys=True)
-        if name in _IDS:
-            _IDS[name](fields["id"])
-        check_text(record.key if isinstance(record, UsageRecord) else record)
+        check_record(record)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidInputError, msgspec.MsgspecError):
         raise InvalidInputError("This is not a record of Keycairn.") from None
     if unknown:

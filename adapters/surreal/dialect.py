@@ -9,6 +9,8 @@ import re
 
 from keycairn.domain.errors import StoreError
 
+LAST = "\U0010ffff" * 32
+"""Behind the key of every record that Keycairn makes."""
 _VERSION = re.compile(r"(?:surrealdb-)?v?(\d+)\.")
 
 
@@ -21,6 +23,14 @@ class Dialect:
     def after(self, table: str, key: str) -> str:
         """The records of `table` in the order of their keys, from behind `key`, which is a bound variable's name."""
         return f"{self._record}('{table}', {key}>..)"
+
+    def ours(self, table: str, key: str) -> str:
+        """The same of those whose keys Keycairn may have made: text that is not empty."""
+        return f"{self._record}('{table}', {key}>..'{LAST}')"
+
+    def strange(self, table: str) -> tuple[str, str]:
+        """All others: numbers stand before text, identifiers, lists and objects behind it."""
+        return f"{self._record}('{table}', ..='')", f"{self._record}('{table}', '{LAST}'..)"
 
 
 def dialect_of(version: str) -> Dialect:

@@ -3,70 +3,37 @@
 import gc
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import cbor2
-from surrealdb import RecordID
 from surrealdb.connections.async_embedded import AsyncEmbeddedSurrealConnection
-from surrealdb.data.types import constants
 from surrealdb.errors import SurrealError
 from surrealdb.request_message.message import RequestMessage
 
 from keycairn.adapters.surreal.errors import results
 from keycairn.adapters.surreal.lock import StoreLock
 from keycairn.adapters.surreal.place import place_of
+from keycairn.adapters.surreal.wire import decoded, wired
 from keycairn.domain.errors import StoreError, StoreUnavailableError
 
 SCHEME = "surrealkv://"
 MEMORY = "mem://"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _tag(tag: cbor2.CBORTag, _immutable: bool = False) -> object:  # noqa: FBT001, FBT002  # cbor2's signature
-    if tag.tag == constants.TAG_DATETIME_COMPACT:
-        seconds, nanoseconds = tag.value
-        return _EPOCH + timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
-    if tag.tag == constants.TAG_RECORD_ID:
-        return RecordID(*tag.value)
-    if tag.tag == constants.TAG_NONE:
-        return None
-    raise StoreError
-
-
-def _wire(value: Any) -> Any:
-    """`value` as the engine's CBOR has it; see https://surrealdb.com/docs/surrealdb/integration/cbor."""
-    if isinstance(value, dict):
-        return {name: _wire(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_wire(one) for one in value]
-    if value is None:
-        return cbor2.CBORTag(constants.TAG_NONE, None)
-    if isinstance(value, datetime):
-        since = value - _EPOCH
-        return cbor2.CBORTag(
-            constants.TAG_DATETIME_COMPACT, [since.days * 86_400 + since.seconds, since.microseconds * 1000]
-        )
-    if isinstance(value, RecordID):
-        return cbor2.CBORTag(constants.TAG_RECORD_ID, [value.table_name, _wire(value.id)])
-    return value
 
 
 class _Engine(AsyncEmbeddedSurrealConnection):
     """The SDK's connection, its messages written and read in C: its own coder takes longer than the database does."""
 
     async def _send(self, message: RequestMessage, process: str, bypass: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # the SDK's signature
-        answer: dict[str, Any] = cbor2.loads(await self._db.execute(message.WS_CBOR_DESCRIPTOR), tag_hook=_tag)
+        answer = decoded(await self._db.execute(message.WS_CBOR_DESCRIPTOR))
         if not bypass:
             self.check_response_for_error(answer, process)
         return answer
 
     async def run(self, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """The raw answer to a query."""
-        message = cbor2.dumps({"id": "q", "method": "query", "params": [text, _wire(dict(variables))]})
-        answer: dict[str, Any] = cbor2.loads(await self._db.execute(message), tag_hook=_tag)
-        return answer
+        message = cbor2.dumps({"id": "q", "method": "query", "params": [text, wired(dict(variables))]})
+        return decoded(await self._db.execute(message))
 
 
 class EmbeddedConnection:
@@ -139,7 +106,7 @@ class EmbeddedConnection:
         """The result of each statement. Raises StoreError or what `results` raises."""
         try:
             answer = await self._usable().run(text, variables)
-        except (RuntimeError, SurrealError, cbor2.CBOREncodeError):
+        except (RuntimeError, SurrealError, cbor2.CBOREncodeError, cbor2.CBORDecodeError, ValueError):
             raise StoreError from None  # the engine's text quotes the statement
         return results(answer)
 

@@ -93,26 +93,35 @@ class HistoryReads:
         after = f"{workspace}\t{since.isoformat()}"  # the keys begin with both: they stand in this order
         last = f"{workspace}\t{until.isoformat()}\n"
         while rows := await self._read(
-            f"SELECT * FROM {self._dialect.after('usage', '$after')} LIMIT $limit",  # noqa: S608  # our own table
+            f"SELECT * FROM {self._dialect.ours('usage', '$after')} LIMIT $limit",  # noqa: S608  # our own table
             after=after,
             limit=PIECE,
         ):
-            wanted = [row for row in rows if str(row["id"].id) < last]
+            wanted = [row for row in rows if row["id"].id < last]
             found = readable("usage", wanted, self.note)
             sums |= {one.key: one.usage for one in found if isinstance(one, UsageRecord)}
             if len(wanted) < PIECE:
                 break
-            after = str(rows[-1]["id"].id)
+            after = rows[-1]["id"].id
         return sums
 
     async def usage_before(self, day: date, *, limit: int = MOST) -> Sequence[UsageKey]:
         """See `Store.usage_before`."""
-        rows = await self._read(
-            "SELECT * FROM usage WITH INDEX usage_age WHERE day < $day LIMIT $limit",
-            day=day.isoformat(),
-            limit=page(limit),
-        )
-        return [one.key for one in readable("usage", rows, self.note) if isinstance(one, UsageRecord)]
+        found: list[UsageKey] = []
+        start = 0
+        while len(found) < page(limit):  # what cannot be read must not stand before the rest for ever
+            size = page(limit) - len(found)
+            rows = await self._read(
+                "SELECT * FROM usage WITH INDEX usage_age WHERE day < $day LIMIT $limit START $start",
+                day=day.isoformat(),
+                limit=size,
+                start=start,
+            )
+            found += [one.key for one in readable("usage", rows, self.note) if isinstance(one, UsageRecord)]
+            if len(rows) < size:
+                break
+            start += size
+        return found
 
     def _events(self, rows: Iterable[Row]) -> list[AuditEvent]:
         return [event for event in readable("event", rows, self.note) if isinstance(event, AuditEvent)]

@@ -1,7 +1,6 @@
 """What a changeset is worked out against, where not every record is held in memory."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -40,7 +39,10 @@ from keycairn.domain.change import (
     Touch,
     check_text,
 )
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import StoreError
 from keycairn.domain.ids import CredentialId, ModelId
+from keycairn.domain.indexes import sealing_keys
 from keycairn.domain.record import KINDS, NAMES, Record, usage_text
 from keycairn.domain.sealed import SealedSecret, kid_of
 from keycairn.domain.state import Key, State
@@ -52,7 +54,7 @@ _texts = msgspec.json.Decoder(dict[str, SealedSecret])
 class Loaded:
     """A `keycairn.domain.state.Base`: a state, and `more` records beside it.
 
-    `providers` (workspace and name) and `kids` stand in for the credentials that were not loaded.
+    `providers` (workspace and name) and `sealed_with` stand in for the credentials that were not loaded.
     """
 
     def __init__(
@@ -61,12 +63,12 @@ class Loaded:
         *,
         more: Mapping[Key, Record] | None = None,
         providers: Iterable[tuple[str, str]] = (),
-        kids: Mapping[int, int] | None = None,
+        sealed_with: Callable[[int], int] | None = None,
     ) -> None:
         self._state = state
         self._more = dict(more or {})
         self._providers = frozenset(providers)
-        self._kids = kids
+        self._sealed_with = sealed_with or state.sealed_with
 
     def get(self, kind: type[_R], key: str) -> _R | None:
         """See `State.get`."""
@@ -86,7 +88,7 @@ class Loaded:
 
     def sealed_with(self, kid: int) -> int:
         """See `State.sealed_with`."""
-        return self._state.sealed_with(kid) if self._kids is None else self._kids.get(kid, 0)
+        return self._sealed_with(kid)
 
 
 class Needs(Struct, frozen=True, kw_only=True):
@@ -119,7 +121,7 @@ class Needs(Struct, frozen=True, kw_only=True):
             )
             values |= {f"o{number}": workspace, f"p{number}": provider}
         if self.sealed:
-            parts.append("(SELECT sealed FROM credential WHERE sealed != NONE)")
+            parts.append("(SELECT * FROM credential WHERE sealed != NONE)")
         return f"RETURN [{', '.join(parts)}]", values
 
 
@@ -199,9 +201,17 @@ class Moment(Struct, frozen=True):
     base: Loaded
 
 
+def number_in(revision: object) -> int:
+    """The revision. Raises StoreError for what is none: the next one could not be told from it."""
+    if isinstance(revision, int) and 0 <= revision < 2**63 - 1:
+        return revision
+    raise StoreError("The database's revision is damaged: run UPDATE revision:current SET number = 1 on it.")
+
+
 def loaded(answer: list[Any], wanted: Needs, decode: Any) -> Moment:
     """What the statement of `wanted` answered. `decode` gives the readable records among rows of one table."""
-    revision, rows, linked, *rest = answer
+    number, rows, linked, *rest = answer
+    revision = number_in(number)
     state = State()
     tables: dict[str, list[Row]] = {}
     for row in [*rows, *linked]:
@@ -216,17 +226,23 @@ def loaded(answer: list[Any], wanted: Needs, decode: Any) -> Moment:
     providers = {
         (row.get("workspace"), row.get("provider")) for found in behind[: len(wanted.providers)] for row in found
     }
-    kids: Counter[int] | None = None
-    if wanted.sealed:
-        kids = Counter()
-        for row in behind[-1]:
-            kids.update(kid for kid in _kids(row["sealed"]) if kid is not None)
-    return Moment(revision, Loaded(state, providers=providers, kids=kids))
+    rows_of: dict[int, list[Row]] = {}
+    for row in behind[-1] if wanted.sealed else ():
+        for kid in _kids(row["sealed"]):
+            rows_of.setdefault(kid, []).append(row)
+
+    def sealed_with(kid: int) -> int:
+        """Of records that are refused, nothing is lost when a key is retired: they open nothing anyway."""
+        found = decode("credential", rows_of.get(kid, ()))
+        return sum(sealing_keys(record).count(kid) for record in found if isinstance(record, Credential))
+
+    return Moment(revision, Loaded(state, providers=providers, sealed_with=sealed_with if wanted.sealed else None))
 
 
-def _kids(sealed: str) -> list[int | None]:
+def _kids(sealed: object) -> frozenset[int]:
+    """The data keys that seal something, by the text of a column."""
     try:
-        texts = _texts.decode(sealed)
+        texts = _texts.decode(sealed) if isinstance(sealed, str) else {}
     except msgspec.MsgspecError:
-        return []
-    return [kid_of(text) for text in texts.values()]
+        return frozenset()
+    return frozenset(kid for text in texts.values() if (kid := kid_of(text)) is not None)

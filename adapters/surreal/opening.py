@@ -1,7 +1,7 @@
 """From a database URL to a store that is migrated, whole and ready."""
 
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -199,7 +199,7 @@ async def _matched(connection: EmbeddedConnection, file: Path, former_anchor: Pa
     place that says so: its `proves` is False. Raises RedoLogError when the database is not the log's, or is older.
     """
     found = (await connection.query("SELECT * FROM $id", {"id": LEDGER}))[-1]
-    store, number = (str(found[0]["store"]), int(found[0]["number"])) if found else (None, 0)
+    store, number = _noted(found[0]) if found else (None, 0)
     try:
         log = RedoLog.open(file)
     except DamagedAnchorError:
@@ -235,6 +235,12 @@ async def _matched(connection: EmbeddedConnection, file: Path, former_anchor: Pa
     if number > log.last:
         log.shorten(safe=number, head=None, proves=False)
     return log
+
+
+def _noted(ledger: Mapping[str, object]) -> tuple[str, int]:
+    """The store and the changeset that the ledger names; a store that is nobody's where somebody else wrote it."""
+    store, number = ledger.get("store"), ledger.get("number")
+    return (store, number) if isinstance(store, str) and isinstance(number, int) else ("", 0)
 
 
 def _not_ours(file: Path) -> RedoLogError:

@@ -16,26 +16,29 @@ from msgspec import to_builtins
 from msgspec.structs import asdict
 from surrealdb import RecordID
 
+from keycairn.adapters.surreal.dialect import LAST
 from keycairn.domain.audit import Action, AuditEvent, Head
 from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import RefusedRecordError, UnreadableRecordError
+from keycairn.domain.errors import InvalidInputError, RefusedRecordError, UnreadableRecordError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.outcome import CheckRecord
-from keycairn.domain.proof import Check
+from keycairn.domain.proof import PROVEN, Check
 from keycairn.domain.provider import SettingValue
 from keycairn.domain.reach import EVERYWHERE, Reach
-from keycairn.domain.record import Record, UsageRecord, kind_of, record_key, usage_text
+from keycairn.domain.record import Record, UsageRecord, check_record, kind_of, record_key, usage_text
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import Usage, UsageKey
 
 Row = dict[str, Any]
 
+STRANGE = "="
+"""What the names of records begin with whose keys are not text: no key of ours begins so."""
 _NO_KEY = " "
 _MODALITIES: Mapping[str, Modality] = {member.value: member for member in Modality}
 _settings = msgspec.json.Decoder(dict[str, SettingValue])
@@ -324,6 +327,8 @@ def head_of(row: Row) -> Head:
     """The head in a row."""
     seq, _, rest = row["link"].partition(" ")
     mac, _, state = rest.partition(" ")
+    if not 0 < int(seq) < 2**63 - 1:
+        raise ValueError
     return Head(int(seq), mac, state)
 
 
@@ -407,13 +412,14 @@ def row_of(record: Record) -> Row:
 
 def record_of(table: str, row: Row) -> Record:
     """The record in a row of `table`. Raises UnreadableRecordError for what this Keycairn cannot have written."""
-    key = str(row["id"].id)
+    key = named_key(row["id"].id)
     for column, kind in _TYPES[table].items():
         value = row.get(column)
         if not isinstance(value, kind) or value.__class__ is bool:
             raise UnreadableRecordError(table, key, f"{column} is not what it must be")
     try:
         record = _OF[table](row)
+        check_record(record, texts=table not in PROVEN)  # a proof covers the texts
         derived = _derived(record)
     except (
         ValueError,
@@ -422,6 +428,7 @@ def record_of(table: str, row: Row) -> Record:
         AttributeError,
         RecursionError,
         OverflowError,
+        InvalidInputError,
         msgspec.MsgspecError,
     ) as error:
         raise UnreadableRecordError(table, key, type(error).__name__) from None
@@ -446,17 +453,33 @@ def _derived(record: Record) -> Row:
     return {}
 
 
+def strange_key(spelled: str) -> str:
+    """What a record whose key is no text of ours is called, by the database's own spelling of its id."""
+    return f"{STRANGE}{spelled.partition(':')[2]}"
+
+
+def _may_be_ours(key: object) -> bool:
+    return isinstance(key, str) and "" < key < LAST
+
+
+def named_key(key: str) -> str:
+    """What a record is called whose key is text: no two records have one name."""
+    return f"{STRANGE}{key}" if key.startswith(STRANGE) else key
+
+
 def readable(
     table: str, rows: Iterable[Row], unreadable: Callable[[UnreadableRecordError], None], check: Check | None = None
 ) -> Iterator[Record]:
     """The records of the rows that can be read, and are not refused; each other one is told to `unreadable`."""
     for row in rows:
+        if not _may_be_ours(row["id"].id):
+            continue  # whoever goes through the whole table names it
         try:
             record = record_of(table, row)
         except UnreadableRecordError as error:
             unreadable(error)
             continue
         if check is not None and (why := check(record)) is not None:
-            unreadable(RefusedRecordError(table, record_key(record), why))
+            unreadable(RefusedRecordError(table, named_key(record_key(record)), why))
         else:
             yield record

@@ -5,16 +5,36 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from cbor2 import CBORDecodeError
 from surrealdb import AsyncWsSurrealConnection
 from surrealdb.errors import SurrealError
 from websockets.exceptions import WebSocketException
 
 from keycairn.adapters.surreal.errors import ConnectionLostError, results
+from keycairn.adapters.surreal.wire import decoded
 from keycairn.domain.errors import StoreUnavailableError
 from keycairn.domain.secret import Secret
 
 _BROKEN = (KeyError, OSError, TimeoutError, WebSocketException, SurrealError)
 """What the client raises when its connection is gone. A request in flight ends with KeyError, from its own clean-up."""
+
+
+class _Client(AsyncWsSurrealConnection):
+    """The SDK's client. Its own reader ends for good at the first value that it cannot decode."""
+
+    async def _recv_task(self) -> None:
+        try:
+            async for data in self.socket:
+                answer = decoded(data)
+                waiting = self.qry.get(str(answer.get("id")))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(answer)
+        except (WebSocketException, CBORDecodeError):
+            pass
+        finally:
+            for waiting in self.qry.values():
+                waiting.cancel()
+            self.qry.clear()
 
 
 class RemoteConnection:
@@ -77,7 +97,7 @@ class RemoteConnection:
             return self._client
 
     async def _connect(self) -> AsyncWsSurrealConnection:
-        client = AsyncWsSurrealConnection(self._url)
+        client = _Client(self._url)
         try:
             async with asyncio.timeout(self._deadline):
                 await client.connect()

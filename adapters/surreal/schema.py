@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from surrealdb import RecordID
 
@@ -197,5 +197,7 @@ async def migrate(query: Query, migrations: tuple[str, ...] = MIGRATIONS) -> int
 
 
 async def _done(query: Query) -> list[int]:
-    numbers: list[int] = (await query(_REGISTER, {}))[-1]
-    return numbers
+    numbers: list[object] = (await query(_REGISTER, {}))[-1]
+    if not all(isinstance(number, int) for number in numbers):
+        raise StoreError("The database's list of schemas is damaged. Restore a backup. Nothing was changed.")
+    return cast("list[int]", numbers)

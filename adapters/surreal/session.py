@@ -14,7 +14,7 @@ from keycairn.adapters.surreal.restoring import Claim
 from keycairn.adapters.surreal.server_log import Intent, ServerLog
 from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard
 from keycairn.adapters.surreal.under_way import UnderWay
-from keycairn.domain.change import AddUsage, Changeset, DropUsage, only_counts
+from keycairn.domain.change import AddUsage, Changeset, Discard, DropUsage, only_counts
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import (
     ConflictError,
@@ -161,6 +161,9 @@ class Session:
         guard(whole, revision=moment.revision)
         drafted(draft, draft.images, to=whole, without={"usage"}, doubtful=self._unreadable)
         counted([change for change in changes if isinstance(change, AddUsage | DropUsage)], whole)
+        for change in changes:
+            if isinstance(change, Discard) and change.kind == "usage":
+                whole.image(change.kind, change.key, None, existed=None)
         images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
         await self._carried_out(whole, await self._log.intend(images, [event.id for event in draft.appended]))
         for key in draft.images:

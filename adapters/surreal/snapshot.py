@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from keycairn.adapters.surreal.dialect import Dialect
-from keycairn.adapters.surreal.records import Row, readable
+from keycairn.adapters.surreal.records import Row, readable, strange_key
 from keycairn.adapters.surreal.statements import HEAD
 from keycairn.domain.errors import ConflictError, UnreadableRecordError
 from keycairn.domain.proof import Check
@@ -21,6 +21,9 @@ from keycairn.domain.record import KINDS, Record
 PAGE = 500
 AT_ONCE = 5000
 """Records of one kind that are read by one statement, at most: a quarter of a second of decoding, and 11 MiB."""
+
+MOST_STRANGE = 1000
+"""Records of one table with keys that Keycairn cannot have made that are named, on either side of its own."""
 
 Read = Callable[..., Awaitable[Any]]
 Note = Callable[[UnreadableRecordError], None]
@@ -54,6 +57,7 @@ async def records_in(
     async for rows in _pages(read, dialect, table):
         for record in readable(table, rows, note, check):
             yield record
+    await _note_strange(read, dialect, table, note)
 
 
 async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
@@ -62,16 +66,17 @@ async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
     if head and not list(readable("head", head, lambda _: None)):
         return None  # the statement below would stumble over it
     tables = ", ".join(
-        f"(SELECT * FROM {dialect.after(table, '$start')} LIMIT $limit)"  # noqa: S608  # our own tables
+        f"(SELECT * FROM {dialect.ours(table, '$start')} LIMIT $limit)"  # noqa: S608  # our own tables
         for table in _ALTERED
     )
+    strange = " - ".join(f"((SELECT count() FROM {one} GROUP ALL)[0].count ?? 0)" for one in dialect.strange("event"))  # noqa: S608  # our own table
     # The head comes first and the events last: were this not of one moment, their number would show it.
     *found, unknown, counted = await read(
         "{ LET $link = (SELECT VALUE link FROM ONLY $head); "  # noqa: S608  # our own tables
         "LET $youngest = IF $link = NONE { 0 } ELSE { type::int(string::split($link, ' ')[0]) }; "
         f"RETURN [$youngest, {tables}, "
         "(SELECT VALUE id FROM event WITH INDEX event_seq WHERE seq > $youngest LIMIT 1), "
-        "(SELECT count() FROM event GROUP ALL)]; }",
+        f"((SELECT count() FROM event GROUP ALL)[0].count ?? 0) - {strange}]; }}",
         head=HEAD,
         start="",
         limit=AT_ONCE,
@@ -79,7 +84,7 @@ async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
     youngest, *lists = found
     if unknown or any(len(rows) == AT_ONCE for rows in lists):
         return None
-    return Moment(dict(zip(_ALTERED, lists, strict=True)), youngest, counted[0]["count"] if counted else 0)
+    return Moment(dict(zip(_ALTERED, lists, strict=True)), youngest, counted)
 
 
 async def records_of(
@@ -94,23 +99,36 @@ async def records_of(
         if table in moment.rows:
             for record in readable(table, moment.rows[table], note, check):
                 yield record
+            await _note_strange(read, dialect, table, note)
             continue
         async for rows in _pages(read, dialect, table):
-            told = [row for row in rows if table != "event" or (row.get("seq") or 0) <= moment.youngest]
+            told = [row for row in rows if table != "event" or _number(row.get("seq")) <= moment.youngest]
             events += len(told) if table == "event" else 0
             for record in readable(table, told, note, check):
                 yield record
+        await _note_strange(read, dialect, table, note)
     if events != moment.events:
         raise ConflictError
 
 
 async def _pages(read: Read, dialect: Dialect, table: str) -> AsyncGenerator[list[Row], None]:
-    """The rows of a table, a page at a time. Their keys sort like text."""
+    """The rows of a table with keys that Keycairn may have made, a page at a time. They sort like text."""
     after = ""
     while rows := await read(
-        f"SELECT * FROM {dialect.after(table, '$after')} LIMIT $limit",  # noqa: S608  # our own tables
+        f"SELECT * FROM {dialect.ours(table, '$after')} LIMIT $limit",  # noqa: S608  # our own tables
         after=after,
         limit=PAGE,
     ):
         yield rows
-        after = str(rows[-1]["id"].id)
+        after = rows[-1]["id"].id
+
+
+async def _note_strange(read: Read, dialect: Dialect, table: str, note: Note) -> None:
+    """Tell `note` of the records whose keys Keycairn cannot have made. The database spells their names."""
+    for strange in dialect.strange(table):
+        for spelled in await read(f"SELECT VALUE <string>id FROM {strange} LIMIT {MOST_STRANGE}"):  # noqa: S608  # our own tables
+            note(UnreadableRecordError(table, strange_key(spelled), "its key is not one of Keycairn's"))
+
+
+def _number(seq: object) -> int:
+    return seq if isinstance(seq, int) else 0

@@ -10,7 +10,7 @@ from typing import Any
 from surrealdb import RecordID
 
 from keycairn.adapters.surreal.errors import MOVED, RESTORING, STALE
-from keycairn.adapters.surreal.records import columns, record_id, usage_id
+from keycairn.adapters.surreal.records import STRANGE, columns, record_id, usage_id
 from keycairn.domain.change import AddUsage, Change, DropUsage, RecordUse
 from keycairn.domain.draft import Draft
 from keycairn.domain.record import Record
@@ -54,13 +54,26 @@ class Transaction:
     def image(self, kind: str, key: str, record: Record | None, *, existed: bool | None) -> None:
         """Make the record what it is afterwards. `existed` tells whether it was there, None that it is unknown."""
         id = RecordID(kind, key)
-        if record is None:
+        if record is None and key.startswith(STRANGE):
+            self._remove_strange(kind, key.removeprefix(STRANGE))
+        elif record is None:
             self.add("DELETE {id} RETURN NONE", id=id)
         elif existed is None:
             self.put("CONTENT {row}", id=id, row=columns(record))
         else:
             verb = "UPDATE" if existed else "CREATE"
             self.add(f"{verb} {{id}} CONTENT {{row}} RETURN NONE", id=id, row=columns(record))
+
+    def _remove_strange(self, kind: str, name: str) -> None:
+        """Remove a record that `strange_key` named."""
+        if name.startswith(STRANGE):
+            self.add("DELETE {id} RETURN NONE", id=RecordID(kind, name))
+        else:
+            self.add(
+                "DELETE type::table({kind}) WHERE <string>id = {spelled} RETURN NONE",
+                kind=kind,
+                spelled=f"{kind}:{name}",
+            )
 
     def ledger(self, store: str, number: int, *, first: bool = True) -> None:
         """Note that the changeset `number` of the redo log of `store` is in. `first`: perhaps nothing was noted yet."""
@@ -98,7 +111,7 @@ def replayed(images: Images, there: Collection[Key]) -> Transaction:
     """The transaction that makes the records what `images` say. `there` are those of them that exist."""
     whole = Transaction()
     for (kind, key), record in images.items():
-        if record is not None or (kind, key) in there:
+        if record is not None or (kind, key) in there or key.startswith(STRANGE):
             whole.image(kind, key, record, existed=(kind, key) in there)
     return whole
 

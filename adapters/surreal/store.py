@@ -1,12 +1,13 @@
 """The store on a SurrealDB server, which other processes may write to as well."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 from keycairn.adapters.state_reads import page
 from keycairn.adapters.surreal.dialect import Dialect
 from keycairn.adapters.surreal.history import HistoryReads
+from keycairn.adapters.surreal.loading import number_in
 from keycairn.adapters.surreal.records import Row, place, record_id
 from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.session import Connection, Session
@@ -70,24 +71,29 @@ class SurrealStore(HistoryReads):
         end = "\U0010ffff"
         if provider is not None:
             start, end = max(start, f"{provider}\t"), f"{provider}\n"
-        rows = await self._read(
-            "SELECT * FROM credential WITH INDEX credential_place "
-            "WHERE workspace = $workspace AND place > $start AND place < $end ORDER BY place LIMIT $limit",
-            workspace=workspace,
-            start=start,
-            end=end,
-            limit=page(limit),
-        )
-        return self._all(Credential, rows)
+
+        async def read(after: Any, limit: int) -> list[Row]:
+            rows: list[Row] = await self._read(
+                "SELECT * FROM credential WITH INDEX credential_place "
+                "WHERE workspace = $workspace AND place > $start AND place < $end ORDER BY place LIMIT $limit",
+                workspace=workspace,
+                start=after,
+                end=end,
+                limit=limit,
+            )
+            return rows
+
+        return await self._filled(Credential, read, lambda row: row["place"], start, page(limit))
 
     async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
         """See `Store.all_credentials`."""
-        rows = await self._read(
-            f"SELECT * FROM {self._dialect.after('credential', '$after')} LIMIT $limit",  # noqa: S608  # our own table
-            after=key_of(after or ""),
-            limit=page(limit),
-        )
-        return self._all(Credential, rows)
+
+        async def read(after: Any, limit: int) -> list[Row]:
+            source = self._dialect.ours("credential", "$after")
+            rows: list[Row] = await self._read(f"SELECT * FROM {source} LIMIT $limit", after=after, limit=limit)  # noqa: S608  # our own table
+            return rows
+
+        return await self._filled(Credential, read, lambda row: row["id"].id, key_of(after or ""), page(limit))
 
     async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
         """See `Store.twins`."""
@@ -125,17 +131,26 @@ class SurrealStore(HistoryReads):
         filters = {"workspace": workspace, "type": type, "provider": provider, "credential": link, "name": name}
         given = {column: value for column, value in filters.items() if value is not None}
         conditions = " AND ".join(f"{column} = ${column}" for column in given)
+        start: object
         if link is not None:  # few models of one account: by the index, then sorted
             source, order = "model", "ORDER BY id"
             conditions += " AND id > $after"
-            given["after"] = record_id("model", after or "model:")
+            start = record_id("model", after or "model:")
         else:  # many: in the order of their keys, up to the limit
-            source, order = self._dialect.after("model", "$after"), ""
-            given["after"] = key_of(after or "")
+            source, order = self._dialect.ours("model", "$after"), ""
+            start = key_of(after or "")
         bound = "" if limit is None else "LIMIT $limit"
         text = f"SELECT * FROM {source} WHERE {conditions} {order} {bound}"  # noqa: S608  # our own column names
-        rows = await self._read(text, **given, limit=page(limit or 0))
-        return self._all(Model, rows)
+
+        async def read(after: Any, limit: int) -> list[Row]:
+            rows: list[Row] = await self._read(text, **given, after=after, limit=limit)
+            return rows
+
+        if limit is None:
+            return self._all(Model, await read(start, 0))
+        return await self._filled(
+            Model, read, lambda row: row["id"] if link is not None else row["id"].id, start, page(limit)
+        )
 
     async def model_counts(
         self, workspace: str, credentials: Collection[CredentialId] | None = None
@@ -216,8 +231,8 @@ class SurrealStore(HistoryReads):
 
     async def revision(self) -> int:
         """See `Store.revision`."""
-        rows: list[int] = await self._read("SELECT VALUE number FROM $id", id=REVISION)
-        return rows[0] if rows else 0
+        rows = await self._read("SELECT VALUE number FROM $id", id=REVISION)
+        return number_in(rows[0]) if rows else 0
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncIterator[Record]]:
@@ -289,6 +304,28 @@ class SurrealStore(HistoryReads):
                 yield record
         if await self.revision() != before:
             raise ConflictError
+
+    async def _filled(
+        self,
+        kind: type[_R],
+        read: Callable[[Any, int], Awaitable[list[Row]]],
+        place: Callable[[Row], Any],
+        after: object,
+        limit: int,
+    ) -> list[_R]:
+        """A page of records that can be read, `limit` of them unless the list ends.
+
+        Whoever asks takes a shorter page for the last one, so those left out must not make it shorter.
+        """
+        found: list[_R] = []
+        while len(found) < limit:
+            size = limit - len(found)
+            rows = await read(after, size)
+            found += self._all(kind, rows)
+            if len(rows) < size:
+                break
+            after = place(rows[-1])
+        return found
 
     def _all(self, kind: type[_R], rows: Iterable[Row]) -> list[_R]:
         return [record for record in self._session.readable(NAMES[kind], rows) if isinstance(record, kind)]

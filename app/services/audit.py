@@ -117,7 +117,7 @@ class AuditLog:
             walk.found(FlawKind.UNPROVEN, last=head.seq if head else 0, detail=unknown or _NO_ANCHOR)
         if anchored and (flaw := await self._against(anchored, head)):
             walk.flaws.append(flaw)
-        walk.flaws += await self._proofs.examine(walk, head)
+        walk.flaws += await self._proofs.examine(walk)
         return ChainReport(
             intact=not walk.flaws,
             events=stored,

@@ -18,9 +18,13 @@ _KEYSET = NAMES[Keyset]
 
 
 class Known(Struct, frozen=True):
-    """What all records come to, by a look at them, while the chain ended at `head`; `told` goes into the event."""
+    """What all records come to, by a look at them, while the chain ended at `head`; `told` goes into the event.
+
+    `stored` is what the database took for the end of the chain then.
+    """
 
     head: Head | None
+    stored: Head | None
     total: int
     told: Mapping[str, str | None] = {}
 
@@ -51,9 +55,7 @@ class Linked:
             if became:
                 raise AssertionError("a change of records needs its audit event")
             return
-        head = draft.get(Head, CURRENT)
-        if self._last is not None and (head is None or head.seq <= self._last.seq):
-            head = self._last
+        head = self._follows(draft.get(Head, CURRENT))
         total = self._total(head, change, anew=not known)
         told = {} if self._known is None else self._known.told
         became = {**self._still_true(draft), **told, **became}
@@ -67,6 +69,16 @@ class Linked:
         if head is not None:
             draft.put(head)
         self.head = head
+
+    def _follows(self, stored: Head | None) -> Head | None:
+        """The link that the next one follows. Raises ConflictError where `known` is not so."""
+        if self._known is not None:
+            if self._known.stored != stored:
+                raise ConflictError
+            return self._known.head
+        if self._last is not None and (stored is None or stored.seq <= self._last.seq):
+            return self._last
+        return stored
 
     def _prove(self, draft: Draft, became: dict[str, str | None]) -> Generator[None, None, int]:
         """Prove the records, and note what became of those that changed; gives by how much the sum of all did."""
@@ -108,8 +120,6 @@ class Linked:
     def _total(self, head: Head | None, change: int, *, anew: bool) -> int | None:
         """The sum of all records after the commit; None as long as no sum was begun. A new keyset begins its own."""
         if self._known is not None:
-            if self._known.head != head:
-                raise ConflictError
             return added(self._known.total, change)
         if anew or head is None:
             return added(0, change) if head is None and self._keys.record.proves else None

@@ -13,7 +13,7 @@ from keycairn.app.services.journal import Journal
 from keycairn.app.services.linking import Known
 from keycairn.domain.audit import SYSTEM, Action, Head
 from keycairn.domain.change import Change, PutKeyset, Touch
-from keycairn.domain.errors import ConflictError, RecordsUnknownError, UnreadableRecordError
+from keycairn.domain.errors import ConflictError, DamagedAnchorError, RecordsUnknownError, UnreadableRecordError
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.proof import PROVEN, added, counts, digest, name_of, unmasked, weight
 from keycairn.domain.record import Record
@@ -36,9 +36,14 @@ _log = structlog.get_logger()
 
 
 class _Seen(Struct, frozen=True, kw_only=True):
-    """One look at all records: the sum of those that are proven, and why the others are not; the end of the chain."""
+    """One look at all records: the sum of those that are proven, and why the others are not; the end of the chain.
+
+    `proven` is the last link whose MAC holds, `stored` what the database takes for it, `head` the one to go on from.
+    """
 
     head: Head | None
+    proven: Head | None
+    stored: Head | None
     total: int
     refused: Mapping[Key, str]
     digests: Mapping[str, str]
@@ -70,22 +75,22 @@ class RecordProofs:
         """
         last = await last_link(self._store, keys.audit_mac)
         self._journal.follow(last)
-        if not keys.record.proves and not (last and last.state):
+        if not keys.record.proves and not (last and last.state) and not await self._ever_proven():
             return await self._begin(keys)
-        seen = await self._look(last)
-        if accept or seen.refused or self._store.unreadable() or not self._adds_up(seen):
-            await self._settle(seen, accept=accept)
+        seen = await self._look()
+        if accept or seen.refused or self._store.unreadable() or not self._as_left(seen):
+            await self._settle(accept=accept)
         else:
             self._store.trust(self._refusal, self._learn, {})
         if wrong := self._store.unreadable():
             _log.error("records that are not as they were left are refused", records=_listed(map(_called, wrong)))
         return self._journal.keys
 
-    async def examine(self, walk: Walk, head: Head | None) -> list[Flaw]:
-        """What is wrong with the records, by a walk that ended at `head`; reads leave it out at once."""
+    async def examine(self, walk: Walk) -> list[Flaw]:
+        """What is wrong with the records, by a walk along the whole chain; reads leave it out at once."""
         flaws = []
-        if self._journal.keys.record.proves and not self._adds_up(await self._look(None)):
-            seen, walk = await self._side_by_side(None, walk, head)
+        if self._journal.keys.record.proves and not self._adds_up(await self._look()):
+            seen, walk = await self._side_by_side(walk)
             different = self._compared(seen, walk)
             self._leave_out(seen, different.rolled_back)
             flaws += list(_told(FlawKind.ROLLED_BACK, different.rolled_back, NOT_LATEST))
@@ -112,35 +117,57 @@ class RecordProofs:
         if not kids <= self._journal.keys.record.keys.keys():
             await self._journal.refresh()
 
+    async def _goes_on_from(self, stored: Head | None, proven: Head | None, total: int) -> bool:
+        """Whether the stored head is behind the last proven link, and the end of the chain all the same.
+
+        It is where it carries the sum of the records, which nobody else can make. And where there is an event of its
+        number, since none is given twice.
+        """
+        if stored is None or (proven is not None and stored.seq <= proven.seq):
+            return False
+        if total == unmasked(stored.state, stored.seq, self._journal.keys):
+            return True
+        page = await self._store.chain(after=stored.seq - 1, limit=1)
+        return any((event.seq, event.mac) == (stored.seq, stored.mac) for event in page)
+
+    async def _ever_proven(self) -> bool:
+        """Whether what is kept beside the database remembers proofs: then a keyset of before is one put back."""
+        try:
+            acknowledged = await self._store.acknowledged()
+        except DamagedAnchorError:
+            return False
+        return acknowledged is not None and bool(acknowledged.state)
+
+    def _as_left(self, seen: _Seen) -> bool:
+        return seen.stored == seen.head and self._adds_up(seen)
+
     def _adds_up(self, seen: _Seen) -> bool:
         head = seen.head
         return head is not None and seen.total == unmasked(head.state, head.seq, self._journal.keys)
 
-    async def _look(self, last: Head | None, *, listed: bool = False) -> _Seen:
+    async def _look(self, *, listed: bool = False) -> _Seen:
         """Look at every record that counts, at one moment. `listed` asks for digests and weights."""
         for attempt in range(1, ATTEMPTS + 1):
             async with self._store.snapshot() as records:
                 before = await self._store.revision()
-                seen = await self._looked(records, last, listed=listed)
+                seen = await self._looked(records, listed=listed)
                 if await self._store.revision() == before:
                     return seen
             await asyncio.sleep(PAUSE * attempt)
         raise ConflictError("Others wrote to the database all the time. Try again when it is calmer.")
 
-    async def _side_by_side(self, last: Head | None, walk: Walk, head: Head | None) -> tuple[_Seen, Walk]:
+    async def _side_by_side(self, walk: Walk) -> tuple[_Seen, Walk]:
         """A look and a walk that end at the same link: with a change between them they would differ for nothing."""
         for _ in range(ATTEMPTS):
-            seen = await self._look(last, listed=True)
-            if seen.head in {head, last}:
+            seen = await self._look(listed=True)
+            if seen.proven == walk.proven:
                 return seen, walk
-            walk, head, _ = await walked(self._store, self._journal.mac)
+            walk, _, _ = await walked(self._store, self._journal.mac)
         raise ConflictError("Others wrote to the database all the time. Try again when it is calmer.")
 
-    async def _looked(self, records: AsyncIterator[Record], last: Head | None, *, listed: bool) -> _Seen:
+    async def _looked(self, records: AsyncIterator[Record], *, listed: bool) -> _Seen:
         keys = self._journal.keys
-        head = await self._store.head()
-        if last is not None and (head is None or head.seq <= last.seq):
-            head = last
+        stored, proven = await self._store.head(), await last_link(self._store, self._journal.mac)
         total = number = 0
         refused: dict[Key, str] = {}
         digests: dict[str, str] = {}
@@ -161,7 +188,16 @@ class RecordProofs:
             number += 1
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return _Seen(head=head, total=added(total, 0), refused=refused, digests=digests, weights=weights)
+        total = added(total, 0)
+        return _Seen(
+            head=stored if await self._goes_on_from(stored, proven, total) else proven,
+            proven=proven,
+            stored=stored,
+            total=total,
+            refused=refused,
+            digests=digests,
+            weights=weights,
+        )
 
     def _compared(self, seen: _Seen, walk: Walk) -> _Differences:
         """Which records are not what the log says of them."""
@@ -174,10 +210,10 @@ class RecordProofs:
         ]
         return _Differences(rolled_back=sorted(rolled_back), removed=sorted(removed), forged=sorted(forged))
 
-    async def _settle(self, seen: _Seen, *, accept: bool) -> None:
+    async def _settle(self, *, accept: bool) -> None:
         """Find out what is wrong, leave it out, and write it down where that was not done before."""
-        walk, head, _ = await walked(self._store, self._journal.mac)
-        seen, walk = await self._side_by_side(seen.head, walk, head)
+        walk, _, _ = await walked(self._store, self._journal.mac)
+        seen, walk = await self._side_by_side(walk)
         different = self._compared(seen, walk)
         if accept:
             await self._accept(seen, different)
@@ -187,16 +223,17 @@ class RecordProofs:
         elif walk.unsure:
             raise RecordsUnknownError
         total = self._leave_out(seen, different.rolled_back)
-        found = {
+        found: dict[FlawKind, Sequence[str]] = {
             FlawKind.FORGED: different.forged,
             FlawKind.ROLLED_BACK: different.rolled_back,
             FlawKind.REMOVED: different.removed,
         }
         told: dict[str, str | None] = dict.fromkeys(name for names in found.values() for name in names)
         agrees = seen.head is not None and total == unmasked(seen.head.state, seen.head.seq, self._journal.keys)
-        if not agrees or told.keys() - walk.refused:
+        if not agrees or told.keys() - walk.refused or seen.stored != seen.head:
             told |= {name: one for name, one in seen.digests.items() if name.startswith("keyset:")}
-            await self._record(Action.RECORDS_REFUSED, seen.head, total, told, found)
+            found[FlawKind.ALTERED] = [] if seen.stored == seen.head else ["head:current"]
+            await self._record(Action.RECORDS_REFUSED, Known(seen.head, seen.stored, total, told), found)
 
     def _leave_out(self, seen: _Seen, rolled_back: Sequence[str]) -> int:
         """Have the store leave out what is wrong; the sum of what is left."""
@@ -214,22 +251,15 @@ class RecordProofs:
         self._store.trust(self._refusal, self._learn, seen.refused)
         told: dict[str, str | None] = {name: seen.digests[name] for name in different.rolled_back}
         told |= dict.fromkeys((*different.removed, *different.forged))
-        if told or not self._adds_up(seen):
+        if told or not self._as_left(seen):
             found = {FlawKind.ROLLED_BACK: different.rolled_back, FlawKind.REMOVED: different.removed}
-            await self._record(Action.RECORDS_ACCEPTED, seen.head, seen.total, told, found)
+            await self._record(Action.RECORDS_ACCEPTED, Known(seen.head, seen.stored, seen.total, told), found)
 
-    async def _record(
-        self,
-        action: Action,
-        head: Head | None,
-        total: int,
-        told: Mapping[str, str | None],
-        found: Mapping[FlawKind, Sequence[str]],
-    ) -> None:
+    async def _record(self, action: Action, known: Known, found: Mapping[FlawKind, Sequence[str]]) -> None:
         details: dict[str, str | int | list[str]] = {"records": sum(len(names) for names in found.values())}
         details |= {str(kind): _listed(names) for kind, names in found.items() if names}
         event = self._journal.event(SYSTEM, action, "database", details=details)
-        await self._journal.commit((event,), known=Known(head, total, told))
+        await self._journal.commit((event,), known=known)
         _log.error("the records are not as they were left", **details)
 
     async def _begin(self, keys: OpenKeyset) -> OpenKeyset:
@@ -246,11 +276,11 @@ class RecordProofs:
             await self._journal.commit((*touched, event))
         step = keys.with_proofs()
         for attempt in range(1, ATTEMPTS + 1):
-            seen = await self._look(None)
+            seen = await self._look()
             event = self._journal.event(SYSTEM, Action.RECORDS_PROVEN, "database", details={"records": len(names)})
             put = PutKeyset(step.record, expected=keys.record.generation)
             try:
-                await self._journal.commit((put, event), known=Known(seen.head, seen.total))
+                await self._journal.commit((put, event), known=Known(seen.head, seen.stored, seen.total))
             except ConflictError:
                 if attempt == ATTEMPTS:
                     raise

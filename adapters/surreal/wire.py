@@ -1,0 +1,52 @@
+"""The database's CBOR, read and written in C; see https://surrealdb.com/docs/surrealdb/integration/cbor."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import cbor2
+from surrealdb import RecordID
+from surrealdb.data.types import constants
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def decoded(data: bytes) -> dict[str, Any]:
+    """An answer of the database. Values of kinds that no record of ours has, such as a year Python has not, stay tags.
+
+    So one value that somebody else wrote spoils the record it stands in, and not the whole answer. Raises
+    cbor2.CBORDecodeError for what is no CBOR.
+    """
+    answer: dict[str, Any] = cbor2.loads(data, tag_hook=_tag)
+    return answer
+
+
+def wired(value: Any) -> Any:
+    """`value` as `cbor2.dumps` takes it."""
+    if isinstance(value, dict):
+        return {name: wired(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [wired(one) for one in value]
+    if value is None:
+        return cbor2.CBORTag(constants.TAG_NONE, None)
+    if isinstance(value, datetime):
+        since = value - _EPOCH
+        return cbor2.CBORTag(
+            constants.TAG_DATETIME_COMPACT, [since.days * 86_400 + since.seconds, since.microseconds * 1000]
+        )
+    if isinstance(value, RecordID):
+        return cbor2.CBORTag(constants.TAG_RECORD_ID, [value.table_name, wired(value.id)])
+    return value
+
+
+def _tag(tag: cbor2.CBORTag, _immutable: bool = False) -> object:  # noqa: FBT001, FBT002  # cbor2's signature
+    if tag.tag == constants.TAG_DATETIME_COMPACT:
+        seconds, nanoseconds = tag.value
+        try:
+            return _EPOCH + timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
+        except OverflowError:
+            return tag
+    if tag.tag == constants.TAG_RECORD_ID:
+        return RecordID(*tag.value)
+    if tag.tag == constants.TAG_NONE:
+        return None
+    return tag
