@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 import pytest
 from tests.house import House
 
-from keycairn.app.services.attempts import ATTEMPTS_PER_MINUTE, Attempts, TooManyAttemptsError
+from keycairn.app.services.attempts import ATTEMPTS_PER_MINUTE, MOST_ADDRESSES, Attempts, TooManyAttemptsError
 from keycairn.app.services.refused_attempts import ANONYMOUS, APART, FIRST_WINDOW, LONGEST_WINDOW, RefusedAttempts
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.errors import AuthenticationError
@@ -65,8 +65,8 @@ def test_two_limits_know_nothing_of_each_other() -> None:
 def test_guessers_without_number_take_two_megabytes() -> None:
     attempts = Attempts(lambda: 0.0)
     tracemalloc.start()
-    for number in range(20_000):
-        for _ in range(3):
+    for number in range(2 * MOST_ADDRESSES):
+        for _ in range(2):
             attempts.failed(str(IPv6Address(number << 64)))
     grown = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
