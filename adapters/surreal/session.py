@@ -140,15 +140,10 @@ class Session:
 
     async def _attempt(self, changes: Changeset, finish: Finish | None) -> None:
         """Work the changes out against what is stored, and store what they come to, unless it changed meanwhile."""
-        whole = Transaction()
         if only_counts(changes):
-            for change in changes:
-                if isinstance(change, AddUsage):
-                    Draft(_NOTHING).apply(change)  # for its checks
-            guard(whole, revision=None)
-            counted(changes, whole)
-            await self._run(whole, [])
+            await self._count(changes)
             return
+        whole = Transaction()
         moment = await self._moment(changes)
         draft = Draft(moment.base)
         for change in changes:
@@ -168,6 +163,16 @@ class Session:
         await self._carried_out(whole, await self._log.intend(images, [event.id for event in draft.appended]))
         for key in draft.images:
             self._unreadable.pop(key, None)
+
+    async def _count(self, changes: Changeset) -> None:
+        """Store sums and marks of use, which nobody else's changes can be in the way of."""
+        for change in changes:
+            if isinstance(change, AddUsage):
+                Draft(_NOTHING).apply(change)  # for its checks
+        whole = Transaction()
+        guard(whole, revision=None)
+        counted(changes, whole)
+        await self._run(whole, [])
 
     async def _carried_out(self, whole: Transaction, intent: Intent) -> None:
         """Send what was noted, and note what came of it."""
