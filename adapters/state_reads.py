@@ -45,8 +45,8 @@ class StateReads:
         await asyncio.sleep(0)  # pages are read one after another to go through everything; others get their turn
         return self.state.credentials_after(key_of(after) if after else "", page(limit))
 
-    async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
-        """See `Store.twins`."""
+    async def with_same_secret(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
+        """See `Store.with_same_secret`."""
         ids = {id for mark in fingerprints for id in self.state.with_fingerprint(workspace, mark)}
         found = self._credentials(ids)
         return sorted(found, key=lambda one: (one.provider, one.created, one.id))[:MOST]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keycairn.app.keycairn import Keycairn
     from keycairn.app.services.credentials import CredentialPatch
-    from keycairn.app.services.probing import NewModel
+    from keycairn.app.services.models import NewModel
     from keycairn.app.settings import Settings, read_settings
     from keycairn.app.wiring import open_keycairn
     from keycairn.domain.modality import Modality
@@ -32,7 +32,7 @@ _HOMES = {
     "CredentialPatch": "keycairn.app.services.credentials",
     "Keycairn": "keycairn.app.keycairn",
     "Modality": "keycairn.domain.modality",
-    "NewModel": "keycairn.app.services.probing",
+    "NewModel": "keycairn.app.services.models",
     "Secret": "keycairn.domain.secret",
     "Settings": "keycairn.app.settings",
     "Slot": "keycairn.domain.model",

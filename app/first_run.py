@@ -29,7 +29,7 @@ from keycairn.domain.errors import MissingDatabaseError, SettingsError
 from keycairn.domain.secret import Secret
 
 
-class Birth(Struct, frozen=True):
+class FirstRun(Struct, frozen=True):
     """What this start made for the first time, to be said once: paths of the generated files, None where not made."""
 
     root_key_file: Path | None = None
@@ -57,7 +57,7 @@ async def begin(keycairn: Keycairn, settings: Settings) -> None:
     await keycairn.tokens.first(_stage_token(settings))
 
 
-async def unlock(keycairn: Keycairn, settings: Settings, *, accept: bool = False) -> Birth:
+async def unlock(keycairn: Keycairn, settings: Settings, *, accept: bool = False) -> FirstRun:
     """Open the vault with the root key there is, or leave it sealed. Where nothing is stored yet, begin.
 
     `accept` is that of `Vault.unlock`.
@@ -77,8 +77,8 @@ async def unlock(keycairn: Keycairn, settings: Settings, *, accept: bool = False
         made = None if key_file.exists() else key_file
         put_in_place(waiting, key_file)  # a first start, or a change of the root key, was cut off just before this
     elif not await keycairn.vault.unlock(root_key, accept=accept):
-        return Birth()
-    return Birth(root_key_file=made, token_file=await _first_token(keycairn, settings))
+        return FirstRun()
+    return FirstRun(root_key_file=made, token_file=await _first_token(keycairn, settings))
 
 
 async def _opens(keycairn: Keycairn, file: Path) -> bool:

@@ -3,31 +3,14 @@
 from pathlib import Path
 
 from keycairn.app.gateway import Gateway
-from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.arrivals import Arrivals
-from keycairn.app.services.attempts import Attempts
-from keycairn.app.services.audit import AuditLog
-from keycairn.app.services.backup import Backups
-from keycairn.app.services.checkup import Checkup
-from keycairn.app.services.credentials import Credentials
-from keycairn.app.services.deleted import Deletions
-from keycairn.app.services.environment import EnvironmentAccounts
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.lending import Lending
-from keycairn.app.services.models import Models
-from keycairn.app.services.moving import Moving
-from keycairn.app.services.probing import Probing
-from keycairn.app.services.provisioning import Provisioning
-from keycairn.app.services.record_proofs import RecordProofs
-from keycairn.app.services.repair import Repair
-from keycairn.app.services.replay import Replay
-from keycairn.app.services.retention import Retention
-from keycairn.app.services.retired_keys import RetiredKeys
-from keycairn.app.services.root_keys import RootKeys
-from keycairn.app.services.rotation import Rotation
-from keycairn.app.services.sightings import Sightings
-from keycairn.app.services.tokens import Tokens
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.access import Attempts, Tokens
+from keycairn.app.services.audit import AuditCounters, AuditLog, Deletions, Journal, RecordProofs, Retention
+from keycairn.app.services.backups import Backups
+from keycairn.app.services.credentials import Accounts, Credentials, EnvExport, Provisioning
+from keycairn.app.services.doctor import Checkup, Repair, Replay
+from keycairn.app.services.imports import EnvironmentAccounts, Importer, RowMapper
+from keycairn.app.services.keys import RetiredKeys, RootKeys, Rotation, Vault
+from keycairn.app.services.models import Models, Probing
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.environment import Environment
@@ -65,31 +48,33 @@ class Keycairn:
         self.record_proofs = RecordProofs(store, self.journal)
         self.audit = AuditLog(store, self.journal, self.record_proofs)
         self.retention = Retention(store, self.journal, self.audit, clock)
-        self.sightings = Sightings(self.journal, clock)
+        self.audit_counters = AuditCounters(self.journal, clock)
         self.store = store
         self.backups = Backups(store, self.journal, clock, backup_dir)
         self.clock = clock
         self.legacy = legacy
         self.registry = registry
         self.vault = Vault(store, opener, clock, self.journal, self.record_proofs)
-        self.accounts = Accounts(store, self.vault, registry, self.journal, self.sightings)
+        self.accounts = Accounts(store, self.vault, registry, self.journal, self.audit_counters)
         self.credentials = Credentials(store, self.vault, registry, self.accounts, http, clock, ids, self.journal)
         deletions = Deletions(store)
-        self.moving = Moving(store, Arrivals(registry, self.credentials), deletions, self.vault, self.journal, clock)
+        self.importer = Importer(
+            store, RowMapper(registry, self.credentials), deletions, self.vault, self.journal, clock
+        )
         self.environment = EnvironmentAccounts(
             store, registry, environment, self.vault, self.credentials, deletions, clock, self.journal
         )
         self.probing = Probing(store, registry, self.accounts, http, clock, ids, self.journal)
         self.models = Models(store, registry, clock, ids, self.journal)
         self.provisioning = Provisioning(store, registry, self.accounts)
-        self.lending = Lending(store, registry, self.accounts, self.journal)
+        self.env_export = EnvExport(store, registry, self.accounts, self.journal)
         self.rotation = Rotation(store, self.vault, registry, self.journal)
         self.root_keys = RootKeys(store, self.vault, opener, self.rotation, self.journal, clock)
         self.retired_keys = RetiredKeys(store, self.vault, registry, self.rotation, self.backups, self.journal, clock)
         self.checkup = Checkup(store, self.vault, self.accounts, registry, self.rotation, self.audit)
         self.replay = Replay(store, self.journal)
         self.repair = Repair(store, self.checkup, self.backups, self.accounts, self.rotation, self.journal, clock)
-        self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.sightings, registry, admin_token)
+        self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.audit_counters, registry, admin_token)
         self.attempts = Attempts(clock.monotonic)
         """Failed attempts by address, at every door."""
         self.gateway = (
@@ -104,7 +89,7 @@ class Keycairn:
                 http=http,
                 clock=clock,
                 attempts=self.attempts,
-                sightings=self.sightings,
+                audit_counters=self.audit_counters,
                 tracing=tracing,
                 spools=spools,
             )

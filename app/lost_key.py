@@ -18,16 +18,15 @@ from keycairn.app.data_folder import (
     write_private,
 )
 from keycairn.app.first_run import check_meant
-from keycairn.app.services.backup import Backups
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.record_proofs import RecordProofs
+from keycairn.app.services.audit import Journal, RecordProofs
+from keycairn.app.services.backups import Backups
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import (
     keyset_opener,
     locked_data_folder,
     missing_database,
     open_store,
-    open_with_birth,
+    open_with_first_run,
     system_clock,
     ulids,
 )
@@ -189,9 +188,9 @@ async def _pages(store: Store) -> AsyncIterator[Sequence[Credential]]:
 
 async def _new_token(settings: Settings) -> Path:
     waiting = staged(settings.data_dir / FIRST_TOKEN_FILE)
-    async with open_with_birth(settings) as (keycairn, birth):
-        if birth.token_file is not None:
-            return birth.token_file
+    async with open_with_first_run(settings) as (keycairn, first_run):
+        if first_run.token_file is not None:
+            return first_run.token_file
         await keycairn.tokens.create(
             "after a lost root key",
             (Scope.ADMIN,),

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from keycairn.app.data_folder import root_key_of
-from keycairn.app.first_run import Birth
-from keycairn.app.services.restore import Progress, Restore, Restored
+from keycairn.app.first_run import FirstRun
+from keycairn.app.services.backups import Progress, Restore, Restored
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import (
     keyset_opener,
     locked_data_folder,
     open_store,
-    open_with_birth,
+    open_with_first_run,
     provider_registry,
 )
 from keycairn.domain.audit import IN_PROCESS, Action
@@ -19,7 +19,7 @@ from keycairn.domain.errors import SettingsError
 
 async def restore_backup(
     settings: Settings, file: Path, progress: Progress = lambda *_: None
-) -> tuple[Restored, Birth]:
+) -> tuple[Restored, FirstRun]:
     """Put a backup into the empty database of `settings`, and prove record by record that it is there.
 
     Gives what is there, and what was made on the way: a first token where the backup has none.
@@ -44,7 +44,7 @@ async def restore_backup(
             restored = await restore.compare(store, contents, opener, registry, root_key)
         finally:
             await store.aclose()
-    return restored, await _record(settings, restored) if root_key is not None else Birth()
+    return restored, await _record(settings, restored) if root_key is not None else FirstRun()
 
 
 async def accept_database(settings: Settings) -> None:
@@ -58,13 +58,13 @@ async def accept_database(settings: Settings) -> None:
         store = await open_store(settings, accept=True)
         await store.aclose()
     if root_key_of(settings) is not None:
-        async with open_with_birth(settings, accept=True):
+        async with open_with_first_run(settings, accept=True):
             pass
 
 
-async def _record(settings: Settings, restored: Restored) -> Birth:
-    async with open_with_birth(settings) as (keycairn, birth):
+async def _record(settings: Settings, restored: Restored) -> FirstRun:
+    async with open_with_first_run(settings) as (keycairn, first_run):
         details: dict[str, str | int | list[str]] = {"records": restored.records, "from": restored.install_id}
         event = keycairn.journal.event(IN_PROCESS, Action.STORE_RESTORED, "database", details=details)
         await keycairn.journal.commit((event,))
-    return birth
+    return first_run

@@ -22,7 +22,7 @@ from keycairn.app.api.raw import raw_problem
 from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
 from keycairn.app.application import Application
-from keycairn.app.first_run import Birth
+from keycairn.app.first_run import FirstRun
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.routes import ANTHROPIC
@@ -31,9 +31,9 @@ from keycairn.app.ingress.ingress import Ingress
 from keycairn.app.ingress.origins import Origins, parse_public_url
 from keycairn.app.ingress.proxies import Proxies
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.refused_attempts import ANONYMOUS
+from keycairn.app.services.audit import ANONYMOUS
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import open_with_birth
+from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.audit import Action, Caller
 
 LARGEST_BODY = 64 * 1024
@@ -64,7 +64,7 @@ class KeycairnPlugin(InitPlugin):
     ) -> None:
         self.settings = settings or Settings()
         self.path = "/" + path.strip("/")
-        self.birth: Birth | None = None
+        self.first_run: FirstRun | None = None
         self.metrics = Metrics()
         self._keycairn = keycairn
         self._opened = keycairn is not None
@@ -127,7 +127,7 @@ class KeycairnPlugin(InitPlugin):
     async def _lifespan(self, _: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             if not self._opened:
-                self._keycairn, self.birth = await stack.enter_async_context(open_with_birth(self.settings))
+                self._keycairn, self.first_run = await stack.enter_async_context(open_with_first_run(self.settings))
                 stack.callback(self._forget)
             await stack.enter_async_context(self.router.lifespan())
             if (gateway := self.keycairn.gateway) is not None:
@@ -150,7 +150,7 @@ class KeycairnPlugin(InitPlugin):
             client = scope.get("client")
             caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")
             target = "gateway" if calls else "api"
-            self._keycairn.sightings.note(caller, Action.ACCESS_REFUSED, target, outcome=error.code)
+            self._keycairn.audit_counters.note(caller, Action.ACCESS_REFUSED, target, outcome=error.code)
         if not calls:
             return raw_problem(error)
         return render(error, Dialect.ANTHROPIC if path.startswith(ANTHROPIC) else Dialect.OPENAI)
@@ -170,7 +170,7 @@ class KeycairnPlugin(InitPlugin):
 
         async def noted(error: Exception, scope: Scope) -> None:
             if self._keycairn is not None:
-                note_refusal(self._keycairn.sightings, error, scope)
+                note_refusal(self._keycairn.audit_counters, error, scope)
 
         guard = Guard(current, self.metrics.auth_failures.inc)
         cache = ListCache(current)

@@ -1,7 +1,7 @@
 """Work on many records in turns, so that none of it holds up everyone else who is served."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -31,3 +31,24 @@ async def json_list(items: Sequence[object]) -> bytes:
         parts.append(msgspec.json.encode(items[start : start + TURN])[1:-1])
         await asyncio.sleep(0)
     return b"[" + b",".join(parts) + b"]"
+
+
+def batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """`items` in order, `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def weighed(items: Iterable[_T], weigh: Callable[[_T], int], most: int) -> Iterator[Sequence[_T]]:
+    """`items` in order, as many at a time as weigh `most` together, or one."""
+    part: list[_T] = []
+    weight = 0
+    for item in items:
+        more = weigh(item)
+        if part and weight + more > most:
+            yield part
+            part, weight = [], 0
+        part.append(item)
+        weight += more
+    if part:
+        yield part

@@ -27,10 +27,10 @@ from keycairn.adapters.imports.table import read_table
 from keycairn.adapters.surreal import missing_store, open_surreal
 from keycairn.adapters.surreal.lock import FolderLock
 from keycairn.app.data_folder import ANCHOR_FILE, forget_first_token, make_private, note_database, traces
-from keycairn.app.first_run import Birth, begin, check_meant, unlock, untouched
+from keycairn.app.first_run import FirstRun, begin, check_meant, unlock, untouched
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.backup import Schedule
-from keycairn.app.services.retention import Keep
+from keycairn.app.services.audit import Keep
+from keycairn.app.services.backups import Schedule
 from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.domain.egress import EgressPolicy, parse_allow
@@ -57,14 +57,14 @@ async def open_keycairn(
     A wrong or missing root key leaves it open but sealed; see `Keycairn.vault`. Raises SettingsError, StoreLockedError,
     DataFolderError, StoreUnavailableError, or DatabaseMissingError where there was a database and is none.
     """
-    async with open_with_birth(settings or Settings(), registry=registry) as (keycairn, _):
+    async with open_with_first_run(settings or Settings(), registry=registry) as (keycairn, _):
         yield keycairn
 
 
 @asynccontextmanager
-async def open_with_birth(
+async def open_with_first_run(
     settings: Settings, *, registry: ProviderRegistry | None = None, new_database: bool = False, accept: bool = False
-) -> AsyncIterator[tuple[Keycairn, Birth]]:
+) -> AsyncIterator[tuple[Keycairn, FirstRun]]:
     """As `open_keycairn`, with what was made for the first time.
 
     `new_database`: where the data folder had a database and has none, begin with an empty one. `accept` takes the
@@ -116,15 +116,15 @@ async def open_with_birth(
         flaw = await keycairn.audit.compare()
         if flaw is not None:
             _log.error("the database is not as it was left", detail=flaw.detail)
-        birth = await unlock(keycairn, settings, accept=accept)
-        if settings.in_memory and birth.token_file is not None:
+        first_run = await unlock(keycairn, settings, accept=accept)
+        if settings.in_memory and first_run.token_file is not None:
             stack.callback(forget_first_token, settings.data_dir)
         if keycairn.vault.why_sealed is None:
             note_database(settings)
             if flaw is not None:
                 await keycairn.audit.record(flaw)
             await _settle(keycairn)
-            chores = asyncio.create_task(_chores(keycairn))
+            chores = asyncio.create_task(_startup_tasks(keycairn))
             stack.push_async_callback(_stop, chores)
             stack.push_async_callback(keycairn.rotation.aclose)
             if settings.backup_dir:
@@ -138,9 +138,9 @@ async def open_with_birth(
                 events=settings.audit_keep_days, usage=settings.usage_keep_days, tokens=settings.token_keep_days
             )
             stack.push_async_callback(_stop, asyncio.create_task(keycairn.retention.run(keep)))
-            stack.push_async_callback(keycairn.sightings.flush)
-            stack.push_async_callback(_stop, asyncio.create_task(keycairn.sightings.run()))
-        yield keycairn, birth
+            stack.push_async_callback(keycairn.audit_counters.flush)
+            stack.push_async_callback(_stop, asyncio.create_task(keycairn.audit_counters.run()))
+        yield keycairn, first_run
 
 
 def _tracing() -> Tracing | None:
@@ -264,7 +264,7 @@ def _own_endpoints(settings: Settings) -> tuple[tuple[str, int], ...]:
     return tuple(own)
 
 
-async def _chores(keycairn: Keycairn) -> None:
+async def _startup_tasks(keycairn: Keycairn) -> None:
     """What every start catches up on, beside serving: a rotation that was cut off, secrets that do not open."""
     try:
         if await keycairn.rotation.resume():

@@ -27,7 +27,7 @@ from keycairn.adapters.surreal import open_surreal
 from keycairn.adapters.surreal.records import columns, row_of
 from keycairn.adapters.surreal.schema import migrate
 from keycairn.domain.audit import Action, AuditEvent, Head
-from keycairn.domain.change import Append, CreateCredential, CreateModel, RelinkModels, ReplaceCredential
+from keycairn.domain.change import AddCredential, AddModel, Append, RelinkModels, ReplaceCredential
 from keycairn.domain.credential import Credential
 from keycairn.domain.draft import Draft
 from keycairn.domain.ids import CredentialId, EventId, ModelId
@@ -88,8 +88,8 @@ class Ours:
         self._home = "A"
 
     async def fill(self, models: int) -> None:
-        await self._store.commit(tuple(CreateCredential(credential(key)) for key in "AB"))
-        await self._store.commit(tuple(CreateModel(model(number)) for number in range(models)))
+        await self._store.commit(tuple(AddCredential(credential(key)) for key in "AB"))
+        await self._store.commit(tuple(AddModel(model(number)) for number in range(models)))
 
     async def edit(self) -> None:
         before, self._version = self._version, self._version + 1

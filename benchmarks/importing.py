@@ -18,10 +18,10 @@ from rich.progress import Progress
 
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app import open_keycairn
-from keycairn.app.services.moving import BATCH
+from keycairn.app.services.imports.importer import BATCH
 from keycairn.app.settings import Settings
 from keycairn.domain.audit import Action, AuditEvent
-from keycairn.domain.change import Append, CreateCredential, CreateModel
+from keycairn.domain.change import AddCredential, AddModel, Append
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, EventId, ModelId
 from keycairn.domain.incoming import IncomingCredential, IncomingModel, IncomingRow
@@ -85,7 +85,7 @@ async def bare(folder: Path, count: int) -> float:
             action=Action.CREDENTIAL_IMPORTED,
             target=credential.id,
         )
-        await store.commit((CreateCredential(credential), CreateModel(model), Append(event)))
+        await store.commit((AddCredential(credential), AddModel(model), Append(event)))
     took = time.perf_counter() - begun
     await store.aclose()
     return took
@@ -100,7 +100,7 @@ async def imported(folder: Path, count: int) -> tuple[float, float]:
             begun = time.perf_counter()
             with Progress() as progress:
                 bar = progress.add_task(title, total=count)
-                report = await keycairn.moving.run(Rows(count), progress=partial(progress.advance, bar))
+                report = await keycairn.importer.run(Rows(count), progress=partial(progress.advance, bar))
             took.append(time.perf_counter() - begun)
             assert len(report.created or report.skipped) == count
             assert not report.refused

@@ -25,7 +25,7 @@ from ulid import ULID
 
 from keycairn.app import Secret, Settings, open_keycairn
 from keycairn.app.plugin import KeycairnPlugin
-from keycairn.domain.change import CreateCredential, CreateModel, RecordCheck
+from keycairn.domain.change import AddCredential, AddModel, RecordCheck
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
@@ -47,7 +47,7 @@ async def fill(store: Store, size: int) -> list[CredentialId]:
     ids = [CredentialId(f"credential:{ULID()}") for _ in range(size)]
     now = datetime.now(UTC)
     for start in range(0, size, BATCH):
-        changes: list[CreateCredential | CreateModel] = []
+        changes: list[AddCredential | AddModel] = []
         for number, id in enumerate(ids[start : start + BATCH], start):
             credential = Credential(
                 id=id,
@@ -59,9 +59,9 @@ async def fill(store: Store, size: int) -> list[CredentialId]:
                 created=now,
                 updated=now,
             )
-            changes.append(CreateCredential(credential))
+            changes.append(AddCredential(credential))
             changes += (
-                CreateModel(
+                AddModel(
                     Model(
                         id=ModelId(f"model:{ULID()}"),
                         provider=credential.provider,

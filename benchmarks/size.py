@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from keycairn.app import Keycairn, Settings, open_keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.domain.audit import IN_PROCESS, Action
-from keycairn.domain.change import AddUsage, Change, CreateCredential, CreateModel, PutToken, RecordCheck
+from keycairn.domain.change import AddCredential, AddModel, AddUsage, Change, PutToken, RecordCheck
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential, seal_context
 from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.modality import Modality
@@ -68,12 +68,12 @@ def changes(size: int, keycairn: Keycairn) -> Iterator[Change]:
         )
         context = seal_context(registry.get(plain.provider).spec, plain, "api_key")
         mark = opened.fingerprint_mac(plain.workspace.encode() + b"\0" + secret.reveal().encode())
-        yield CreateCredential(
+        yield AddCredential(
             replace(plain, sealed={"api_key": opened.cipher.seal(secret, context)}, fingerprints={"api_key": mark})
         )
     for number in range(size * MODELS_EACH):
         owner = 0 if number % 20 == 0 else number // MODELS_EACH
-        yield CreateModel(
+        yield AddModel(
             Model(
                 id=ModelId(f"model:01J{number:023}"),
                 provider=("openai", "anthropic", "groq", "mistral")[owner % 4],

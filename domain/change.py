@@ -17,7 +17,7 @@ from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
 
 
-class CreateCredential(Struct, frozen=True):
+class AddCredential(Struct, frozen=True):
     """Insert. DuplicateError when the id exists."""
 
     credential: Credential
@@ -93,14 +93,14 @@ class PutFingerprints(Struct, frozen=True):
     expected: int
 
 
-class CreateModel(Struct, frozen=True):
+class AddModel(Struct, frozen=True):
     """Insert. DuplicateError when the id, or a model of the same credential, name and type, exists."""
 
     model: Model
 
 
 class ReplaceModel(Struct, frozen=True):
-    """Overwrite, where the stored version is `expected`; else StaleVersionError. DuplicateError as in CreateModel."""
+    """Overwrite, where the stored version is `expected`; else StaleVersionError. DuplicateError as in AddModel."""
 
     model: Model
     expected: int
@@ -219,14 +219,14 @@ class ExpectNoCredential(Struct, frozen=True):
 
 
 Change = (
-    CreateCredential
+    AddCredential
     | ReplaceCredential
     | DeleteCredential
     | RecordCheck
     | MarkBroken
     | Reseal
     | PutFingerprints
-    | CreateModel
+    | AddModel
     | ReplaceModel
     | DeleteModel
     | RelinkModels

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from keycairn.domain.audit import AuditEvent
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     AddUsage,
     Append,
     Change,
-    CreateCredential,
-    CreateModel,
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
@@ -163,7 +163,7 @@ class Draft:
     def apply(self, change: Change) -> None:  # noqa: C901, PLR0912, PLR0915  # a case for each kind of change
         """Work out one change. Raises as the change says."""
         match change:
-            case CreateCredential(credential=new):
+            case AddCredential(credential=new):
                 self._create_credential(new)
             case ReplaceCredential():
                 self._replace_credential(change)
@@ -174,7 +174,7 @@ class Draft:
                     self.put(replace(old, last_check=check))
             case MarkBroken() | PutFingerprints() | Reseal():
                 self._mark(change)
-            case CreateModel(model=model):
+            case AddModel(model=model):
                 if self.get(Model, key_of(model.id)) is not None:
                     raise DuplicateError
                 self._put_model(model)

@@ -14,7 +14,7 @@ from keycairn.domain.url import Url, parse_url
 _Network = IPv4Network | IPv6Network
 
 
-class Reach(Enum):
+class AddressKind(Enum):
     """What kind of place an address is."""
 
     PUBLIC = auto()
@@ -157,26 +157,26 @@ def _origin(text: str) -> str:
     return url.origin
 
 
-def reach(address: str) -> Reach:  # noqa: PLR0911  # a table of rules, first match wins
+def kind_of_address(address: str) -> AddressKind:  # noqa: PLR0911  # a table of rules, first match wins
     """What kind of place `address` is. A text that is no address is NEVER."""
     try:
         ip = ip_address(address)
     except ValueError:
-        return Reach.NEVER
+        return AddressKind.NEVER
     if isinstance(ip, IPv6Address) and (ip.scope_id or ip.packed[8:12] in _ISATAP):
-        return Reach.NEVER
+        return AddressKind.NEVER
     if ip == IPv6Address("::1"):
-        return Reach.PRIVATE
+        return AddressKind.PRIVATE
     if _within(ip, _NEVER):
-        return Reach.NEVER
+        return AddressKind.NEVER
     if _within(ip, _PRIVATE):
-        return Reach.PRIVATE
+        return AddressKind.PRIVATE
     if isinstance(ip, IPv6Address) and ip in _NAT64:
-        inner = reach(str(IPv4Address(ip.packed[-4:])))
-        return Reach.PUBLIC if inner is Reach.PUBLIC else Reach.NEVER
+        inner = kind_of_address(str(IPv4Address(ip.packed[-4:])))
+        return AddressKind.PUBLIC if inner is AddressKind.PUBLIC else AddressKind.NEVER
     if _within(ip, _SPECIAL) or (isinstance(ip, IPv6Address) and ip not in _GLOBAL_UNICAST):
-        return Reach.SPECIAL
-    return Reach.PUBLIC
+        return AddressKind.SPECIAL
+    return AddressKind.PUBLIC
 
 
 def _within(ip: IPv4Address | IPv6Address, networks: Sequence[_Network]) -> bool:
@@ -227,20 +227,20 @@ class EgressPolicy(Struct, frozen=True, kw_only=True):
         return None
 
     def _why_address(self, url: Url, address: str, secret: bool) -> str | None:  # noqa: FBT001, PLR0911  # as above
-        kind = reach(address)
-        if kind is Reach.NEVER:
+        kind = kind_of_address(address)
+        if kind is AddressKind.NEVER:
             return "it leads to a metadata, link-local or otherwise forbidden address"
         if self.is_own(address, url.port):
             return OURSELVES
         if url.origin in self.allow.origins:
             return None
-        if kind is Reach.PUBLIC and url.scheme == "http" and secret:
+        if kind is AddressKind.PUBLIC and url.scheme == "http" and secret:
             return "plain http would send the key in the clear over the internet; use https, or allow this origin"
         if _within(ip_address(address), self.allow.networks):
             return None
-        if kind is Reach.SPECIAL:
+        if kind is AddressKind.SPECIAL:
             return "it leads to a reserved address"
-        if kind is Reach.PRIVATE and self.strict:
+        if kind is AddressKind.PRIVATE and self.strict:
             return "it leads to a private address, and the policy is strict"
         return None
 

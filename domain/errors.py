@@ -248,6 +248,16 @@ class AuthenticationError(KeycairnError):
         super().__init__("A valid token is needed: Authorization: Bearer kc_...")
 
 
+class TooManyAttemptsError(KeycairnError):
+    """Too many failed attempts from one address. `retry_after` is in seconds."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many failed attempts from this address. Wait a minute.")
+        self.retry_after = retry_after
+
+
 class ForbiddenError(KeycairnError):
     """The token is good, but does not carry the scope."""
 

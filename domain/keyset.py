@@ -19,7 +19,7 @@ class KeyState(StrEnum):
     RETIRED = "retired"
 
 
-class Slot(Struct, frozen=True, kw_only=True):
+class KeySlot(Struct, frozen=True, kw_only=True):
     """One way to open the keyset: the keyset key, wrapped with what `kdf` derives from a root key.
 
     `kdf` is `hkdf-sha256` (no params) or `argon2id` (`iterations`, `lanes`, `memory_kib`); `salt` and `wrapped` are
@@ -45,7 +45,7 @@ class Keyset(Struct, frozen=True, kw_only=True):
     install_id: str
     generation: int
     keys: Mapping[int, KeyState]
-    slots: tuple[Slot, ...]
+    slots: tuple[KeySlot, ...]
     wrapped_keys: str = ""
     created: datetime
     proves: bool = False

@@ -60,7 +60,7 @@ def ordered(rows: Sequence[Model], type: Modality | None, providers: frozenset[s
     return [row for row in mine if row.credential not in seen and not seen.add(row.credential)]  # type: ignore[func-returns-value]  # add gives None, which is what it is here for
 
 
-def drawn(candidates: Sequence[Serving], draw: Callable[[], float]) -> Sequence[Serving]:
+def weighted_order(candidates: Sequence[Serving], draw: Callable[[], float]) -> Sequence[Serving]:
     """The `ordered` candidates of one call: those of the same priority in an order drawn by their weights.
 
     `draw` gives numbers from 0 up to 1. The chance to come first is in proportion to the weight; weight 0 comes last.

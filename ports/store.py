@@ -69,7 +69,7 @@ class Store(Protocol):
         """A page of the credentials of all workspaces, ordered by id; for the keeper's work, not for callers."""
         ...
 
-    async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
+    async def with_same_secret(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
         """The credentials with any of `fingerprints`, ordered by provider, created, id; MOST of them at most."""
         ...
 

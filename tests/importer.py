@@ -26,7 +26,7 @@ async def main(data: Path, notebook: Path, passphrase: str) -> None:
     )
     async with open_keycairn(Settings(data_dir=data, env_file=None, external_plugins=False)) as keycairn:
         print("begun", flush=True)  # noqa: T201  # how the test knows
-        await keycairn.moving.run(source)
+        await keycairn.importer.run(source)
         print("done", flush=True)  # noqa: T201  # how the test knows
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
-from keycairn.domain.keyset import Keyset, KeyState, Slot
+from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.outcome import CheckRecord, Outcome
@@ -77,7 +77,9 @@ def a_keyset(**fields: Any) -> Keyset:
         install_id="01KDWE9G",
         generation=1,
         keys={1: KeyState.PRIMARY},
-        slots=(Slot(slot_id="s1", kdf="argon2id", params={"memory_kib": 65536}, salt="c2FsdA==", wrapped="d3JhcA=="),),
+        slots=(
+            KeySlot(slot_id="s1", kdf="argon2id", params={"memory_kib": 65536}, salt="c2FsdA==", wrapped="d3JhcA=="),
+        ),
         created=THEN,
     )
     return replace(keyset, **fields)

@@ -13,7 +13,7 @@ from tests.servers.surreal_rpc import surreal_rpc
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
-from keycairn.domain.change import CreateCredential, CreateModel
+from keycairn.domain.change import AddCredential, AddModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.model import Model
@@ -55,7 +55,7 @@ async def _prepared() -> Path:
 
 
 async def put(store: Store, *records: Credential | Model) -> None:
-    await store.commit(tuple(CreateCredential(r) if isinstance(r, Credential) else CreateModel(r) for r in records))
+    await store.commit(tuple(AddCredential(r) if isinstance(r, Credential) else AddModel(r) for r in records))
 
 
 async def get(store: Store, credential: Credential) -> Credential:

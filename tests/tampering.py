@@ -17,11 +17,11 @@ from keycairn.app.settings import Settings
 from keycairn.app.wiring import keyset_opener, open_keycairn, open_store
 from keycairn.domain.audit import IN_PROCESS, Action, Head, chained
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     AddUsage,
     Append,
     Change,
-    CreateCredential,
-    CreateModel,
     PutDefaults,
     PutKeyset,
     PutToken,
@@ -161,12 +161,12 @@ def everything() -> list[Change]:
             weight=3,
             missing_since=THEN,
         )
-        changes += [CreateCredential(credential), PutToken(token), CreateModel(model)]
+        changes += [AddCredential(credential), PutToken(token), AddModel(model)]
         changes += [RecordCheck("default", credential.id, a_check()), RecordUse(token.id, THEN)]
     for number, name in enumerate(WORKSPACES):
         chosen = a_model(id=ModelId(f"model:W{number:03}"), name="chosen", workspace=name)
         defaults = Defaults(workspace=name, slots={Slot.CHAT: chosen.id}, version=1)
-        changes += [CreateModel(chosen), PutDefaults(defaults, expected=0)]
+        changes += [AddModel(chosen), PutDefaults(defaults, expected=0)]
     changes.append(AddUsage(a_usage_key(), Usage(requests=1, last_used=THEN)))
     return changes
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from keycairn.adapters.aesgcm.key import KEY_BYTES, Key
 from keycairn.domain.errors import RootKeyError
-from keycairn.domain.keyset import Slot
+from keycairn.domain.keyset import KeySlot
 from keycairn.domain.rootkey import RootKey, RootKeyForm
 
 HKDF_SHA256 = "hkdf-sha256"
@@ -100,7 +100,7 @@ def decoded(text: str) -> bytes | None:
     return raw if b64encode(raw).decode() == text else None
 
 
-def slot_place(install_id: str, slot: Slot) -> list[bytes]:
+def slot_place(install_id: str, slot: KeySlot) -> list[bytes]:
     """What a slot's wrapping is bound to: the installation and everything the slot says about itself."""
     params = ",".join(f"{name}={value}" for name, value in sorted(slot.params.items()))
     return [text.encode("utf-8", "surrogatepass") for text in (install_id, slot.slot_id, slot.kdf, params, slot.salt)]

@@ -19,7 +19,7 @@ from keycairn.adapters.aesgcm.kdf import ARGON2ID, KDF_OF, Argon2Cost, fresh_sal
 from keycairn.adapters.aesgcm.key import KEY_BYTES, Key
 from keycairn.adapters.aesgcm.soundness import MOST_KEYS, MOST_SLOTS, flaw_of, slot_number
 from keycairn.domain.errors import DamagedKeysetError, InvalidInputError, WrongRootKeyError
-from keycairn.domain.keyset import Keyset, KeyState, Slot
+from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 from keycairn.domain.proof import MAC_BYTES
 from keycairn.domain.rootkey import RootKey
 
@@ -90,12 +90,12 @@ class _Opening:
         self.keyset_key = keyset_key
 
 
-def _opening(install_id: str, slot: Slot, root_key: RootKey) -> _Opening | None:
+def _opening(install_id: str, slot: KeySlot, root_key: RootKey) -> _Opening | None:
     key = slot_key(root_key, slot.kdf, slot.params, slot.salt)
     return None if key is None else _opened_slot(install_id, slot, key)
 
 
-def _opened_slot(install_id: str, slot: Slot, key: Key) -> _Opening | None:
+def _opened_slot(install_id: str, slot: KeySlot, key: Key) -> _Opening | None:
     raw = _unwrap(key, _SLOT_LABEL, slot.wrapped, slot_place(install_id, slot))
     return None if raw is None else _Opening(slot.slot_id, key, Key(raw))
 
@@ -248,7 +248,7 @@ class AesGcmKeyset:
         self,
         *,
         keys: Mapping[int, KeyState] | None = None,
-        slots: tuple[Slot, ...] | None = None,
+        slots: tuple[KeySlot, ...] | None = None,
         contents: _Contents | None = None,
         opening: _Opening | None = None,
         proves: bool = False,
@@ -279,9 +279,9 @@ def _keys_place(record: Keyset) -> list[bytes]:
     return place
 
 
-def _new_slot(record: Keyset, root_key: RootKey, keyset_key: Key, cost: Argon2Cost) -> Slot:
+def _new_slot(record: Keyset, root_key: RootKey, keyset_key: Key, cost: Argon2Cost) -> KeySlot:
     kdf = KDF_OF[root_key.form]
-    draft = Slot(
+    draft = KeySlot(
         slot_id=f"slot-{max(map(slot_number, record.slots), default=0) + 1}",
         kdf=kdf,
         params=cost.params if kdf == ARGON2ID else {},
@@ -294,7 +294,7 @@ def _new_slot(record: Keyset, root_key: RootKey, keyset_key: Key, cost: Argon2Co
     return _wrapped_slot(record.install_id, draft, key, keyset_key)
 
 
-def _wrapped_slot(install_id: str, slot: Slot, key: Key, keyset_key: Key) -> Slot:
+def _wrapped_slot(install_id: str, slot: KeySlot, key: Key, keyset_key: Key) -> KeySlot:
     wrapped = _wrap(key, _SLOT_LABEL, keyset_key.exported(), slot_place(install_id, slot))
     return replace(slot, wrapped=wrapped)
 
@@ -312,5 +312,5 @@ def _unwrap(key: Key, label: bytes, text: str, place: Sequence[bytes]) -> bytes 
     return box.unseal(key, label, b"", raw, place) if canonical else None
 
 
-def _described(slot: Slot) -> str:
+def _described(slot: KeySlot) -> str:
     return f"{slot.slot_id}, {'a passphrase' if slot.kdf == ARGON2ID else 'base64'}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from keycairn.adapters.aesgcm.kdf import ARGON2ID, HKDF_SHA256, SALT_BYTES, Argon2Cost, argon2_cost, decoded
 from keycairn.adapters.aesgcm.key import KEY_BYTES
-from keycairn.domain.keyset import Keyset, KeyState, Slot
+from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 
 MOST_SLOTS = 8
 MOST_KEYS = 4096
@@ -19,7 +19,7 @@ _SLOT_ID = re.compile(r"slot-([1-9][0-9]{0,8})", re.ASCII)
 _LARGEST_KID = 2**32 - 1
 
 
-def slot_number(slot: Slot) -> int:
+def slot_number(slot: KeySlot) -> int:
     """The number in a sound slot's id; the youngest slot has the largest."""
     return int(slot.slot_id.rpartition("-")[2])
 
@@ -48,7 +48,7 @@ def _flaws(keyset: Keyset) -> Iterator[str]:
         yield "a text in it is longer than it can be"
 
 
-def _is_sound(slot: Slot) -> bool:
+def _is_sound(slot: KeySlot) -> bool:
     wrapped = decoded(slot.wrapped) if len(slot.wrapped) <= 2 * WRAPPED_SLOT_BYTES else None
     salt = decoded(slot.salt) if len(slot.salt) <= 2 * SALT_BYTES else None
     if wrapped is None or len(wrapped) != WRAPPED_SLOT_BYTES or salt is None or len(salt) != SALT_BYTES:
@@ -56,7 +56,7 @@ def _is_sound(slot: Slot) -> bool:
     return not slot.params if slot.kdf == HKDF_SHA256 else slot.kdf == ARGON2ID and argon2_cost(slot.params) is not None
 
 
-def _work(slot: Slot) -> int:
+def _work(slot: KeySlot) -> int:
     cost = argon2_cost(slot.params) if slot.kdf == ARGON2ID else None
     return cost.work if cost else 0
 

@@ -15,14 +15,16 @@ LARGEST_HEAD = 2**16
 MOST_HEADERS = 100
 
 
-class Connection(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """Sends requests and parses answers.
 
     `released` is called at the end of each exchange, and told whether another one may follow; `lost` when the
     connection is gone.
     """
 
-    def __init__(self, released: Callable[["Connection", bool], None], lost: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self, released: Callable[["UpstreamConnection", bool], None], lost: Callable[["UpstreamConnection"], None]
+    ) -> None:
         self._released, self._lost = released, lost
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohappyeyeballs import start_connection
 
-from keycairn.adapters.httptools_upstream.connection import Connection
+from keycairn.adapters.httptools_upstream.connection import UpstreamConnection
 from keycairn.domain.errors import NotSentError
 from keycairn.domain.url import Url
 
 CONNECTIONS = 1000
-"""Exchanges with one place at one time; a call beyond waits for one to end, as long as it would for connecting."""
+"""Failover with one place at one time; a call beyond waits for one to end, as long as it would for connecting."""
 KEEP_ALIVE = {"http": 4.0, "https": 30.0}
 """Seconds an idle connection is kept, below what servers keep theirs: a request that meets a closing one fails.
 
@@ -44,8 +44,8 @@ class Pool:
         self._keep_alive = KEEP_ALIVE[url.scheme] if keep_alive is None else keep_alive
         self._addresses = addresses
         self._tls = tls
-        self._all: set[Connection] = set()
-        self._idle: list[Connection] = []
+        self._all: set[UpstreamConnection] = set()
+        self._idle: list[UpstreamConnection] = []
         self._room = asyncio.Semaphore(most)
         self._sweeper: asyncio.TimerHandle | None = None
         self._connecting = 0
@@ -56,7 +56,7 @@ class Pool:
         """Whether it holds no connection, nor will soon."""
         return not self._all and not self._connecting
 
-    async def take(self, within: float, *, fresh: bool = False) -> tuple[Connection, bool]:
+    async def take(self, within: float, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
         """A connection, and whether it was used before. An exchange must be begun on it at once, and gives it back.
 
         Raises EgressRefusedError or NotSentError.
@@ -88,7 +88,7 @@ class Pool:
         for connection in list(self._all):
             connection.cut()
 
-    async def _connected(self, within: float) -> Connection:
+    async def _connected(self, within: float) -> UpstreamConnection:
         self._connecting += 1
         try:
             async with asyncio.timeout(within):
@@ -102,14 +102,14 @@ class Pool:
         finally:
             self._connecting -= 1
 
-    async def _connect(self, addresses: Sequence[str]) -> Connection:
+    async def _connect(self, addresses: Sequence[str]) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
         found = await start_connection(
             [_info(one, self._url.port) for one in addresses], happy_eyeballs_delay=HEAD_START
         )
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(self._released, self._lost),
+                lambda: UpstreamConnection(self._released, self._lost),
                 sock=found,
                 ssl=self._tls,
                 server_hostname=self._url.host if self._tls else None,
@@ -124,7 +124,7 @@ class Pool:
         self._all.add(connection)
         return connection
 
-    def _released(self, connection: Connection, keep: bool) -> None:  # noqa: FBT001  # a callback
+    def _released(self, connection: UpstreamConnection, keep: bool) -> None:  # noqa: FBT001  # a callback
         self._room.release()
         if keep:
             loop = asyncio.get_running_loop()
@@ -133,7 +133,7 @@ class Pool:
             if self._sweeper is None:
                 self._sweeper = loop.call_later(self._keep_alive, self._sweep)
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)

@@ -14,7 +14,7 @@ LAST = "\U0010ffff" * 32
 _VERSION = re.compile(r"(?:surrealdb-)?v?(\d+)\.")
 
 
-class Dialect:
+class EngineDialect:
     """The spellings of one major version."""
 
     def __init__(self, major: int) -> None:
@@ -33,9 +33,9 @@ class Dialect:
         return f"{self._record}('{table}', ..='')", f"{self._record}('{table}', '{LAST}'..)"
 
 
-def dialect_of(version: str) -> Dialect:
+def dialect_of(version: str) -> EngineDialect:
     """The dialect of a server that calls itself `version`, such as `surrealdb-2.3.10`. Raises StoreError."""
     match = _VERSION.match(version)
     if match is None or int(match[1]) not in {2, 3}:
         raise StoreError("This database is not a SurrealDB 2.x or 3.x.")
-    return Dialect(int(match[1]))
+    return EngineDialect(int(match[1]))

@@ -17,7 +17,7 @@ from keycairn.adapters.redo_log import RedoLog, UncertainEntryError
 from keycairn.adapters.state_reads import StateReads
 from keycairn.adapters.surreal.building import NewDatabase, sync_tree, take_place, tree_size
 from keycairn.adapters.surreal.changesets import packed, replay
-from keycairn.adapters.surreal.dialect import Dialect
+from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
 from keycairn.adapters.surreal.event_ids import EventIds
 from keycairn.adapters.surreal.history import HistoryReads
@@ -73,7 +73,7 @@ class EmbeddedStore(StateReads, HistoryReads):
     def __init__(  # what it is made of
         self,
         connection: EmbeddedConnection,
-        dialect: Dialect,
+        dialect: EngineDialect,
         *,
         names: tuple[str, str],
         log: RedoLog | None,

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from keycairn.adapters.state_reads import page
-from keycairn.adapters.surreal.dialect import Dialect
+from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.records import Row, readable
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter
 from keycairn.domain.errors import UnreadableRecordError
@@ -23,7 +23,7 @@ _CONDITIONS = {"since": "at >= $since", "until": "at < $until"}
 class HistoryReads:
     """The queries of a `keycairn.ports.store.Store` that read events and usage."""
 
-    _dialect: Dialect
+    _dialect: EngineDialect
 
     async def _read(self, text: str, **variables: Any) -> Any:
         """The result of one statement. Raises StoreError."""

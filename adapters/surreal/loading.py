@@ -10,11 +10,11 @@ from surrealdb import RecordID
 from keycairn.adapters.surreal.records import Row, record_id, usage_id
 from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     AddUsage,
     Append,
     Changeset,
-    CreateCredential,
-    CreateModel,
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
@@ -133,7 +133,7 @@ def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912, PLR0915  # a cas
     providers: set[tuple[str, str]] = set()
     for change in changes:
         match change:
-            case CreateCredential(credential=new) | ReplaceCredential(credential=new):
+            case AddCredential(credential=new) | ReplaceCredential(credential=new):
                 ids[new.id] = record_id("credential", new.id)
             case DeleteCredential(id=id):
                 links[id] = ids[id] = record_id("credential", id)
@@ -145,7 +145,7 @@ def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912, PLR0915  # a cas
                 | ExpectCredential(id=id)
             ):
                 ids[id] = record_id("credential", id)
-            case CreateModel(model=model) | ReplaceModel(model=model):
+            case AddModel(model=model) | ReplaceModel(model=model):
                 check_text(model)
                 ids[model.id] = record_id("model", model.id)
                 if model.credential is None:

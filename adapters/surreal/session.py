@@ -36,7 +36,7 @@ _NOTHING = State()
 _log = structlog.get_logger()
 
 
-class Connection(Protocol):
+class DatabaseConnection(Protocol):
     """What the store needs of the database."""
 
     async def query(self, text: str, variables: Mapping[str, Any]) -> list[Any]:
@@ -54,7 +54,7 @@ class Session:
     One write runs at a time since the embedded engine loses acknowledged updates when its writers race.
     """
 
-    def __init__(self, connection: Connection, log: ServerLog) -> None:
+    def __init__(self, connection: DatabaseConnection, log: ServerLog) -> None:
         self._log = log
         self._connection = connection
         self._writing = asyncio.Lock()

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from keycairn.adapters.surreal.dialect import Dialect
+from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.records import Row, readable, strange_key
 from keycairn.adapters.surreal.statements import HEAD
 from keycairn.domain.errors import ConflictError, UnreadableRecordError
@@ -42,7 +42,7 @@ class Moment(Struct, frozen=True):
 
 
 async def all_records(
-    read: Read, dialect: Dialect, note: Note, check: Check | None = None
+    read: Read, dialect: EngineDialect, note: Note, check: Check | None = None
 ) -> AsyncGenerator[Record, None]:
     """Every record that can be read, in the order of a snapshot; each other one is told to `note`."""
     for table in KINDS:
@@ -51,7 +51,7 @@ async def all_records(
 
 
 async def records_in(
-    table: str, read: Read, dialect: Dialect, note: Note, check: Check | None = None
+    table: str, read: Read, dialect: EngineDialect, note: Note, check: Check | None = None
 ) -> AsyncGenerator[Record, None]:
     """The same of one kind. Tables are named like the kinds."""
     async for rows in _pages(read, dialect, table):
@@ -60,7 +60,7 @@ async def records_in(
     await _note_strange(read, dialect, table, note)
 
 
-async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
+async def read_moment(read: Read, dialect: EngineDialect) -> Moment | None:
     """What changes; None where that is too much at once, or there are events the head does not know of."""
     head = await read("SELECT * FROM $id", id=HEAD)
     if head and not list(readable("head", head, lambda _: None)):
@@ -88,7 +88,7 @@ async def read_moment(read: Read, dialect: Dialect) -> Moment | None:
 
 
 async def records_of(
-    moment: Moment, read: Read, dialect: Dialect, note: Note, check: Check | None = None
+    moment: Moment, read: Read, dialect: EngineDialect, note: Note, check: Check | None = None
 ) -> AsyncGenerator[Record, None]:
     """Every record of the moment that can be read, in the order of a snapshot.
 
@@ -111,7 +111,7 @@ async def records_of(
         raise ConflictError
 
 
-async def _pages(read: Read, dialect: Dialect, table: str) -> AsyncGenerator[list[Row], None]:
+async def _pages(read: Read, dialect: EngineDialect, table: str) -> AsyncGenerator[list[Row], None]:
     """The rows of a table with keys that Keycairn may have made, a page at a time. They sort like text."""
     after = ""
     while rows := await read(
@@ -123,7 +123,7 @@ async def _pages(read: Read, dialect: Dialect, table: str) -> AsyncGenerator[lis
         after = rows[-1]["id"].id
 
 
-async def _note_strange(read: Read, dialect: Dialect, table: str, note: Note) -> None:
+async def _note_strange(read: Read, dialect: EngineDialect, table: str, note: Note) -> None:
     """Tell `note` of the records whose keys Keycairn cannot have made. The database spells their names."""
     for strange in dialect.strange(table):
         for spelled in await read(f"SELECT VALUE <string>id FROM {strange} LIMIT {MOST_STRANGE}"):  # noqa: S608  # our own tables

@@ -5,12 +5,12 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 from keycairn.adapters.state_reads import page
-from keycairn.adapters.surreal.dialect import Dialect
+from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.history import HistoryReads
 from keycairn.adapters.surreal.loading import number_in
 from keycairn.adapters.surreal.records import Row, place, record_id
 from keycairn.adapters.surreal.server_log import ServerLog
-from keycairn.adapters.surreal.session import Connection, Session
+from keycairn.adapters.surreal.session import DatabaseConnection, Session
 from keycairn.adapters.surreal.snapshot import all_records, read_moment, records_of
 from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION
 from keycairn.domain.audit import AuditEvent, Head
@@ -33,7 +33,7 @@ _R = TypeVar("_R", bound=Record)
 class SurrealStore(HistoryReads):
     """A `keycairn.ports.store.Store`. Made by `open_surreal`."""
 
-    def __init__(self, connection: Connection, dialect: Dialect, log: ServerLog) -> None:
+    def __init__(self, connection: DatabaseConnection, dialect: EngineDialect, log: ServerLog) -> None:
         self._session = Session(connection, log)
         self._log = log
         self._dialect = dialect
@@ -95,8 +95,8 @@ class SurrealStore(HistoryReads):
 
         return await self._filled(Credential, read, lambda row: row["id"].id, key_of(after or ""), page(limit))
 
-    async def twins(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
-        """See `Store.twins`."""
+    async def with_same_secret(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
+        """See `Store.with_same_secret`."""
         if not fingerprints:
             return []
         rows = await self._read(

@@ -17,8 +17,8 @@ from keycairn.app.api.views import (
     found_view,
     migration_view,
 )
-from keycairn.app.services.environment import Source
-from keycairn.app.services.probing import NewModel
+from keycairn.app.services.imports import Source
+from keycairn.app.services.models import NewModel
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import credential_id
 from keycairn.domain.provider import canonical_name

@@ -15,7 +15,7 @@ KEEPER = {"scope": Scope.ADMIN, "installation": True}
 MEDIA_TYPE = "application/gzip"
 _PIECE = 64 * 1024
 
-Handover = Annotated[
+RekeyedBackup = Annotated[
     bool,
     QueryParameter(description="Put on record that it is taken to be sealed anew for another root key, by its owner."),
 ]
@@ -28,7 +28,7 @@ class BackupController(Controller):
     tags = ("Backup",)
 
     @get("/", opt=KEEPER, summary="Take a backup", media_type=MEDIA_TYPE)
-    async def take(self, keycairn: TheKeycairn, caller: TheCaller, *, handover: Handover = False) -> Stream:
+    async def take(self, keycairn: TheKeycairn, caller: TheCaller, *, handover: RekeyedBackup = False) -> Stream:
         """Everything that is stored, at one moment, in one file; its secrets open with the root key only.
 
         The file proves itself to be whole; see docs/backup.md. Taking it is on record in the audit log.

@@ -14,7 +14,7 @@ from keycairn.app.api.views import (
     provider_view,
 )
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.environment import Source
+from keycairn.app.services.imports import Source
 from keycairn.domain.audit import Caller
 from keycairn.domain.token import Scope
 

@@ -5,9 +5,7 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
-from keycairn.app.services.checkup import Finding
-from keycairn.app.services.repair import Repaired
-from keycairn.app.services.replay import Replayed
+from keycairn.app.services.doctor import Finding, Repaired, Replayed
 from keycairn.domain.token import Scope
 
 KEEPER = {"scope": Scope.ADMIN, "installation": True}

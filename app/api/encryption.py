@@ -8,8 +8,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import Struct
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
-from keycairn.app.services.retired_keys import Forgotten
-from keycairn.app.services.rotation import Encryption
+from keycairn.app.services.keys import Encryption, Forgotten
 from keycairn.domain.errors import InvalidInputError, RootKeyError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import MASK, Secret

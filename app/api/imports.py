@@ -1,4 +1,4 @@
-"""Moving in over HTTP: rows of any source, and Open Notebook's former singleton."""
+"""Importer in over HTTP: rows of any source, and Open Notebook's former singleton."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -112,7 +112,7 @@ class ImportController(Controller):
         """
         if any(map(touches_models, data.rows)):
             need(request, Scope.MODELS_WRITE)
-        report = await keycairn.moving.take(
+        report = await keycairn.importer.take(
             data.rows, dry_run=data.dry_run, again=data.again, planned=set(data.planned), by=caller
         )
         return import_view(report)
@@ -149,7 +149,7 @@ class ImportController(Controller):
             return legacy_view(ImportReport(dry_run=dry_run), "There is no provider_configs record.")
         need(request, Scope.MODELS_WRITE)  # it links the models that have no credential
         source = keycairn.legacy.source(document, passphrase)
-        report = await keycairn.moving.run(source, dry_run=dry_run or body.dry_run, by=caller)
+        report = await keycairn.importer.run(source, dry_run=dry_run or body.dry_run, by=caller)
         verb = "would be migrated" if report.dry_run else "migrated"
         return legacy_view(report, f"{len(report.created)} credentials {verb}.")
 

@@ -11,7 +11,7 @@ from litestar import MediaType, Request, Response
 from litestar.params import QueryParameter
 
 from keycairn.app.api.problems import BadRequestError
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.keys import Vault
 from keycairn.app.turns import in_turns, json_list
 from keycairn.domain.audit import Caller
 from keycairn.ports.store import MOST

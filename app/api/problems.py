@@ -12,7 +12,6 @@ from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
 from keycairn.app.ingress.errors import IngressError
-from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.domain.errors import (
     AuthenticationError,
     BackupFileError,
@@ -31,6 +30,7 @@ from keycairn.domain.errors import (
     SealedError,
     StoreError,
     StoreFullError,
+    TooManyAttemptsError,
     UndecryptableError,
     UrlRefusedError,
     WrongRootKeyProofError,

@@ -4,15 +4,14 @@ from litestar.types import Scope
 
 from keycairn.app.api.auth import CALLER
 from keycairn.app.api.methods import known_method
-from keycairn.app.services.attempts import TooManyAttemptsError
-from keycairn.app.services.refused_attempts import ANONYMOUS
-from keycairn.app.services.sightings import Sightings
+from keycairn.app.services.audit import ANONYMOUS, AuditCounters
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.errors import (
     AuthenticationError,
     EgressRefusedError,
     ForbiddenError,
     SecretReentryRequiredError,
+    TooManyAttemptsError,
     UrlRefusedError,
 )
 
@@ -27,7 +26,7 @@ NOTED = (
 """What somebody tried who may not."""
 
 
-def note_refusal(sightings: Sightings, error: Exception, scope: Scope) -> None:
+def note_refusal(audit_counters: AuditCounters, error: Exception, scope: Scope) -> None:
     """Count `error` where it is a refusal. The route is told as its template: what stands in a path may be a key."""
     if not isinstance(error, NOTED):
         return
@@ -36,4 +35,4 @@ def note_refusal(sightings: Sightings, error: Exception, scope: Scope) -> None:
         client = scope.get("client")
         caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")
     route = f"{known_method(scope)} {scope.get('path_template', '')}"
-    sightings.note(caller, Action.ACCESS_REFUSED, route, outcome=error.code)
+    audit_counters.note(caller, Action.ACCESS_REFUSED, route, outcome=error.code)

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from keycairn.app.api.bodies import WELL_KNOWN
 from keycairn.app.services.credentials import Listed
-from keycairn.app.services.environment import Migration, MigrationEntry, Step
+from keycairn.app.services.imports import Migration, MigrationEntry, Step
 from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.credential import Credential
 from keycairn.domain.limits import Limits

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from keycairn.app.cli.connected import as_json, segment, with_client
+from keycairn.app.cli.env_export import print_dotenv
 from keycairn.app.cli.failures import FAILED, RequestFailedError
-from keycairn.app.cli.lending import print_dotenv
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
 
 if TYPE_CHECKING:

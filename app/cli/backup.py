@@ -14,7 +14,7 @@ from keycairn.app.cli.connected import as_json, with_client
 from keycairn.app.cli.root_key import current_root_key, present_root_key, root_key_in
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
-from keycairn.app.services.backup_file import examine, placed
+from keycairn.app.services.backups import examine, placed
 from keycairn.domain.errors import BackupFileError, DamagedBackupError, SettingsError
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
@@ -108,7 +108,7 @@ async def _hand_over(
     client: "Client", file: Path, key_file: Path, current: str | None, *, as_json: bool
 ) -> dict[str, Any]:
     from keycairn.app.logs import configure_logs  # noqa: PLC0415  # with the adapters 1 s, for this option alone
-    from keycairn.app.services.handover import Handover  # noqa: PLC0415
+    from keycairn.app.services.backups import RekeyedBackup  # noqa: PLC0415
     from keycairn.app.wiring import keyset_opener, provider_registry, system_clock  # noqa: PLC0415
 
     configure_logs("warning")
@@ -119,7 +119,7 @@ async def _hand_over(
     with _aside(file) as sealed:
         async with placed(sealed) as stream:
             await _fetch(client, stream.write, "?handover=true", as_json=as_json)
-        handover = Handover(keyset_opener(), provider_registry(settings()))
+        handover = RekeyedBackup(keyset_opener(), provider_registry(settings()))
         with bars(as_json=as_json) as progress:
             bar = progress.add_task("encrypting", total=examine(sealed).trailer.records)
             handed = await handover.rewrite(

@@ -134,21 +134,21 @@ async def _inside(settings: Settings, *, taken: bool) -> AsyncIterator[Client]:
     """A client of a Keycairn in this process. `taken`: the address of the last one is answered by something else."""
     from keycairn.app.logs import configure_logs  # noqa: PLC0415  # all of the service, 1 s: not beside a running one
     from keycairn.app.server import create_app  # noqa: PLC0415
-    from keycairn.app.wiring import open_with_birth  # noqa: PLC0415
+    from keycairn.app.wiring import open_with_first_run  # noqa: PLC0415
 
     configure_logs("warning")
     passing = secrets.token_urlsafe(32)
     inside = replace(settings, admin_token=Secret(passing))
     async with AsyncExitStack() as stack:
         try:
-            keycairn, birth = await stack.enter_async_context(open_with_birth(inside))
+            keycairn, first_run = await stack.enter_async_context(open_with_first_run(inside))
         except StoreLockedError:
             left = announced(settings.data_dir)
             if taken and left is not None:
                 raise UnprovenServerError(left.url) from None
             raise
-        if birth.root_key_file:
-            click.echo(f"Made a root key: {birth.root_key_file}. Keep a copy away from the database.", err=True)
+        if first_run.root_key_file:
+            click.echo(f"Made a root key: {first_run.root_key_file}. Keep a copy away from the database.", err=True)
         app = create_app(inside, keycairn=keycairn)
         transport = httpx.ASGITransport(app=cast("Any", app), client=("in-process", 0))  # two spellings of ASGI
         async with httpx.AsyncClient(

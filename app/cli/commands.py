@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, Entry] = {
     "restore": Entry("restoring:restore", "Put a backup into an empty database: all of it, or nothing."),
     "rotate": Entry("keys:rotate", "Rotate the keys that encrypt everything, while the service runs."),
     "run": Entry(
-        "lending:run",
+        "env_export:run",
         "Start COMMAND with the variables of one credential set, for a program that takes its key in no other way.",
     ),
     "serve": Entry("serve:serve", "Start the service, and say where it is."),

@@ -14,7 +14,7 @@ from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
 from keycairn.app.data_folder import ROOT_KEY_FILE
 from keycairn.app.logs import configure_logs
 from keycairn.app.privacy import exposures
-from keycairn.app.services.checkup import Finding
+from keycairn.app.services.doctor import Finding
 from keycairn.app.settings import Settings
 
 if TYPE_CHECKING:

@@ -45,9 +45,9 @@ def restore(file: Path, *, as_json: bool) -> None:
                 steps[step] = progress.add_task(_STEPS[step], total=total or None)
             progress.update(steps[step], advance=more)
 
-        restored, birth = asyncio.run(restore_backup(chosen, file, advance))
+        restored, first_run = asyncio.run(restore_backup(chosen, file, advance))
     failed = FAILED if restored.broken else None
-    token_file = str(birth.token_file) if birth.token_file else None
+    token_file = str(first_run.token_file) if first_run.token_file else None
     if not shown({**to_builtins(restored), "token_file": token_file}, as_json=as_json):
         say(
             f"Restored and compared: {counted(restored.counts)}, as of {restored.created:%Y-%m-%d %H:%M} UTC.",

@@ -22,14 +22,14 @@ from keycairn.app.cli.running import RunningServer, announce, running, withdraw
 from keycairn.app.cli.show import say
 from keycairn.app.cli.stopping import GracefulServer, Stopping
 from keycairn.app.data_folder import FIRST_TOKEN_FILE
-from keycairn.app.first_run import Birth
+from keycairn.app.first_run import FirstRun
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.logs import configure_logs
 from keycairn.app.privacy import close_off
 from keycairn.app.proof import new_secret
 from keycairn.app.server import create_app, fronted, guarded, hosts_of
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import open_with_birth
+from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.errors import DataFolderError, DataFolderLockedError, KeycairnError
 
 KEEP_ALIVE = 75
@@ -75,7 +75,7 @@ async def _run(chosen: Settings, stopping: Stopping, *, new_database: bool) -> N
         raise DataFolderLockedError(str(chosen.data_dir))
     with _listening(chosen) as listener:
         here = replace(chosen, port=listener.getsockname()[1])
-        async with open_with_birth(here, new_database=new_database) as (keycairn, birth):
+        async with open_with_first_run(here, new_database=new_database) as (keycairn, first_run):
             known = RunningServer(_url(here), os.getpid(), new_secret())
             app = create_app(here, keycairn=keycairn, handlers=[proof_handler(known.secret)])
             server = GracefulServer(
@@ -91,7 +91,7 @@ async def _run(chosen: Settings, stopping: Stopping, *, new_database: bool) -> N
                     timeout_keep_alive=KEEP_ALIVE,
                 )
             )
-            _greet(here, known.url, keycairn, birth)
+            _greet(here, known.url, keycairn, first_run)
             _forget(here)
             with _announced(here.data_dir, known):
                 stopping.calls(server.stop, server.hurry)
@@ -142,19 +142,19 @@ def _url(here: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{here.port}"
 
 
-def _greet(here: Settings, url: str, keycairn: Keycairn, birth: Birth) -> None:
+def _greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun) -> None:
     say(f"Keycairn is at {url}", "bold")
     say(f"  API description: {url}/openapi")
     if why := keycairn.vault.why_sealed:
         say(f"  SEALED: {why}", "bold red")
         return
-    if birth.root_key_file:
-        say(f"  Made a root key: {birth.root_key_file}")
+    if first_run.root_key_file:
+        say(f"  Made a root key: {first_run.root_key_file}")
         say("    Keep a copy away from the database. For production, move it and set KEYCAIRN_ROOT_KEY_FILE.", "dim")
-    if birth.token_file:
-        say(f"  Made the first admin token: {birth.token_file}")
+    if first_run.token_file:
+        say(f"  Made the first admin token: {first_run.token_file}")
         if sys.stdout.isatty():
-            say(f"    {birth.token_file.read_text().strip()}")
+            say(f"    {first_run.token_file.read_text().strip()}")
     elif not here.admin_token and (here.data_dir / FIRST_TOKEN_FILE).exists():
         say(f"  The first admin token: {here.data_dir / FIRST_TOKEN_FILE}")
     found = [account for account in keycairn.environment.found() if account.variables]

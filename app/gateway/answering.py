@@ -11,7 +11,7 @@ from keycairn.app.gateway.call import Report
 from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.exchange import Exchange
 from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
-from keycairn.app.gateway.watch import Watch
+from keycairn.app.gateway.usage_scanner import UsageScanner
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError
 
 LARGEST_ERROR = 2**20
@@ -56,7 +56,7 @@ async def _pass_content(
     elapsed: Callable[[], float],
 ) -> None:
     """The body as it comes. The last chunk, where its length was announced, goes out together with the end."""
-    watch, mask, left = Watch(), ContentMask(exchange.redactor), _length(headers)
+    watch, mask, left = UsageScanner(), ContentMask(exchange.redactor), _length(headers)
     media = is_media(headers)
     passing = b""
     try:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from keycairn.app.gateway.errors import Dialect
 from keycairn.app.gateway.outgoing import Outgoing
-from keycairn.app.services.tokens import Principal
+from keycairn.app.services.access import Principal
 from keycairn.domain.modality import Modality
 from keycairn.domain.secret import Secret
 

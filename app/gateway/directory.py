@@ -8,9 +8,9 @@ from typing import TypeVar
 from msgspec import Struct
 
 from keycairn.app.gateway.limits import Subject
+from keycairn.app.services.access import Principal, Tokens
+from keycairn.app.services.credentials import NoDefaultError, UnlinkedModelError
 from keycairn.app.services.models import defaults_within
-from keycairn.app.services.provisioning import NoDefaultError, UnlinkedModelError
-from keycairn.app.services.tokens import Principal, Tokens
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import CredentialNotFoundError, InvalidIdError, ModelNotFoundError
 from keycairn.domain.ids import CredentialId, credential_id, model_id

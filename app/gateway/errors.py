@@ -6,7 +6,6 @@ from enum import Enum, auto
 import msgspec
 
 from keycairn.app.ingress.errors import IngressError
-from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.domain.errors import (
     AuthenticationError,
     EgressRefusedError,
@@ -22,6 +21,7 @@ from keycairn.domain.errors import (
     SealedError,
     SpoolError,
     StoreError,
+    TooManyAttemptsError,
     UndecryptableError,
 )
 

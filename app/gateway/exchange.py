@@ -15,10 +15,10 @@ from keycairn.app.gateway.headers import forwarded
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.limits import Limiter, Subject
 from keycairn.app.gateway.opened import OpenAccounts, Opened
+from keycairn.app.gateway.peeked_response import PeekedResponse
 from keycairn.app.gateway.recovery import Recovery
-from keycairn.app.gateway.replay import Replay
 from keycairn.app.gateway.unpacking import readable
-from keycairn.app.services.hearing import cleaned, kind_of
+from keycairn.app.services.models import cleaned, kind_of
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     CannotConnectError,
@@ -33,7 +33,7 @@ from keycairn.domain.errors import (
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor
-from keycairn.domain.routing import Serving, Verdict, drawn, retry_after, verdict
+from keycairn.domain.routing import Serving, Verdict, retry_after, verdict, weighted_order
 from keycairn.domain.secret import Secret
 from keycairn.ports.http import Http, Request
 from keycairn.ports.provider import Provider, ProviderRegistry
@@ -56,7 +56,7 @@ class Exchange(Struct, frozen=True):
     """Whether it says that the key is bad."""
 
 
-class Exchanges:
+class Failover:
     """Makes exchanges. What an attempt teaches about a credential goes into `health`.
 
     `count` is told the provider and the outcome of every attempt.
@@ -118,7 +118,7 @@ class Exchanges:
         tried: set[tuple[str, int]] = set()
         failure: KeycairnError = CredentialNotFoundError()
         while report.attempts < MOST_ATTEMPTS:
-            candidates = drawn(await self.candidates(call), random.random)
+            candidates = weighted_order(await self.candidates(call), random.random)
             if not self._health.clear:
                 candidates = self._health.ordered(candidates)
             untried = [one for one in candidates if (one.credential.id, one.credential.version) not in tried]
@@ -218,7 +218,7 @@ class Exchanges:
         """The answer, and whether it says that the key is bad. Some providers say that in the body only."""
         if answer.status not in {400, 403} or provider not in self._refusing:
             return answer, answer.status == 401
-        replay = Replay(answer)
+        replay = PeekedResponse(answer)
         seen = await replay.look()
         try:
             return replay, self._refusing[provider](answer.status, seen)

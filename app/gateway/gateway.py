@@ -12,11 +12,11 @@ from litestar.types import Receive, Scope, Send
 from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
-from keycairn.app.gateway.attending import Attendance
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.directory import Directory, KnownCaller
+from keycairn.app.gateway.disconnect_guard import DisconnectGuard
 from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, OverloadedError, render
-from keycairn.app.gateway.exchange import Exchanges
+from keycairn.app.gateway.exchange import Failover
 from keycairn.app.gateway.headers import RawHeaders
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
@@ -29,13 +29,11 @@ from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
 from keycairn.app.ingress.form import check_form, check_headers, check_target
 from keycairn.app.security_headers import SECURITY_HEADERS
-from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.attempts import Attempts, TooManyAttemptsError
-from keycairn.app.services.refused_attempts import ANONYMOUS
-from keycairn.app.services.sightings import Sightings
-from keycairn.app.services.tokens import Principal, Tokens
+from keycairn.app.services.access import Attempts, Principal, Tokens
+from keycairn.app.services.audit import ANONYMOUS, AuditCounters
+from keycairn.app.services.credentials import Accounts
 from keycairn.domain.audit import Action, Caller
-from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError
+from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, TooManyAttemptsError
 from keycairn.domain.token import Scope as TokenScope
 from keycairn.domain.token import carries
 from keycairn.domain.usage import Usage, UsageKey
@@ -72,13 +70,13 @@ class Gateway:
         http: Http,
         clock: Clock,
         attempts: Attempts,
-        sightings: Sightings,
+        audit_counters: AuditCounters,
         tracing: Tracing | None = None,
         spools: Spools | None = None,
     ) -> None:
         self._tracing = tracing
         self._attempts = attempts
-        self._sightings = sightings
+        self._counters = audit_counters
         self._registry = registry
         self._clock = clock
         self._monotonic = clock.monotonic
@@ -88,7 +86,7 @@ class Gateway:
         self.accounting = Accounting(store)
         self._limiter = Limiter(self.accounting.of_day, clock, tokens.family)
         self._recovery = Recovery(self.health, accounts, registry, http)
-        self._exchanges = Exchanges(
+        self._exchanges = Failover(
             directory=self.directory,
             opened=OpenAccounts(accounts, registry),
             registry=registry,
@@ -196,7 +194,7 @@ class Gateway:
         known = self.directory.remembered(token)
         if known is not None:
             if (id := known.principal.token) is not None:
-                self._sightings.token_used(id)
+                self._counters.token_used(id)
             return known
         address = scope["client"][0] if scope.get("client") else ""
         return await self._attempts.proven(token, address, self.directory.caller)
@@ -206,7 +204,7 @@ class Gateway:
         begun = self._monotonic()
         span = self._tracing.begin(spans.operation(call), call.headers) if self._tracing else None
         try:
-            async with Attendance(incoming):
+            async with DisconnectGuard(incoming):
                 exchange = await self._exchanges.run(call, report)
                 try:
                     await pass_on(exchange, report, send, dialect, lambda: self._monotonic() - begun)
@@ -271,7 +269,7 @@ class Gateway:
             client = scope.get("client")
             caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")
             api = APIS.get(path)
-            self._sightings.note(caller, Action.ACCESS_REFUSED, api.name if api else "gateway", outcome=error.code)
+            self._counters.note(caller, Action.ACCESS_REFUSED, api.name if api else "gateway", outcome=error.code)
 
     async def _refuse(self, error: KeycairnError, dialect: Dialect, report: Report, send: Send) -> None:
         status, headers, body = render(error, dialect)

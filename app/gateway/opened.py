@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec import Struct
 
-from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.credentials import Accounts
 from keycairn.domain.credential import Credential
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor

@@ -6,8 +6,8 @@ from contextlib import suppress
 import structlog
 
 from keycairn.app.gateway.health import Health
-from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.hearing import Hearing, PluginFailedError
+from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.models import Hearing, PluginFailedError
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import KeycairnError
 from keycairn.ports.http import Http

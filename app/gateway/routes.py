@@ -11,7 +11,7 @@ from keycairn.app.gateway.incoming import Incoming
 from keycairn.app.gateway.kept import KeptBody
 from keycairn.app.gateway.naming import NamedForm, NamedJson, boundary_of, named_form, named_json
 from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
-from keycairn.app.services.tokens import Principal
+from keycairn.app.services.access import Principal
 from keycairn.domain.modality import Modality
 from keycairn.domain.passing import is_operation, names_identity
 from keycairn.domain.provider import ProviderSpec

@@ -15,7 +15,7 @@ from keycairn.adapters.aesgcm import AesGcmKeysets, Argon2Cost
 from keycairn.adapters.aesgcm.key import Key
 from keycairn.adapters.aesgcm.keyset import MOST_SLOTS, AesGcmKeyset
 from keycairn.domain.errors import DamagedKeysetError, InvalidInputError, UndecryptableError, WrongRootKeyError
-from keycairn.domain.keyset import Keyset, KeyState, Slot
+from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 from keycairn.domain.rootkey import RootKey, RootKeyForm, parse_root_key
 from keycairn.domain.sealed import SealContext, SealedSecret, split
 from keycairn.domain.secret import Secret
@@ -88,7 +88,7 @@ def truncated(text: str) -> list[str]:
     return [b64encode(raw[:end]).decode() for end in {0, 1, 12, len(raw) // 2, len(raw) - 1}]
 
 
-def changed_slots(slot: Slot) -> Iterator[Slot]:
+def changed_slots(slot: KeySlot) -> Iterator[KeySlot]:
     yield from (replace(slot, wrapped=text) for text in flipped(slot.wrapped))
     yield from (replace(slot, wrapped=text) for text in (*truncated(slot.wrapped), "no base64", slot.wrapped + "\n"))
     yield from (replace(slot, salt=text) for text in flipped(slot.salt))

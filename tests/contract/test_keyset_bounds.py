@@ -10,7 +10,7 @@ from tests.fakes import NOON
 from keycairn.adapters.aesgcm import AesGcmKeysets, Argon2Cost
 from keycairn.adapters.aesgcm.soundness import MOST_SLOTS
 from keycairn.domain.errors import DamagedKeysetError, WrongRootKeyError
-from keycairn.domain.keyset import Keyset, KeyState, Slot
+from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 from keycairn.domain.rootkey import RootKey, RootKeyForm, parse_root_key
 from keycairn.domain.secret import Secret
 
@@ -106,11 +106,11 @@ def test_as_many_slots_as_there_may_be_are_still_tried() -> None:
 
 
 def test_eight_slots_of_the_usual_cost_are_sound() -> None:
-    record = replace(RECORD, slots=tuple(Slot(**{**fields(SLOT), "slot_id": f"slot-{n}"}) for n in range(1, 9)))
+    record = replace(RECORD, slots=tuple(KeySlot(**{**fields(SLOT), "slot_id": f"slot-{n}"}) for n in range(1, 9)))
     with pytest.raises(WrongRootKeyError) as refusal:
         OPENER.open(record, RAW)
     assert not isinstance(refusal.value, DamagedKeysetError)
 
 
-def fields(slot: Slot) -> dict[str, object]:
+def fields(slot: KeySlot) -> dict[str, object]:
     return {name: getattr(slot, name) for name in slot.__struct_fields__}

@@ -8,9 +8,9 @@ from tests.samples import THEN, WORKSPACE, a_check, a_credential, a_keyset, a_mo
 from tests.stores import accounts, get, put
 
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     Append,
-    CreateCredential,
-    CreateModel,
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
@@ -84,8 +84,8 @@ async def test_other_records_come_back_exactly(store: Store) -> None:
     keyset = a_keyset(keys={1: KeyState.DECRYPT_ONLY, 2: KeyState.PRIMARY})
     await store.commit(
         (
-            CreateModel(model),
-            CreateModel(unlinked),
+            AddModel(model),
+            AddModel(unlinked),
             PutToken(token),
             Append(event),
             PutDefaults(defaults, 0),
@@ -122,10 +122,10 @@ async def test_hostile_text_is_data(store: Store) -> None:
 
 async def test_nul_is_refused_in_what_is_looked_up_and_finds_nothing(store: Store) -> None:
     for change in (
-        CreateCredential(a_credential(provider="a\0b")),
-        CreateCredential(a_credential(workspace="a\0b")),
-        CreateCredential(a_credential(name="a\0b")),
-        CreateModel(a_model(name="a\0b")),
+        AddCredential(a_credential(provider="a\0b")),
+        AddCredential(a_credential(workspace="a\0b")),
+        AddCredential(a_credential(name="a\0b")),
+        AddModel(a_model(name="a\0b")),
         PutToken(a_token(name="a\0b")),
         Append(an_event(target="a\0b")),
         ExpectNoCredential(WORKSPACE, "a\0b"),
@@ -170,10 +170,10 @@ async def test_deleting_a_credential_needs_its_version(store: Store) -> None:
 
 async def test_an_id_is_taken_once(store: Store) -> None:
     credential, model, event = a_credential(), a_model(), an_event()
-    await store.commit((CreateCredential(credential), CreateModel(model), Append(event)))
+    await store.commit((AddCredential(credential), AddModel(model), Append(event)))
     for change in (
-        CreateCredential(replace(credential, name="other", workspace="other")),
-        CreateModel(replace(model, name="other", workspace="other")),
+        AddCredential(replace(credential, name="other", workspace="other")),
+        AddModel(replace(model, name="other", workspace="other")),
         Append(replace(event, actor="other", workspace="other")),
     ):
         with pytest.raises(DuplicateError):
@@ -347,7 +347,7 @@ async def test_fingerprinting_is_no_edit_and_passes_over_what_was_edited_meanwhi
     )
     assert await get(store, one) == replace(one, fingerprints={"api_key": "aa"})
     assert await get(store, two) == two
-    assert await store.twins(WORKSPACE, {"aa"}) == [await get(store, one)]
+    assert await store.with_same_secret(WORKSPACE, {"aa"}) == [await get(store, one)]
     await store.commit((PutFingerprints(WORKSPACE, one.id, {}, expected=1),))
     assert await get(store, one) == one
-    assert await store.twins(WORKSPACE, {"aa"}) == []
+    assert await store.with_same_secret(WORKSPACE, {"aa"}) == []

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.samples import THEN, WORKSPACE, a_credential, an_event
 
 from keycairn.domain.audit import Action, AuditEvent, EventFilter, Head
-from keycairn.domain.change import Append, CreateCredential, ExpectCredential
+from keycairn.domain.change import AddCredential, Append, ExpectCredential
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import DuplicateError, StaleVersionError
 from keycairn.domain.ids import EventId
@@ -77,7 +77,7 @@ async def test_what_raises_while_it_finishes_ends_the_commit(store: Store) -> No
         raise StaleVersionError
 
     with pytest.raises(StaleVersionError):
-        await store.commit((CreateCredential(a_credential()), Append(an_event())), finish)
+        await store.commit((AddCredential(a_credential()), Append(an_event())), finish)
     assert (list(await store.credentials(WORKSPACE)), await store.event_count()) == ([], 0)
 
 

@@ -8,11 +8,11 @@ from tests.samples import WORKSPACE, a_credential, a_keyset, a_model, a_token, a
 from tests.stores import accounts, get, put
 
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     AddUsage,
     Append,
     Change,
-    CreateCredential,
-    CreateModel,
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
@@ -63,10 +63,10 @@ async def test_a_later_change_sees_the_earlier_ones(store: Store) -> None:
     source, target = a_credential(), a_credential(provider="groq")
     await store.commit(
         (
-            CreateCredential(source),
-            CreateCredential(target),
+            AddCredential(source),
+            AddCredential(target),
             ExpectCredential(WORKSPACE, source.id, 1),
-            CreateModel(model := a_model(credential=source.id)),
+            AddModel(model := a_model(credential=source.id)),
             ExpectModel(WORKSPACE, model.id),
             DeleteModel(WORKSPACE, model.id),
             DeleteCredential(WORKSPACE, source.id, 1),
@@ -75,7 +75,7 @@ async def test_a_later_change_sees_the_earlier_ones(store: Store) -> None:
     )
     assert list(await store.credentials(WORKSPACE)) == [replace(target, version=2)]
     with pytest.raises(DuplicateError):
-        await store.commit((CreateModel(a := a_model()), CreateModel(replace(a, id=a_model().id))))
+        await store.commit((AddModel(a := a_model()), AddModel(replace(a, id=a_model().id))))
 
 
 async def test_a_scan_sees_what_was_before_the_changeset(store: Store) -> None:
@@ -83,16 +83,16 @@ async def test_a_scan_sees_what_was_before_the_changeset(store: Store) -> None:
     await put(store, source, target)
     await store.commit(
         (
-            CreateModel(fresh := a_model(credential=source.id)),
-            CreateModel(other := a_model(credential=target.id)),
+            AddModel(fresh := a_model(credential=source.id)),
+            AddModel(other := a_model(credential=target.id)),
             DeleteModelsOf(WORKSPACE, target.id),
             RelinkModels(WORKSPACE, source.id, target.id),
         )
     )
     assert {m.id: m.credential for m in await store.models(WORKSPACE)} == {fresh.id: source.id, other.id: target.id}
-    await store.commit((ExpectNoCredential(WORKSPACE, "new"), CreateCredential(a_credential(provider="new"))))
+    await store.commit((ExpectNoCredential(WORKSPACE, "new"), AddCredential(a_credential(provider="new"))))
     with pytest.raises(StaleVersionError):
-        await store.commit((ExpectNoCredential(WORKSPACE, "new"), CreateCredential(a_credential(provider="new"))))
+        await store.commit((ExpectNoCredential(WORKSPACE, "new"), AddCredential(a_credential(provider="new"))))
 
 
 @pytest.mark.parametrize("count", [5, 700])
@@ -117,16 +117,16 @@ async def test_one_failing_change_undoes_all(store: Store) -> None:
     model = a_model(credential=one.id)
     await put(store, before, one, model)
     changes: list[Change] = [
-        CreateCredential(a_credential()),
+        AddCredential(a_credential()),
         ReplaceCredential(replace(before, name="after", version=2), 1),
-        CreateModel(a_model()),
+        AddModel(a_model()),
         RelinkModels(WORKSPACE, one.id, before.id),
         PutDefaults(Defaults(version=1), 0),
         PutKeyset(a_keyset(), 0),
         PutToken(a_token()),
         Append(an_event()),
     ]
-    stale, duplicate = ExpectModel(WORKSPACE, ModelId("model:gone")), CreateModel(replace(model, name="other"))
+    stale, duplicate = ExpectModel(WORKSPACE, ModelId("model:gone")), AddModel(replace(model, name="other"))
     for position in range(len(changes) + 1):
         for failing, error in ((stale, StaleVersionError), (duplicate, DuplicateError)):
             with pytest.raises(error):
@@ -175,9 +175,7 @@ async def test_of_two_writers_that_expect_nothing_one_wins(store: Store) -> None
         provider = f"p{number}"
         outcomes = await asyncio.gather(
             *(
-                store.commit(
-                    (ExpectNoCredential(WORKSPACE, provider), CreateCredential(a_credential(provider=provider)))
-                )
+                store.commit((ExpectNoCredential(WORKSPACE, provider), AddCredential(a_credential(provider=provider))))
                 for _ in range(4)
             ),
             return_exceptions=True,
@@ -212,7 +210,7 @@ async def test_readers_never_see_half_a_changeset(store: Store) -> None:
 async def test_a_cancelled_commit_is_whole_or_nothing(store: Store) -> None:
     for turn in range(30):
         model, event = a_model(), an_event()
-        task = asyncio.create_task(store.commit((CreateModel(model), Append(event))))
+        task = asyncio.create_task(store.commit((AddModel(model), Append(event))))
         await asyncio.sleep(turn % 10 / 5000)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -242,11 +242,11 @@ async def test_twins_share_a_fingerprint_and_a_workspace(store: Store) -> None:
     elsewhere = a_credential(workspace="other", fingerprints={"api_key": "aa"})
     await put(store, two, one, apart, bare, elsewhere)
 
-    assert await store.twins(WORKSPACE, {"aa"}) == [one, two]
-    assert await store.twins(WORKSPACE, {"aa", "bb", "dd"}) == [one, two]
-    assert await store.twins("other", {"aa", "cc"}) == [elsewhere]
-    assert [await store.twins(WORKSPACE, wanted) for wanted in ((), {"dd"}, {"a"})] == [[], [], []]
+    assert await store.with_same_secret(WORKSPACE, {"aa"}) == [one, two]
+    assert await store.with_same_secret(WORKSPACE, {"aa", "bb", "dd"}) == [one, two]
+    assert await store.with_same_secret("other", {"aa", "cc"}) == [elsewhere]
+    assert [await store.with_same_secret(WORKSPACE, wanted) for wanted in ((), {"dd"}, {"a"})] == [[], [], []]
 
     await store.commit((ReplaceCredential(replace(two, fingerprints={}, version=2), expected=1),))
     await store.commit((DeleteCredential(WORKSPACE, apart.id, 1),))
-    assert await store.twins(WORKSPACE, {"aa", "cc"}) == [one]
+    assert await store.with_same_secret(WORKSPACE, {"aa", "cc"}) == [one]

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from tests.samples import WORKSPACE, a_credential, a_model
 
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     Change,
-    CreateCredential,
-    CreateModel,
     DeleteCredential,
     DeleteModel,
     DeleteModelsOf,
@@ -37,13 +37,13 @@ def linked(model: Model, credential: CredentialId | None) -> ReplaceModel:
 
 
 DANGLING: dict[str, Changes] = {
-    "a new model of no credential": lambda *_: (CreateModel(a_model(name="n", credential=GONE)),),
+    "a new model of no credential": lambda *_: (AddModel(a_model(name="n", credential=GONE)),),
     "a model linked to no credential": lambda _, __, loose: (linked(loose, GONE),),
     "a model linked elsewhere to no credential": lambda _, model, __: (linked(model, GONE),),
     "models handed to no credential": lambda account, *_: (RelinkModels(WORKSPACE, account.id, GONE),),
     "a credential gone without its models": lambda account, *_: (DeleteCredential(WORKSPACE, account.id, 1),),
     "a model made for a credential that goes": lambda account, *_: (
-        CreateModel(a_model(name="n", credential=account.id)),
+        AddModel(a_model(name="n", credential=account.id)),
         DeleteCredential(WORKSPACE, account.id, 1),
         DeleteModelsOf(WORKSPACE, account.id),
         chat(None),
@@ -75,11 +75,11 @@ SOUND: dict[str, Changes] = {
     "models handed to a new credential": lambda account, *_: (
         RelinkModels(WORKSPACE, account.id, (new := a_credential()).id),
         DeleteCredential(WORKSPACE, account.id, 1),
-        CreateCredential(new),
+        AddCredential(new),
     ),
     "a model in the place of the default": lambda account, model, _: (
         DeleteModel(WORKSPACE, model.id),
-        CreateModel(new := a_model(name=model.name, credential=account.id)),
+        AddModel(new := a_model(name=model.name, credential=account.id)),
         chat(new.id),
     ),
     "a model unlinked": lambda _, model, __: (linked(model, None),),
@@ -91,7 +91,7 @@ async def furnished(store: Store) -> tuple[Credential, Model, Model]:
     """An account with a model that is a default, and a model that is linked to nothing."""
     account = a_credential()
     model, loose = a_model(name="m", credential=account.id), a_model(name="loose")
-    await store.commit((CreateCredential(account), CreateModel(model), CreateModel(loose), chat(model.id, expected=0)))
+    await store.commit((AddCredential(account), AddModel(model), AddModel(loose), chat(model.id, expected=0)))
     return account, model, loose
 
 
@@ -125,7 +125,7 @@ async def test_a_default_of_one_workspace_cannot_name_a_model_of_another(store: 
     with pytest.raises(StaleVersionError):
         await store.commit((PutDefaults(Defaults(workspace="other", slots=slots, version=1), expected=0),))
     with pytest.raises(StaleVersionError):
-        await store.commit((CreateModel(a_model(name="o", workspace="other", credential=account.id)),))
+        await store.commit((AddModel(a_model(name="o", workspace="other", credential=account.id)),))
 
 
 async def everything(store: Store) -> list[object]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.samples import THEN, WORKSPACE, a_check, a_credential, a_keyset, a_model, a_token, an_event
 
 from keycairn.domain.audit import Head
-from keycairn.domain.change import AddUsage, Append, CreateCredential, PutDefaults, PutKeyset
+from keycairn.domain.change import AddCredential, AddUsage, Append, PutDefaults, PutKeyset
 from keycairn.domain.errors import ConflictError, DamagedBackupError, DuplicateError, StoreNotEmptyError
 from keycairn.domain.ids import CredentialId, EventId, ModelId
 from keycairn.domain.model import Defaults, Slot
@@ -83,7 +83,7 @@ async def test_what_is_restored_is_all_there_in_the_same_order(store: Store) -> 
 @pytest.mark.parametrize("present", ["credential", "keyset", "event", "usage", "defaults"])
 async def test_a_store_that_holds_anything_is_left_as_it_is(store: Store, present: str) -> None:
     change = {
-        "credential": CreateCredential(a_credential()),
+        "credential": AddCredential(a_credential()),
         "keyset": PutKeyset(a_keyset(), expected=0),
         "event": Append(an_event()),
         "usage": AddUsage(usage_key("w"), Usage(requests=1)),
@@ -96,7 +96,7 @@ async def test_a_store_that_holds_anything_is_left_as_it_is(store: Store, presen
         await store.restore(everything())
 
     assert await stored(store) == before
-    await store.commit((CreateCredential(a_credential()),))
+    await store.commit((AddCredential(a_credential()),))
 
 
 async def test_records_that_exclude_each_other_leave_the_store_empty(store: Store) -> None:
@@ -147,7 +147,7 @@ async def test_a_snapshot_is_of_one_moment(store: Store) -> None:
         for number in range(40):
             key = f"n{number}"
             credential = a_credential(id=CredentialId(f"credential:{key}"))
-            await store.commit((CreateCredential(credential), Append(an_event(id=EventId(f"event:{key}")))))
+            await store.commit((AddCredential(credential), Append(an_event(id=EventId(f"event:{key}")))))
 
     async def read() -> None:
         for _ in range(6):
@@ -167,4 +167,4 @@ async def test_leaving_a_snapshot_early_lets_writers_go_on(store: Store) -> None
     async with store.snapshot() as records:
         async for _ in records:
             break
-    await store.commit((CreateCredential(a_credential()),))
+    await store.commit((AddCredential(a_credential()),))

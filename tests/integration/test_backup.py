@@ -19,11 +19,9 @@ from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.backup import Backups, Schedule
-from keycairn.app.services.backup_file import examine, records_in
-from keycairn.app.services.handover import Handover
-from keycairn.app.services.probing import NewModel
-from keycairn.app.services.restore import Restore
+from keycairn.app.services.backups import Backups, Restore, Schedule, examine, records_in
+from keycairn.app.services.backups.rekeyed import RekeyedBackup
+from keycairn.app.services.models import NewModel
 from keycairn.domain.audit import Action
 from keycairn.domain.change import Changeset, Reseal
 from keycairn.domain.credential import Credential, seal_context
@@ -238,7 +236,7 @@ async def test_a_store_others_write_to_all_the_time_gives_up_with_a_reason(tmp_p
 
 async def test_another_root_key_opens_a_handed_over_backup_and_ours_does_not(backup: Path, tmp_path: Path) -> None:
     target = tmp_path / "theirs.gz"
-    handed = await Handover(OPENER, REGISTRY).rewrite(
+    handed = await RekeyedBackup(OPENER, REGISTRY).rewrite(
         backup, target, own=ROOT, other=OTHER, now=NOON, progress=lambda _: None
     )
     assert (handed.secrets, handed.broken) == (3, 0)
@@ -263,7 +261,9 @@ async def test_another_root_key_opens_a_handed_over_backup_and_ours_does_not(bac
 
 async def test_their_keys_open_nothing_of_ours_and_our_tokens_nothing_of_theirs(backup: Path, tmp_path: Path) -> None:
     target = tmp_path / "theirs.gz"
-    await Handover(OPENER, REGISTRY).rewrite(backup, target, own=ROOT, other=OTHER, now=NOON, progress=lambda _: None)
+    await RekeyedBackup(OPENER, REGISTRY).rewrite(
+        backup, target, own=ROOT, other=OTHER, now=NOON, progress=lambda _: None
+    )
     ours, theirs = ({r.id: r for r in records_in(f) if isinstance(r, Credential)} for f in (backup, target))
     keyset = examine(target).keyset
     assert keyset is not None

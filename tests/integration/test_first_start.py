@@ -16,7 +16,7 @@ from tests.torture import KILLS, SEED, Doomed, moments
 
 from keycairn.app import Secret, Settings, open_keycairn
 from keycairn.app.lost_key import begin_anew
-from keycairn.app.wiring import open_store, open_with_birth
+from keycairn.app.wiring import open_store, open_with_first_run
 from keycairn.domain.errors import MissingDatabaseError, StoreLockedError
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.token import Scope
@@ -258,7 +258,7 @@ async def test_a_database_that_lost_everything_is_not_begun_anew(tmp_path: Path)
     with pytest.raises(MissingDatabaseError):
         async with open_keycairn(settings):
             pass
-    async with open_with_birth(settings, new_database=True) as (kc, _):
+    async with open_with_first_run(settings, new_database=True) as (kc, _):
         assert kc.vault.why_sealed is None
 
 
@@ -283,11 +283,11 @@ async def test_going_on_without_a_root_key_makes_no_database_either(tmp_path: Pa
 async def test_a_new_database_is_begun_on_purpose_and_nothing_of_the_former_is_lost(tmp_path: Path) -> None:
     settings = await with_a_former_database(tmp_path, *TRACES)
     former = contents(settings.data_dir)
-    async with open_with_birth(settings, new_database=True) as (kc, birth):
+    async with open_with_first_run(settings, new_database=True) as (kc, first_run):
         assert kc.vault.why_sealed is None
-        assert birth.token_file == settings.data_dir / "first-token"
-        assert birth.root_key_file is None, "the former one goes on"
-        text = Secret(birth.token_file.read_text().strip())
+        assert first_run.token_file == settings.data_dir / "first-token"
+        assert first_run.root_key_file is None, "the former one goes on"
+        text = Secret(first_run.token_file.read_text().strip())
         assert (await kc.tokens.authenticate(text)).scopes == (Scope.ADMIN,)
         assert (await kc.audit.verify()).flaws == ()
     after = contents(settings.data_dir)
@@ -317,9 +317,9 @@ async def test_a_database_whose_root_key_is_gone_stays_sealed_and_gets_no_other(
         pass
     (settings.data_dir / "root-key").unlink()
     before = contents(settings.data_dir)
-    async with open_with_birth(settings) as (kc, birth):
+    async with open_with_first_run(settings) as (kc, first_run):
         assert kc.vault.why_sealed
-        assert (birth.root_key_file, birth.token_file) == (None, None)
+        assert (first_run.root_key_file, first_run.token_file) == (None, None)
     assert contents(settings.data_dir).keys() == before.keys()
 
 

@@ -11,7 +11,7 @@ from tests.torture import KILLS, Doomed, moments
 
 from keycairn.app import Modality, NewModel, Secret, open_keycairn
 from keycairn.app.offline import restore_backup
-from keycairn.app.services.backup_file import examine, records_in
+from keycairn.app.services.backups import examine, records_in
 from keycairn.app.wiring import open_store
 from keycairn.domain.audit import Head
 from keycairn.domain.credential import Credential

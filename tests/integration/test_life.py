@@ -20,7 +20,7 @@ from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
-from keycairn.app.services.probing import NewModel
+from keycairn.app.services.models import NewModel
 from keycairn.domain.audit import IN_PROCESS, Action
 from keycairn.domain.change import Reseal
 from keycairn.domain.errors import (

@@ -7,7 +7,7 @@ from shutil import copytree, ignore_patterns, rmtree
 import pytest
 
 from keycairn.app.offline import accept_database
-from keycairn.app.services.chain import FlawKind
+from keycairn.app.services.audit import FlawKind
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import open_keycairn
 from keycairn.domain.audit import Action, EventFilter

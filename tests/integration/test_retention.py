@@ -8,7 +8,8 @@ from tests.house import House
 from tests.stores import ENGINES, a_store
 
 from keycairn.adapters.surreal import open_surreal
-from keycairn.app.services.retention import Keep, Removed, Retention
+from keycairn.app.services.audit import Keep, Retention
+from keycairn.app.services.audit.retention import Removed
 from keycairn.domain.audit import IN_PROCESS, Action
 from keycairn.ports.store import Store
 

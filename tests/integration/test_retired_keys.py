@@ -16,8 +16,8 @@ from tests.stores import a_store
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.backups import Restore
 from keycairn.app.services.credentials import CredentialPatch
-from keycairn.app.services.restore import Restore
 from keycairn.domain.audit import Action
 from keycairn.domain.change import Reseal
 from keycairn.domain.credential import Credential, seal_context

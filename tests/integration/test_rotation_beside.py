@@ -15,7 +15,7 @@ from tests.stores import a_store
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.restore import Restore
+from keycairn.app.services.backups import Restore
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import StoreNotEmptyError
 from keycairn.domain.ids import CredentialId
@@ -101,7 +101,7 @@ async def test_a_commit_whose_caller_was_cancelled_does_not_stop_the_next_rotati
 
 async def beside_import(keycairn: Keycairn, ids: list[CredentialId], tmp_path: Path) -> None:
     for number in range(40):
-        await keycairn.moving.run(Arriving(f"credential:arrived{number:06}", f"sk-arrived{number:06}"))
+        await keycairn.importer.run(Arriving(f"credential:arrived{number:06}", f"sk-arrived{number:06}"))
 
 
 async def beside_deletes(keycairn: Keycairn, ids: list[CredentialId], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.stores import a_store
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
-from keycairn.app.services.rotation import ATTEMPTS
+from keycairn.app.services.keys.rotation import ATTEMPTS
 from keycairn.domain.change import Changeset, PutKeyset, ReplaceCredential, Reseal
 from keycairn.domain.errors import SealedError
 from keycairn.domain.ids import CredentialId
@@ -45,7 +45,7 @@ async def create(keycairn: Keycairn, _: CredentialId) -> dict[str, str]:
 
 
 async def arrive(keycairn: Keycairn, _: CredentialId) -> dict[str, str]:
-    report = await keycairn.moving.run(Arriving("credential:arrived00001", "sk-3"))
+    report = await keycairn.importer.run(Arriving("credential:arrived00001", "sk-3"))
     assert len(report.created) == 1
     return {"one": "sk-1", "arrived": "sk-3"}
 

@@ -10,8 +10,8 @@ import pytest
 from tests.tampering import RECORDS, Place, a_place, filled_before
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.chain import FlawKind
-from keycairn.app.services.repair import DISCARDED
+from keycairn.app.services.audit import FlawKind
+from keycairn.app.services.doctor.repair import DISCARDED
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import open_keycairn
 from keycairn.domain.audit import Action, EventFilter

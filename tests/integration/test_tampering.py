@@ -16,7 +16,7 @@ from tests.tampering import RECORDS, WORKSPACES, Place, Row, a_place, filled_bef
 
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.offline import accept_database
-from keycairn.app.services.chain import FlawKind
+from keycairn.app.services.audit import FlawKind
 from keycairn.domain.audit import SYSTEM, Action, EventFilter
 from keycairn.domain.change import PutDefaults
 from keycairn.domain.errors import RecordNotRefusedError

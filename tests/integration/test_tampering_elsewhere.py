@@ -15,13 +15,12 @@ from keycairn.adapters.redo_log import RedoLog
 from keycairn.adapters.surreal.changesets import packed
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.offline import restore_backup
-from keycairn.app.services.backup_file import records_in
-from keycairn.app.services.chain import FlawKind
-from keycairn.app.services.retention import Keep
+from keycairn.app.services.audit import FlawKind, Keep
+from keycairn.app.services.backups import records_in
+from keycairn.app.services.backups.format import Header, Packer
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import open_keycairn
 from keycairn.domain.audit import Action, EventFilter
-from keycairn.domain.backup import Header, Packer
 from keycairn.domain.ids import TokenId, key_of
 from keycairn.domain.token import Scope, Token
 

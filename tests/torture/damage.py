@@ -15,7 +15,7 @@ from tests.torture.books import Books, Op, differences
 from tests.torture.kills import BrokenPromiseError, outcome
 from tests.torture.victim import live
 
-from keycairn.app.services.backup_file import examine
+from keycairn.app.services.backups import examine
 from keycairn.domain.errors import KeycairnError
 
 WAYS = ("a bit", "cut", "removed")

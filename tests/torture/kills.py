@@ -15,7 +15,7 @@ from tests.torture import Doomed, moments
 from tests.torture.books import Books, Op, differences
 from tests.torture.victim import live
 
-from keycairn.app.services.backup_file import examine
+from keycairn.app.services.backups import examine
 
 PATIENCE = 300.0
 """Seconds a process gets for one step, on a machine that has much else to do."""

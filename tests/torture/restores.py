@@ -11,7 +11,7 @@ from tests.torture import Doomed, moments
 from tests.torture.kills import BrokenPromiseError
 from tests.torture.victim import ROOT_KEYS, live
 
-from keycairn.app.services.backup_file import records_in
+from keycairn.app.services.backups import records_in
 from keycairn.app.wiring import open_store
 from keycairn.domain.audit import Head
 from keycairn.domain.record import Record, kind_of, record_key

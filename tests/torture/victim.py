@@ -204,7 +204,7 @@ async def carry_out(kc: Keycairn, op: Op) -> None:  # noqa: C901, PLR0912  # a c
             key = UsageKey(day=DAY, workspace=DEFAULT_WORKSPACE, token="token:T", credential="credential:C")
             await kc.store.commit((AddUsage(key, Usage(requests=count)),))
         case ["import", first, count]:
-            await kc.moving.run(_Rows(first, count))
+            await kc.importer.run(_Rows(first, count))
         case ["rotate"]:
             await kc.rotation.rotate()
         case ["root", present, new, now]:

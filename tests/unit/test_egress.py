@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.egress import CATEGORIES, Case, each
 
-from keycairn.domain.egress import EgressPolicy, Reach, parse_allow, reach
+from keycairn.domain.egress import AddressKind, EgressPolicy, kind_of_address, parse_allow
 from keycairn.domain.errors import EgressRefusedError, SettingsError, UrlRefusedError
 from keycairn.domain.url import parse_target, parse_url
 
@@ -36,25 +36,25 @@ async def test_every_known_trick_is_refused_and_every_harmless_url_allowed(categ
 @pytest.mark.parametrize(
     ("address", "kind"),
     [
-        ("8.8.8.8", Reach.PUBLIC),
-        ("2606:4700::1", Reach.PUBLIC),
-        ("64:ff9b::8.8.8.8", Reach.PUBLIC),
-        ("64:ff9b::10.0.0.1", Reach.NEVER),
-        ("64:ff9b::192.0.2.1", Reach.NEVER),
-        ("192.0.0.192", Reach.NEVER),
-        ("192.0.0.9", Reach.SPECIAL),
-        ("fd00:ec2::254", Reach.NEVER),
-        ("fd00:ec3::254", Reach.PRIVATE),
-        ("2600::5efe:808:808", Reach.NEVER),
-        ("fe80::1%eth0", Reach.NEVER),
-        ("::2", Reach.NEVER),
-        ("4000::1", Reach.SPECIAL),
-        ("not an address", Reach.NEVER),
-        ("", Reach.NEVER),
+        ("8.8.8.8", AddressKind.PUBLIC),
+        ("2606:4700::1", AddressKind.PUBLIC),
+        ("64:ff9b::8.8.8.8", AddressKind.PUBLIC),
+        ("64:ff9b::10.0.0.1", AddressKind.NEVER),
+        ("64:ff9b::192.0.2.1", AddressKind.NEVER),
+        ("192.0.0.192", AddressKind.NEVER),
+        ("192.0.0.9", AddressKind.SPECIAL),
+        ("fd00:ec2::254", AddressKind.NEVER),
+        ("fd00:ec3::254", AddressKind.PRIVATE),
+        ("2600::5efe:808:808", AddressKind.NEVER),
+        ("fe80::1%eth0", AddressKind.NEVER),
+        ("::2", AddressKind.NEVER),
+        ("4000::1", AddressKind.SPECIAL),
+        ("not an address", AddressKind.NEVER),
+        ("", AddressKind.NEVER),
     ],
 )
-def test_an_address_is_judged_by_where_it_leads(address: str, kind: Reach) -> None:
-    assert reach(address) is kind
+def test_an_address_is_judged_by_where_it_leads(address: str, kind: AddressKind) -> None:
+    assert kind_of_address(address) is kind
 
 
 @given(st.ip_addresses(v=4))
@@ -68,7 +68,7 @@ def test_no_ipv6_spelling_of_an_ipv4_address_gets_further_than_the_address_itsel
         f"2002:{number >> 16:x}:{number & 0xFFFF:x}::1",
     ]
     for spelling in spellings:
-        assert reach(spelling) in {Reach.NEVER, reach(str(address))}
+        assert kind_of_address(spelling) in {AddressKind.NEVER, kind_of_address(str(address))}
 
 
 @given(st.text(max_size=60) | st.from_regex(r"https?://[\w.:@%\[\]/?#\\-]{0,40}"))

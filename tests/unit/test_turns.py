@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keycairn.app.services.batches import batches, weighed
+from keycairn.app.turns import batches, weighed
 
 WEIGHTS = st.lists(st.integers(0, 50))
 

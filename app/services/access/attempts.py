@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from keycairn.domain.address import counted_as
-from keycairn.domain.errors import AuthenticationError, KeycairnError
+from keycairn.domain.errors import AuthenticationError, TooManyAttemptsError
 from keycairn.domain.secret import Secret
 
 ATTEMPTS_PER_MINUTE = 20
@@ -14,16 +14,6 @@ MOST_ADDRESSES = 4_000
 """How many addresses the limit remembers; the one longest unseen is forgotten first. That bounds its memory to 2 MB."""
 
 _T = TypeVar("_T")
-
-
-class TooManyAttemptsError(KeycairnError):
-    """Too many failed attempts from one address. `retry_after` is in seconds."""
-
-    code = "too_many_attempts"
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("Too many failed attempts from this address. Wait a minute.")
-        self.retry_after = retry_after
 
 
 class Attempts:

@@ -10,9 +10,8 @@ from hashlib import sha256
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.sightings import Sightings
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.audit import AuditCounters, Journal
+from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
 from keycairn.domain.change import PutToken
 from keycairn.domain.credential import DEFAULT_WORKSPACE
@@ -68,7 +67,7 @@ class Tokens:
         clock: Clock,
         ids: Ids,
         journal: Journal,
-        sightings: Sightings,
+        audit_counters: AuditCounters,
         registry: ProviderRegistry,
         admin_token: Secret | None = None,
     ) -> None:
@@ -77,7 +76,7 @@ class Tokens:
         self._clock = clock
         self._ids = ids
         self._journal = journal
-        self._sightings = sightings
+        self._counters = audit_counters
         self._registry = registry
         self._admin = sha256(admin_token.reveal().encode()).digest() if admin_token else None
 
@@ -92,7 +91,7 @@ class Tokens:
         token = await self._recognised(text)
         if token is None:
             raise AuthenticationError
-        self._sightings.token_used(token.id)
+        self._counters.token_used(token.id)
         return Principal(token.id, token.workspace, token.scopes, token.reach)
 
     async def holds(self, text: Secret) -> bool:

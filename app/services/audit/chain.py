@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from keycairn.app.services.batches import weighed
+from keycairn.app.turns import weighed
 from keycairn.domain.audit import Action, AuditEvent, Head, chained
 from keycairn.ports.store import Store
 

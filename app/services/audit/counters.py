@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import structlog
 from msgspec import Struct
 
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.refused_attempts import ANONYMOUS, RefusedAttempts, Told
+from keycairn.app.services.audit.journal import Journal
+from keycairn.app.services.audit.refused_attempts import ANONYMOUS, RefusedAttempts, Told
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.change import Append, RecordUse
 from keycairn.domain.errors import KeycairnError
@@ -18,12 +18,12 @@ from keycairn.ports.clock import Clock
 EVERY = 15.0
 """Seconds between two writes. What was counted since the last one is lost in a crash, not at an orderly end."""
 MOST_KINDS = 1_000
-"""How many different sightings are told apart between two writes; further ones are counted as one."""
+"""How many different happenings are told apart between two writes; further ones are counted as one."""
 
 _log = structlog.get_logger()
 
 
-class _Sighting(Struct, frozen=True):
+class _Counted(Struct, frozen=True):
     """What is counted together."""
 
     actor: str
@@ -35,7 +35,7 @@ class _Sighting(Struct, frozen=True):
     purpose: str
 
 
-class Sightings:
+class AuditCounters:
     """Counts uses of secrets, refused attempts and uses of tokens; one event for all that are alike.
 
     What strangers tried is counted apart: it takes no room from what holders of tokens do, and is written less often
@@ -45,7 +45,7 @@ class Sightings:
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
-        self._seen: Counter[_Sighting] = Counter()
+        self._seen: Counter[_Counted] = Counter()
         self._tokens: set[TokenId] = set()
         self._refused = RefusedAttempts(clock.monotonic)
 
@@ -54,9 +54,9 @@ class Sightings:
         if by.actor == ANONYMOUS:
             self._refused.note(by.source, by.workspace, target, outcome)
             return
-        seen = _Sighting(by.actor, by.workspace, by.source, action, target, outcome, purpose)
+        seen = _Counted(by.actor, by.workspace, by.source, action, target, outcome, purpose)
         if seen not in self._seen and len(self._seen) >= MOST_KINDS:
-            seen = _Sighting("various", by.workspace, "", action, "various", outcome, "")
+            seen = _Counted("various", by.workspace, "", action, "various", outcome, "")
         self._seen[seen] += 1
 
     def token_used(self, id: TokenId) -> None:
@@ -97,7 +97,7 @@ class Sightings:
             details |= {**told.outcomes, "sources": told.sources}
         return self._journal.event(caller, Action.ACCESS_REFUSED, one.target, outcome=one.outcome, details=details)
 
-    def _event(self, one: _Sighting, times: int) -> Append:
+    def _event(self, one: _Counted, times: int) -> Append:
         caller = Caller(actor=one.actor, workspace=one.workspace, source=one.source)
         details: dict[str, str | int | list[str]] = {"times": times}
         if one.purpose:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from keycairn.app.services.linking import Known, Linked
+from keycairn.app.services.audit.linking import Known, Linked
 from keycairn.domain.audit import Action, AuditEvent, Caller, Head
 from keycairn.domain.change import Append, Changeset
 from keycairn.domain.errors import KeysetMovedError, SealedError

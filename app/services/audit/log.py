@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from keycairn.app.services.chain import Flaw, FlawKind, Pruned, walked
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.record_proofs import RecordProofs
+from keycairn.app.services.audit.chain import Flaw, FlawKind, Pruned, walked
+from keycairn.app.services.audit.journal import Journal
+from keycairn.app.services.audit.record_proofs import RecordProofs
 from keycairn.domain.audit import EVERY_EVENT, SYSTEM, Action, AuditEvent, EventFilter, Head
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import DamagedAnchorError

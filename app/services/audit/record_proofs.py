@@ -7,10 +7,10 @@ from itertools import islice
 import structlog
 from msgspec import Struct
 
-from keycairn.app.services.batches import batches
-from keycairn.app.services.chain import Flaw, FlawKind, Walk, last_link, walked
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.linking import Known
+from keycairn.app.services.audit.chain import Flaw, FlawKind, Walk, last_link, walked
+from keycairn.app.services.audit.journal import Journal
+from keycairn.app.services.audit.linking import Known
+from keycairn.app.turns import batches
 from keycairn.domain.audit import SYSTEM, Action, Head
 from keycairn.domain.change import Change, PutKeyset, Touch
 from keycairn.domain.errors import ConflictError, DamagedAnchorError, RecordsUnknownError, UnreadableRecordError

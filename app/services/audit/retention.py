@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from msgspec import Struct
 
-from keycairn.app.services.audit import AuditLog
-from keycairn.app.services.chain import FlawKind
-from keycairn.app.services.journal import Journal
+from keycairn.app.services.audit.chain import FlawKind
+from keycairn.app.services.audit.journal import Journal
+from keycairn.app.services.audit.log import AuditLog
 from keycairn.domain.audit import SYSTEM, Action, AuditEvent
 from keycairn.domain.change import Change, DropEvent, DropToken, DropUsage, Touch
 from keycairn.domain.credential import DEFAULT_WORKSPACE

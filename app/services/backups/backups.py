@@ -11,10 +11,10 @@ import structlog
 from msgspec import Struct
 
 from keycairn import __version__
-from keycairn.app.services.backup_file import PART, placed
-from keycairn.app.services.journal import Journal
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.backups.file import PART, placed
+from keycairn.app.services.backups.format import Header, Packer, Trailer
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
-from keycairn.domain.backup import Header, Packer, Trailer
 from keycairn.domain.errors import BackupFileError, ConflictError, KeycairnError
 from keycairn.domain.record import Record
 from keycairn.ports.clock import Clock

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
-from keycairn.domain.backup import Header, Trailer, unpack
+from keycairn.app.services.backups.format import Header, Trailer, unpack
 from keycairn.domain.errors import BackupFileError, DamagedBackupError
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.record import Record

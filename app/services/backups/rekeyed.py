@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn import __version__
-from keycairn.app.services.backup_file import Contents, examine, placed, records_in
-from keycairn.domain.backup import Header, Packer, Trailer
+from keycairn.app.services.backups.file import Contents, examine, placed, records_in
+from keycairn.app.services.backups.format import Header, Packer, Trailer
 from keycairn.domain.credential import Credential, seal_context
 from keycairn.domain.errors import BackupFileError, UndecryptableError, UnknownProviderError, UrlRefusedError
 from keycairn.domain.model import Defaults, Model
@@ -23,7 +23,7 @@ from keycairn.ports.provider import ProviderRegistry
 _NOT_OPEN = "it did not open when the backup was made for another root key"
 
 
-class HandedOver(Struct, frozen=True, kw_only=True):
+class Rekeyed(Struct, frozen=True, kw_only=True):
     """What went into the new file. `broken` counts the secrets that did not open, and so open there neither."""
 
     size: int
@@ -39,7 +39,7 @@ class _Tally(Struct):
     broken: int = 0
 
 
-class Handover:
+class RekeyedBackup:
     """Makes a backup that another root key opens, out of one that ours opens.
 
     Every secret is sealed anew under a fresh keyset with data keys of its own. Credentials, models and defaults go
@@ -59,7 +59,7 @@ class Handover:
         other: RootKey,
         now: datetime,
         progress: Callable[[int], None],
-    ) -> HandedOver:
+    ) -> Rekeyed:
         """Write `target`. `progress` gets numbers of records.
 
         Raises WrongRootKeyError when `own` does not open the backup, else as `examine` and `placed`.
@@ -71,7 +71,7 @@ class Handover:
                 self._rewrite, contents, source, stream.write, own, other, now, tally, progress
             )
             size = stream.tell()
-        return HandedOver(size=size, counts=dict(trailer.counts), secrets=tally.secrets, broken=tally.broken)
+        return Rekeyed(size=size, counts=dict(trailer.counts), secrets=tally.secrets, broken=tally.broken)
 
     def _rewrite(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from keycairn.app.services.backup_file import Contents, examine, records_in
+from keycairn.app.services.backups.file import Contents, examine, records_in
 from keycairn.domain.credential import Credential, seal_context
 from keycairn.domain.errors import RestoreMismatchError, UndecryptableError, UnknownProviderError, UrlRefusedError
 from keycairn.domain.record import Record, kind_of

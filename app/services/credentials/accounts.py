@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import structlog
 from msgspec.structs import replace
 
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.sightings import Sightings
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.audit import AuditCounters, Journal
+from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import SYSTEM, Action, Caller
 from keycairn.domain.change import Change, MarkBroken, PutFingerprints, Reseal
 from keycairn.domain.credential import Credential, account, seal_context
@@ -39,13 +38,13 @@ class Accounts:
     """Turns stored credentials into usable accounts. The only reader of secrets."""
 
     def __init__(
-        self, store: Store, vault: Vault, registry: ProviderRegistry, journal: Journal, sightings: Sightings
+        self, store: Store, vault: Vault, registry: ProviderRegistry, journal: Journal, audit_counters: AuditCounters
     ) -> None:
         self._store = store
         self._vault = vault
         self._registry = registry
         self._journal = journal
-        self._sightings = sightings
+        self._counters = audit_counters
 
     async def open(self, credential: Credential, *, purpose: str = "a call", by: Caller = SYSTEM) -> Account:
         """The account with its secrets in the clear. Use it at once and let it go.
@@ -67,7 +66,7 @@ class Accounts:
         await self._heal(credential, secrets)
         if secrets and purpose:
             user = replace(by, workspace=credential.workspace)
-            self._sightings.note(user, Action.SECRET_USED, credential.id, purpose=purpose)
+            self._counters.note(user, Action.SECRET_USED, credential.id, purpose=purpose)
         return account(spec, credential, secrets)
 
     async def learn(self, credentials: Iterable[Credential]) -> None:

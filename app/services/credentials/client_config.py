@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from keycairn.app.services.accounts import Accounts
+from keycairn.app.services.credentials.accounts import Accounts
 from keycairn.domain.audit import IN_PROCESS, Caller
 from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError, NotFoundError
 from keycairn.domain.ids import ModelId

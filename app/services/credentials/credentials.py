@@ -6,13 +6,12 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.deleted import deletion_details
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.audit import Journal, deletion_details
+from keycairn.app.services.credentials.accounts import Accounts
+from keycairn.app.services.keys import Vault
 from keycairn.app.turns import in_turns
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
-from keycairn.domain.change import CreateCredential, ReplaceCredential
+from keycairn.domain.change import AddCredential, ReplaceCredential
 from keycairn.domain.credential import (
     DEFAULT_WORKSPACE,
     Credential,
@@ -153,7 +152,7 @@ class Credentials:
                 details={"provider": draft.provider, "secrets": sorted(draft.sealed)},
             )
             try:
-                await self._journal.commit((CreateCredential(draft), event))
+                await self._journal.commit((AddCredential(draft), event))
             except StaleVersionError:  # the key it was sealed with is retired by now
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -164,7 +163,7 @@ class Credentials:
 
     async def duplicates(self, credential: Credential) -> tuple[Credential, ...]:
         """The other credentials of the workspace that hold one of the same secrets; found without opening any."""
-        found = await self._store.twins(credential.workspace, frozenset(credential.fingerprints.values()))
+        found = await self._store.with_same_secret(credential.workspace, frozenset(credential.fingerprints.values()))
         return tuple(twin for twin in found if twin.id != credential.id)
 
     def draft(

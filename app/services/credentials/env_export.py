@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.provisioning import UnlinkedModelError
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.credentials.accounts import Accounts
+from keycairn.app.services.credentials.client_config import UnlinkedModelError
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError
@@ -15,7 +15,7 @@ from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
 
-class Lending:
+class EnvExport:
     """Opens credentials for use outside. The audit has the event before anybody has the key."""
 
     def __init__(self, store: Store, registry: ProviderRegistry, accounts: Accounts, journal: Journal) -> None:

@@ -5,11 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 from msgspec import Struct
 
-from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.audit import AuditLog
-from keycairn.app.services.chain import Flaw, FlawKind
-from keycairn.app.services.rotation import FORMER_WAITS, Rotation
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.audit import AuditLog, Flaw, FlawKind
+from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.keys import FORMER_WAITS, Rotation, Vault
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import UnknownProviderError
 from keycairn.domain.ids import CredentialId, ModelId

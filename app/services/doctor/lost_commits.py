@@ -5,12 +5,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from keycairn.app.services.journal import Journal
+from keycairn.app.services.audit import Journal
 from keycairn.domain.audit import IN_PROCESS, Action, AuditEvent, Caller, Head
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     Change,
-    CreateCredential,
-    CreateModel,
     DeleteCredential,
     DeleteModel,
     PutDefaults,
@@ -98,13 +98,13 @@ class Replay:
             case Credential():
                 credential = await store.credential(record.workspace, record.id)
                 if credential is None:
-                    change = CreateCredential(record)
+                    change = AddCredential(record)
                 elif credential.version < record.version:
                     change = ReplaceCredential(record, expected=credential.version)
             case Model():
                 model = await store.model(record.workspace, record.id)
                 if model is None:
-                    change = CreateModel(record)
+                    change = AddModel(record)
                 elif model.version < record.version:
                     change = ReplaceModel(record, expected=model.version)
             case Token():

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.backup import Backups
-from keycairn.app.services.checkup import Checkup, Finding, Survey
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.rotation import Rotation
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.backups import Backups
+from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.doctor.checkup import Checkup, Finding, Survey
+from keycairn.app.services.keys import Rotation
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import Change, Discard, PutDefaults, ReplaceModel
 from keycairn.domain.errors import ConflictError, RecordNotRefusedError

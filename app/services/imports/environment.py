@@ -6,12 +6,11 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.services.audit import DELETED_HERE, Deleted, Deletions, Journal
 from keycairn.app.services.credentials import Credentials
-from keycairn.app.services.deleted import DELETED_HERE, Deleted, Deletions
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
-from keycairn.domain.change import CreateCredential, ExpectNoCredential, ReplaceModel
+from keycairn.domain.change import AddCredential, ExpectNoCredential, ReplaceModel
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
 from keycairn.domain.environment import EnvironmentAccount, read_account
 from keycairn.domain.errors import ConflictError, InvalidInputError
@@ -201,5 +200,5 @@ class EnvironmentAccounts:
             details={"provider": draft.provider, "variables": sorted(entry.variables.values())},
         )
         alone = ExpectNoCredential(by.workspace, draft.provider)
-        await self._journal.commit((alone, CreateCredential(draft), *links, event))
+        await self._journal.commit((alone, AddCredential(draft), *links, event))
         return replace(entry, credential=draft.id, removable=tuple(sorted(set(entry.variables.values()))))

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from msgspec.structs import replace
 
-from keycairn.app.services.deleted import Deleted
+from keycairn.app.services.audit import Deleted
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import InvalidIdError
 from keycairn.domain.ids import CredentialId, ModelId, credential_id, key_of, model_id

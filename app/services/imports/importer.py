@@ -1,4 +1,4 @@
-"""Moving in: rows of an import become credentials, models and defaults."""
+"""Importer in: rows of an import become credentials, models and defaults."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,14 +6,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.arrivals import Arrival, Arrivals, Identity
-from keycairn.app.services.deleted import DELETED_HERE, Deleted, Deletions
-from keycairn.app.services.import_ids import ImportIds
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.steps import Step, adopted, new_models, repaired
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.audit import DELETED_HERE, Deleted, Deletions, Journal
+from keycairn.app.services.imports.ids import ImportIds
+from keycairn.app.services.imports.mapped_rows import Identity, MappedRow, RowMapper
+from keycairn.app.services.imports.plan import ImportPlan, linked_unlinked, new_models, repaired
+from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
-from keycairn.domain.change import Change, CreateCredential, CreateModel, PutDefaults
+from keycairn.domain.change import AddCredential, AddModel, Change, PutDefaults
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import ConflictError, InvalidInputError
 from keycairn.domain.ids import ModelId
@@ -54,16 +53,16 @@ class _Plan(Struct):
     names: dict[str, dict[str, str]]
 
 
-class Moving:
+class Importer:
     """Imports rows. What is here already is never changed by it, but for a secret that did not open and now does."""
 
     def __init__(
-        self, store: Store, arrivals: Arrivals, deletions: Deletions, vault: Vault, journal: Journal, clock: Clock
+        self, store: Store, mapper: RowMapper, deletions: Deletions, vault: Vault, journal: Journal, clock: Clock
     ) -> None:
         self._store = store
         self._vault = vault
         self._deletions = deletions
-        self._arrivals = arrivals
+        self._mapper = mapper
         self._ids = ImportIds(store)
         self._journal = journal
         self._clock = clock
@@ -117,7 +116,7 @@ class Moving:
         """
         gone = Deleted() if again else await self._deletions.of(by.workspace)
         plan = _Plan(by, dry_run, again, gone, set(planned) if dry_run else set(), {}, {})
-        steps: list[Step] = []
+        steps: list[ImportPlan] = []
         reports = [ImportReport(dry_run=dry_run)]
         for row in rows:
             if isinstance(row, IncomingDefaults):
@@ -131,51 +130,49 @@ class Moving:
         reports.append(await self._commit(steps, plan))
         return merged(reports)
 
-    async def _step(self, row: IncomingCredential | IncomingModel | Refused, plan: _Plan) -> Step:
+    async def _step(self, row: IncomingCredential | IncomingModel | Refused, plan: _Plan) -> ImportPlan:
         if isinstance(row, Refused):
-            return Step(row=row, report=ImportReport(dry_run=plan.dry_run, refused=(row,)))
+            return ImportPlan(row=row, report=ImportReport(dry_run=plan.dry_run, refused=(row,)))
         try:
             if isinstance(row, IncomingModel):
-                return await self._loose(row, plan)
+                return await self._model_alone(row, plan)
             redactor = Redactor((*row.secrets.values(), *row.values.values()))
             row = replace(row, where=redactor.masked(row.where), notes=tuple(map(redactor.masked, row.notes)))
             return await self._credential(row, plan)
         except InvalidInputError as error:
             refused = Refused(where=row.where or "a model", reason=str(error))
-            return Step(row=row, report=ImportReport(dry_run=plan.dry_run, refused=(refused,)))
+            return ImportPlan(row=row, report=ImportReport(dry_run=plan.dry_run, refused=(refused,)))
 
-    async def _credential(self, row: IncomingCredential, plan: _Plan) -> Step:
+    async def _credential(self, row: IncomingCredential, plan: _Plan) -> ImportPlan:
         placed, renamed = await self._ids.of(row, plan.by.workspace, plan.deleted)
-        arrival = self._arrivals.arrival(placed, plan.by.workspace, self._clock.now())
-        fresh = arrival.credential
-        refused = tuple(
-            Refused(where=f"{row.where}: model {name}", reason=why) for name, why in arrival.refused.items()
-        )
-        there = await self._standing(arrival, plan)
+        mapped = self._mapper.mapped(placed, plan.by.workspace, self._clock.now())
+        fresh = mapped.credential
+        refused = tuple(Refused(where=f"{row.where}: model {name}", reason=why) for name, why in mapped.refused.items())
+        there = await self._same_account(mapped, plan)
         if isinstance(there, Skipped):
             report = ImportReport(dry_run=plan.dry_run, skipped=(there,), refused=refused)
-            return Step(row=row, report=report)
+            return ImportPlan(row=row, report=report)
         if there is not None:
-            return await self._met(arrival, there, refused, plan)
-        models = await new_models(self._store, arrival.models, fresh, plan.deleted, plan.planned)
-        links = await adopted(self._store, fresh, models, self._clock.now()) if row.adopts else {}
-        created = [change.model for change in models if isinstance(change, CreateModel)]
+            return await self._into_existing(mapped, there, refused, plan)
+        models = await new_models(self._store, mapped.models, fresh, plan.deleted, plan.planned)
+        links = await linked_unlinked(self._store, fresh, models, self._clock.now()) if row.adopts else {}
+        created = [change.model for change in models if isinstance(change, AddModel)]
         created = [model for model in created if (model.name, model.type) not in links]
-        relinks = [change for change in models if not isinstance(change, CreateModel)]
-        changes: list[Change] = [CreateCredential(fresh), *map(CreateModel, created), *relinks, *links.values()]
+        relinks = [change for change in models if not isinstance(change, AddModel)]
+        changes: list[Change] = [AddCredential(fresh), *map(AddModel, created), *relinks, *links.values()]
         event = self._journal.event(
             plan.by,
             Action.CREDENTIAL_IMPORTED,
             fresh.id,
             outcome="broken" if fresh.broken else "done",
-            details={"provider": fresh.provider, "secrets": sorted(fresh.sealed), "models": len(arrival.models)},
+            details={"provider": fresh.provider, "secrets": sorted(fresh.sealed), "models": len(mapped.models)},
         )
         linked = tuple(change.model.id for change in (*relinks, *links.values()))
-        imported = _imported(arrival, created)
+        imported = _imported(mapped, created)
         made = frozenset({fresh.id, *(model.id for model in created)})
         plan.planned |= made
         if fresh.fingerprints:
-            plan.accounts[self._arrivals.identity(fresh)] = fresh.id
+            plan.accounts[self._mapper.identity(fresh)] = fresh.id
         report = ImportReport(
             dry_run=plan.dry_run,
             created=(imported,),
@@ -184,11 +181,11 @@ class Moving:
             models=tuple(model.id for model in created),
             renamed=renamed,
         )
-        return Step(row=row, changes=(*changes, event), report=report, ids=made)
+        return ImportPlan(row=row, changes=(*changes, event), report=report, ids=made)
 
-    async def _standing(self, arrival: Arrival, plan: _Plan) -> Credential | Skipped | None:
-        """What stands here in the place of an arrival: the same account, or why it stays out. None where it is new."""
-        fresh, where = arrival.credential, arrival.row.where
+    async def _same_account(self, mapped: MappedRow, plan: _Plan) -> Credential | Skipped | None:
+        """What stands here in the place of an mapped: the same account, or why it stays out. None where it is new."""
+        fresh, where = mapped.credential, mapped.row.where
         if fresh.id in plan.planned:
             return Skipped(where=where, reason="the same account stands above", id=fresh.id)
         there = await self._store.credential(fresh.workspace, fresh.id)
@@ -198,16 +195,16 @@ class Moving:
             return Skipped(where=where, reason="its id belongs to an account of another provider", id=there.id)
         if plan.deleted.covers(fresh):
             return Skipped(where=where, reason=DELETED_HERE, id=fresh.id)
-        return await self._namesake(arrival, plan) if arrival.named or arrival.row.unique_name else None
+        return await self._same_name(mapped, plan) if mapped.named or mapped.row.unique_name else None
 
-    async def _namesake(self, arrival: Arrival, plan: _Plan) -> Credential | Skipped | None:
+    async def _same_name(self, mapped: MappedRow, plan: _Plan) -> Credential | Skipped | None:
         """The account of the same provider with the same key or name, for a row whose source does not say which."""
-        fresh, where = arrival.credential, arrival.row.where
-        if arrival.named and (above := plan.accounts.get(self._arrivals.identity(fresh))):
+        fresh, where = mapped.credential, mapped.row.where
+        if mapped.named and (above := plan.accounts.get(self._mapper.identity(fresh))):
             return Skipped(where=where, reason="the same key stands above", id=above)
-        if arrival.named and fresh.fingerprints:
-            for twin in await self._store.twins(fresh.workspace, frozenset(fresh.fingerprints.values())):
-                if self._arrivals.identity(twin) == self._arrivals.identity(fresh):
+        if mapped.named and fresh.fingerprints:
+            for twin in await self._store.with_same_secret(fresh.workspace, frozenset(fresh.fingerprints.values())):
+                if self._mapper.identity(twin) == self._mapper.identity(fresh):
                     return twin
         names = await self._names(fresh.workspace, fresh.provider, plan)
         if fresh.name in names:
@@ -221,20 +218,22 @@ class Moving:
             plan.names[provider] = {item.name: item.id for item in page}
         return plan.names[provider]
 
-    async def _met(self, arrival: Arrival, there: Credential, refused: tuple[Refused, ...], plan: _Plan) -> Step:
+    async def _into_existing(
+        self, mapped: MappedRow, there: Credential, refused: tuple[Refused, ...], plan: _Plan
+    ) -> ImportPlan:
         """The account is here already: heal what did not open, add the models it lacks, leave the rest alone."""
-        where = arrival.row.where
-        healed = repaired(arrival.credential, there, self._clock.now())
+        where = mapped.row.where
+        healed = repaired(mapped.credential, there, self._clock.now())
         owned = await self._store.models(there.workspace, credential=there.id, limit=None)
         have = {(model.name, model.type) for model in owned}
         wanted = tuple(
-            replace(model, credential=there.id) for model in arrival.models if (model.name, model.type) not in have
+            replace(model, credential=there.id) for model in mapped.models if (model.name, model.type) not in have
         )
-        if not self._arrivals.same_place(there, arrival.credential):
+        if not self._mapper.same_place(there, mapped.credential):
             wanted, healed = (), None
         models = await new_models(self._store, wanted, there, plan.deleted, plan.planned)
-        created = [change.model for change in models if isinstance(change, CreateModel)]
-        linked = tuple(change.model.id for change in models if not isinstance(change, CreateModel))
+        created = [change.model for change in models if isinstance(change, AddModel)]
+        linked = tuple(change.model.id for change in models if not isinstance(change, AddModel))
         made = frozenset({there.id, *(model.id for model in created)}) - plan.planned
         plan.planned |= made
         changes: list[Change] = [*([healed] if healed else []), *models]
@@ -249,7 +248,7 @@ class Moving:
             changes.append(event)
         report = ImportReport(
             dry_run=plan.dry_run,
-            repaired=(replace(_imported(arrival, created), id=there.id, broken=healed.credential.broken),)
+            repaired=(replace(_imported(mapped, created), id=there.id, broken=healed.credential.broken),)
             if healed
             else (),
             skipped=() if healed else (Skipped(where=where, reason="it is here already", id=there.id),),
@@ -257,11 +256,11 @@ class Moving:
             relinked=linked,
             models=tuple(model.id for model in created),
         )
-        return Step(row=arrival.row, changes=tuple(changes), report=report, ids=made)
+        return ImportPlan(row=mapped.row, changes=tuple(changes), report=report, ids=made)
 
-    async def _loose(self, row: IncomingModel, plan: _Plan) -> Step:
+    async def _model_alone(self, row: IncomingModel, plan: _Plan) -> ImportPlan:
         given = await self._ids.model(row.id, plan.by.workspace, plan.deleted)
-        model = self._arrivals.loose(replace(row, id=given), plan.by.workspace, self._clock.now())
+        model = self._mapper.loose(replace(row, id=given), plan.by.workspace, self._clock.now())
         where = row.where or f"model {model.provider}/{model.name}"
         there = await self._store.model(plan.by.workspace, model.id)
         if there is not None or model.id in plan.planned:
@@ -279,9 +278,9 @@ class Moving:
                 renamed: dict[str, str] = {row.id: given} if row.id and given and given != row.id else {}
                 report = ImportReport(dry_run=plan.dry_run, models=(model.id,), renamed=renamed)
                 made = frozenset({model.id})
-                return Step(row=row, changes=(CreateModel(model), event), report=report, ids=made)
+                return ImportPlan(row=row, changes=(AddModel(model), event), report=report, ids=made)
             skipped = Skipped(where=where, reason="an unlinked model of that name is here already", id=twin.id)
-        return Step(row=row, report=ImportReport(dry_run=plan.dry_run, skipped=(skipped,)))
+        return ImportPlan(row=row, report=ImportReport(dry_run=plan.dry_run, skipped=(skipped,)))
 
     async def _defaults(self, row: IncomingDefaults, plan: _Plan) -> ImportReport:
         """Fill the slots that are empty here. A slot that holds a model keeps it."""
@@ -309,10 +308,10 @@ class Moving:
         event = self._journal.event(
             plan.by, Action.DEFAULTS_CHANGED, f"defaults:{plan.by.workspace}", details={"slots": sorted(filled)}
         )
-        step = Step(row=row, changes=(PutDefaults(after, expected=before.version), event), report=report)
+        step = ImportPlan(row=row, changes=(PutDefaults(after, expected=before.version), event), report=report)
         return await self._commit([step], plan)
 
-    async def _commit(self, steps: Sequence[Step], plan: _Plan) -> ImportReport:
+    async def _commit(self, steps: Sequence[ImportPlan], plan: _Plan) -> ImportReport:
         """Write some rows in one commit; where that fails, each in one of its own, so that one cannot stop another."""
         changing = [step for step in steps if step.changes]
         done = [step.report for step in steps if not step.changes]
@@ -326,7 +325,7 @@ class Moving:
                 done.append(await self._alone(step, plan))
         return merged([ImportReport(dry_run=plan.dry_run), *done])
 
-    async def _alone(self, step: Step, plan: _Plan) -> ImportReport:
+    async def _alone(self, step: ImportPlan, plan: _Plan) -> ImportReport:
         """Write one row, worked out anew when others write in between, a rotation of the data key too."""
         where = step.row.where if not isinstance(step.row, IncomingDefaults) else "defaults"
         meanwhile = ImportReport(dry_run=False, skipped=(Skipped(where=where, reason=MEANWHILE),))
@@ -343,7 +342,9 @@ class Moving:
                 return step.report
         return meanwhile
 
-    async def _again(self, step: Step, row: IncomingCredential | IncomingModel | Refused, plan: _Plan) -> Step:
+    async def _again(
+        self, step: ImportPlan, row: IncomingCredential | IncomingModel | Refused, plan: _Plan
+    ) -> ImportPlan:
         await self._vault.refresh()
         if not plan.again:  # perhaps the account was deleted meanwhile
             plan.deleted = await self._deletions.of(plan.by.workspace)
@@ -353,16 +354,16 @@ class Moving:
         return await self._step(row, plan)
 
 
-def _imported(arrival: Arrival, models: Sequence[Model]) -> Imported:
-    credential = arrival.credential
+def _imported(mapped: MappedRow, models: Sequence[Model]) -> Imported:
+    credential = mapped.credential
     return Imported(
-        where=arrival.row.where,
+        where=mapped.row.where,
         provider=credential.provider,
         name=credential.name,
         id=credential.id,
         models=tuple(model.name for model in models),
-        broken={name: arrival.row.unopened.get(name, why) for name, why in credential.broken.items()},
-        notes=arrival.notes,
+        broken={name: mapped.row.unopened.get(name, why) for name, why in credential.broken.items()},
+        notes=mapped.notes,
     )
 
 

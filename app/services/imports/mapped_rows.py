@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from keycairn.app.services.credentials import Credentials
-from keycairn.app.services.import_ids import digested
-from keycairn.app.services.probing import checked_model_name
+from keycairn.app.services.imports.ids import digested
+from keycairn.app.services.models import checked_model_name
 from keycairn.domain.credential import Credential, check_not_repeated, destinations
 from keycairn.domain.errors import (
     InvalidInputError,
@@ -30,7 +30,7 @@ from keycairn.ports.provider import ProviderRegistry
 Identity = tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
 
-class Arrival(Struct, frozen=True, kw_only=True):
+class MappedRow(Struct, frozen=True, kw_only=True):
     """A row as it would be stored. `named`: its id was made from provider and name, for want of one of its own."""
 
     row: IncomingCredential
@@ -50,14 +50,14 @@ class _Fields(Struct):
     notes: list[str]
 
 
-class Arrivals:
+class RowMapper:
     """Reads rows against the declared fields of their providers, and seals their secrets to their own destinations."""
 
     def __init__(self, registry: ProviderRegistry, credentials: Credentials) -> None:
         self._registry = registry
         self._credentials = credentials
 
-    def arrival(self, row: IncomingCredential, workspace: str, now: datetime) -> Arrival:
+    def mapped(self, row: IncomingCredential, workspace: str, now: datetime) -> MappedRow:
         """The row, checked and sealed. Its ids are those `ImportIds` gave it.
 
         A secret its source could not read is stored as one that does not open, so that sending it heals the record.
@@ -85,7 +85,7 @@ class Arrivals:
         credential = self._credentials.filled(start, settings=fields.settings, secrets=fields.secrets)
         models, refused = self._models(row.models, credential, now)
         notes = (*row.notes, *fields.notes)
-        return Arrival(row=row, credential=credential, models=models, named=own is None, notes=notes, refused=refused)
+        return MappedRow(row=row, credential=credential, models=models, named=own is None, notes=notes, refused=refused)
 
     def loose(self, row: IncomingModel, workspace: str, now: datetime) -> Model:
         """A model that is linked to nothing. Raises UnknownProviderError or InvalidInputError."""

@@ -6,15 +6,15 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.deleted import Deleted
-from keycairn.domain.change import Changeset, CreateModel, ReplaceCredential, ReplaceModel
+from keycairn.app.services.audit import Deleted
+from keycairn.domain.change import AddModel, Changeset, ReplaceCredential, ReplaceModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.incoming import ImportReport, IncomingRow
 from keycairn.domain.model import Model
 from keycairn.ports.store import Store
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class ImportPlan(Struct, frozen=True, kw_only=True):
     """A row, what it changes, and what the report says of it once that is committed."""
 
     row: IncomingRow
@@ -26,25 +26,25 @@ class Step(Struct, frozen=True, kw_only=True):
 
 async def new_models(
     store: Store, models: Sequence[Model], credential: Credential, gone: Deleted, planned: Collection[str]
-) -> list[CreateModel | ReplaceModel]:
+) -> list[AddModel | ReplaceModel]:
     """The changes that give `credential` those of `models` that are not here.
 
     One that is here and linked to nothing is linked; one that was deleted, or belongs elsewhere, is passed over.
     """
-    changes: list[CreateModel | ReplaceModel] = []
+    changes: list[AddModel | ReplaceModel] = []
     for model in models:
         if model.id in planned or model.id in gone.ids:
             continue
         there = await store.model(model.workspace, model.id)
         if there is None:
-            changes.append(CreateModel(model))
+            changes.append(AddModel(model))
         elif there.credential is None and there.provider == credential.provider:
             changes.append(link(there, credential, model.updated))
     return changes
 
 
-async def adopted(
-    store: Store, credential: Credential, models: Sequence[CreateModel | ReplaceModel], now: datetime
+async def linked_unlinked(
+    store: Store, credential: Credential, models: Sequence[AddModel | ReplaceModel], now: datetime
 ) -> dict[tuple[str, str], ReplaceModel]:
     """The changes that link every unlinked model of the provider to `credential`, by the model's name and type."""
     taken = {change.model.id for change in models if isinstance(change, ReplaceModel)}

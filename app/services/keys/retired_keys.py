@@ -8,11 +8,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from keycairn.app.services.backup import Backups, Kept
-from keycairn.app.services.backup_file import records_in
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.rotation import Rotation
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.backups import Backups, Kept, records_in
+from keycairn.app.services.keys.rotation import Rotation
+from keycairn.app.services.keys.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.credential import Credential, seal_context
 from keycairn.domain.errors import (

@@ -4,9 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from keycairn.app.services.attempts import TooManyAttemptsError
 from keycairn.domain.address import counted_as
-from keycairn.domain.errors import DamagedKeysetError, KeycairnError, WrongRootKeyError, WrongRootKeyProofError
+from keycairn.domain.errors import (
+    DamagedKeysetError,
+    KeycairnError,
+    TooManyAttemptsError,
+    WrongRootKeyError,
+    WrongRootKeyProofError,
+)
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.rootkey import RootKey
 from keycairn.ports.keyset import KeysetOpener

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import structlog
 from msgspec import Struct
 
-from keycairn.app.services.batches import batches
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.vault import Vault
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.keys.vault import Vault
+from keycairn.app.turns import batches
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
 from keycairn.domain.change import Change, MarkBroken, Reseal, Touch
 from keycairn.domain.credential import Credential, seal_context

@@ -2,8 +2,7 @@
 
 import asyncio
 
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.record_proofs import RecordProofs
+from keycairn.app.services.audit import Journal, RecordProofs
 from keycairn.domain.audit import SYSTEM, Action
 from keycairn.domain.change import Append, PutKeyset
 from keycairn.domain.errors import (

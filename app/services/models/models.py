@@ -6,13 +6,13 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.probing import ATTEMPTS, checked_model_name
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.models.probing import ATTEMPTS, checked_model_name
 from keycairn.domain.assignment import best_model
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import (
+    AddModel,
     Change,
-    CreateModel,
     DeleteModel,
     ExpectCredential,
     ExpectModel,
@@ -112,7 +112,7 @@ class Models:
         expectations = await self._link_expectations(model)
         event = self._journal.event(by, Action.MODEL_CREATED, model.id, details={"provider": model.provider})
         try:
-            await self._journal.commit((*expectations, CreateModel(model), event))
+            await self._journal.commit((*expectations, AddModel(model), event))
         except DuplicateError:
             raise ModelExistsError from None
         return model

@@ -6,13 +6,13 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.accounts import Accounts
-from keycairn.app.services.hearing import LONGEST_MODEL_NAME, Hearing
-from keycairn.app.services.journal import Journal
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.models.hearing import LONGEST_MODEL_NAME, Hearing
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import (
+    AddModel,
     Change,
-    CreateModel,
     ExpectCredential,
     RecordCheck,
     ReplaceModel,
@@ -166,7 +166,7 @@ class Probing:
             if not fresh:
                 return result
             event = self._journal.event(by, Action.MODELS_REGISTERED, id, details={"created": len(fresh)})
-            creations = [CreateModel(model) for model in fresh]
+            creations = [AddModel(model) for model in fresh]
             try:
                 await self._journal.commit((ExpectCredential(by.workspace, id), *creations, event))
             except ConflictError:
@@ -226,7 +226,7 @@ class Probing:
             drift = compare(registered, discovery)
             now = self._clock.now()
             changes: list[Change] = [ExpectCredential(by.workspace, credential.id)]
-            changes += [CreateModel(self._fresh(credential, m.name, m.type)) for m in drift.new if m.type is not None]
+            changes += [AddModel(self._fresh(credential, m.name, m.type)) for m in drift.new if m.type is not None]
             changes += [_marked(model, now, now) for model in drift.vanished]
             changes += [_marked(model, None, now) for model in drift.returned]
             if len(changes) == 1:

@@ -15,8 +15,10 @@ from tests.house import House
 from keycairn.app.api.auth import Access
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.server import create_app
-from keycairn.app.services.attempts import ATTEMPTS_PER_MINUTE, MOST_ADDRESSES, Attempts, TooManyAttemptsError
+from keycairn.app.services.access import Attempts
+from keycairn.app.services.access.attempts import ATTEMPTS_PER_MINUTE, MOST_ADDRESSES
 from keycairn.app.settings import Settings
+from keycairn.domain.errors import TooManyAttemptsError
 from keycairn.domain.token import Scope
 
 Client = AsyncTestClient[Any]
@@ -214,9 +216,9 @@ async def test_the_bare_application_opens_and_closes_keycairn_itself(tmp_path: A
     assert isinstance(app, Litestar)
 
     async with AsyncTestClient(app) as client:
-        assert plugin.birth is not None
-        assert plugin.birth.token_file is not None
-        token = plugin.birth.token_file.read_text().strip()
+        assert plugin.first_run is not None
+        assert plugin.first_run.token_file is not None
+        token = plugin.first_run.token_file.read_text().strip()
         assert (await client.get("/health/ready")).status_code == 200
         assert (await client.get("/api/credentials", headers=as_bearer(token))).json() == []
     with pytest.raises(RuntimeError):

@@ -14,7 +14,7 @@ from tests.samples import a_model
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.memory import MemoryStore
-from keycairn.app.services.backup_file import examine_stream
+from keycairn.app.services.backups.file import examine_stream
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret

@@ -76,7 +76,7 @@ async def test_ambiguous_requests_are_refused(
 
 async def test_a_client_that_has_no_address_is_no_free_text_in_the_audit_log(house: House, embedded: Client) -> None:
     await embedded.get("/vault/api/credentials", headers={"X-Forwarded-For": "198.51.100.7"})
-    await house.keycairn.sightings.flush()
+    await house.keycairn.audit_counters.flush()
     (refused,) = [event for event in await house.keycairn.audit.events() if event.action == "access.refused"]
     assert refused.source == "", "the test client calls itself `testclient`"
 

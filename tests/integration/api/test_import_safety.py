@@ -12,7 +12,7 @@ from tests.notebook import PASSPHRASE, encrypted
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.app.plugin import KeycairnPlugin
-from keycairn.app.services.import_ids import scoped_id
+from keycairn.app.services.imports.ids import scoped_id
 from keycairn.domain.audit import Caller
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.incoming import IncomingCredential, IncomingModel
@@ -181,7 +181,7 @@ async def existing(scene: Scene, workspace: str) -> list[tuple[str, str]]:
         secret = {"api_key": Secret(f"sk-theirs-{number}-0123456789")}
         name = f"I{number}"
         incoming = IncomingCredential(where="w", provider="openai", name=name, id=id, secrets=secret, models=(own,))
-        report = await kc.moving.take([incoming], by=by)
+        report = await kc.importer.take([incoming], by=by)
         pairs.append((str(report.created[0].id), str(report.models[0])))
     return pairs
 

@@ -1,4 +1,4 @@
-"""Moving in over HTTP."""
+"""Importer in over HTTP."""
 
 import json
 from collections.abc import Callable

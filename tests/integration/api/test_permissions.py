@@ -201,7 +201,7 @@ async def test_refused_attempts_and_uses_of_secrets_are_in_the_audit(
         await call(http, "GET", f"/api/credentials/{id}", "nonsense")
         await call(http, "DELETE", f"/api/credentials/{id}", weak)
         await call(http, "POST", f"/api/credentials/{id}/discover", admin)
-    await scene.house.keycairn.sightings.flush()
+    await scene.house.keycairn.audit_counters.flush()
 
     refused = (await http.get("/api/audit?action=access.refused", headers={"Authorization": f"Bearer {admin}"})).json()
     told = {(one["outcome"], one["target"], one["details"]["times"]) for one in refused}

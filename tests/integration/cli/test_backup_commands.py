@@ -8,7 +8,7 @@ from tests.canary import scan
 from tests.shell import KEY, Shell
 
 from keycairn.app import open_keycairn, read_settings
-from keycairn.app.services.backup_file import examine
+from keycairn.app.services.backups import examine
 from keycairn.domain.change import DeleteCredential
 
 OTHER = "base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="

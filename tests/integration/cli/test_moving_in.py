@@ -1,4 +1,4 @@
-"""Moving in and out by commands."""
+"""Importer in and out by commands."""
 
 import asyncio
 import json

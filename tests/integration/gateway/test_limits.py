@@ -12,9 +12,10 @@ from prometheus_client import generate_latest
 from tests.gateway_house import GatewayHouse
 
 from keycairn.app.plugin import KeycairnPlugin
-from keycairn.app.services.attempts import ATTEMPTS_PER_MINUTE, TooManyAttemptsError
+from keycairn.app.services.access.attempts import ATTEMPTS_PER_MINUTE
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
+from keycairn.domain.errors import TooManyAttemptsError
 from keycairn.domain.limits import Limits
 from keycairn.domain.token import Scope
 from keycairn.testing.openai_server import OpenAIServer

@@ -107,7 +107,7 @@ async def test_a_used_token_and_refused_ones_are_told(house: GatewayHouse, clien
     headers = await token(house)
     await client.get("/v1/models", headers=headers)
     await client.get("/v1/models", headers={"authorization": "Bearer nonsense"})
-    await house.keycairn.sightings.flush()
+    await house.keycairn.audit_counters.flush()
     assert any(one.last_used for one in await house.keycairn.tokens.list())
     events = await house.keycairn.audit.events()
     assert [(e.actor, e.outcome) for e in events if e.action == "access.refused"] == [("anonymous", "unauthenticated")]

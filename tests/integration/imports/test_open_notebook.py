@@ -77,7 +77,7 @@ def source(records: Records, passphrase: str | None = PASSPHRASE) -> OpenNoteboo
 
 
 async def test_ids_links_times_and_unknown_configuration_are_kept(house: House, kc: Keycairn, folder: Path) -> None:
-    report = await kc.moving.run(source(live(folder)))
+    report = await kc.importer.run(source(live(folder)))
 
     assert [(one.where, one.id, one.broken) for one in report.created] == [
         ("openai/Production", MAIN, {}),
@@ -105,10 +105,10 @@ async def test_ids_links_times_and_unknown_configuration_are_kept(house: House, 
 async def test_twice_changes_nothing_and_the_source_never_changes(house: House, kc: Keycairn, folder: Path) -> None:
     async with open_notebook(folder) as notebook:
         before = await notebook.everything()
-    await kc.moving.run(source(live(folder)))
+    await kc.importer.run(source(live(folder)))
     revision = await house.store.revision()
 
-    again = await kc.moving.run(source(live(folder)))
+    again = await kc.importer.run(source(live(folder)))
 
     assert await house.store.revision() == revision
     assert (again.created, again.models, again.defaults, again.refused) == ((), (), {}, ())
@@ -119,10 +119,10 @@ async def test_twice_changes_nothing_and_the_source_never_changes(house: House, 
 
 async def test_a_dry_run_says_the_same_and_writes_nothing(house: House, kc: Keycairn, folder: Path) -> None:
     revision = await house.store.revision()
-    planned = await kc.moving.run(source(live(folder)), dry_run=True)
+    planned = await kc.importer.run(source(live(folder)), dry_run=True)
     assert await house.store.revision() == revision
 
-    done = await kc.moving.run(source(live(folder)))
+    done = await kc.importer.run(source(live(folder)))
 
     for part in ("created", "models", "defaults", "refused", "skipped", "relinked"):
         assert getattr(planned, part) == getattr(done, part)
@@ -132,7 +132,7 @@ async def test_a_dry_run_says_the_same_and_writes_nothing(house: House, kc: Keyc
 async def test_what_does_not_open_arrives_broken_and_is_healed_by_the_key(
     house: House, kc: Keycairn, folder: Path, passphrase: str | None
 ) -> None:
-    report = await kc.moving.run(source(live(folder), passphrase))
+    report = await kc.importer.run(source(live(folder), passphrase))
 
     assert [list(one.broken) for one in report.created] == [["api_key"], ["api_key"]]
     listed = await kc.credentials.get(MAIN)
@@ -153,23 +153,23 @@ async def test_what_does_not_open_arrives_broken_and_is_healed_by_the_key(
 async def test_the_right_passphrase_afterwards_heals_what_the_wrong_one_left(
     house: House, kc: Keycairn, folder: Path
 ) -> None:
-    await kc.moving.run(source(live(folder), "wrong"))
+    await kc.importer.run(source(live(folder), "wrong"))
 
-    report = await kc.moving.run(source(live(folder)))
+    report = await kc.importer.run(source(live(folder)))
 
     assert [one.id for one in report.repaired] == [MAIN, SECOND]
     assert (await kc.provisioning.provision(Slot.CHAT)).config["api_key"] == KEY
     revision = await house.store.revision()
-    assert (await kc.moving.run(source(live(folder)))).repaired == ()
+    assert (await kc.importer.run(source(live(folder)))).repaired == ()
     assert await house.store.revision() == revision
 
 
 async def test_an_import_moves_no_key_to_another_host(house: House, kc: Keycairn, folder: Path) -> None:
-    await kc.moving.run(source(live(folder)))
+    await kc.importer.run(source(live(folder)))
     async with open_notebook(folder) as notebook:
         await notebook.run("UPDATE credential:abc123 SET base_url = 'https://elsewhere.example', api_key = 'sk-new'")
 
-    report = await kc.moving.run(source(live(folder)))
+    report = await kc.importer.run(source(live(folder)))
 
     assert report.repaired == ()
     assert (await kc.credentials.get(MAIN)).credential.settings["base_url"] == "https://proxy.example/v1"
@@ -181,20 +181,20 @@ async def test_a_damaged_ciphertext_is_never_taken_for_a_key(house: House, kc: K
         for number, text in enumerate([encrypted(KEY)[:-9], "gAAAAA", "pbkdf2v1:", "pbkdf2v1:" + encrypted(KEY)]):
             await notebook.credential(f"bad{number}", api_key=text)
 
-    report = await kc.moving.run(source(live(folder)))
+    report = await kc.importer.run(source(live(folder)))
 
     assert {one.name for one in report.created if one.broken} == {"bad0", "bad1", "bad2", "bad3"}
 
 
 async def test_what_was_deleted_here_comes_back_only_when_asked(house: House, kc: Keycairn, folder: Path) -> None:
-    await kc.moving.run(source(live(folder)))
+    await kc.importer.run(source(live(folder)))
     await kc.credentials.delete(MAIN)
 
-    again = await kc.moving.run(source(live(folder)))
+    again = await kc.importer.run(source(live(folder)))
     assert [one.where for one in again.skipped if "deleted" in one.reason] == ["openai/Production"]
     assert await house.store.credential("default", MAIN) is None
 
-    asked = await kc.moving.run(source(live(folder)), again=True)
+    asked = await kc.importer.run(source(live(folder)), again=True)
     assert [one.id for one in asked.created] == [MAIN]
 
 
@@ -208,7 +208,7 @@ async def test_what_cannot_come_in_is_refused_by_name_and_stops_nobody(
         await notebook.credential("shown", name=f"with {KEY}", api_key=encrypted(KEY))
         await notebook.model("seen", "abc123", name="gpt-vision", type="vision")
 
-    report = await kc.moving.run(source(live(folder)))
+    report = await kc.importer.run(source(live(folder)))
 
     assert len(report.created) == 2
     places = [refused.where for refused in report.refused]
@@ -227,7 +227,7 @@ async def test_a_database_without_a_notebook_is_told(kc: Keycairn, tmp_path: Pat
     elsewhere = SurrealRecords(f"surrealkv://{folder}", namespace="other", database="other")
     for records in (live(tmp_path / "nowhere"), elsewhere):
         with pytest.raises(UnreadableSourceError):
-            await kc.moving.run(source(records))
+            await kc.importer.run(source(records))
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -286,7 +286,7 @@ async def test_an_export_is_as_good_as_the_database(kc: Keycairn, tmp_path: Path
     file = tmp_path / "export.surql"
     file.write_text(EXPORT.format(key=encrypted(KEY)))
 
-    report = await kc.moving.run(source(SurqlExport(file)))
+    report = await kc.importer.run(source(SurqlExport(file)))
 
     assert [one.id for one in report.created] == [MAIN, SECOND]
     assert report.refused == ()

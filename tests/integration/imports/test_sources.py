@@ -21,12 +21,12 @@ from keycairn.adapters.imports.surreal_records import PAGE, SurrealRecords
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app import open_keycairn
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.moving import BATCH, MEANWHILE
+from keycairn.app.services.imports.importer import BATCH, MEANWHILE
 from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.wiring import open_source
 from keycairn.domain.audit import IN_PROCESS, Caller
-from keycairn.domain.change import Changeset, CreateCredential
+from keycairn.domain.change import AddCredential, Changeset
 from keycairn.domain.errors import DuplicateError, StoreUnavailableError, UnreadableSourceError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.incoming import IncomingCredential, IncomingDefaults, IncomingModel, IncomingRow, Refused
@@ -72,7 +72,7 @@ class Watched:
 async def test_no_more_than_a_batch_is_read_ahead(house: House, kc: Keycairn) -> None:
     source = Watched(house, 3 * BATCH + 7)
     told: list[int] = []
-    report = await kc.moving.run(source, progress=told.append)
+    report = await kc.importer.run(source, progress=told.append)
     assert len(report.created) == 3 * BATCH + 7
     assert source.ahead == BATCH
     assert sum(told) == 3 * BATCH + 7
@@ -82,7 +82,7 @@ class Fussy(MemoryStore):
     """Commits nothing that holds a credential called `odd`."""
 
     async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
-        if any(isinstance(change, CreateCredential) and change.credential.name == "odd" for change in changes):
+        if any(isinstance(change, AddCredential) and change.credential.name == "odd" for change in changes):
             raise DuplicateError
         await super().commit(changes, finish)
 
@@ -90,7 +90,7 @@ class Fussy(MemoryStore):
 async def test_a_row_that_fails_in_the_store_stops_no_other() -> None:
     keycairn = await House(store=Fussy()).open()
     rows = [row(n, id=f"credential:c{n}", name="odd" if n == 2 else f"n{n}") for n in range(4)]
-    report = await keycairn.moving.take([*rows, Refused(where="here", reason="so it is"), rows[0]])
+    report = await keycairn.importer.take([*rows, Refused(where="here", reason="so it is"), rows[0]])
     assert [one.id for one in report.created] == [f"credential:c{n}" for n in (0, 1, 3)]
     assert [(one.where, one.reason) for one in report.refused] == [("here", "so it is")]
     assert [(one.where, one.reason) for one in report.skipped] == [
@@ -102,7 +102,7 @@ async def test_a_row_that_fails_in_the_store_stops_no_other() -> None:
 
 async def test_two_imports_at_once_make_each_credential_once(house: House, kc: Keycairn) -> None:
     rows = [row(n, id=f"credential:c{n:03}", secrets={"api_key": Secret(f"{KEY}{n}")}) for n in range(120)]
-    reports = await asyncio.gather(*(kc.moving.take(rows) for _ in range(3)))
+    reports = await asyncio.gather(*(kc.importer.take(rows) for _ in range(3)))
     assert sorted(one.id for report in reports for one in report.created) == [one.id for one in rows]
     assert all(len(report.created) + len(report.skipped) == 120 for report in reports)
 
@@ -118,7 +118,7 @@ async def test_two_workspaces_can_import_the_same_source(house: House, kc: Keyca
 
     for by in (IN_PROCESS, theirs):
         for times in range(2):
-            report = await kc.moving.take(rows, by=by)
+            report = await kc.importer.take(rows, by=by)
             assert len(report.created) == (0 if times else 1)
 
     assert [one.id for one in await house.store.credentials("default")] == ["credential:a"]
@@ -130,7 +130,7 @@ async def test_two_workspaces_can_import_the_same_source(house: House, kc: Keyca
 
 @pytest.mark.parametrize("mask", ["********", "••••", "sk\0"])
 async def test_the_mask_of_a_key_is_no_key(house: House, kc: Keycairn, mask: str) -> None:
-    report = await kc.moving.take([row(1, secrets={"api_key": Secret(mask)})])
+    report = await kc.importer.take([row(1, secrets={"api_key": Secret(mask)})])
     assert len(report.refused) == 1
     assert await house.store.credentials("default") == []
 
@@ -156,7 +156,7 @@ async def test_a_server_is_read_page_by_page(kc: Keycairn) -> None:
         await client.close()
 
         records = SurrealRecords(server.url, namespace=NAMESPACE, database=DATABASE)
-        report = await kc.moving.run(OpenNotebook(records, PASS))
+        report = await kc.importer.run(OpenNotebook(records, PASS))
 
     assert [one.id for one in report.created] == [f"credential:c{n:05}" for n in range(count)]
     assert report.refused == ()
@@ -165,7 +165,7 @@ async def test_a_server_is_read_page_by_page(kc: Keycairn) -> None:
 async def test_a_server_that_is_not_there_is_told(kc: Keycairn) -> None:
     records = SurrealRecords("ws://127.0.0.1:9", namespace=NAMESPACE, database=DATABASE, deadline=2)
     with pytest.raises(StoreUnavailableError):
-        await kc.moving.run(OpenNotebook(records, PASS))
+        await kc.importer.run(OpenNotebook(records, PASS))
 
 
 ENTRY = {"id": "e1", "name": "Work", "provider": "openai", "is_default": True, "api_key": encrypted(KEY)}
@@ -188,14 +188,14 @@ async def test_the_former_singleton_is_found_in_a_database_and_in_exports(tmp_pa
     for records in (live, exported(text), exported(listed)):
         fresh = House()
         keycairn = await fresh.open()
-        report = await keycairn.moving.run(StoredLegacyConfig(records, PASS))
+        report = await keycairn.importer.run(StoredLegacyConfig(records, PASS))
         assert [one.id for one in report.created] == ["credential:e1"]
         assert await fresh.key_of(CredentialId("credential:e1")) == KEY
     assert (await NotebookLegacy(live).stored() or {})["id"] == "open_notebook:provider_configs"
     assert await NotebookLegacy(None).stored() is None
     assert await NotebookLegacy(JsonExport({})).stored() is None
     with pytest.raises(UnreadableSourceError):
-        await (await house.open()).moving.run(StoredLegacyConfig(JsonExport({}), PASS))
+        await (await house.open()).importer.run(StoredLegacyConfig(JsonExport({}), PASS))
 
 
 @pytest.mark.parametrize("wrapped", ["alone", "listed", "printed", "answered", "answered among others", "twice"])
@@ -217,7 +217,7 @@ async def test_a_json_file_of_the_former_singleton_may_be_as_a_query_gave_it(
     file.write_text(json.dumps(document[wrapped]))
 
     source = open_source(SourceSpec(kind=Kind.LEGACY, place=str(file), passphrase=PASS))
-    report = await (await house.open()).moving.run(source)
+    report = await (await house.open()).importer.run(source)
 
     assert [one.id for one in report.created] == ["credential:e1"]
 
@@ -241,7 +241,7 @@ async def test_a_json_file_without_one_former_singleton_is_refused(
     file.write_text(json.dumps(document))
     keycairn = await house.open()
     with pytest.raises(UnreadableSourceError):
-        await keycairn.moving.run(open_source(SourceSpec(kind=Kind.LEGACY, place=str(file), passphrase=PASS)))
+        await keycairn.importer.run(open_source(SourceSpec(kind=Kind.LEGACY, place=str(file), passphrase=PASS)))
     assert await keycairn.credentials.list() == []
 
 
@@ -256,7 +256,7 @@ async def test_litellm_accounts_are_told_apart_by_key_and_address(kc: Keycairn) 
         - {model_name: e, litellm_params: {model: no-prefix, api_key: sk-three-0123456789}}
         - {model_name: f}
     """
-    report = await kc.moving.run(LiteLlmConfig(parse_yaml(shared.encode()), {}))
+    report = await kc.importer.run(LiteLlmConfig(parse_yaml(shared.encode()), {}))
     assert [(one.name, one.models) for one in report.created] == [
         ("model_list[1] (LiteLLM)", ("gpt-4o", "gpt-4o-mini")),
         ("model_list[3] (LiteLLM)", ("gpt-4o",)),
@@ -268,7 +268,7 @@ async def test_litellm_accounts_are_told_apart_by_key_and_address(kc: Keycairn) 
 async def test_a_rotation_passes_over_what_came_in_unreadable(tmp_path: Path) -> None:
     async with open_keycairn(Settings(data_dir=tmp_path, database_url="mem://", env_file=None)) as keycairn:
         broken = row(1, id="credential:b", secrets={}, unopened={"api_key": "no passphrase"})
-        await keycairn.moving.take([broken, row(2)])
+        await keycairn.importer.take([broken, row(2)])
         keycairn.rotation.start()
         async with asyncio.timeout(20):
             while (now := await keycairn.rotation.status()).rotating:  # noqa: ASYNC110  # it tells nobody
@@ -292,7 +292,7 @@ async def test_the_memory_of_a_batch_does_not_grow_with_what_came_before(tmp_pat
             gc.collect()
             held = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            assert len((await keycairn.moving.take(rows)).created) == BATCH
+            assert len((await keycairn.importer.take(rows)).created) == BATCH
             return tracemalloc.get_traced_memory()[1] - held
 
         tracemalloc.start()

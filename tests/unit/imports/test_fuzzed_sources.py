@@ -85,7 +85,7 @@ async def test_any_document_gives_rows_or_the_declared_error(kind: str, data: st
     keycairn = await house.open()
     said = ""
     try:
-        report = await keycairn.moving.run(make(document))
+        report = await keycairn.importer.run(make(document))
         said = "".join(refused.reason for refused in report.refused)
     except UnreadableSourceError as error:
         said = str(error)
@@ -169,7 +169,7 @@ async def test_hostile_files_end_in_the_declared_error_or_a_refusal(name: str, t
         ".csv": lambda: read_table(file),
     }
     try:
-        report = await keycairn.moving.run(readers[file.suffix]())
+        report = await keycairn.importer.run(readers[file.suffix]())
     except UnreadableSourceError:
         return
     assert report.created == ()

@@ -46,14 +46,14 @@ async def nothing_dangles(kc: Keycairn) -> None:
 async def test_models_imported_into_an_account_that_is_deleted_meanwhile_do_not_dangle() -> None:
     store = Interposed(MemoryStore())
     kc = await opened(store)
-    await kc.moving.run(Rows("a"))
+    await kc.importer.run(Rows("a"))
     account = (await kc.credentials.list())[0].credential.id
 
     async def delete() -> None:
         await kc.credentials.delete(account)
 
     store.before = delete
-    report = await kc.moving.run(Rows("a", "b"))
+    report = await kc.importer.run(Rows("a", "b"))
     assert await kc.credentials.list() == [], "what was deleted on purpose does not come back unasked"
     assert await kc.models.list() == []
     assert [skipped.id for skipped in report.skipped] == [account]
@@ -63,7 +63,7 @@ async def test_models_imported_into_an_account_that_is_deleted_meanwhile_do_not_
 async def test_an_account_deleted_while_a_default_moves_into_it_takes_the_default_along() -> None:
     store = Interposed(MemoryStore())
     kc = await opened(store)
-    await kc.moving.run(Rows("gpt-4o"))
+    await kc.importer.run(Rows("gpt-4o"))
     account = (await kc.credentials.list())[0].credential.id
     model = (await kc.models.list(type=Modality.LANGUAGE))[0]
 

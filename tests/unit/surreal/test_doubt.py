@@ -10,7 +10,7 @@ from tests.torture.calls import Calls, Failure
 
 from keycairn.adapters.surreal import open_surreal
 from keycairn.adapters.surreal.embedded_store import EmbeddedStore
-from keycairn.domain.change import Append, CreateCredential, CreateModel
+from keycairn.domain.change import AddCredential, AddModel, Append
 from keycairn.domain.errors import DamagedAnchorError, OutcomeUnknownError, StoreError
 
 BAD_DISK = Failure(("fdatasync",), "EIO", ".redo")
@@ -25,7 +25,7 @@ async def opened(folder: Path) -> EmbeddedStore:
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
     store = await opened(tmp_path)
-    await store.commit((CreateCredential(a_credential()), *(CreateModel(a_model()) for _ in range(800))))
+    await store.commit((AddCredential(a_credential()), *(AddModel(a_model()) for _ in range(800))))
     yield store
     await store.aclose()
 

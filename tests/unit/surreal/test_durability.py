@@ -14,7 +14,7 @@ from keycairn.adapters.redo_log import RedoLog
 from keycairn.adapters.surreal import embedded_store, open_surreal
 from keycairn.adapters.surreal.building import tree_size
 from keycairn.adapters.surreal.embedded_store import EmbeddedStore
-from keycairn.domain.change import Append, CreateCredential, CreateModel, RelinkModels, ReplaceCredential
+from keycairn.domain.change import AddCredential, AddModel, Append, RelinkModels, ReplaceCredential
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import CommitPendingError, StoreError, StoreFullError, StoreUnavailableError
 from keycairn.domain.record import Record
@@ -70,7 +70,7 @@ async def test_what_was_accepted_while_the_engine_failed_is_there_at_once_and_af
     credential, event = a_credential(), an_event()
     engine.works = False
     with pytest.raises(StoreUnavailableError):  # its event cannot be looked for
-        await store.commit((CreateCredential(a_credential()), Append(an_event())))
+        await store.commit((AddCredential(a_credential()), Append(an_event())))
     engine.works = True
     await until_ready(store)
 
@@ -82,7 +82,7 @@ async def test_what_was_accepted_while_the_engine_failed_is_there_at_once_and_af
 
     store._accept = then_fail  # type: ignore[method-assign]  # fails between the log and the engine
     with pytest.raises(CommitPendingError) as caught:
-        await store.commit((CreateCredential(credential), Append(event)))
+        await store.commit((AddCredential(credential), Append(event)))
     assert caught.value.event == event.id
     store._accept = whole  # type: ignore[method-assign]
 
@@ -90,7 +90,7 @@ async def test_what_was_accepted_while_the_engine_failed_is_there_at_once_and_af
     with pytest.raises(StoreUnavailableError, match="tries again"):
         await store.ping()
     with pytest.raises(StoreUnavailableError, match="Nothing was written"):
-        await store.commit((CreateCredential(a_credential()),))
+        await store.commit((AddCredential(a_credential()),))
 
     engine.works = True
     await until_ready(store)
@@ -116,7 +116,7 @@ async def test_a_process_that_dies_between_log_and_engine_loses_nothing(tmp_path
     store = await opened(tmp_path)
     a, b = a_credential(), a_credential()
     models = [a_model(name=f"m{n}", credential=a.id) for n in range(50)]
-    await store.commit((CreateCredential(a), CreateCredential(b), *map(CreateModel, models)))
+    await store.commit((AddCredential(a), AddCredential(b), *map(AddModel, models)))
     engine = failing(store)
     whole = store._accept
 
@@ -147,13 +147,13 @@ async def never() -> None:
 async def test_a_full_disk_refuses_what_grows_and_lets_changes_and_reads_go_on(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     credential = a_credential()
-    await store.commit((CreateCredential(credential),))
+    await store.commit((AddCredential(credential),))
     assert store._room is not None
     store._room._reserve = 2**60
     store._room.least_of = lambda reserve, _: reserve  # type: ignore[method-assign]  # a disk that has less than that
     before = await everything(store)
     with pytest.raises(StoreFullError, match="Reading goes on"):
-        await store.commit((CreateCredential(a_credential()), Append(an_event())))
+        await store.commit((AddCredential(a_credential()), Append(an_event())))
     with pytest.raises(StoreFullError):
         await store.ping()
     assert await everything(store) == before
@@ -173,14 +173,14 @@ async def test_a_file_that_may_not_grow_is_survived(store: EmbeddedStore, tmp_pa
         for _ in range(4000):
             credential = a_credential(extra={"ballast": "x" * 20_000})
             try:
-                await store.commit((CreateCredential(credential), Append(an_event())))
+                await store.commit((AddCredential(credential), Append(an_event())))
             except CommitPendingError:
                 there.append(credential)
                 break
             there.append(credential)
         assert len(there) > 20
         with pytest.raises(StoreError):
-            await store.commit((CreateCredential(a_credential()),))
+            await store.commit((AddCredential(a_credential()),))
         assert {one.id for one in await store.credentials(WORKSPACE)} == {one.id for one in there}
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -196,7 +196,7 @@ async def test_compacting_keeps_everything_and_what_is_committed_meanwhile(
     store: EmbeddedStore, tmp_path: Path
 ) -> None:
     one, other = a_credential(), a_credential()
-    await store.commit((CreateCredential(one), CreateCredential(other)))
+    await store.commit((AddCredential(one), AddCredential(other)))
     version = 1
     for _ in range(300):
         version += 1
@@ -234,7 +234,7 @@ async def test_edits_are_measured_against_what_is_whole_through_any_number_of_st
     for start in range(3):
         store = await opened(tmp_path)
         if start == 0:
-            await store.commit((CreateCredential(one),))
+            await store.commit((AddCredential(one),))
             await store.compact()
         for _ in range(50):
             version += 1
@@ -255,7 +255,7 @@ async def test_edits_of_one_record_grow_the_folder_to_a_bound_while_it_serves(
     monkeypatch.setattr(embedded_store, "COMPACT_AT", 1)
     monkeypatch.setattr(embedded_store, "SHORTEN_AT", 20_000)
     one = a_credential()
-    await store.commit((CreateCredential(one),))
+    await store.commit((AddCredential(one),))
     most = 0
     for version in range(2, 1500):
         await store.commit((ReplaceCredential(replace(one, version=version), version - 1),))
@@ -266,7 +266,7 @@ async def test_edits_of_one_record_grow_the_folder_to_a_bound_while_it_serves(
 
 async def test_a_new_database_that_is_ready_is_taken_at_the_next_start(tmp_path: Path) -> None:
     store = await opened(tmp_path)
-    await store.commit((CreateCredential(a_credential()),))
+    await store.commit((AddCredential(a_credential()),))
 
     async def killed() -> None:
         raise asyncio.CancelledError

@@ -7,9 +7,9 @@ from tests.samples import WORKSPACE, a_credential, a_keyset, a_model, a_token, a
 
 from keycairn.adapters.surreal import open_surreal
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     Append,
-    CreateCredential,
-    CreateModel,
     DeleteCredential,
     DeleteModel,
     PutKeyset,
@@ -25,7 +25,7 @@ async def test_reopening_keeps_everything(tmp_path: Path) -> None:
     model = a_model(credential=credential.id)
     store = await open_surreal(url)
     await store.commit(
-        (CreateCredential(credential), CreateModel(model), Append(event), PutToken(token), PutKeyset(a_keyset(), 0))
+        (AddCredential(credential), AddModel(model), Append(event), PutToken(token), PutKeyset(a_keyset(), 0))
     )
     await store.aclose()
     for _ in range(2):
@@ -46,7 +46,7 @@ async def test_many_changes_to_one_account_in_one_commit_survive_a_restart(tmp_p
     old, new = a_credential(), a_credential()
     store = await open_surreal(url)
     models = [a_model(name=f"m{number}", credential=old.id) for number in range(5)]
-    await store.commit((CreateCredential(old), CreateCredential(new), *(CreateModel(model) for model in models)))
+    await store.commit((AddCredential(old), AddCredential(new), *(AddModel(model) for model in models)))
     await store.aclose()
 
     store = await open_surreal(url)
@@ -55,7 +55,7 @@ async def test_many_changes_to_one_account_in_one_commit_survive_a_restart(tmp_p
         (
             DeleteModel(WORKSPACE, models[0].id),
             RelinkModels(WORKSPACE, old.id, new.id),
-            CreateModel(a_model(name="m0", credential=new.id)),
+            AddModel(a_model(name="m0", credential=new.id)),
             DeleteCredential(WORKSPACE, old.id, old.version),
         )
     )

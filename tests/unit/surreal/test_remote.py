@@ -10,7 +10,7 @@ from tests.servers.surreal_rpc import RpcServer, surreal_rpc
 
 from keycairn.adapters.surreal import SurrealStore, open_surreal
 from keycairn.adapters.surreal.session import ATTEMPTS
-from keycairn.domain.change import Append, CreateCredential
+from keycairn.domain.change import AddCredential, Append
 from keycairn.domain.errors import ConflictError, StoreUnavailableError
 from keycairn.domain.secret import Secret
 
@@ -34,7 +34,7 @@ async def store(server: RpcServer) -> AsyncIterator[SurrealStore]:
 
 async def test_a_dropped_connection_is_made_anew_and_signed_in(server: RpcServer, store: SurrealStore) -> None:
     credential = a_credential()
-    await store.commit((CreateCredential(credential),))
+    await store.commit((AddCredential(credential),))
     sign_ins = server.sign_ins
     for _ in range(3):
         await server.drop_all()
@@ -60,7 +60,7 @@ async def test_a_server_that_does_not_answer_is_unavailable(server: RpcServer, s
 async def test_a_commit_that_was_carried_out_is_found_by_its_event(server: RpcServer, store: SurrealStore) -> None:
     credential = a_credential()
     server.drop_after = "BEGIN"
-    await store.commit((CreateCredential(credential), Append(an_event())))
+    await store.commit((AddCredential(credential), Append(an_event())))
     assert server.drop_after is None
     assert list(await store.credentials(WORKSPACE)) == [credential]
     assert len(await store.events(WORKSPACE)) == 1
@@ -69,14 +69,14 @@ async def test_a_commit_that_was_carried_out_is_found_by_its_event(server: RpcSe
 async def test_a_commit_that_was_not_carried_out_says_so(server: RpcServer, store: SurrealStore) -> None:
     server.drop_before = "BEGIN"
     with pytest.raises(StoreUnavailableError, match="Nothing was written"):
-        await store.commit((CreateCredential(a_credential()), Append(an_event())))
+        await store.commit((AddCredential(a_credential()), Append(an_event())))
     assert list(await store.credentials(WORKSPACE)) == []
 
 
 async def test_without_an_event_the_outcome_stays_unknown(server: RpcServer, store: SurrealStore) -> None:
     server.drop_after = "BEGIN"
     with pytest.raises(StoreUnavailableError, match="unknown whether it was carried out"):
-        await store.commit((CreateCredential(a_credential()),))
+        await store.commit((AddCredential(a_credential()),))
     assert len(await store.credentials(WORKSPACE)) == 1
 
 

@@ -14,10 +14,10 @@ from keycairn.adapters.surreal import open_surreal
 from keycairn.adapters.surreal.schema import MIGRATIONS
 from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard, replayed
 from keycairn.domain.change import (
+    AddCredential,
+    AddModel,
     AddUsage,
     Append,
-    CreateCredential,
-    CreateModel,
     DeleteCredential,
     DeleteModel,
     MarkBroken,
@@ -60,10 +60,10 @@ async def test_what_one_commit_writes_twice_survives_a_restart(tmp_path: Path, *
     one, two, token = a_credential(), a_credential(), a_token()
     model, other = a_model(credential=one.id), a_model(credential=two.id)
     first = (
-        CreateCredential(one),
-        CreateCredential(two),
-        CreateModel(model),
-        CreateModel(other),
+        AddCredential(one),
+        AddCredential(two),
+        AddModel(model),
+        AddModel(other),
         PutToken(token),
         PutDefaults(Defaults(version=1), 0),
         PutKeyset(a_keyset(), 0),
@@ -71,7 +71,7 @@ async def test_what_one_commit_writes_twice_survives_a_restart(tmp_path: Path, *
     then = (
         ReplaceCredential(replace(one, provider="groq", version=2), 1),
         DeleteModel(WORKSPACE, other.id),
-        CreateModel(replace(other, id=a_model().id)),
+        AddModel(replace(other, id=a_model().id)),
         ReplaceModel(replace(model, name="once", version=2), 1),
         PutToken(replace(token, name="once")),
         PutDefaults(Defaults(version=2), 1),
@@ -84,7 +84,7 @@ async def test_what_one_commit_writes_twice_survives_a_restart(tmp_path: Path, *
         RecordCheck(WORKSPACE, one.id, a_check()),
         MarkBroken(WORKSPACE, one.id, {"api_key": "twice"}, 3),
         DeleteCredential(WORKSPACE, two.id, 1),
-        CreateCredential(replace(two, name="twice")),
+        AddCredential(replace(two, name="twice")),
         RelinkModels(WORKSPACE, one.id, two.id),
         Append(an_event()),
     )
@@ -97,7 +97,7 @@ async def test_what_one_commit_writes_twice_survives_a_restart(tmp_path: Path, *
     assert await everything(store) == before
     (found, *_) = await store.models(WORKSPACE)
     with pytest.raises(DuplicateError):
-        await store.commit((CreateModel(replace(found, id=a_model().id)),))
+        await store.commit((AddModel(replace(found, id=a_model().id)),))
     await store.aclose()
 
 

@@ -12,7 +12,7 @@ from tests.servers.surreal_rpc import surreal_rpc
 from keycairn.adapters.surreal import SurrealStore, open_surreal
 from keycairn.adapters.surreal.embedded_store import EmbeddedStore
 from keycairn.adapters.surreal.restoring import Claim
-from keycairn.domain.change import CreateCredential
+from keycairn.domain.change import AddCredential
 from keycairn.domain.errors import RestoringError, StoreUnavailableError
 from keycairn.domain.record import KINDS, Record, kind_of, record_key
 from keycairn.ports.store import Store
@@ -54,7 +54,7 @@ async def test_a_restore_that_was_cut_off_leaves_an_empty_store(tmp_path: Path) 
     await store.aclose()
     store = await open_surreal(url)
     assert await stored(store) == records
-    await store.commit((CreateCredential(a_credential()),))
+    await store.commit((AddCredential(a_credential()),))
     await store.aclose()
 
 
@@ -81,12 +81,12 @@ async def test_nobody_meddles_with_a_restore_of_another_process() -> None:
         with pytest.raises(RestoringError):
             await open_surreal(server.url)
         with pytest.raises(RestoringError):
-            await present.commit((CreateCredential(a_credential()),))
+            await present.commit((AddCredential(a_credential()),))
         with pytest.raises(RestoringError):
             await present.restore(some_records())
 
         await claim.release()
-        await present.commit((CreateCredential(a_credential()),))
+        await present.commit((AddCredential(a_credential()),))
         later = await open_surreal(server.url)
         assert len(await stored(later)) == 901
         for store in (present, restoring, later):

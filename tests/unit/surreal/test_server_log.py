@@ -15,13 +15,10 @@ from tests.torture.calls import Calls, Failure
 from keycairn.adapters.surreal import SurrealStore, open_surreal
 from keycairn.adapters.surreal import server_log as logging
 from keycairn.adapters.surreal.server_log import ServerLog
-from keycairn.app.services.audit import AuditLog
-from keycairn.app.services.chain import FlawKind
-from keycairn.app.services.journal import Journal
-from keycairn.app.services.record_proofs import RecordProofs
-from keycairn.app.services.replay import Replay
+from keycairn.app.services.audit import AuditLog, FlawKind, Journal, RecordProofs
+from keycairn.app.services.doctor import Replay
 from keycairn.domain.audit import Head
-from keycairn.domain.change import Append, CreateCredential, CreateModel, DeleteCredential, ReplaceCredential
+from keycairn.domain.change import AddCredential, AddModel, Append, DeleteCredential, ReplaceCredential
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import OutcomeUnknownError, StoreError, StoreLockedError
 from keycairn.domain.ids import CredentialId, EventId
@@ -59,7 +56,7 @@ async def lose(store: SurrealStore, *ids: str) -> None:
 async def test_the_head_is_known_after_a_restart(server: RpcServer, tmp_path: Path) -> None:
     store = await opened(server, tmp_path)
     for _ in range(3):
-        await store.commit((CreateCredential(a_credential()), Append(an_event())), finish)
+        await store.commit((AddCredential(a_credential()), Append(an_event())), finish)
     await store.aclose()
     store = await opened(server, tmp_path)
     assert await store.acknowledged() == await store.head() == Head(3, f"{3:064x}")
@@ -73,7 +70,7 @@ async def test_a_changeset_whose_outcome_was_unknown_is_settled_by_its_event(ser
     server.drop_after = "BEGIN"
     server.gone_after = True
     with pytest.raises(OutcomeUnknownError) as caught:
-        await store.commit((CreateCredential(a_credential()), Append(event)), finish)
+        await store.commit((AddCredential(a_credential()), Append(event)), finish)
     assert caught.value.event == event.id
     await store.aclose()
 
@@ -95,8 +92,8 @@ async def test_what_the_server_lost_is_told_and_put_back_where_it_fits(server: R
     store = await opened(server, tmp_path)
     kept, lost, edited = (a_credential(id=CredentialId(f"credential:{n}")) for n in ("kept", "lost", "edited"))
     model = a_model(credential=lost.id)
-    await store.commit((CreateCredential(kept), CreateCredential(edited), Append(an_event())), finish)
-    await store.commit((CreateCredential(lost), CreateModel(model), Append(an_event(id=EventId("event:E2")))), finish)
+    await store.commit((AddCredential(kept), AddCredential(edited), Append(an_event())), finish)
+    await store.commit((AddCredential(lost), AddModel(model), Append(an_event(id=EventId("event:E2")))), finish)
     renamed = replace(edited, name="acknowledged", version=2)
     await store.commit((ReplaceCredential(renamed, 1), Append(an_event(id=EventId("event:E3")))), finish)
     await lose(store, lost.id, model.id, "event:E2", "event:E3")
@@ -127,7 +124,7 @@ async def test_what_was_changed_since_stays_and_is_listed(server: RpcServer, tmp
     store = await opened(server, tmp_path)
     one = a_credential(id=CredentialId("credential:one"))
     await store.commit((Append(an_event()),), finish)
-    await store.commit((CreateCredential(one), Append(an_event(id=EventId("event:E1")))), finish)
+    await store.commit((AddCredential(one), Append(an_event(id=EventId("event:E1")))), finish)
     await lose(store, "event:E1")
     await store.commit((ReplaceCredential(replace(one, name="newer", version=5), 1), Append(an_event())), finish)
     replayed = await Replay(store, Journal(store, FakeClock(), FakeIds())).run()
@@ -141,10 +138,10 @@ async def test_what_was_changed_since_stays_and_is_listed(server: RpcServer, tmp
 async def test_a_deletion_that_was_lost_is_done_again(server: RpcServer, tmp_path: Path) -> None:
     store = await opened(server, tmp_path)
     one = a_credential(id=CredentialId("credential:one"))
-    await store.commit((CreateCredential(one), Append(an_event())), finish)
+    await store.commit((AddCredential(one), Append(an_event())), finish)
     await store.commit((DeleteCredential(WORKSPACE, one.id, 1), Append(an_event(id=EventId("event:E2")))), finish)
     await lose(store, "event:E2")
-    await store.commit((CreateCredential(one),))
+    await store.commit((AddCredential(one),))
     journal = Journal(store, FakeClock(), FakeIds())
     journal.open(FakeOpenKeyset(a_keyset()))
     replayed = await Replay(store, journal).run()

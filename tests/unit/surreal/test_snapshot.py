@@ -8,9 +8,9 @@ from tests.servers.surreal_rpc import surreal_rpc
 
 from keycairn.adapters.surreal import open_surreal
 from keycairn.adapters.surreal import snapshot as reading
-from keycairn.adapters.surreal.dialect import Dialect
+from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.domain.audit import Head
-from keycairn.domain.change import Append, Changeset, CreateCredential
+from keycairn.domain.change import AddCredential, Append, Changeset
 from keycairn.domain.errors import ConflictError
 from keycairn.domain.ids import CredentialId, EventId
 from keycairn.domain.record import Record
@@ -26,7 +26,7 @@ def mac(seq: int) -> str:
 def linked(seq: int, key: str) -> Changeset:
     """A credential and its event, as the journal commits them."""
     return (
-        CreateCredential(a_credential(id=CredentialId(f"credential:{key}"))),
+        AddCredential(a_credential(id=CredentialId(f"credential:{key}"))),
         Append(an_event(id=EventId(f"event:{key}"), seq=seq, mac=mac(seq))),
     )
 
@@ -109,7 +109,7 @@ async def test_what_a_damaged_log_holds_beyond_its_head_is_in_the_snapshot(insta
     async with one.snapshot() as snapshot:
         assert [record async for record in snapshot] == records
     with pytest.raises(ConflictError):
-        await disturbed(one, other, (CreateCredential(a_credential(id=CredentialId("credential:z"))),))
+        await disturbed(one, other, (AddCredential(a_credential(id=CredentialId("credential:z"))),))
 
 
 @pytest.mark.parametrize(("rows", "at_once"), [(reading.AT_ONCE - 1, True), (reading.AT_ONCE, False)])
@@ -121,6 +121,6 @@ async def test_no_more_is_read_at_once_than_memory_is_meant_for(rows: int, at_on
         assert variables["limit"] == reading.AT_ONCE
         return [7, [], [], [{}] * rows, [], [], [], [], 7]
 
-    moment = await reading.read_moment(read, Dialect(2))
+    moment = await reading.read_moment(read, EngineDialect(2))
     assert (moment is not None) == at_once
     assert moment is None or (moment.youngest, moment.events, len(moment.rows["model"])) == (7, 7, rows)

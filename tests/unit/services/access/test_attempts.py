@@ -7,10 +7,10 @@ from ipaddress import IPv6Address
 import pytest
 from tests.house import House
 
-from keycairn.app.services.attempts import ATTEMPTS_PER_MINUTE, MOST_ADDRESSES, Attempts, TooManyAttemptsError
-from keycairn.app.services.refused_attempts import ANONYMOUS, APART, FIRST_WINDOW, LONGEST_WINDOW, RefusedAttempts
+from keycairn.app.services.access.attempts import ATTEMPTS_PER_MINUTE, MOST_ADDRESSES, Attempts
+from keycairn.app.services.audit.refused_attempts import ANONYMOUS, APART, FIRST_WINDOW, LONGEST_WINDOW, RefusedAttempts
 from keycairn.domain.audit import Action, Caller
-from keycairn.domain.errors import AuthenticationError
+from keycairn.domain.errors import AuthenticationError, TooManyAttemptsError
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
 
@@ -125,9 +125,11 @@ async def test_strangers_take_no_room_from_holders_of_tokens_in_the_audit_log() 
     kc = await house.open()
     for number in range(3_000):
         source = f"10.0.{number // 256}.{number % 256}"
-        kc.sightings.note(Caller(actor=ANONYMOUS, source=source), Action.ACCESS_REFUSED, "gateway", outcome="x")
-    kc.sightings.note(Caller(actor="token:T", source="192.0.2.1"), Action.SECRET_USED, "credential:C", purpose="test")
-    await kc.sightings.flush()
+        kc.audit_counters.note(Caller(actor=ANONYMOUS, source=source), Action.ACCESS_REFUSED, "gateway", outcome="x")
+    kc.audit_counters.note(
+        Caller(actor="token:T", source="192.0.2.1"), Action.SECRET_USED, "credential:C", purpose="test"
+    )
+    await kc.audit_counters.flush()
     events = await kc.audit.events()
     strangers = [event for event in events if event.actor == ANONYMOUS]
     assert len(strangers) == APART + 1
@@ -143,7 +145,9 @@ async def test_counting_and_writing_at_once_loses_nothing() -> None:
     kc = await house.open()
     await kc.tokens.create("t", (Scope.INVOKE,))
     for _ in range(50):
-        kc.sightings.note(Caller(actor=ANONYMOUS, source="192.0.2.1"), Action.ACCESS_REFUSED, "gateway", outcome="x")
-        await asyncio.gather(kc.sightings.flush(), kc.sightings.flush())
+        kc.audit_counters.note(
+            Caller(actor=ANONYMOUS, source="192.0.2.1"), Action.ACCESS_REFUSED, "gateway", outcome="x"
+        )
+        await asyncio.gather(kc.audit_counters.flush(), kc.audit_counters.flush())
     events = [event for event in await kc.audit.events() if event.actor == ANONYMOUS]
     assert sum(int(str(event.details["times"])) for event in events) == 50

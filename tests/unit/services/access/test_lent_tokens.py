@@ -12,7 +12,7 @@ from tests.fakes import NOON
 from tests.house import House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.tokens import DEEPEST
+from keycairn.app.services.access.tokens import DEEPEST
 from keycairn.domain.audit import Caller
 from keycairn.domain.change import PutToken
 from keycairn.domain.errors import AuthenticationError, BeyondMakerError, ForbiddenError, InvalidInputError

@@ -94,7 +94,7 @@ async def test_looking_whether_a_token_is_good_is_no_use_of_it(kc: Keycairn) -> 
     token, text = await kc.tokens.create("ci", [Scope.ADMIN])
     assert await kc.tokens.holds(text)
     assert not await kc.tokens.holds(Secret(text.reveal() + "0"))
-    await kc.sightings.flush()
+    await kc.audit_counters.flush()
     assert (await kc.tokens.list())[0].last_used is None
     await kc.tokens.revoke(token.id)
     assert not await kc.tokens.holds(text)

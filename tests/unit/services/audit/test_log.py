@@ -11,7 +11,7 @@ from tests.samples import an_event
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.chain import FlawKind
+from keycairn.app.services.audit.chain import FlawKind
 from keycairn.domain.audit import IN_PROCESS, Action, AuditEvent, Head
 from keycairn.domain.change import Append
 from keycairn.domain.errors import InvalidInputError, SealedError

@@ -11,8 +11,8 @@ from tests.samples import a_usage_key
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.chain import FlawKind
-from keycairn.app.services.retention import Keep, Removed, Retention
+from keycairn.app.services.audit.chain import FlawKind
+from keycairn.app.services.audit.retention import Keep, Removed, Retention
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, AuditEvent, EventFilter, Head
 from keycairn.domain.change import AddUsage, PutToken
 from keycairn.domain.ids import TokenId, key_of
@@ -206,10 +206,10 @@ async def test_what_strangers_caused_goes_as_well() -> None:
     old = Old()
     kc = await old.begin(1, age=0)
     for number in range(40):
-        kc.sightings.note(
+        kc.audit_counters.note(
             replace(IN_PROCESS, actor="anonymous", source=f"192.0.2.{number}"), Action.ACCESS_REFUSED, "api"
         )
-    await kc.sightings.flush()
+    await kc.audit_counters.flush()
     old.house.clock.tick(20 * DAY)
     await old.write(1)
     await kc.retention.apply(Keep(events=10))

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.samples import THEN, a_check, a_credential, a_keyset, a_model, a_token, an_event
 
+from keycairn.app.services.backups.format import Header, Packer, Trailer, unpack
 from keycairn.domain.audit import Head
-from keycairn.domain.backup import Header, Packer, Trailer, unpack
 from keycairn.domain.errors import DamagedBackupError
 from keycairn.domain.model import Defaults, Slot
 from keycairn.domain.record import Record, UsageRecord

@@ -2,7 +2,7 @@ import pytest
 from tests.house import LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.provisioning import UnlinkedModelError
+from keycairn.app.services.credentials.client_config import UnlinkedModelError
 from keycairn.domain.audit import Action
 from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError
 from keycairn.domain.ids import CredentialId, ModelId
@@ -26,8 +26,8 @@ async def made(kc: Keycairn) -> CredentialId:
 async def test_the_variables_are_those_of_the_provider_and_the_use_is_audited_without_values(kc: Keycairn) -> None:
     id = await made(kc)
 
-    lent = await kc.lending.to_program(id, "app.py")
-    shown = await kc.lending.to_reader(id)
+    lent = await kc.env_export.to_program(id, "app.py")
+    shown = await kc.env_export.to_reader(id)
 
     assert {name: value.reveal() for name, value in lent.items()} == {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": URL}
     assert lent == shown
@@ -42,14 +42,14 @@ async def test_a_model_lends_the_account_it_is_linked_to(kc: Keycairn) -> None:
     linked = await kc.models.create("gpt-4o", provider="openai", type=LANGUAGE, credential=id)
     loose = await kc.models.create("gpt-4o", provider="openai", type=LANGUAGE)
 
-    assert await kc.lending.credential_of(linked.id) == id
+    assert await kc.env_export.credential_of(linked.id) == id
     with pytest.raises(UnlinkedModelError):
-        await kc.lending.credential_of(loose.id)
+        await kc.env_export.credential_of(loose.id)
     with pytest.raises(ModelNotFoundError):
-        await kc.lending.credential_of(ModelId("model:none"))
+        await kc.env_export.credential_of(ModelId("model:none"))
     with pytest.raises(CredentialNotFoundError):
-        await kc.lending.to_program(CredentialId("credential:none"), "app.py")
+        await kc.env_export.to_program(CredentialId("credential:none"), "app.py")
 
 
 async def test_the_variables_of_all_providers_are_known(kc: Keycairn) -> None:
-    assert {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"} <= kc.lending.provider_variables()
+    assert {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"} <= kc.env_export.provider_variables()

@@ -10,13 +10,13 @@ from tests.samples import a_credential, a_model
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.backup import Backups
-from keycairn.app.services.backup_file import records_in
-from keycairn.app.services.checkup import Finding
-from keycairn.app.services.credentials import CredentialPatch
-from keycairn.app.services.repair import Repair
+from keycairn.app.services.backups.backups import Backups
+from keycairn.app.services.backups.file import records_in
+from keycairn.app.services.credentials.credentials import CredentialPatch
+from keycairn.app.services.doctor.checkup import Finding
+from keycairn.app.services.doctor.repair import Repair
 from keycairn.domain.audit import IN_PROCESS, Action, Head
-from keycairn.domain.change import Append, CreateCredential, CreateModel, MarkBroken, Reseal
+from keycairn.domain.change import AddCredential, AddModel, Append, MarkBroken, Reseal
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import BackupFileError, SealedError
 from keycairn.domain.ids import CredentialId
@@ -33,7 +33,7 @@ async def furnished(tmp_path: Path) -> tuple[House, Keycairn]:
     kc = await house.open(ROOT)
     for name in ("one", "two"):
         made = await kc.credentials.create("openai", name=name, secrets={"api_key": Secret(f"sk-{name}")})
-        await house.store.commit((CreateModel(a_model(name=f"gpt-{name}", credential=made.credential.id)),))
+        await house.store.commit((AddModel(a_model(name=f"gpt-{name}", credential=made.credential.id)),))
     return house, kc
 
 
@@ -152,7 +152,7 @@ async def test_a_default_that_points_to_nothing_is_cleared_and_others_stay(tmp_p
 
 async def test_models_that_are_missing_are_mentioned(tmp_path: Path) -> None:
     house, kc = await furnished(tmp_path)
-    await house.store.commit((CreateModel(a_model(name="old", missing_since=house.clock.now())),))
+    await house.store.commit((AddModel(a_model(name="old", missing_since=house.clock.now())),))
     found = by_code(await kc.checkup.report())
     assert not found["models_missing"].broken
     assert "old" in found["models_missing"].found
@@ -161,7 +161,7 @@ async def test_models_that_are_missing_are_mentioned(tmp_path: Path) -> None:
 async def test_a_credential_without_its_plugin_is_listed(tmp_path: Path) -> None:
     house, kc = await furnished(tmp_path)
     stranger = a_credential(provider="vanished", sealed={})
-    await house.store.commit((CreateCredential(stranger),))
+    await house.store.commit((AddCredential(stranger),))
     assert by_code(await kc.checkup.report())["provider_unknown"].records == (stranger.id,)
 
 

@@ -2,7 +2,7 @@ import pytest
 from tests.house import LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.environment import MIGRATED_NAME, Source, Step
+from keycairn.app.services.imports.environment import MIGRATED_NAME, Source, Step
 from keycairn.domain.errors import SealedError
 from keycairn.domain.secret import Secret
 

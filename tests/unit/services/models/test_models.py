@@ -4,8 +4,8 @@ import pytest
 from tests.house import EMBEDDING, LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.probing import NewModel
-from keycairn.app.services.provisioning import NoDefaultError, UnlinkedModelError
+from keycairn.app.services.credentials.client_config import NoDefaultError, UnlinkedModelError
+from keycairn.app.services.models.probing import NewModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     CredentialNotFoundError,

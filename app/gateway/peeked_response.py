@@ -8,7 +8,7 @@ WINDOW = 65_536
 """Bytes of a refusal that are read to find its reason."""
 
 
-class Replay:
+class PeekedResponse:
     """A `keycairn.ports.upstream.UpstreamAnswer`: another one, of which `seen` was read already."""
 
     __slots__ = ("_answer", "_rest", "seen")

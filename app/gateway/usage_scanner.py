@@ -12,7 +12,7 @@ _REPORT = re.compile(rb'"usage(?:Metadata)?"\s*:\s*(?=\{)')
 _decode = json.JSONDecoder().raw_decode
 
 
-class Watch:
+class UsageScanner:
     """Keeps the two ends of an answer, never more, and reads the reports in them when asked."""
 
     __slots__ = ("_first", "_last", "_size")

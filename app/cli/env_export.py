@@ -55,9 +55,9 @@ def run(credential: str | None, model: str | None, command: tuple[str, ...]) -> 
         sys.exit(NOT_FOUND)
 
     async def lend(keycairn: "Keycairn") -> tuple[dict[str, Secret], frozenset[str]]:
-        id = credential_id(credential) if credential else await keycairn.lending.credential_of(model_id(model or ""))
-        lent = await keycairn.lending.to_program(id, os.path.basename(command[0]))  # noqa: PTH119  # as typed
-        return lent, keycairn.lending.provider_variables()
+        id = credential_id(credential) if credential else await keycairn.env_export.credential_of(model_id(model or ""))
+        lent = await keycairn.env_export.to_program(id, os.path.basename(command[0]))  # noqa: PTH119  # as typed
+        return lent, keycairn.env_export.provider_variables()
 
     lent, known = _inside(lend)
     kept = {name: value for name, value in os.environ.items() if name not in known and not name.startswith(PREFIX)}
@@ -89,7 +89,7 @@ def print_dotenv(credentials: tuple[str, ...], *, confirmed: bool) -> None:
 
     async def reveal(keycairn: "Keycairn") -> list[tuple[str, Mapping[str, Secret]]]:
         ids = [credential_id(text) for text in credentials] or await _oldest(keycairn)
-        return [(id, await keycairn.lending.to_reader(id)) for id in ids]
+        return [(id, await keycairn.env_export.to_reader(id)) for id in ids]
 
     for id, variables in _inside(reveal):
         click.echo(f"# {id}")

@@ -13,7 +13,7 @@ GRACE = 0.02
 cost of a task."""
 
 
-class Attendance:
+class DisconnectGuard:
     """A context that cancels the task inside of it, and raises ClientGoneError or ProviderTimeoutError instead."""
 
     __slots__ = ("_incoming", "_task", "_timer", "_watcher", "_why")

@@ -1,0 +1,7 @@
+"""Moving in: rows of files and the environment become credentials, models and defaults."""
+
+from keycairn.app.services.imports.environment import EnvironmentAccounts, Migration, MigrationEntry, Source, Step
+from keycairn.app.services.imports.importer import Importer
+from keycairn.app.services.imports.mapped_rows import RowMapper
+
+__all__ = ["EnvironmentAccounts", "Importer", "Migration", "MigrationEntry", "RowMapper", "Source", "Step"]
