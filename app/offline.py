@@ -13,7 +13,7 @@ from keycairn.app.wiring import (
     open_with_first_run,
     provider_registry,
 )
-from keycairn.domain.audit import IN_PROCESS, Action
+from keycairn.domain.audit import IN_PROCESS, Action, Details
 from keycairn.domain.errors import SettingsError
 
 
@@ -64,7 +64,7 @@ async def accept_database(settings: Settings) -> None:
 
 async def _record(settings: Settings, restored: Restored) -> FirstRun:
     async with open_with_first_run(settings) as (keycairn, first_run):
-        details: dict[str, str | int | list[str]] = {"records": restored.records, "from": restored.install_id}
+        details: Details = {"records": restored.records, "from": restored.install_id}
         event = keycairn.journal.event(IN_PROCESS, Action.STORE_RESTORED, "database", details=details)
         await keycairn.journal.commit((event,))
     return first_run

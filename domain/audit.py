@@ -11,6 +11,9 @@ from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.ids import EventId
 from keycairn.domain.reach import EVERYWHERE, Reach
 
+Details = Mapping[str, str | int | list[str]]
+"""What an event tells beside its columns: names and counts, never values."""
+
 
 class Action(StrEnum):
     """What was done."""
@@ -94,7 +97,7 @@ class AuditEvent(Struct, frozen=True, kw_only=True):
     outcome: str = "done"
     source: str = ""
     request_id: str = ""
-    details: Mapping[str, str | int | list[str]] = {}
+    details: Details = {}
     seq: int = 0
     mac: str = ""
     proofs: Mapping[str, str | None] = {}
@@ -121,7 +124,7 @@ class _Said(Struct, frozen=True, kw_only=True):
     outcome: str
     source: str
     request_id: str
-    details: Mapping[str, str | int | list[str]]
+    details: Details
     seq: int
     mac: str
 

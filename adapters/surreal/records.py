@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 from surrealdb import RecordID
 
 from keycairn.adapters.surreal.dialect import LAST
-from keycairn.domain.audit import Action, AuditEvent, Head
+from keycairn.domain.audit import Action, AuditEvent, Details, Head
 from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError, RefusedRecordError, UnreadableRecordError
@@ -49,7 +49,7 @@ _slots = msgspec.json.Decoder(dict[Slot, ModelId])
 _keyset = msgspec.json.Decoder(Keyset)
 _reach = msgspec.json.Decoder(Reach)
 _limits = msgspec.json.Decoder(Limits)
-_details = msgspec.json.Decoder(dict[str, str | int | list[str]])
+_details = msgspec.json.Decoder(Details)
 _proofs = msgspec.json.Decoder(dict[str, str | None])
 
 

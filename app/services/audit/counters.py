@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from keycairn.app.services.audit.journal import Journal
 from keycairn.app.services.audit.refused_attempts import ANONYMOUS, RefusedAttempts, Told
-from keycairn.domain.audit import Action, Caller
+from keycairn.domain.audit import Action, Caller, Details
 from keycairn.domain.change import Append, RecordUse
 from keycairn.domain.errors import KeycairnError
 from keycairn.domain.ids import TokenId
@@ -92,14 +92,12 @@ class AuditCounters:
     def _attempt(self, told: Told) -> Append:
         one = told.attempt
         caller = Caller(actor=ANONYMOUS, workspace=one.workspace, source=one.source)
-        details: dict[str, str | int | list[str]] = {"times": told.times}
-        if told.outcomes:
-            details |= {**told.outcomes, "sources": told.sources}
+        various = {**told.outcomes, "sources": told.sources} if told.outcomes else {}
+        details: Details = {"times": told.times, **various}
         return self._journal.event(caller, Action.ACCESS_REFUSED, one.target, outcome=one.outcome, details=details)
 
     def _event(self, one: _Counted, times: int) -> Append:
         caller = Caller(actor=one.actor, workspace=one.workspace, source=one.source)
-        details: dict[str, str | int | list[str]] = {"times": times}
-        if one.purpose:
-            details["for"] = one.purpose
+        purpose = {"for": one.purpose} if one.purpose else {}
+        details: Details = {"times": times, **purpose}
         return self._journal.event(caller, one.action, one.target, outcome=one.outcome, details=details)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from keycairn.domain.audit import Action, AuditEvent, EventFilter
+from keycairn.domain.audit import Action, AuditEvent, Details, EventFilter
 from keycairn.domain.credential import Credential
 from keycairn.ports.store import MOST, Store
 
@@ -31,7 +31,7 @@ class Deleted(Struct, frozen=True):
         return Deleted(self.ids | other.ids, self.fingerprints | other.fingerprints, self.keyless | other.keyless)
 
 
-def deletion_details(credential: Credential) -> dict[str, str | int | list[str]]:
+def deletion_details(credential: Credential) -> Details:
     """What the event of a deletion says of the credential. A fingerprint tells nothing to whoever lacks the keyset."""
     return {
         "provider": credential.provider,

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from keycairn.app.services.audit.linking import Known, Linked
-from keycairn.domain.audit import Action, AuditEvent, Caller, Head
+from keycairn.domain.audit import Action, AuditEvent, Caller, Details, Head
 from keycairn.domain.change import Append, Changeset
-from keycairn.domain.errors import KeysetMovedError, SealedError
+from keycairn.domain.errors import ConflictError, KeysetMovedError, SealedError
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.keyset import OpenKeyset
 from keycairn.ports.store import Store
@@ -15,6 +16,12 @@ ATTEMPTS = 5
 """How often a commit is tried when the keyset changes under it."""
 PAUSE = 0.01
 """Seconds, times the number of the attempt."""
+PLANS = 8
+"""How often a change is worked out anew when others write in between."""
+
+_T = TypeVar("_T")
+Plan = Callable[[], Awaitable[tuple[Changeset, _T]]]
+"""Works out what to change by what is stored at this moment, and what to answer once that is committed."""
 
 
 class Journal:
@@ -52,7 +59,7 @@ class Journal:
         target: str,
         *,
         outcome: str = "done",
-        details: Mapping[str, str | int | list[str]] | None = None,
+        details: Details | None = None,
     ) -> Append:
         """An event as a change. `details` holds names and counts, never values."""
         return Append(
@@ -92,6 +99,27 @@ class Journal:
                 if linked.head is not None and (self._last is None or self._last.seq < linked.head.seq):
                     self._last = linked.head
                 return
+
+    async def retried(self, plan: Plan[_T]) -> _T:
+        """Commit what `plan` works out, and give its answer; without changes the answer alone.
+
+        Where somebody else wrote in between, it is worked out anew; with the keys that are stored by then, because a
+        rotation may have retired the one that something was sealed with. Raises what `plan` does, and what `commit`
+        does; ConflictError after some attempts.
+        """
+        for attempt in range(1, PLANS + 1):
+            changes, answer = await plan()
+            if not changes:
+                return answer
+            try:
+                await self.commit(changes)
+            except ConflictError:
+                if attempt == PLANS:
+                    raise
+                await self.refresh()
+            else:
+                return answer
+        raise AssertionError("the last attempt returns or raises")
 
     @property
     def keys(self) -> OpenKeyset:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from keycairn.app.services.audit.chain import Flaw, FlawKind, Pruned, walked
 from keycairn.app.services.audit.journal import Journal
 from keycairn.app.services.audit.record_proofs import RecordProofs
-from keycairn.domain.audit import EVERY_EVENT, SYSTEM, Action, AuditEvent, EventFilter, Head
+from keycairn.domain.audit import EVERY_EVENT, SYSTEM, Action, AuditEvent, Details, EventFilter, Head
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import DamagedAnchorError
 from keycairn.ports.store import MOST, Store
@@ -70,7 +70,7 @@ class AuditLog:
 
         Raises SealedError.
         """
-        details: dict[str, str | int | list[str]] = {"first": flaw.first, "last": flaw.last}
+        details: Details = {"first": flaw.first, "last": flaw.last}
         action = Action.ANCHOR_RENEWED if flaw.kind is FlawKind.UNPROVEN else Action.COMMITS_LOST
         await self._journal.commit(
             (self._journal.event(SYSTEM, action, "database", outcome=flaw.kind, details=details),)

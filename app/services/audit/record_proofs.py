@@ -11,7 +11,7 @@ from keycairn.app.services.audit.chain import Flaw, FlawKind, Walk, last_link, w
 from keycairn.app.services.audit.journal import Journal
 from keycairn.app.services.audit.linking import Known
 from keycairn.app.turns import batches
-from keycairn.domain.audit import SYSTEM, Action, Head
+from keycairn.domain.audit import SYSTEM, Action, Details, Head
 from keycairn.domain.change import Change, PutKeyset, Touch
 from keycairn.domain.errors import ConflictError, DamagedAnchorError, RecordsUnknownError, UnreadableRecordError
 from keycairn.domain.keyset import Keyset
@@ -256,8 +256,8 @@ class RecordProofs:
             await self._record(Action.RECORDS_ACCEPTED, Known(seen.head, seen.stored, seen.total, told), found)
 
     async def _record(self, action: Action, known: Known, found: Mapping[FlawKind, Sequence[str]]) -> None:
-        details: dict[str, str | int | list[str]] = {"records": sum(len(names) for names in found.values())}
-        details |= {str(kind): _listed(names) for kind, names in found.items() if names}
+        listed = {str(kind): _listed(names) for kind, names in found.items() if names}
+        details: Details = {"records": sum(len(names) for names in found.values()), **listed}
         event = self._journal.event(SYSTEM, action, "database", details=details)
         await self._journal.commit((event,), known=known)
         _log.error("the records are not as they were left", **details)

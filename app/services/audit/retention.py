@@ -14,7 +14,7 @@ from msgspec import Struct
 from keycairn.app.services.audit.chain import FlawKind
 from keycairn.app.services.audit.journal import Journal
 from keycairn.app.services.audit.log import AuditLog
-from keycairn.domain.audit import SYSTEM, Action, AuditEvent
+from keycairn.domain.audit import SYSTEM, Action, AuditEvent, Details
 from keycairn.domain.change import Change, DropEvent, DropToken, DropUsage, Touch
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import KeycairnError
@@ -163,7 +163,7 @@ class Retention:
         return len(gone)
 
     async def _remove(self, changes: Sequence[Change], action: Action, before: datetime, **names: list[str]) -> None:
-        details: dict[str, str | int | list[str]] = {
+        details: Details = {
             "count": len(changes),
             "before": before.date().isoformat(),
             **names,

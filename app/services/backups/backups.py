@@ -14,7 +14,7 @@ from keycairn import __version__
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.backups.file import PART, placed
 from keycairn.app.services.backups.format import Header, Packer, Trailer
-from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
+from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller, Details
 from keycairn.domain.errors import BackupFileError, ConflictError, KeycairnError
 from keycairn.domain.record import Record
 from keycairn.ports.clock import Clock
@@ -168,7 +168,7 @@ class Backups:
         return packer.trailer
 
     async def _record(self, by: Caller, *, handover: bool = False) -> None:
-        details: dict[str, str | int | list[str]] = {"for": "another root key"} if handover else {}
+        details: Details = {"for": "another root key"} if handover else {}
         await self._journal.commit((self._journal.event(by, Action.STORE_BACKED_UP, "database", details=details),))
 
     def _next(self, now: datetime) -> Path:

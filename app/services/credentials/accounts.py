@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from keycairn.app.services.audit import AuditCounters, Journal
 from keycairn.app.services.keys import Vault
-from keycairn.domain.audit import SYSTEM, Action, Caller
+from keycairn.domain.audit import SYSTEM, Action, Caller, Details
 from keycairn.domain.change import Change, MarkBroken, PutFingerprints, Reseal
 from keycairn.domain.credential import Credential, account, seal_context
 from keycairn.domain.errors import (
@@ -133,7 +133,7 @@ class Accounts:
                 resealed.append(renewal)
             await asyncio.sleep(0)
         if resealed:
-            details: dict[str, str | int | list[str]] = {"credentials": len(resealed)}
+            details: Details = {"credentials": len(resealed)}
             marks += [*resealed, self._journal.event(SYSTEM, Action.SECRETS_RESEALED, "keyset", details=details)]
         elif marks:
             details = {"credentials": len(marks)}

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.credentials.accounts import Accounts
 from keycairn.domain.audit import IN_PROCESS, Caller
-from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError, NotFoundError
+from keycairn.domain.errors import NotFoundError
 from keycairn.domain.ids import ModelId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
@@ -79,14 +80,10 @@ class Provisioning:
     async def resolve(self, model: ModelId | Slot, *, by: Caller = IN_PROCESS) -> Target:
         """The model, its opened account and its provider. Raises as `provision`."""
         id = await self._default(model, by.workspace) if isinstance(model, Slot) else model
-        found = await self._store.model(by.workspace, id)
-        if found is None:
-            raise ModelNotFoundError
+        found = await require_model(self._store, by.workspace, id)
         if found.credential is None:
             raise UnlinkedModelError
-        credential = await self._store.credential(by.workspace, found.credential)
-        if credential is None:
-            raise CredentialNotFoundError
+        credential = await require_credential(self._store, by.workspace, found.credential)
         account = await self._accounts.open(credential, purpose="provisioning", by=by)
         return Target(found, account, self._registry.get(credential.provider))
 

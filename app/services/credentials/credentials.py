@@ -6,12 +6,13 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal, deletion_details
 from keycairn.app.services.credentials.accounts import Accounts
 from keycairn.app.services.keys import Vault
 from keycairn.app.turns import in_turns
-from keycairn.domain.audit import IN_PROCESS, Action, Caller
-from keycairn.domain.change import AddCredential, ReplaceCredential
+from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
+from keycairn.domain.change import AddCredential, Changeset, ReplaceCredential
 from keycairn.domain.credential import (
     DEFAULT_WORKSPACE,
     Credential,
@@ -21,14 +22,11 @@ from keycairn.domain.credential import (
 )
 from keycairn.domain.deletion import Deletion, check_target, plan_deletion, plan_move
 from keycairn.domain.errors import (
-    ConflictError,
-    CredentialNotFoundError,
     InvalidInputError,
     PreconditionFailedError,
     SealedError,
     SecretInPlainFieldError,
     SecretReentryRequiredError,
-    StaleVersionError,
     UndeclaredFieldError,
     UndecryptableError,
 )
@@ -47,8 +45,6 @@ from keycairn.ports.store import MOST, Position, Store
 LONGEST_NAME = 200
 LONGEST_SECRET = 32_768
 """Characters; a service-account JSON has about 2,400."""
-ATTEMPTS = 8
-"""How often a change is worked out anew when others write in between."""
 
 
 class Listed(Struct, frozen=True):
@@ -118,12 +114,12 @@ class Credentials:
 
     async def get(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Listed:
         """One credential. Raises CredentialNotFoundError."""
-        credential = await self._find(workspace, id)
+        credential = await require_credential(self._store, workspace, id)
         return await self._listed(credential)
 
     async def linked_models(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Sequence[Model]:
         """The models linked to a credential. Raises CredentialNotFoundError."""
-        await self._find(workspace, id)
+        await require_credential(self._store, workspace, id)
         return await self._store.models(workspace, credential=id, limit=None)
 
     async def create(
@@ -141,25 +137,17 @@ class Credentials:
 
         Raises UnknownProviderError, InvalidInputError (its subclasses name the field) or SealedError.
         """
-        for attempt in range(ATTEMPTS):
+
+        async def plan() -> tuple[Changeset, Credential]:
             draft = self.draft(
                 provider, name=name, settings=settings, secrets=secrets, modalities=modalities, limits=limits, by=by
             )
-            event = self._journal.event(
-                by,
-                Action.CREDENTIAL_CREATED,
-                draft.id,
-                details={"provider": draft.provider, "secrets": sorted(draft.sealed)},
-            )
-            try:
-                await self._journal.commit((AddCredential(draft), event))
-            except StaleVersionError:  # the key it was sealed with is retired by now
-                if attempt == ATTEMPTS - 1:
-                    raise
-                await self._vault.refresh()
-                continue
-            return Listed(draft, 0, {}, await self.duplicates(draft))
-        raise ConflictError
+            details: Details = {"provider": draft.provider, "secrets": sorted(draft.sealed)}
+            event = self._journal.event(by, Action.CREDENTIAL_CREATED, draft.id, details=details)
+            return (AddCredential(draft), event), draft
+
+        created = await self._journal.retried(plan)
+        return Listed(created, 0, {}, await self.duplicates(created))
 
     async def duplicates(self, credential: Credential) -> tuple[Credential, ...]:
         """The other credentials of the workspace that hold one of the same secrets; found without opening any."""
@@ -216,30 +204,26 @@ class Credentials:
 
         Raises CredentialNotFoundError, PreconditionFailedError, InvalidInputError or SealedError.
         """
-        for attempt in range(ATTEMPTS):
-            before = await self._find(by.workspace, id)
+
+        async def plan() -> tuple[Changeset, Credential]:
+            before = await require_credential(self._store, by.workspace, id)
             if if_match is not None and before.version != if_match:
                 raise PreconditionFailedError
             spec = self._registry.get(before.provider).spec
             await self._accounts.learn([before])
             after = self._patched(spec, before, patch)
             if after == before:
-                return await self._listed(before)
+                return (), before
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
             event = self._journal.event(
                 by, Action.CREDENTIAL_UPDATED, id, details={"fields": _changed(before, after, patch)}
             )
             kept = frozenset(key for key, text in before.sealed.items() if after.sealed.get(key) == text)
-            try:
-                await self._journal.commit((ReplaceCredential(after, expected=before.version, kept=kept), event))
-            except ConflictError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                await self._vault.refresh()  # perhaps the key it was sealed with is retired by now
-                continue
-            self._http.tokens.forget(id)
-            return await self._listed(after)
-        raise ConflictError
+            return (ReplaceCredential(after, expected=before.version, kept=kept), event), after
+
+        after = await self._journal.retried(plan)
+        self._http.tokens.forget(id)
+        return await self._listed(after)
 
     async def delete(
         self,
@@ -255,24 +239,22 @@ class Credentials:
         Works on a record whose secrets do not open. Raises CredentialNotFoundError, InvalidMigrationTargetError or
         PreconditionFailedError.
         """
-        for attempt in range(ATTEMPTS):
-            credential = await self._find(by.workspace, id)
+
+        async def plan() -> tuple[Changeset, Deletion]:
+            credential = await require_credential(self._store, by.workspace, id)
             if if_match is not None and credential.version != if_match:
                 raise PreconditionFailedError
-            plan = await self._plan(credential, migrate_to)
+            deletion = await self._plan(credential, migrate_to)
             if dry_run:
-                return plan
-            details = {**_impact(plan, migrate_to), **deletion_details(credential)}
+                return (), deletion
+            details = {**_impact(deletion, migrate_to), **deletion_details(credential)}
             event = self._journal.event(by, Action.CREDENTIAL_DELETED, id, details=details)
-            try:
-                await self._journal.commit((*plan.changes, event))
-            except ConflictError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                continue
+            return (*deletion.changes, event), deletion
+
+        deletion = await self._journal.retried(plan)
+        if not dry_run:
             self._http.tokens.forget(id)
-            return plan
-        raise ConflictError
+        return deletion
 
     async def _plan(self, credential: Credential, migrate_to: CredentialId | None) -> Deletion:
         workspace = credential.workspace
@@ -283,12 +265,6 @@ class Credentials:
         target = check_target(credential, await self._store.credential(workspace, migrate_to))
         target_models = await self._store.models(workspace, credential=target.id, limit=None)
         return plan_move(credential, models, target, target_models, defaults)
-
-    async def _find(self, workspace: str, id: CredentialId) -> Credential:
-        credential = await self._store.credential(workspace, id)
-        if credential is None:
-            raise CredentialNotFoundError
-        return credential
 
     async def _learn(self, credentials: Sequence[Credential]) -> None:
         """As `Accounts.learn`, but what is listed is not opened: keys that do not open here are told of elsewhere."""
@@ -411,8 +387,8 @@ def _changed(before: Credential, after: Credential, patch: CredentialPatch) -> l
     return sorted([*plain, *settings, *patch.secrets])
 
 
-def _impact(plan: Deletion, migrate_to: CredentialId | None) -> dict[str, str | int | list[str]]:
-    counts: dict[str, str | int | list[str]] = {
+def _impact(plan: Deletion, migrate_to: CredentialId | None) -> Details:
+    counts: Details = {
         "deleted_models": len(plan.deleted),
         "moved_models": len(plan.moved),
         "merged_models": len(plan.merged),

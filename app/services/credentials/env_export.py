@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
+from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.credentials.accounts import Accounts
 from keycairn.app.services.credentials.client_config import UnlinkedModelError
-from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.provider import Account, ProviderSpec
 from keycairn.domain.secret import Secret
@@ -30,22 +30,20 @@ class EnvExport:
         Raises CredentialNotFoundError, UndecryptableError or SealedError.
         """
         credential, account = await self._open(id, by)
-        details: dict[str, str | int | list[str]] = {"secrets": sorted(account.secrets), "program": program}
+        details: Details = {"secrets": sorted(account.secrets), "program": program}
         await self._journal.commit((self._journal.event(by, Action.SECRET_USED, credential.id, details=details),))
         return variables(self._registry.get(credential.provider).spec, account)
 
     async def to_reader(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> dict[str, Secret]:
         """The variables of a credential, to be shown. Raises as `to_program`."""
         credential, account = await self._open(id, by)
-        details: dict[str, str | int | list[str]] = {"secrets": sorted(account.secrets)}
+        details: Details = {"secrets": sorted(account.secrets)}
         await self._journal.commit((self._journal.event(by, Action.SECRET_REVEALED, credential.id, details=details),))
         return variables(self._registry.get(credential.provider).spec, account)
 
     async def credential_of(self, id: ModelId, *, by: Caller = IN_PROCESS) -> CredentialId:
         """The credential of a model. Raises ModelNotFoundError or UnlinkedModelError."""
-        model = await self._store.model(by.workspace, id)
-        if model is None:
-            raise ModelNotFoundError
+        model = await require_model(self._store, by.workspace, id)
         if model.credential is None:
             raise UnlinkedModelError
         return model.credential
@@ -55,9 +53,7 @@ class EnvExport:
         return frozenset(name for one in self._registry.all() for field in one.spec.fields for name in field.env)
 
     async def _open(self, id: CredentialId, by: Caller) -> tuple[Credential, Account]:
-        credential = await self._store.credential(by.workspace, id)
-        if credential is None:
-            raise CredentialNotFoundError
+        credential = await require_credential(self._store, by.workspace, id)
         return credential, await self._accounts.open(credential, purpose="")
 
 

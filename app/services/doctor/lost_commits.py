@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from keycairn.app.services.audit import Journal
-from keycairn.domain.audit import IN_PROCESS, Action, AuditEvent, Caller, Head
+from keycairn.domain.audit import IN_PROCESS, Action, AuditEvent, Caller, Details, Head
 from keycairn.domain.change import (
     AddCredential,
     AddModel,
@@ -82,7 +82,7 @@ class Replay:
                 done.append(name)
         if not changes:
             return (), left
-        details: dict[str, str | int | list[str]] = {"events": [*lost.events], "records": done[:100]}
+        details: Details = {"events": [*lost.events], "records": done[:100]}
         event = self._journal.event(by, Action.CHANGES_REPLAYED, "database", details=details)
         try:
             await self._journal.commit((*changes, event))

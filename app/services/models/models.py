@@ -1,18 +1,19 @@
 """Registered models and the defaults."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
-from keycairn.app.services.models.probing import ATTEMPTS, checked_model_name
+from keycairn.app.services.models.probing import checked_model_name
 from keycairn.domain.assignment import best_model
-from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import (
     AddModel,
     Change,
+    Changeset,
     DeleteModel,
     ExpectCredential,
     ExpectModel,
@@ -21,13 +22,9 @@ from keycairn.domain.change import (
 )
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import (
-    ConflictError,
-    CredentialNotFoundError,
     DuplicateError,
-    InvalidDefaultError,
     InvalidInputError,
     ModelExistsError,
-    ModelNotFoundError,
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
@@ -62,10 +59,7 @@ class Models:
 
     async def get(self, id: ModelId, *, workspace: str = DEFAULT_WORKSPACE) -> Model:
         """One model. Raises ModelNotFoundError."""
-        model = await self._store.model(workspace, id)
-        if model is None:
-            raise ModelNotFoundError
-        return model
+        return await require_model(self._store, workspace, id)
 
     async def list(
         self,
@@ -121,7 +115,8 @@ class Models:
         self, id: ModelId, *, priority: int | None = None, weight: int | None = None, by: Caller = IN_PROCESS
     ) -> Model:
         """Set when a model's credential serves; None keeps. Raises ModelNotFoundError or InvalidInputError."""
-        for _ in range(ATTEMPTS):
+
+        async def plan() -> tuple[Changeset, Model]:
             before = await self.get(id, workspace=by.workspace)
             after = replace(
                 before,
@@ -130,31 +125,26 @@ class Models:
             )
             check_share(after.priority, after.weight)
             if after == before:
-                return before
+                return (), before
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
-            details: dict[str, str | int | list[str]] = {"priority": after.priority, "weight": after.weight}
+            details: Details = {"priority": after.priority, "weight": after.weight}
             event = self._journal.event(by, Action.MODEL_UPDATED, id, details=details)
-            try:
-                await self._journal.commit((ReplaceModel(after, expected=before.version), event))
-            except ConflictError:
-                continue
-            return after
-        raise ConflictError
+            return (ReplaceModel(after, expected=before.version), event), after
+
+        return await self._journal.retried(plan)
 
     async def delete(self, id: ModelId, *, by: Caller = IN_PROCESS) -> tuple[Slot, ...]:
         """Delete a model, and clear the default slots it held; those are given. Raises ModelNotFoundError."""
-        for _ in range(ATTEMPTS):
+
+        async def plan() -> tuple[Changeset, tuple[Slot, ...]]:
             await self.get(id, workspace=by.workspace)
             before = await self._store.defaults(by.workspace)
             after = before.without({id})
             cleared = tuple(slot for slot in before.slots if slot not in after.slots)
             event = self._journal.event(by, Action.MODEL_DELETED, id, details={"cleared": [*cleared]})
-            try:
-                await self._journal.commit((DeleteModel(by.workspace, id), _put(before, after), event))
-            except ConflictError:
-                continue
-            return cleared
-        raise ConflictError
+            return (DeleteModel(by.workspace, id), _put(before, after), event), cleared
+
+        return await self._journal.retried(plan)
 
     async def defaults(self, *, workspace: str = DEFAULT_WORKSPACE, reach: Reach = EVERYWHERE) -> Defaults:
         """The defaults of the workspace, without the models that are out of `reach`."""
@@ -162,50 +152,54 @@ class Models:
 
     async def set_defaults(self, wishes: Mapping[Slot, ModelId | None], *, by: Caller = IN_PROCESS) -> Defaults:
         """Apply `wishes`, None clearing a slot; other slots stay. Raises InvalidDefaultError, writing nothing."""
-        for _ in range(ATTEMPTS):
+
+        async def plan() -> tuple[Changeset, Defaults]:
+            types: dict[ModelId, Modality] = {}
+            for id in {id for id in wishes.values() if id is not None}:
+                if model := await self._store.model(by.workspace, id):
+                    types[id] = model.type
             before = await self._store.defaults(by.workspace)
-            with suppress(ConflictError):
-                return await self._put_slots(before, wishes, by)
-        raise ConflictError
+            return self._assigned(before, wishes, types, by)
+
+        return await self._journal.retried(plan)
 
     async def auto_assign(self, *, by: Caller = IN_PROCESS) -> Assignment:
         """Fill the chat and the embedding slot where they are empty, by the best registered model."""
         preferred = {p.spec.name: p.spec.preferred_models for p in self._registry.all()}
-        for _ in range(ATTEMPTS):
+
+        async def plan() -> tuple[Changeset, Assignment]:
             defaults = await self._store.defaults(by.workspace)
             empty = [slot for slot in AUTO_ASSIGNED if slot not in defaults.slots]
-            chosen: dict[Slot, ModelId] = {}
+            chosen: dict[Slot, Model] = {}
             for slot in empty:
                 models = await self._store.models(by.workspace, type=SLOT_TYPES[slot], limit=None)
                 if best := best_model(models, SLOT_TYPES[slot], preferred):
-                    chosen[slot] = best.id
-            if chosen:
-                try:
-                    await self._put_slots(defaults, chosen, by)  # of these defaults: a slot set meanwhile stays
-                except (ConflictError, InvalidDefaultError):
-                    continue
-            return Assignment(
-                assigned=chosen,
+                    chosen[slot] = best
+            wishes = {slot: model.id for slot, model in chosen.items()}
+            changes, _ = self._assigned(defaults, wishes, {model.id: model.type for model in chosen.values()}, by)
+            return changes, Assignment(
+                assigned=wishes,
                 skipped=tuple(slot for slot in AUTO_ASSIGNED if slot not in empty),
                 missing=tuple(slot for slot in empty if slot not in chosen),
             )
-        raise ConflictError
 
-    async def _put_slots(self, before: Defaults, wishes: Mapping[Slot, ModelId | None], by: Caller) -> Defaults:
-        """Apply `wishes` to what is stored as `before`. Raises ConflictError or InvalidDefaultError."""
-        types: dict[ModelId, Modality] = {}
-        for id in {id for id in wishes.values() if id is not None}:
-            if model := await self._store.model(by.workspace, id):
-                types[id] = model.type
+        return await self._journal.retried(plan)
+
+    def _assigned(
+        self,
+        before: Defaults,
+        wishes: Mapping[Slot, ModelId | None],
+        types: Mapping[ModelId, Modality],
+        by: Caller,
+    ) -> tuple[Changeset, Defaults]:
+        """What applies `wishes`, for models of these types, to what is stored. Raises InvalidDefaultError."""
         after = before.assigned(wishes, types)
         if after.slots == before.slots:
-            return before
+            return (), before
         put = _put(before, after)
-        event = self._journal.event(
-            by, Action.DEFAULTS_CHANGED, f"defaults:{by.workspace}", details={"slots": sorted(wishes)}
-        )
-        await self._journal.commit((*(ExpectModel(by.workspace, id) for id in types), put, event))
-        return put.defaults
+        details: Details = {"slots": sorted(wishes)}
+        event = self._journal.event(by, Action.DEFAULTS_CHANGED, f"defaults:{by.workspace}", details=details)
+        return (*(ExpectModel(by.workspace, id) for id in types), put, event), put.defaults
 
     async def count(self, provider: str, *, workspace: str = DEFAULT_WORKSPACE) -> dict[Modality, int]:
         """The number of models of a provider, by type; every type is there. Raises UnknownProviderError."""
@@ -216,9 +210,7 @@ class Models:
     async def _link_expectations(self, model: Model) -> Sequence[Change]:
         if model.credential is None:
             return []
-        credential = await self._store.credential(model.workspace, model.credential)
-        if credential is None:
-            raise CredentialNotFoundError
+        credential = await require_credential(self._store, model.workspace, model.credential)
         if credential.provider != model.provider:
             message = f"The credential is a {credential.provider} credential, the model a {model.provider} model."
             raise InvalidInputError(message, {"credential": "belongs to another provider"})

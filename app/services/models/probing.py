@@ -6,13 +6,15 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.credentials import Accounts
 from keycairn.app.services.models.hearing import LONGEST_MODEL_NAME, Hearing
-from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import (
     AddModel,
     Change,
+    Changeset,
     ExpectCredential,
     RecordCheck,
     ReplaceModel,
@@ -24,7 +26,6 @@ from keycairn.domain.errors import (
     CredentialNotFoundError,
     InvalidInputError,
     KeycairnError,
-    ModelNotFoundError,
     ProviderError,
     UndecryptableError,
 )
@@ -37,8 +38,6 @@ from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.http import Http
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
-
-ATTEMPTS = 8
 
 
 class NewModel(Struct, frozen=True):
@@ -94,7 +93,7 @@ class Probing:
 
         A failure is a report, not an exception. Raises CredentialNotFoundError or SealedError.
         """
-        credential = await self._find(by.workspace, id)
+        credential = await require_credential(self._store, by.workspace, id)
         started = self._clock.monotonic()
         try:
             account = await self._accounts.open(credential, purpose="")
@@ -119,7 +118,7 @@ class Probing:
 
     async def discover(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Discovery:
         """The models the credential can use now. Raises CredentialNotFoundError, UndecryptableError, ProviderError."""
-        return await self._discover(await self._find(by.workspace, id), by)
+        return await self._discover(await require_credential(self._store, by.workspace, id), by)
 
     async def drift(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> tuple[Discovery, Drift]:
         """What `discover` finds, beside how the registered models of the credential differ from it. Raises as it."""
@@ -157,22 +156,19 @@ class Probing:
         Raises CredentialNotFoundError or InvalidInputError.
         """
         wanted = {(checked_model_name(model.name), model.type): None for model in models}
-        for _ in range(ATTEMPTS):
-            credential = await self._find(by.workspace, id)
+
+        async def plan() -> tuple[Changeset, Registered]:
+            credential = await require_credential(self._store, by.workspace, id)
             owned = await self._store.models(by.workspace, credential=id, limit=None)
             have = {(model.name, model.type) for model in owned}
             fresh = tuple(self._fresh(credential, name, type) for name, type in wanted if (name, type) not in have)
             result = Registered(fresh, len(wanted) - len(fresh))
             if not fresh:
-                return result
+                return (), result
             event = self._journal.event(by, Action.MODELS_REGISTERED, id, details={"created": len(fresh)})
-            creations = [AddModel(model) for model in fresh]
-            try:
-                await self._journal.commit((ExpectCredential(by.workspace, id), *creations, event))
-            except ConflictError:
-                continue
-            return result
-        raise ConflictError
+            return (ExpectCredential(by.workspace, id), *map(AddModel, fresh), event), result
+
+        return await self._journal.retried(plan)
 
     async def sync(self, provider: str, *, by: Caller = IN_PROCESS) -> Synced:
         """Register what is new, mark what vanished, for every credential of the provider. Deletes nothing.
@@ -202,12 +198,10 @@ class Probing:
 
     async def try_model(self, id: ModelId, *, by: Caller = IN_PROCESS) -> ModelReport:
         """One small real call of the model. A failure is a report. Raises ModelNotFoundError or SealedError."""
-        model = await self._store.model(by.workspace, id)
-        if model is None:
-            raise ModelNotFoundError
+        model = await require_model(self._store, by.workspace, id)
         if model.credential is None:
             return ModelReport(outcome=Outcome.UNKNOWN, message="The model is linked to no credential.")
-        credential = await self._find(by.workspace, model.credential)
+        credential = await require_credential(self._store, by.workspace, model.credential)
         try:
             account = await self._accounts.open(credential, purpose="model test", by=by)
             provider = self._registry.get(credential.provider)
@@ -221,7 +215,7 @@ class Probing:
             return _model_failure(error)
 
     async def _apply(self, credential: Credential, discovery: Discovery, by: Caller) -> Drift:
-        for _ in range(ATTEMPTS):
+        async def plan() -> tuple[Changeset, Drift]:
             registered = await self._store.models(by.workspace, credential=credential.id, limit=None)
             drift = compare(registered, discovery)
             now = self._clock.now()
@@ -230,15 +224,12 @@ class Probing:
             changes += [_marked(model, now, now) for model in drift.vanished]
             changes += [_marked(model, None, now) for model in drift.returned]
             if len(changes) == 1:
-                return drift
-            details: dict[str, str | int | list[str]] = {"new": len(drift.new), "vanished": len(drift.vanished)}
+                return (), drift
+            details: Details = {"new": len(drift.new), "vanished": len(drift.vanished)}
             event = self._journal.event(by, Action.MODELS_SYNCED, credential.id, details=details)
-            try:
-                await self._journal.commit((*changes, event))
-            except ConflictError:
-                continue
-            return drift
-        raise ConflictError
+            return (*changes, event), drift
+
+        return await self._journal.retried(plan)
 
     async def _discover(self, credential: Credential, by: Caller) -> Discovery:
         account = await self._accounts.open(credential, purpose="discovery", by=by)
@@ -249,12 +240,6 @@ class Probing:
     async def _credentials_of(self, provider: str, workspace: str) -> Sequence[Credential]:
         name = self._registry.get(canonical_name(provider)).spec.name
         return await self._store.credentials(workspace, provider=name)
-
-    async def _find(self, workspace: str, id: CredentialId) -> Credential:
-        credential = await self._store.credential(workspace, id)
-        if credential is None:
-            raise CredentialNotFoundError
-        return credential
 
     def _fresh(self, credential: Credential, name: str, type: Modality) -> Model:
         now = self._clock.now()
