@@ -1,11 +1,9 @@
 """Going on after the root key was lost: a new keyset, and every credential waiting for its key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from keycairn.app.data_folder import (
     FIRST_TOKEN_FILE,
@@ -20,6 +18,7 @@ from keycairn.app.data_folder import (
 from keycairn.app.first_run import check_meant
 from keycairn.app.services.audit import Journal, RecordProofs
 from keycairn.app.services.backups import Backups
+from keycairn.app.services.keys import mark_all_broken, replace_keyset
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import (
     keyset_opener,
@@ -30,18 +29,12 @@ from keycairn.app.wiring import (
     system_clock,
     ulids,
 )
-from keycairn.domain.audit import SYSTEM, Action
-from keycairn.domain.change import Change, MarkBroken, PutFingerprints, PutKeyset, PutToken
-from keycairn.domain.credential import Credential
+from keycairn.domain.audit import SYSTEM
 from keycairn.domain.errors import KeycairnError, SettingsError, WrongRootKeyError
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.rootkey import RootKey
-from keycairn.domain.token import Scope, Token
+from keycairn.domain.token import Scope
 from keycairn.ports.keyset import OpenKeyset
-from keycairn.ports.store import Store
-
-BATCH = 100
-WHY = "the root key it was sealed under is lost"
 
 
 class NothingLostError(KeycairnError):
@@ -87,10 +80,10 @@ async def begin_anew(settings: Settings) -> Begun:
             root_key, file = _new_root_key(settings)
             keyset = await asyncio.to_thread(_fresh, root_key)
             journal.open(keyset)
-            tokens = await _replace_keyset(store, journal, stored, keyset)
+            tokens = await replace_keyset(store, journal, stored, keyset, system_clock().now())
             if file is not None:
                 _put_in_place(file)
-            credentials = await _mark_all(store, journal)
+            credentials = await mark_all_broken(store, journal)
             await RecordProofs(store, journal).start(keyset)
         finally:
             await store.aclose()
@@ -145,45 +138,6 @@ def _put_in_place(file: Path) -> None:
 def _fresh(root_key: RootKey) -> OpenKeyset:
     opener = keyset_opener()
     return opener.open(opener.create(root_key, system_clock().now(), proves=False), root_key)
-
-
-async def _replace_keyset(store: Store, journal: Journal, stored: Keyset | None, keyset: OpenKeyset) -> int:
-    now = system_clock().now()
-    async with store.snapshot() as records:
-        revoked = [
-            PutToken(replace(record, revoked=now))
-            async for record in records
-            if isinstance(record, Token) and record.revoked is None
-        ]
-    put = PutKeyset(keyset.record, expected=stored.generation if stored else 0)
-    event = journal.event(SYSTEM, Action.KEYSET_CREATED, keyset.install_id, details={"revoked_tokens": len(revoked)})
-    await journal.commit((put, *revoked, event))
-    return len(revoked)
-
-
-async def _mark_all(store: Store, journal: Journal) -> int:
-    count = 0
-    async for page in _pages(store):
-        marks: list[Change] = []
-        for credential in page:
-            if credential.sealed:
-                broken = dict.fromkeys(credential.sealed, WHY)
-                marks.append(MarkBroken(credential.workspace, credential.id, broken, credential.version))
-                marks.append(PutFingerprints(credential.workspace, credential.id, {}, credential.version))
-                count += 1
-        if marks:
-            event = journal.event(
-                SYSTEM, Action.CREDENTIAL_BROKEN, "keyset", outcome="broken", details={"credentials": len(marks) // 2}
-            )
-            await journal.commit((*marks, event))
-    return count
-
-
-async def _pages(store: Store) -> AsyncIterator[Sequence[Credential]]:
-    after = None
-    while page := await store.all_credentials(after=after, limit=BATCH):
-        yield page
-        after = page[-1].id
 
 
 async def _new_token(settings: Settings) -> Path:

@@ -1,9 +1,7 @@
 """The composition root: the only file that names adapters."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from datetime import timedelta
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,15 +24,13 @@ from keycairn.adapters.imports.surreal_records import SurrealRecords
 from keycairn.adapters.imports.table import read_table
 from keycairn.adapters.surreal import missing_store, open_surreal
 from keycairn.adapters.surreal.lock import FolderLock
+from keycairn.app.background import background_tasks
 from keycairn.app.data_folder import ANCHOR_FILE, forget_first_token, make_private, note_database, traces
 from keycairn.app.first_run import FirstRun, begin, check_meant, unlock, untouched
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.audit import Keep
-from keycairn.app.services.backups import Schedule
 from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.domain.egress import EgressPolicy, parse_allow
-from keycairn.domain.errors import KeycairnError
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.keyset import KeysetOpener
@@ -123,23 +119,7 @@ async def open_with_first_run(
             note_database(settings)
             if flaw is not None:
                 await keycairn.audit.record(flaw)
-            await _settle(keycairn)
-            chores = asyncio.create_task(_startup_tasks(keycairn))
-            stack.push_async_callback(_stop, chores)
-            stack.push_async_callback(keycairn.rotation.aclose)
-            if settings.backup_dir:
-                schedule = Schedule(
-                    folder=settings.backup_dir,
-                    every=timedelta(hours=settings.backup_every),
-                    keep=settings.backup_keep,
-                )
-                stack.push_async_callback(_stop, asyncio.create_task(keycairn.backups.keep(schedule)))
-            keep = Keep(
-                events=settings.audit_keep_days, usage=settings.usage_keep_days, tokens=settings.token_keep_days
-            )
-            stack.push_async_callback(_stop, asyncio.create_task(keycairn.retention.run(keep)))
-            stack.push_async_callback(keycairn.audit_counters.flush)
-            stack.push_async_callback(_stop, asyncio.create_task(keycairn.audit_counters.run()))
+            await stack.enter_async_context(background_tasks(keycairn, settings))
         yield keycairn, first_run
 
 
@@ -262,28 +242,3 @@ def _own_endpoints(settings: Settings) -> tuple[tuple[str, int], ...]:
         database = urlsplit(settings.store_url)
         own.append((database.hostname or "", database.port or _PORTS[database.scheme]))
     return tuple(own)
-
-
-async def _startup_tasks(keycairn: Keycairn) -> None:
-    """What every start catches up on, beside serving: a rotation that was cut off, secrets that do not open."""
-    try:
-        if await keycairn.rotation.resume():
-            _log.info("finished the key rotation that was under way")
-        if broken := await keycairn.accounts.sweep():
-            _log.warning("some stored secrets do not open", credentials=broken)
-    except KeycairnError as error:
-        _log.warning("could not check the stored secrets", code=error.code)
-
-
-async def _settle(keycairn: Keycairn) -> None:
-    try:
-        if dropped := await keycairn.root_keys.settle():
-            _log.info("the new root key is proven, and the former one opens nothing any more", dropped=dropped)
-    except KeycairnError as error:
-        _log.warning("the slot of a former root key stays until the next start", code=error.code)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
