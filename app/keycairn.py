@@ -43,7 +43,9 @@ class Keycairn:
         spools: Spools | None = None,
         legacy: LegacyConfigs | None = None,
         backup_dir: Path | None = None,
+        data_folder_kept: bool = True,
     ) -> None:
+        self.data_folder_kept = data_folder_kept
         self.journal = Journal(store, clock, ids)
         self.record_proofs = RecordProofs(store, self.journal)
         self.audit = AuditLog(store, self.journal, self.record_proofs)

@@ -30,6 +30,7 @@ from keycairn.app.first_run import FirstRun, begin, check_meant, unlock, untouch
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
+from keycairn.app.volume import is_kept
 from keycairn.domain.egress import EgressPolicy, parse_allow
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.clock import Clock, Ids
@@ -92,6 +93,7 @@ async def open_with_first_run(
                 ids=ulids(),
                 admin_token=settings.admin_token,
                 backup_dir=settings.safety_dir,
+                data_folder_kept=settings.in_memory or is_kept(settings.data_dir),
                 upstream=upstream,
                 tracing=_tracing(),
                 spools=spools,

@@ -39,12 +39,16 @@ class AccountController(Controller):
 
     @get("/status", opt=READ, summary="Where each provider is configured")
     async def status(self, keycairn: TheKeycairn, caller: TheCaller) -> StatusView:
-        """The database wins over the environment. `encryption_configured`: whether a root key opens the vault."""
+        """The database wins over the environment. `encryption_configured`: whether a root key opens the vault.
+
+        `data_folder_kept` is false where the data folder goes with the container, or with the machine's memory.
+        """
         sources = await keycairn.environment.sources(workspace=caller.workspace)
         return StatusView(
             configured={provider: source is not Source.NONE for provider, source in sources.items()},
             source=sources,
             encryption_configured=keycairn.vault.why_sealed is None,
+            data_folder_kept=keycairn.data_folder_kept,
         )
 
     @get("/env-status", opt=READ, summary="Which providers the environment configures")

@@ -110,11 +110,12 @@ def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> 
 
 
 class StatusView(Struct, frozen=True):
-    """Where each provider is configured, and whether secrets can be sealed."""
+    """Where each provider is configured, whether secrets can be sealed, and whether a volume keeps the data folder."""
 
     configured: Mapping[str, bool]
     source: Mapping[str, str]
     encryption_configured: bool
+    data_folder_kept: bool
 
 
 class DeletionView(Struct, frozen=True, kw_only=True):

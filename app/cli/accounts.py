@@ -29,6 +29,8 @@ async def status(client: "Client", *, as_json: bool) -> None:
     say(f"Talking to {client.where}.", DULL)
     if not overview["encryption_configured"]:
         say("No root key: nothing can be stored or used. Set KEYCAIRN_ROOT_KEY.", BAD)
+    if not overview["data_folder_kept"]:
+        say("No volume keeps the data folder: it goes with the container or the machine's memory.", BAD)
     used = [(name, source) for name, source in overview["source"].items() if source != "none"]
     table(("provider", "configured in"), used, empty="No provider is configured yet. Try: keycairn env")
     if credentials:

@@ -173,6 +173,13 @@ async def _examine(client: "Client", settings: Settings) -> AsyncIterator[Findin
     await client.post("/api/encryption/verify")
     for finding in convert(await client.get("/api/checkup"), list[Finding]):
         yield finding
+    if not (await client.get("/api/credentials/status"))["data_folder_kept"]:
+        yield Finding(
+            code="data_folder_passes",
+            subject="data folder",
+            found="no volume keeps it: it goes with the container or the machine's memory",
+            what_to_do="Mount a volume there, or set KEYCAIRN_DATA_DIR to a folder on one.",
+        )
     for plugin in await client.get("/api/plugins"):
         if plugin["failure"]:
             yield Finding(

@@ -148,6 +148,8 @@ def _greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun) ->
     if why := keycairn.vault.why_sealed:
         say(f"  SEALED: {why}", "bold red")
         return
+    if not keycairn.data_folder_kept:
+        say(f"  No volume keeps {here.data_dir}: it goes with the container or the machine's memory.", "bold red")
     if first_run.root_key_file:
         say(f"  Made a root key: {first_run.root_key_file}")
         say("    Keep a copy away from the database. For production, move it and set KEYCAIRN_ROOT_KEY_FILE.", "dim")

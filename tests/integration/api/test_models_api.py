@@ -179,6 +179,7 @@ async def test_the_environment_is_shown_and_migrated_once(api: Client, house: Ho
         "configured": {"openai": True, "anthropic": False},
         "source": {"openai": "environment", "anthropic": "none"},
         "encryption_configured": True,
+        "data_folder_kept": True,
     }
 
     plan = (await api.post("/api/credentials/migrate-from-env?dry_run=true")).json()
