@@ -19,7 +19,7 @@ run: $(READY)  ## start Keycairn
 	@$(BIN)/keycairn serve
 
 test: check  ## check, then run all tests
-	$(BIN)/pytest -q -n auto -m "not external"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not external"
 
 check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/ruff check .
