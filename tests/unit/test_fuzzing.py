@@ -24,7 +24,7 @@ from keycairn.adapters.imports.legacy import LegacyConfig
 from keycairn.adapters.imports.litellm import LiteLlmConfig, read_yaml
 from keycairn.adapters.imports.open_notebook import OpenNotebook
 from keycairn.adapters.imports.table import read_table
-from keycairn.app.api.bodies import AddCredential, CreateToken, UpdateCredential
+from keycairn.app.api.bodies import CreateCredential, CreateToken, UpdateCredential
 from keycairn.app.api.decoding import decode
 from keycairn.app.api.paging import Cursors
 from keycairn.app.hosts import Hosts, usable
@@ -213,13 +213,13 @@ def test_what_stands_in_an_environment_file_is_what_is_read(tmp_path: Path, valu
     assert {name: read[name].reveal() for name in values} == values
 
 
-@given(BYTES, st.sampled_from([AddCredential, UpdateCredential, CreateToken]))
+@given(BYTES, st.sampled_from([CreateCredential, UpdateCredential, CreateToken]))
 @looking(100)
 def test_a_body_is_understood_or_refused(raw: bytes, type: Any) -> None:
     refused(KeycairnError, decode, raw, type)
 
 
-@given(JSON, st.sampled_from([AddCredential, UpdateCredential, CreateToken]))
+@given(JSON, st.sampled_from([CreateCredential, UpdateCredential, CreateToken]))
 @looking(100)
 def test_a_body_of_the_wrong_shape_is_refused(document: Any, type: Any) -> None:
     raw = json.dumps({"name": document, "provider": "openai", "api_key": KEY, "config": document}).encode()

@@ -62,14 +62,14 @@ async def test_only_the_probes_are_documented_as_open(api: Client) -> None:
 async def test_a_secret_is_documented_as_only_ever_sent(api: Client) -> None:
     schemas = (await document(api))["components"]["schemas"]
 
-    assert schemas["AddCredential"]["properties"]["api_key"]["oneOf"][0]["writeOnly"] is True
+    assert schemas["CreateCredential"]["properties"]["api_key"]["oneOf"][0]["writeOnly"] is True
     assert "api_key" not in schemas["CredentialView"]["properties"]
     assert "secrets" not in schemas["CredentialView"]["properties"]
 
 
 async def test_a_body_is_said_to_take_no_field_but_its_own(api: Client) -> None:
     schemas = (await document(api))["components"]["schemas"]
-    named = [name for name in ("AddCredential", "UpdateCredential", "SetDefaults", "NewRootKey") if name in schemas]
+    named = [name for name in ("CreateCredential", "UpdateCredential", "SetDefaults", "NewRootKey") if name in schemas]
     assert len(named) == 4
     assert [schemas[name]["additionalProperties"] for name in named] == [False] * 4
     assert schemas["RegisterModel"]["additionalProperties"] is False, "also inside of another"
