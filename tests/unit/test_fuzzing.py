@@ -30,7 +30,7 @@ from keycairn.app.api.paging import Cursors
 from keycairn.app.hosts import Hosts, usable
 from keycairn.app.services.backups.format import unpack
 from keycairn.domain.audit import IN_PROCESS
-from keycairn.domain.egress import EgressPolicy, parse_allow, reach
+from keycairn.domain.egress import EgressPolicy, kind_of_address, parse_allow
 from keycairn.domain.errors import (
     DamagedBackupError,
     EgressRefusedError,
@@ -165,7 +165,7 @@ def test_the_egress_judge_says_yes_or_refuses(text: str, port: int, strict: bool
         address = str(ip_address(text))
     except ValueError:
         address = "93.184.216.34"
-    reach(address)
+    kind_of_address(address)
     host = f"[{text}]" if ":" in text else text
 
     def judge() -> None:

@@ -141,7 +141,7 @@ async def test_a_key_shows_up_nowhere(serve: Any, record: Record, caplog: pytest
 
 def test_no_body_shows_what_it_holds() -> None:
     bodies_sent = [
-        bodies.AddCredential(name=KEY, provider=KEY, api_key=Secret(KEY), config={KEY: KEY}, base_url=KEY),
+        bodies.CreateCredential(name=KEY, provider=KEY, api_key=Secret(KEY), config={KEY: KEY}, base_url=KEY),
         bodies.UpdateCredential(name=KEY, secrets={"api_key": Secret(KEY)}, endpoint=KEY),
     ]
 
