@@ -10,7 +10,7 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit torture fuzz demo bench lock clean
+.PHONY: help run test check docs audit torture fuzz demo bench lock clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)  ## write what docs take from the code: the table of errors, the picture of the imports
+	$(BIN)/python .ci/errors_page.py
+	$(BIN)/python .ci/import_graph.py
 
 torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes three hours
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} KEYCAIRN_FULL_DISKS=$${KEYCAIRN_FULL_DISKS:-500} \

@@ -23,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.audit import Head
-from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError, StoreLockedError
+from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError, StoreLockedError, UncertainEntryError
 
 STEP = 4 * 2**20
 """Bytes by which the file grows; the room of one step is there before it is needed."""
@@ -297,15 +297,6 @@ class RedoLog:
                 return True
             at = rest.find(_MARK, at + 1)
         return False
-
-
-class UncertainEntryError(StoreError):
-    """Something could neither be written nor taken back, so that a restart may find it or not."""
-
-    code = "redo_log_uncertain"
-
-    def __init__(self, file: Path) -> None:
-        super().__init__(f"{file} cannot be written, and it is unknown how much of it reached the disk.")
 
 
 def _payload(entry: Entry) -> bytes:

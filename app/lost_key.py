@@ -30,20 +30,11 @@ from keycairn.app.wiring import (
     ulids,
 )
 from keycairn.domain.audit import SYSTEM
-from keycairn.domain.errors import KeycairnError, SettingsError, WrongRootKeyError
+from keycairn.domain.errors import NothingLostError, SettingsError, WrongRootKeyError
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.rootkey import RootKey
 from keycairn.domain.token import Scope
 from keycairn.ports.keyset import OpenKeyset
-
-
-class NothingLostError(KeycairnError):
-    """The root key that is set opens the keyset, or there is nothing it would have to open."""
-
-    code = "nothing_lost"
-
-    def __init__(self) -> None:
-        super().__init__("The root key opens everything that is stored, so none is lost. Nothing was changed.")
 
 
 class Begun(Struct, frozen=True, kw_only=True):

@@ -26,15 +26,16 @@ from keycairn.app.first_run import FirstRun
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.routes import ANTHROPIC
-from keycairn.app.ingress.errors import IngressError
 from keycairn.app.ingress.ingress import Ingress
 from keycairn.app.ingress.origins import Origins, parse_public_url
 from keycairn.app.ingress.proxies import Proxies
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.audit import ANONYMOUS
 from keycairn.app.settings import Settings
+from keycairn.app.statuses import api_status, gateway_status
 from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.audit import Action, Caller
+from keycairn.domain.errors import IngressError
 
 LARGEST_BODY = 64 * 1024
 """Bytes of a request's body, where a route does not say otherwise."""
@@ -145,7 +146,8 @@ class KeycairnPlugin(InitPlugin):
         """Count what the ingress refused; the answer, in the dialect of the path."""
         path = scope["path"].removeprefix(self.path.rstrip("/"))
         calls = path.startswith(GATEWAY_PATHS)
-        self.metrics.request(str(scope.get("method", "")), "(ingress)", error.status, 0.0)
+        status = gateway_status(error) if calls else api_status(error)
+        self.metrics.request(str(scope.get("method", "")), "(ingress)", status, 0.0)
         if self._keycairn is not None:
             client = scope.get("client")
             caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")

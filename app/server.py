@@ -11,21 +11,11 @@ from keycairn.app.api.raw import send_problem
 from keycairn.app.application import Application
 from keycairn.app.gateway import GATEWAY_PATHS
 from keycairn.app.hosts import Hosts
-from keycairn.app.ingress.errors import IngressError
 from keycairn.app.ingress.origins import parse_public_url
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.settings import Settings
-
-
-class HostNotAllowedError(IngressError):
-    """The Host header names somebody else."""
-
-    code = "host_not_allowed"
-    closes = False
-
-    def __init__(self) -> None:
-        super().__init__("Keycairn does not go by this host name. Add it to KEYCAIRN_ALLOWED_HOSTS.")
+from keycairn.domain.errors import HostNotAllowedError
 
 
 def create_app(

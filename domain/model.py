@@ -39,6 +39,9 @@ class Model(Struct, frozen=True, kw_only=True):
 
 HIGHEST_SHARE = 1_000_000
 
+LONGEST_CALLED_NAME = 512
+"""Characters of what a call may name a model by: `provider/name`, an id or a slot."""
+
 
 def check_share(priority: int, weight: int) -> None:
     """Raise InvalidInputError for a priority or a weight that is out of bounds."""

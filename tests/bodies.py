@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from keycairn.app.gateway.incoming import Incoming, Intake
+from keycairn.app.gateway.request_body import Incoming, Intake
 from keycairn.domain.errors import SpoolError
 
 

@@ -208,7 +208,7 @@ class House:
         """The key of a credential, as a provider would be shown it."""
         credential = await self.store.credential("default", id)
         assert credential is not None
-        return (await self.keycairn.accounts.open(credential)).secrets["api_key"].reveal()
+        return (await self.keycairn.opener.open(credential)).secrets["api_key"].reveal()
 
     legacy_record: Mapping[str, Any] | None = None
 

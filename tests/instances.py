@@ -44,7 +44,7 @@ async def add(keycairn: Keycairn, name: str = "one", key: str = "sk-1") -> Crede
 async def key_of(keycairn: Keycairn, id: CredentialId) -> str:
     listed = await keycairn.credentials.get(id)
     assert listed.broken == {}
-    return (await keycairn.accounts.open(listed.credential)).secrets["api_key"].reveal()
+    return (await keycairn.opener.open(listed.credential)).secrets["api_key"].reveal()
 
 
 class Arriving:

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from keycairn.adapters.redo_log import RedoLog, UncertainEntryError
+from keycairn.adapters.redo_log import RedoLog
 from keycairn.adapters.state_reads import StateReads
 from keycairn.adapters.surreal.building import NewDatabase, sync_tree, take_place, tree_size
 from keycairn.adapters.surreal.changesets import packed, replay
@@ -39,6 +39,7 @@ from keycairn.domain.errors import (
     StoreError,
     StoreNotEmptyError,
     StoreUnavailableError,
+    UncertainEntryError,
     UnreadableRecordError,
 )
 from keycairn.domain.proof import Check, Learn

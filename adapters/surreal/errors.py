@@ -7,6 +7,7 @@ from keycairn.domain.errors import (
     ConflictError,
     DuplicateError,
     RestoringError,
+    RetryableConflictError,
     StaleVersionError,
     StoreError,
     StoreNotEmptyError,
@@ -23,14 +24,6 @@ RESTORING = "keycairn:restoring"
 
 _CONSEQUENCES = ("The query was not executed due to a ", "Cannot COMMIT")
 _DUPLICATES = (("Database record `", "` already exists"), ("Database index `", "` already contains "))
-
-
-class RetryableConflictError(StoreError):
-    """Another writer was faster; the same transaction may succeed when it is run again."""
-
-
-class ConnectionLostError(StoreError):
-    """The connection broke after the request was handed over: it may have been carried out or not."""
 
 
 _THROWN = "An error occurred: "

@@ -10,9 +10,9 @@ from surrealdb import AsyncWsSurrealConnection
 from surrealdb.errors import SurrealError
 from websockets.exceptions import WebSocketException
 
-from keycairn.adapters.surreal.errors import ConnectionLostError, results
+from keycairn.adapters.surreal.errors import results
 from keycairn.adapters.surreal.wire import decoded
-from keycairn.domain.errors import StoreUnavailableError
+from keycairn.domain.errors import ConnectionLostError, StoreUnavailableError
 from keycairn.domain.secret import Secret
 
 _BROKEN = (KeyError, OSError, TimeoutError, WebSocketException, SurrealError)

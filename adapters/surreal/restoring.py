@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import Any
 
-from keycairn.adapters.surreal.errors import OCCUPIED, RESTORING, ConnectionLostError, RetryableConflictError
+from keycairn.adapters.surreal.errors import OCCUPIED, RESTORING
 from keycairn.adapters.surreal.records import row_of
 from keycairn.adapters.surreal.statements import MARKER, REVISION, Transaction
-from keycairn.domain.errors import StoreUnavailableError
+from keycairn.domain.errors import ConnectionLostError, RetryableConflictError, StoreUnavailableError
 from keycairn.domain.record import KINDS, Record, kind_of
 
 BATCH = 200

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import structlog
 
-from keycairn.adapters.surreal.errors import ConnectionLostError, RetryableConflictError
 from keycairn.adapters.surreal.loading import Moment, loaded, needs
 from keycairn.adapters.surreal.records import Row, readable, record_id
 from keycairn.adapters.surreal.restoring import Claim
@@ -18,7 +17,9 @@ from keycairn.domain.change import AddUsage, Changeset, Discard, DropUsage, only
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import (
     ConflictError,
+    ConnectionLostError,
     OutcomeUnknownError,
+    RetryableConflictError,
     StoreError,
     StoreUnavailableError,
     UnreadableRecordError,

@@ -2,18 +2,9 @@
 
 import re
 
-from keycairn.app.api.problems import BadRequestError
+from keycairn.domain.errors import MalformedConditionError
 
 _MATCH = re.compile(r'"([0-9]{1,18})"')
-
-
-class MalformedConditionError(BadRequestError):
-    """An If-Match header that is not a single ETag of ours."""
-
-    code = "malformed_if_match"
-
-    def __init__(self) -> None:
-        super().__init__('If-Match must be one ETag as it was received, such as "3", or *.')
 
 
 def etag(version: int) -> str:

@@ -11,8 +11,15 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 from msgspec.structs import fields
 
-from keycairn.app.api.problems import BadRequestError, MalformedJsonError, RepeatedFieldError, UnsupportedMediaTypeError
-from keycairn.domain.errors import InvalidInputError, KeycairnError
+from keycairn.domain.errors import (
+    BadRequestError,
+    BodyNotSentError,
+    InvalidInputError,
+    KeycairnError,
+    MalformedJsonError,
+    RepeatedFieldError,
+    UnsupportedMediaTypeError,
+)
 from keycairn.domain.secret import Secret
 
 BODY_WITHIN = 60
@@ -109,16 +116,6 @@ def _secret(type: Any, value: Any) -> Any:
     return Secret(value)
 
 
-class BodyNotSentError(BadRequestError):
-    """The body did not come, or not in time."""
-
-    code = "body_not_sent"
-    status = 408
-
-    def __init__(self) -> None:
-        super().__init__(f"The body did not come within {BODY_WITHIN} seconds.")
-
-
 class StrictRequest(Request[Any, Any, Any]):
     """A request whose body is read by `decode`, as the struct the handler's `data` is annotated with."""
 
@@ -130,7 +127,7 @@ class StrictRequest(Request[Any, Any, Any]):
             async with asyncio.timeout(self.body_within):
                 return await super().body()
         except (TimeoutError, InternalServerException):  # the latter is Litestar's word for a client that left
-            raise BodyNotSentError from None
+            raise BodyNotSentError(BODY_WITHIN) from None
 
     async def json(self) -> Any:
         """The body. Raises UnsupportedMediaTypeError, and as `decode` does."""

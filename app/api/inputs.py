@@ -3,9 +3,9 @@
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from keycairn.app.api.problems import InvalidModelTypeError
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
+from keycairn.domain.errors import InvalidModelTypeError
 from keycairn.domain.modality import Modality
 
 TheKeycairn = NamedDependency[Keycairn]

@@ -10,10 +10,10 @@ import msgspec
 from litestar import MediaType, Request, Response
 from litestar.params import QueryParameter
 
-from keycairn.app.api.problems import BadRequestError
 from keycairn.app.services.keys import Vault
 from keycairn.app.turns import in_turns, json_list
 from keycairn.domain.audit import Caller
+from keycairn.domain.errors import BrokenCursorError
 from keycairn.ports.store import MOST
 
 LONGEST_CURSOR = 1024
@@ -28,15 +28,6 @@ Cursor = Annotated[
 _T = TypeVar("_T")
 _View = TypeVar("_View")
 _Place = TypeVar("_Place")
-
-
-class BrokenCursorError(BadRequestError):
-    """A cursor that was not made for this caller and this list. One message for all that can be wrong with it."""
-
-    code = "invalid_cursor"
-
-    def __init__(self) -> None:
-        super().__init__("This cursor is not one of this list's. Begin again without it.", {"cursor": "is not valid"})
 
 
 class Cursors:

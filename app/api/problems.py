@@ -1,9 +1,9 @@
-"""Errors on the wire: RFC 9457 problem documents. The one place that knows which error is which HTTP status."""
+"""Errors on the wire: RFC 9457 problem documents. Which status an error has is decided in app/statuses.py."""
 
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 from litestar import Request, Response
@@ -11,29 +11,18 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
-from keycairn.app.ingress.errors import IngressError
+from keycairn.app.statuses import api_status
 from keycairn.domain.errors import (
     AuthenticationError,
-    BackupFileError,
-    ConflictError,
-    EgressRefusedError,
-    ForbiddenError,
-    InvalidDefaultError,
-    InvalidIdError,
+    BadRequestError,
+    BodyTooLargeError,
     InvalidInputError,
     KeycairnError,
-    ModelExistsError,
+    MalformedJsonError,
+    MethodError,
     NotFoundError,
-    PreconditionFailedError,
-    ProviderError,
-    ProviderTimeoutError,
-    SealedError,
-    StoreError,
-    StoreFullError,
     TooManyAttemptsError,
-    UndecryptableError,
-    UrlRefusedError,
-    WrongRootKeyProofError,
+    UnsupportedMediaTypeError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -52,83 +41,17 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: Mapping[str, str] = {}
 
 
-class BadRequestError(InvalidInputError):
-    """The request itself is malformed: not JSON, a broken cursor, a broken header."""
-
-    code = "bad_request"
-    status: ClassVar[int] = 400
-
-
-class MalformedJsonError(BadRequestError):
-    """The body is not JSON."""
-
-    code = "malformed_json"
-
-    def __init__(self) -> None:
-        super().__init__("The body is not well-formed JSON.")
-
-
-class RepeatedFieldError(BadRequestError):
-    """An object of the body has a field more than once; which of them counts is for no reader to guess."""
-
-    code = "repeated_field"
-
-
-class UnsupportedMediaTypeError(BadRequestError):
-    """The body is declared as something other than JSON."""
-
-    code = "unsupported_media_type"
-    status = 415
-
-    def __init__(self) -> None:
-        super().__init__("The body must be JSON: Content-Type: application/json.")
-
-
-class InvalidModelTypeError(BadRequestError):
-    """A model's type that does not exist."""
-
-    code = "invalid_model_type"
-
-
-_STATUS: tuple[tuple[type[KeycairnError], int], ...] = (
-    (InvalidIdError, 404),
-    (UrlRefusedError, 400),
-    (ModelExistsError, 400),
-    (InvalidDefaultError, 400),
-    (InvalidInputError, 422),
-    (NotFoundError, 404),
-    (ConflictError, 409),
-    (PreconditionFailedError, 412),
-    (AuthenticationError, 401),
-    (ForbiddenError, 403),
-    (WrongRootKeyProofError, 403),
-    (TooManyAttemptsError, 429),
-    (SealedError, 503),
-    (StoreFullError, 507),
-    (StoreError, 503),
-    (BackupFileError, 503),
-    (UndecryptableError, 409),
-    (ProviderTimeoutError, 504),
-    (ProviderError, 502),
-    (EgressRefusedError, 502),
-)
-"""The first class that matches decides."""
-
-_HTTP: Mapping[int, tuple[str, str]] = {
-    400: ("bad_request", "The request cannot be understood."),
-    404: ("not_found", "There is nothing at this path."),
-    405: ("method_not_allowed", "This path does not take that method."),
-    413: ("body_too_large", "The body is too large."),
-    415: ("unsupported_media_type", "The body must be JSON: Content-Type: application/json."),
+_HTTP: Mapping[int, KeycairnError] = {
+    api_status(error): error
+    for error in (
+        BadRequestError("The request cannot be understood."),
+        NotFoundError("There is nothing at this path."),
+        MethodError(),
+        BodyTooLargeError("The body is too large."),
+        UnsupportedMediaTypeError(),
+    )
 }
-"""What we say for Litestar's own exceptions; their text may repeat what the client sent."""
-
-
-def status_of(error: KeycairnError) -> int:
-    """The HTTP status of an error of ours; 500 where it is none a client should ever see."""
-    if isinstance(error, BadRequestError | IngressError):
-        return error.status
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+"""What stands for Litestar's own exceptions; their text may repeat what the client sent."""
 
 
 def problem_response(
@@ -153,7 +76,7 @@ def problem_response(
 
 def answer_error(request: Request[Any, Any, Any], error: KeycairnError) -> Response[Problem]:
     """An error of ours: its text is made to be shown."""
-    status = status_of(error)
+    status = api_status(error)
     if status == 500:
         return answer_unexpected(request, error)
     headers: dict[str, str] = {}
@@ -173,14 +96,15 @@ def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     if error.status_code == 400 and isinstance(extra, list):
         keys = [str(item["key"]) for item in extra if isinstance(item, dict) and "key" in item]
         if "data" in keys:
-            return problem_response(400, MalformedJsonError.code, "This request needs a JSON object as its body.")
-        fields = dict.fromkeys(keys, "is not valid")
-        return problem_response(422, "invalid_input", "A parameter of the request is not valid.", errors=fields)
+            why = "This request needs a JSON object as its body."
+            return problem_response(api_status(MalformedJsonError), MalformedJsonError.code, why)
+        wrong = InvalidInputError("A parameter of the request is not valid.", dict.fromkeys(keys, "is not valid"))
+        return answer_error(request, wrong)
     if error.status_code not in _HTTP:
         return answer_unexpected(request, error)
-    code, detail = _HTTP[error.status_code]
+    ours = _HTTP[error.status_code]
     allow = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-    return problem_response(error.status_code, code, detail, headers=allow)
+    return problem_response(error.status_code, ours.code, str(ours), headers=allow)
 
 
 def answer_unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -188,7 +112,8 @@ def answer_unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[P
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
     _log.error("unexpected error", kind=type(error).__name__, places=places)
-    return problem_response(500, "internal_error", "Something went wrong here. The log of the service says where.")
+    why = "Something went wrong here. The log of the service says where."
+    return problem_response(api_status(KeycairnError), KeycairnError.code, why)
 
 
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {

@@ -8,8 +8,8 @@ from litestar.params import QueryParameter
 from msgspec import Struct
 
 from keycairn.app.api.health import NO_TOKEN, PUBLIC
-from keycairn.app.api.problems import BadRequestError
 from keycairn.app.proof import PATH, is_nonce, prove
+from keycairn.domain.errors import BadRequestError
 
 FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-real-ip"})
 """Headers by which a proxy says who its client is; with one, the scope may not tell the ends of the connection."""

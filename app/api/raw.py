@@ -3,15 +3,15 @@
 import msgspec
 from litestar.types import Send
 
-from keycairn.app.api.problems import MEDIA_TYPE, problem_response, status_of
-from keycairn.app.ingress.errors import IngressError
+from keycairn.app.api.problems import MEDIA_TYPE, problem_response
 from keycairn.app.security_headers import SECURITY_HEADERS
-from keycairn.domain.errors import KeycairnError
+from keycairn.app.statuses import api_status
+from keycairn.domain.errors import IngressError, KeycairnError
 
 
 def raw_problem(error: KeycairnError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers and body of an error's problem document."""
-    status = status_of(error)
+    status = api_status(error)
     response = problem_response(status, error.code, str(error))
     body = msgspec.json.encode(response.content)
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode()), *SECURITY_HEADERS]

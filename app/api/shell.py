@@ -13,14 +13,13 @@ from keycairn.app.api.auth import CALLER, REQUEST_ID
 from keycairn.app.api.methods import known_method
 from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.paging import PREFIX
-from keycairn.app.api.problems import BadRequestError
 from keycairn.app.api.raw import send_problem
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
-from keycairn.app.ingress.errors import IngressError, TargetTooLongError
 from keycairn.app.ingress.form import check_form
 from keycairn.app.logs import LogBudget
 from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.domain.audit import Caller
+from keycairn.domain.errors import BadRequestError, IngressError, TargetTooLongError
 
 LONGEST_PATH = 512
 """Characters of a path. Litestar's router keeps a thousand of those that were asked for, whoever asked."""

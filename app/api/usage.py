@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.api.paging import listed
-from keycairn.app.api.problems import BadRequestError
 from keycairn.app.turns import TURN
+from keycairn.domain.errors import BadRequestError
 from keycairn.domain.token import Scope
 from keycairn.domain.usage import Usage, UsageKey
 

@@ -14,11 +14,10 @@ import click
 import httpx
 from msgspec.structs import replace
 
-from keycairn.app.cli.failures import RequestFailedError
-from keycairn.app.cli.running import UnprovenServerError, announced, proving_client, running, trusting_nobody
+from keycairn.app.cli.running import announced, proving_client, running, trusting_nobody
 from keycairn.app.data_folder import FIRST_TOKEN_FILE
 from keycairn.app.settings import Settings
-from keycairn.domain.errors import SettingsError, StoreLockedError
+from keycairn.domain.errors import RequestFailedError, SettingsError, StoreLockedError, UnprovenServerError
 from keycairn.domain.secret import Secret
 
 PATIENCE = 300.0

@@ -13,15 +13,15 @@ class Entry(NamedTuple):
 
 COMMANDS: Mapping[str, Entry] = {
     "backup": Entry("backup:backup", "Write everything into one file, while the service runs."),
-    "discover": Entry("accounts:discover", "List the models a credential can use."),
+    "discover": Entry("probing:discover", "List the models a credential can use."),
     "doctor": Entry("doctor:doctor", "Look for trouble, and say what to do about it."),
     "env": Entry(
-        "accounts:env",
+        "environment:env",
         "Show what the environment and the .env file hold, by variable name; values are never shown.",
     ),
     "import": Entry("imports:import_group", "Move keys in: from a .env file, Open Notebook, LiteLLM, or a table."),
     "keys": Entry("keys:keys", "The data keys, of which retired ones stay until they are forgotten."),
-    "migrate-env": Entry("accounts:migrate_env", "Move the environment's keys into the database."),
+    "migrate-env": Entry("environment:migrate_env", "Move the environment's keys into the database."),
     "plugins": Entry(
         "plugins:plugins", "Show the provider plugins, those that failed to load included; begin a new one."
     ),
@@ -35,8 +35,8 @@ COMMANDS: Mapping[str, Entry] = {
     "settings": Entry(
         "settings:list_settings", "List the environment variables that are settings, and whether they are set."
     ),
-    "status": Entry("accounts:status", "Show where each provider is configured, and the stored credentials."),
-    "test": Entry("accounts:test", "Prove a key at its provider."),
+    "status": Entry("environment:status", "Show where each provider is configured, and the stored credentials."),
+    "test": Entry("probing:test", "Prove a key at its provider."),
     "token": Entry("tokens:token", "Make, list and revoke the tokens clients use."),
 }
 """By the name that is typed."""

@@ -8,7 +8,7 @@ import click
 from msgspec import convert, to_builtins
 
 from keycairn.app.cli.connected import as_json, with_client
-from keycairn.app.cli.failures import FAILED, RequestFailedError
+from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
 from keycairn.app.data_folder import ROOT_KEY_FILE
@@ -16,6 +16,7 @@ from keycairn.app.logs import configure_logs
 from keycairn.app.privacy import exposures
 from keycairn.app.services.doctor import Finding
 from keycairn.app.settings import Settings
+from keycairn.domain.errors import RequestFailedError
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client

@@ -10,7 +10,7 @@ import click
 
 from keycairn.app.cli.settings import settings
 from keycairn.app.settings import PREFIX
-from keycairn.domain.errors import KeycairnError, StoreLockedError
+from keycairn.domain.errors import KeysStayInsideError, StoreLockedError
 from keycairn.domain.ids import CredentialId, credential_id, model_id
 from keycairn.domain.secret import Secret
 
@@ -21,18 +21,6 @@ NOT_FOUND = 127
 """The exit code of a program that is not there, as shells have it."""
 CONFIRMATION = "show my keys"
 _T = TypeVar("_T")
-
-
-class KeysStayInsideError(KeycairnError):
-    """The service that has the database open hands keys to nobody."""
-
-    code = "keys_stay_inside"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This needs the key itself, and a running service hands keys to nobody, so the database must be opened "
-            "here: stop the service first. Or let the program call its models through the service; see docs/gateway.md."
-        )
 
 
 @click.command(context_settings={"allow_interspersed_args": False})

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keycairn.app.cli.connected import as_json, with_client
-from keycairn.app.cli.failures import FAILED, RequestFailedError
+from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.root_key import current_root_key, elsewhere, present_root_key, root_key_in
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
 from keycairn.app.data_folder import ROOT_KEY_FILE, STAGED, write_private
+from keycairn.domain.errors import RequestFailedError
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from keycairn.app.api.raw import raw_problem, send_problem
-from keycairn.app.ingress.errors import AmbiguousRequestError
 from keycairn.app.logs import LogBudget
+from keycairn.domain.errors import AmbiguousRequestError
 
 LARGEST_HEAD = 64 * 1024
 """Bytes of a request line and its headers, and again of its trailers, give or take what one read brings."""
@@ -145,9 +145,9 @@ class BoundedHttp(HttpToolsProtocol):
             if self.cycle.response_started:
                 self.transport.close()
                 return
-        _, headers, body = raw_problem(AmbiguousRequestError(msg))
+        status, headers, body = raw_problem(AmbiguousRequestError(msg))
         lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[400], lines, body))
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body))
         self.transport.close()
 
     def on_response_complete(self) -> None:

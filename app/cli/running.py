@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from keycairn.app.data_folder import SERVER_FILE, write_private
 from keycairn.app.proof import PATH, new_nonce, proves
-from keycairn.domain.errors import KeycairnError
+from keycairn.domain.errors import UnprovenServerError
 
 PATIENCE = 2.0
 """Seconds each step of a proof may take."""
@@ -28,18 +28,6 @@ class RunningServer(Struct, frozen=True):
     url: str
     pid: int
     secret: str
-
-
-class UnprovenServerError(KeycairnError):
-    """What answers at the address is not the service that left word of itself. It got no token."""
-
-    code = "server_unproven"
-
-    def __init__(self, url: str) -> None:
-        super().__init__(
-            f"Something answers on {url}, but does not prove that it is the Keycairn of this data folder, so it got no "
-            "token. Restart that Keycairn, or name another with KEYCAIRN_URL."
-        )
 
 
 class Stream(Protocol):

@@ -30,7 +30,7 @@ from keycairn.app.proof import new_secret
 from keycairn.app.server import create_app, fronted, guarded, hosts_of
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import open_with_first_run
-from keycairn.domain.errors import DataFolderError, DataFolderLockedError, KeycairnError
+from keycairn.domain.errors import CannotListenError, DataFolderError, DataFolderLockedError
 
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than clients and proxies keep theirs (5 to 60). So they end it, and
@@ -38,15 +38,6 @@ no request goes out on a connection that is being closed."""
 _PR_SET_DUMPABLE = 4
 
 _log = structlog.get_logger()
-
-
-class CannotListenError(KeycairnError):
-    """The address cannot be listened on."""
-
-    code = "cannot_listen"
-
-    def __init__(self, host: str, port: int, why: str) -> None:
-        super().__init__(f"Cannot listen on {host} port {port}: {why}. Choose another with KEYCAIRN_PORT.")
 
 
 def serve(chosen: Settings, *, new_database: bool) -> None:

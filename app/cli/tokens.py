@@ -29,7 +29,7 @@ def token() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     help="What it may do; give it more than once for more.",
 )
-@click.option("--provider", "providers", multiple=True, help="Reach accounts of this provider only; repeatable.")
+@click.option("--provider", "providers", multiple=True, help="Reach credentials of this provider only; repeatable.")
 @click.option("--credential", "credentials", multiple=True, help="Reach this credential only; repeatable.")
 @click.option("--workspace", help="Make it for another workspace, which begins to exist by that.")
 @click.option("--expires", type=click.DateTime(), help="When it stops working, in UTC.")

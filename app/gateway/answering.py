@@ -108,17 +108,13 @@ async def _pass_error(
     report.code = "provider_error"
     kept = [(name, value) for name, value in headers if name not in _OF_THE_BODY]
     if shown is None:
-        _, _, shown = render(_OpaqueError(answer.status), dialect)
+        why = f"The provider answered with status {answer.status} and no readable reason."
+        _, _, shown = render(ProviderError(why, status=answer.status), dialect)
     kept.append((b"content-type", b"application/json"))
     kept += [(b"x-keycairn-error", b"provider_error"), (b"content-length", str(len(shown)).encode())]
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": kept})
     await send({"type": "http.response.body", "body": shown, "more_body": False})
-
-
-class _OpaqueError(ProviderError):
-    def __init__(self, status: int) -> None:
-        super().__init__(f"The provider answered with status {status} and no readable reason.", status=status)
 
 
 def _error_object(body: bytes) -> bytes | None:

@@ -9,10 +9,15 @@ from msgspec import Struct
 
 from keycairn.app.gateway.limits import Subject
 from keycairn.app.services.access import Principal, Tokens
-from keycairn.app.services.credentials import NoDefaultError, UnlinkedModelError
 from keycairn.app.services.models import defaults_within
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import CredentialNotFoundError, InvalidIdError, ModelNotFoundError
+from keycairn.domain.errors import (
+    CredentialNotFoundError,
+    InvalidIdError,
+    ModelNotFoundError,
+    NoDefaultError,
+    UnlinkedModelError,
+)
 from keycairn.domain.ids import CredentialId, credential_id, model_id
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.modality import Modality

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from keycairn.app.gateway.call import CALL_WITHIN
-from keycairn.app.gateway.incoming import ClientGoneError, Incoming
+from keycairn.app.gateway.request_body import ClientGoneError, Incoming
 from keycairn.domain.errors import ProviderTimeoutError
 
 GRACE = 0.02

@@ -1,6 +1,6 @@
 """Encodings a body may be sent in by mistake."""
 
-from keycairn.app.gateway.errors import RequestRefusedError
+from keycairn.domain.errors import RequestRefusedError
 
 _BEGINNINGS = (
     (b"\xef\xbb\xbf", "begins with a byte order mark. Send it without."),

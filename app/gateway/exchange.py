@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, MOST_ATTEMPTS, Call, Report
 from keycairn.app.gateway.directory import Directory
-from keycairn.app.gateway.errors import LimitReachedError, NoRouteError
 from keycairn.app.gateway.headers import forwarded
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.limits import Limiter, Subject
@@ -25,6 +24,8 @@ from keycairn.domain.errors import (
     CredentialNotFoundError,
     InvalidAuthError,
     KeycairnError,
+    LimitReachedError,
+    NoRouteError,
     NotSentError,
     PluginError,
     UndecryptableError,

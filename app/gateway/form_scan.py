@@ -7,7 +7,8 @@ one way is refused: bare line feeds around delimiters and in heads, two names of
 import re
 from enum import Enum, auto
 
-from keycairn.app.gateway.errors import ModelNameError, RequestRefusedError
+from keycairn.domain.errors import ModelNameError, RequestRefusedError
+from keycairn.domain.model import LONGEST_CALLED_NAME
 
 MOST_PARTS = 1000
 LONGEST_PART_HEAD = 16_384
@@ -79,7 +80,7 @@ class FormScanner:
         found = buffer.find(self._delimiter, max(0, at - 2))
         if found < 0:
             if self._in is _In.MODEL and len(buffer) - at > LONGEST_VALUE + len(self._delimiter):
-                raise ModelNameError
+                raise ModelNameError(LONGEST_CALLED_NAME)
             return None
         if found <= at - 1 or buffer[found - 1] != _RETURN:
             raise _malformed("a delimiter is not on a line of its own")

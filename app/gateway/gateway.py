@@ -15,25 +15,33 @@ from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.disconnect_guard import DisconnectGuard
-from keycairn.app.gateway.errors import Dialect, MethodError, NoRouteError, OverloadedError, render
+from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.exchange import Failover
 from keycairn.app.gateway.headers import RawHeaders
 from keycairn.app.gateway.health import Health
-from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.limits import Limiter
 from keycairn.app.gateway.listing import anthropic_models, openai_models
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.presented import presented_token
 from keycairn.app.gateway.recovery import Recovery
+from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
 from keycairn.app.ingress.form import check_form, check_headers, check_target
 from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.app.services.access import Attempts, Principal, Tokens
 from keycairn.app.services.audit import ANONYMOUS, AuditCounters
-from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.credentials import CredentialOpener
 from keycairn.domain.audit import Action, Caller
-from keycairn.domain.errors import AuthenticationError, ForbiddenError, KeycairnError, TooManyAttemptsError
+from keycairn.domain.errors import (
+    AuthenticationError,
+    ForbiddenError,
+    KeycairnError,
+    MethodError,
+    NoRouteError,
+    OverloadedError,
+    TooManyAttemptsError,
+)
 from keycairn.domain.token import Scope as TokenScope
 from keycairn.domain.token import carries
 from keycairn.domain.usage import Usage, UsageKey
@@ -64,7 +72,7 @@ class Gateway:
         *,
         store: Store,
         tokens: Tokens,
-        accounts: Accounts,
+        accounts: CredentialOpener,
         registry: ProviderRegistry,
         upstream: Upstream,
         http: Http,

@@ -12,7 +12,8 @@ from json import JSONDecoder
 
 from keycairn.app.gateway import json_grammar as grammar
 from keycairn.app.gateway.encodings import check_beginning
-from keycairn.app.gateway.errors import ModelNameError, RequestRefusedError
+from keycairn.domain.errors import ModelNameError, RequestRefusedError
+from keycairn.domain.model import LONGEST_CALLED_NAME
 
 PIECE = 2**13
 """Bytes that are best fed at one time."""
@@ -234,7 +235,7 @@ class JsonScanner:
             if len(buffer) - at <= LONGEST_TOKEN:
                 return at, True
             if self._of_model and not of_name:
-                raise ModelNameError
+                raise ModelNameError(LONGEST_CALLED_NAME)
             self._in_text, self._of_name = True, of_name
             return end, True
         if of_name:

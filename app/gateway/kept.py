@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from keycairn.app.gateway.errors import BodyTooLargeError, OverloadedError
-from keycairn.app.gateway.incoming import LARGEST_HEAD, Incoming, too_large
-from keycairn.domain.errors import SpoolError
+from keycairn.app.gateway.request_body import LARGEST_HEAD, Incoming, too_large
+from keycairn.domain.errors import BodyTooLargeError, OverloadedError, SpoolError
 from keycairn.ports.spool import Spool
 
 KEPT_IN_MEMORY = 2**18

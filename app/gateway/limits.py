@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from msgspec import Struct
 
-from keycairn.app.gateway.errors import LimitReachedError
+from keycairn.domain.errors import LimitReachedError
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.clock import Clock

@@ -7,12 +7,13 @@ from time import perf_counter
 import msgspec
 from msgspec import Struct
 
-from keycairn.app.gateway.errors import LONGEST_NAME, ModelNameError, RequestRefusedError
 from keycairn.app.gateway.form_scan import FormScanner
-from keycairn.app.gateway.incoming import Incoming
 from keycairn.app.gateway.json_scan import PIECE, JsonScanner
 from keycairn.app.gateway.kept import KeptBody
 from keycairn.app.gateway.outgoing import StreamedBody, WholeBody
+from keycairn.app.gateway.request_body import Incoming
+from keycairn.domain.errors import ModelNameError, RequestRefusedError
+from keycairn.domain.model import LONGEST_CALLED_NAME
 
 READ_AT_ONCE = 2**16
 """Bytes of a JSON body that are decoded in one; a larger one is scanned piece by piece while it comes in."""
@@ -192,6 +193,6 @@ async def named_form(incoming: Incoming, boundary: bytes) -> NamedForm:
 
 
 def _checked(name: str) -> str:
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise ModelNameError
+    if not name or len(name) > LONGEST_CALLED_NAME or not name.isprintable():
+        raise ModelNameError(LONGEST_CALLED_NAME)
     return name

@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec import Struct
 
-from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.credentials import CredentialOpener
 from keycairn.domain.credential import Credential
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor
@@ -29,18 +29,18 @@ class Opened(Struct, frozen=True):
 class OpenAccounts:
     """Opens accounts and closes each a moment later. A credential that changed is another object, and opened anew."""
 
-    def __init__(self, accounts: Accounts, registry: ProviderRegistry) -> None:
-        self._accounts = accounts
+    def __init__(self, opener: CredentialOpener, registry: ProviderRegistry) -> None:
+        self._opener = opener
         self._registry = registry
         self._open: dict[str, tuple[Credential, Opened]] = {}
 
     async def open(self, credential: Credential) -> Opened:
-        """The open account. Raises as `Accounts.open`."""
+        """The open account. Raises as `CredentialOpener.open`."""
         known = self._open.get(credential.id)
         # The directory hands out the same object for as long as the store has not changed.
         if known is not None and known[0] is credential:
             return known[1]
-        account = await self._accounts.open(credential, purpose="gateway")
+        account = await self._opener.open(credential, purpose="gateway")
         opened = Opened(self._registry.get(credential.provider), account, Redactor(account.secrets.values()))
         self._open[credential.id] = (credential, opened)
         asyncio.get_running_loop().call_later(OPEN_FOR, self._close, credential)

@@ -1,7 +1,7 @@
 """The token that a call presents, wherever its client's SDK puts a key."""
 
-from keycairn.app.ingress.errors import AmbiguousRequestError
 from keycairn.app.ingress.form import CREDENTIAL_HEADERS
+from keycairn.domain.errors import AmbiguousRequestError
 from keycairn.domain.secret import Secret
 
 LONGEST_TOKEN = 4096

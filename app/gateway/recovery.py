@@ -6,10 +6,10 @@ from contextlib import suppress
 import structlog
 
 from keycairn.app.gateway.health import Health
-from keycairn.app.services.credentials import Accounts
-from keycairn.app.services.models import Hearing, PluginFailedError
+from keycairn.app.services.credentials import CredentialOpener
+from keycairn.app.services.models import Hearing
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import KeycairnError
+from keycairn.domain.errors import KeycairnError, PluginFailedError
 from keycairn.ports.http import Http
 from keycairn.ports.provider import ProviderRegistry
 
@@ -19,9 +19,9 @@ _log = structlog.get_logger()
 class Recovery:
     """Checks a refused key in the background, when a call passes it by and its rest is over."""
 
-    def __init__(self, health: Health, accounts: Accounts, registry: ProviderRegistry, http: Http) -> None:
+    def __init__(self, health: Health, opener: CredentialOpener, registry: ProviderRegistry, http: Http) -> None:
         self._health = health
-        self._accounts = accounts
+        self._opener = opener
         self._registry = registry
         self._http = http
         self._tasks: set[asyncio.Task[None]] = set()
@@ -43,7 +43,7 @@ class Recovery:
     async def _probe(self, credential: Credential) -> None:
         try:
             provider = self._registry.get(credential.provider)
-            hearing = Hearing(await self._accounts.open(credential, purpose="recovery"), self._http)
+            hearing = Hearing(await self._opener.open(credential, purpose="recovery"), self._http)
             report = await hearing.report(lambda: provider.check(hearing.account, hearing.http))
         except PluginFailedError:
             return

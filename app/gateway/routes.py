@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from keycairn.app.gateway.call import Api, Call
-from keycairn.app.gateway.errors import MethodError, NoRouteError, RequestRefusedError
 from keycairn.app.gateway.headers import RawHeaders, received
-from keycairn.app.gateway.incoming import Incoming
 from keycairn.app.gateway.kept import KeptBody
 from keycairn.app.gateway.naming import NamedForm, NamedJson, boundary_of, named_form, named_json
 from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
+from keycairn.app.gateway.request_body import Incoming
 from keycairn.app.services.access import Principal
+from keycairn.domain.errors import MethodError, NoRouteError, RequestRefusedError
 from keycairn.domain.modality import Modality
 from keycairn.domain.passing import is_operation, names_identity
 from keycairn.domain.provider import ProviderSpec

@@ -5,7 +5,7 @@ import unicodedata
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from keycairn.app.ingress.errors import (
+from keycairn.domain.errors import (
     AmbiguousRequestError,
     ContentEncodingError,
     ExpectationError,

@@ -6,9 +6,9 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from keycairn.app.ingress.errors import ForeignOriginError, IngressError
 from keycairn.app.ingress.origins import From, Origins, is_preflight, preflight_headers
 from keycairn.app.ingress.proxies import Proxies
+from keycairn.domain.errors import ForeignOriginError, IngressError
 
 OPEN = "/health/"
 """Below it, any page may ask: probes tell nothing but that the service lives."""

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from keycairn.app.ingress.errors import ForeignOriginError
-from keycairn.domain.errors import SettingsError
+from keycairn.domain.errors import ForeignOriginError, SettingsError
 
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 PREFLIGHT_LASTS = 600

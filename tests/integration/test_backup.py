@@ -84,7 +84,7 @@ async def furnished(store: Store) -> tuple[Keycairn, Secret]:
 
 async def keys_of(keycairn: Keycairn) -> dict[str, str]:
     listed = await keycairn.credentials.list()
-    accounts = {item.credential.name: await keycairn.accounts.open(item.credential) for item in listed}
+    accounts = {item.credential.name: await keycairn.opener.open(item.credential) for item in listed}
     return {name: account.secrets["api_key"].reveal() for name, account in accounts.items()}
 
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from keycairn.app import CredentialPatch, Modality, NewModel, Secret, Settings, Slot, open_keycairn
-from keycairn.app.lost_key import NothingLostError, begin_anew
+from keycairn.app.lost_key import begin_anew
 from keycairn.app.offline import restore_backup
 from keycairn.app.services.audit import FlawKind
 from keycairn.app.services.backups import records_in
@@ -15,6 +15,7 @@ from keycairn.app.services.keys.lost_root_key import WHY
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     AuthenticationError,
+    NothingLostError,
     SettingsError,
     StoreLockedError,
     UndecryptableError,

@@ -61,11 +61,11 @@ async def kid(store: Store, id: CredentialId) -> int | None:
 
 async def by_use(keycairn: Keycairn, id: CredentialId) -> None:
     credential = (await keycairn.credentials.get(id)).credential
-    assert (await keycairn.accounts.open(credential)).secrets["api_key"].reveal() == "sk-1"
+    assert (await keycairn.opener.open(credential)).secrets["api_key"].reveal() == "sk-1"
 
 
 async def by_sweep(keycairn: Keycairn, id: CredentialId) -> None:
-    assert await keycairn.accounts.sweep() == 0
+    assert await keycairn.opener.sweep() == 0
 
 
 async def by_rotation(keycairn: Keycairn, id: CredentialId) -> None:
@@ -112,7 +112,7 @@ async def test_what_a_use_healed_is_noted() -> None:
         keycairn = await instance(store)
         credential = (await keycairn.credentials.get(id)).credential
 
-        account = await keycairn.accounts.open(credential)
+        account = await keycairn.opener.open(credential)
 
         assert account.secrets["api_key"].reveal() == "sk-1"
         assert (await keycairn.credentials.get(id)).broken == {}
@@ -195,7 +195,7 @@ async def test_a_key_that_a_secret_still_needs_is_not_forgotten_until_that_is_he
         keycairn = await instance(store)
         with pytest.raises(KeyNeededError, match=id):
             await keycairn.retired_keys.forget(1)
-        await keycairn.accounts.sweep()
+        await keycairn.opener.sweep()
         await keycairn.retired_keys.forget(1)
         await check_all(keycairn, {"one": "sk-1"})
 

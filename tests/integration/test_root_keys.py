@@ -15,12 +15,7 @@ from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.keys.root_key_proofs import (
-    MOST_WAITING,
-    WRONG_PER_ADDRESS,
-    WRONG_PER_MINUTE,
-    TooManyProofsError,
-)
+from keycairn.app.services.keys.root_key_proofs import MOST_WAITING, WRONG_PER_ADDRESS, WRONG_PER_MINUTE
 from keycairn.domain.audit import Caller
 from keycairn.domain.change import Changeset, PutKeyset
 from keycairn.domain.errors import (
@@ -29,6 +24,7 @@ from keycairn.domain.errors import (
     KeycairnError,
     SealedError,
     StoreUnavailableError,
+    TooManyProofsError,
     WrongRootKeyError,
     WrongRootKeyProofError,
 )

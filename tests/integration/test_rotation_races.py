@@ -57,7 +57,7 @@ async def migrate(keycairn: Keycairn, _: CredentialId) -> dict[str, str]:
 
 
 async def sweep(keycairn: Keycairn, _: CredentialId) -> dict[str, str]:
-    assert await keycairn.accounts.sweep() == 0
+    assert await keycairn.opener.sweep() == 0
     return {"one": "sk-1"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Struct
 
 from keycairn.app.api.decoding import decode
-from keycairn.app.api.problems import RepeatedFieldError
+from keycairn.domain.errors import RepeatedFieldError
 
 VALUE = "sk-canary-4f9A7c2E81b6D05x"
 

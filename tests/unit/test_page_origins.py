@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from keycairn.app.ingress.errors import ForeignOriginError
 from keycairn.app.ingress.origins import From, Origins, is_preflight, parse_public_url, preflight_headers
 from keycairn.app.server import hosts_of
 from keycairn.app.settings import Settings, read_settings
-from keycairn.domain.errors import SettingsError
+from keycairn.domain.errors import ForeignOriginError, SettingsError
 
 ORIGINS = Origins(
     ("https://App.example.com:443", "http://localhost:3000"), parse_public_url("https://keys.example.com/cairn/")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.torture.calls import Calls, Failure
 
 from keycairn.adapters import redo_log
-from keycairn.adapters.redo_log import STEP, RedoLog, UncertainEntryError
+from keycairn.adapters.redo_log import STEP, RedoLog
 from keycairn.domain.audit import Head
-from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError
+from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError, UncertainEntryError
 
 START = 2048
 FRAME = 32

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keycairn.app.gateway.errors import Dialect, NoRouteError
+from keycairn.app.gateway.errors import Dialect
 from keycairn.app.gateway.headers import forwarded, received
 from keycairn.app.gateway.presented import presented_token
 from keycairn.app.gateway.routes import check_plain
-from keycairn.app.ingress.errors import AmbiguousRequestError, IngressError
 from keycairn.app.ingress.form import LONGEST_TARGET, check_form
+from keycairn.app.statuses import api_status
+from keycairn.domain.errors import AmbiguousRequestError, IngressError, NoRouteError
 
 PLAIN = {"host": "localhost", "authorization": "Bearer x", "content-type": "application/json", "content-length": "2"}
 
@@ -31,7 +32,7 @@ def status(made: Any) -> int:
     try:
         check_form(made)
     except IngressError as error:
-        return error.status
+        return api_status(error)
     return 200
 
 

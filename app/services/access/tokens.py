@@ -243,7 +243,7 @@ class Tokens:
         if reach.whole:
             return reach
         if Scope.ADMIN in scopes:
-            message = "A token that reaches certain accounts only cannot be an administrator's."
+            message = "A token that reaches certain credentials only cannot be an administrator's."
             raise InvalidInputError(message, {"reach": "cannot be combined with the scope admin"})
         if reach.providers == () or reach.credentials == ():
             message = "A token that reaches nothing is of no use. Name an account or a provider, or drop the list."

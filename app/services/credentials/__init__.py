@@ -1,17 +1,15 @@
 """Credentials: their life, opening their secrets, and handing them to clients and programs."""
 
-from keycairn.app.services.credentials.accounts import Accounts
-from keycairn.app.services.credentials.client_config import NoDefaultError, Provisioning, UnlinkedModelError
+from keycairn.app.services.credentials.client_config import Provisioning
 from keycairn.app.services.credentials.credentials import CredentialPatch, Credentials, Listed
 from keycairn.app.services.credentials.env_export import EnvExport
+from keycairn.app.services.credentials.opener import CredentialOpener
 
 __all__ = [
-    "Accounts",
+    "CredentialOpener",
     "CredentialPatch",
     "Credentials",
     "EnvExport",
     "Listed",
-    "NoDefaultError",
     "Provisioning",
-    "UnlinkedModelError",
 ]

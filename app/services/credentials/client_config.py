@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from keycairn.app.lookup import require_credential, require_model
-from keycairn.app.services.credentials.accounts import Accounts
+from keycairn.app.services.credentials.opener import CredentialOpener
 from keycairn.domain.audit import IN_PROCESS, Caller
-from keycairn.domain.errors import NotFoundError
+from keycairn.domain.errors import NoDefaultError, UnlinkedModelError
 from keycairn.domain.ids import ModelId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
@@ -15,24 +15,6 @@ from keycairn.domain.provider import Account
 from keycairn.domain.secret import MASK
 from keycairn.ports.provider import Provider, ProviderRegistry
 from keycairn.ports.store import Store
-
-
-class UnlinkedModelError(NotFoundError):
-    """The model has no credential, so nothing can be called with it."""
-
-    code = "model_unlinked"
-
-    def __init__(self) -> None:
-        super().__init__("This model is linked to no credential. Register it with one.")
-
-
-class NoDefaultError(NotFoundError):
-    """The slot has no model, and nothing to fall back to."""
-
-    code = "no_default_model"
-
-    def __init__(self, slot: Slot) -> None:
-        super().__init__(f"{slot} is not set. Assign a model to it.")
 
 
 class Provisioned(Struct, frozen=True, kw_only=True):
@@ -59,10 +41,10 @@ class Target(Struct, frozen=True):
 class Provisioning:
     """Resolves a model to what is needed to call it, from the database, at every call: a rotated key is used next."""
 
-    def __init__(self, store: Store, registry: ProviderRegistry, accounts: Accounts) -> None:
+    def __init__(self, store: Store, registry: ProviderRegistry, opener: CredentialOpener) -> None:
         self._store = store
         self._registry = registry
-        self._accounts = accounts
+        self._opener = opener
 
     async def provision(self, model: ModelId | Slot, *, by: Caller = IN_PROCESS) -> Provisioned:
         """The config of a model, or of the default model of a slot, as `esperanto`'s AIFactory takes it.
@@ -84,7 +66,7 @@ class Provisioning:
         if found.credential is None:
             raise UnlinkedModelError
         credential = await require_credential(self._store, by.workspace, found.credential)
-        account = await self._accounts.open(credential, purpose="provisioning", by=by)
+        account = await self._opener.open(credential, purpose="provisioning", by=by)
         return Target(found, account, self._registry.get(credential.provider))
 
     async def _default(self, slot: Slot, workspace: str) -> ModelId:

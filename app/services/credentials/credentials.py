@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal, deletion_details
-from keycairn.app.services.credentials.accounts import Accounts
+from keycairn.app.services.credentials.opener import CredentialOpener
 from keycairn.app.services.keys import Vault
 from keycairn.app.turns import in_turns
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
@@ -82,7 +82,7 @@ class Credentials:
         store: Store,
         vault: Vault,
         registry: ProviderRegistry,
-        accounts: Accounts,
+        opener: CredentialOpener,
         http: Http,
         clock: Clock,
         ids: Ids,
@@ -91,7 +91,7 @@ class Credentials:
         self._store = store
         self._vault = vault
         self._registry = registry
-        self._accounts = accounts
+        self._opener = opener
         self._http = http
         self._clock = clock
         self._ids = ids
@@ -110,7 +110,7 @@ class Credentials:
         page = await self._store.credentials(workspace, provider=name, after=after, limit=limit)
         await self._learn(page)
         counts = await self._store.model_counts(workspace, [item.id for item in page])
-        return await in_turns(page, lambda item: Listed(item, counts.get(item.id, 0), self._accounts.unreadable(item)))
+        return await in_turns(page, lambda item: Listed(item, counts.get(item.id, 0), self._opener.unreadable(item)))
 
     async def get(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Listed:
         """One credential. Raises CredentialNotFoundError."""
@@ -210,7 +210,7 @@ class Credentials:
             if if_match is not None and before.version != if_match:
                 raise PreconditionFailedError
             spec = self._registry.get(before.provider).spec
-            await self._accounts.learn([before])
+            await self._opener.learn([before])
             after = self._patched(spec, before, patch)
             if after == before:
                 return (), before
@@ -267,15 +267,15 @@ class Credentials:
         return plan_move(credential, models, target, target_models, defaults)
 
     async def _learn(self, credentials: Sequence[Credential]) -> None:
-        """As `Accounts.learn`, but what is listed is not opened: keys that do not open here are told of elsewhere."""
+        """As `CredentialOpener.learn`, but nothing listed is opened: keys that do not open are told of elsewhere."""
         with suppress(SealedError):
-            await self._accounts.learn(credentials)
+            await self._opener.learn(credentials)
 
     async def _listed(self, credential: Credential) -> Listed:
         await self._learn([credential])
         models = await self._store.models(credential.workspace, credential=credential.id, limit=None)
         duplicates = await self.duplicates(credential)
-        return Listed(credential, len(models), self._accounts.unreadable(credential), duplicates)
+        return Listed(credential, len(models), self._opener.unreadable(credential), duplicates)
 
     def _patched(self, spec: ProviderSpec, before: Credential, patch: CredentialPatch) -> Credential:
         """`before` with `patch` applied and its secrets sealed; version and times untouched."""

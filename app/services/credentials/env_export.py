@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
-from keycairn.app.services.credentials.accounts import Accounts
-from keycairn.app.services.credentials.client_config import UnlinkedModelError
+from keycairn.app.services.credentials.opener import CredentialOpener
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.credential import Credential
+from keycairn.domain.errors import UnlinkedModelError
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.provider import Account, ProviderSpec
 from keycairn.domain.secret import Secret
@@ -18,10 +18,10 @@ from keycairn.ports.store import Store
 class EnvExport:
     """Opens credentials for use outside. The audit has the event before anybody has the key."""
 
-    def __init__(self, store: Store, registry: ProviderRegistry, accounts: Accounts, journal: Journal) -> None:
+    def __init__(self, store: Store, registry: ProviderRegistry, opener: CredentialOpener, journal: Journal) -> None:
         self._store = store
         self._registry = registry
-        self._accounts = accounts
+        self._opener = opener
         self._journal = journal
 
     async def to_program(self, id: CredentialId, program: str, *, by: Caller = IN_PROCESS) -> dict[str, Secret]:
@@ -54,7 +54,7 @@ class EnvExport:
 
     async def _open(self, id: CredentialId, by: Caller) -> tuple[Credential, Account]:
         credential = await require_credential(self._store, by.workspace, id)
-        return credential, await self._accounts.open(credential, purpose="")
+        return credential, await self._opener.open(credential, purpose="")
 
 
 def variables(spec: ProviderSpec, account: Account) -> dict[str, Secret]:

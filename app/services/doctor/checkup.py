@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from msgspec import Struct
 
 from keycairn.app.services.audit import AuditLog, Flaw, FlawKind
-from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.keys import FORMER_WAITS, Rotation, Vault
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import UnknownProviderError
@@ -95,14 +95,14 @@ class Checkup:
         self,
         store: Store,
         vault: Vault,
-        accounts: Accounts,
+        opener: CredentialOpener,
         registry: ProviderRegistry,
         rotation: Rotation,
         audit: AuditLog,
     ) -> None:
         self._store = store
         self._vault = vault
-        self._accounts = accounts
+        self._opener = opener
         self._registry = registry
         self._rotation = rotation
         self._audit = audit
@@ -140,7 +140,7 @@ class Checkup:
 
     def _try(self, credential: Credential, seen: Survey) -> None:
         seen.credentials[credential.id] = credential.workspace
-        broken = self._accounts.broken(credential)
+        broken = self._opener.broken(credential)
         if broken:
             seen.broken.append((credential, broken))
         if broken.keys() != credential.broken.keys():

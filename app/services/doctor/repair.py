@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.backups import Backups
-from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.doctor.checkup import Checkup, Finding, Survey
 from keycairn.app.services.keys import Rotation
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
@@ -38,7 +38,7 @@ class Repair:
         store: Store,
         checkup: Checkup,
         backups: Backups,
-        accounts: Accounts,
+        opener: CredentialOpener,
         rotation: Rotation,
         journal: Journal,
         clock: Clock,
@@ -46,7 +46,7 @@ class Repair:
         self._store = store
         self._checkup = checkup
         self._backups = backups
-        self._accounts = accounts
+        self._opener = opener
         self._rotation = rotation
         self._journal = journal
         self._clock = clock
@@ -65,7 +65,7 @@ class Repair:
         saved = await self._backups.save(by=by)
         done: list[str] = []
         if codes & {"marks_stale", "key_retired"}:
-            await self._accounts.sweep()
+            await self._opener.sweep()
         if "marks_stale" in codes:
             done.append("noted which secrets open and which do not")
         if "key_retired" in codes:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from keycairn.domain.address import counted_as
 from keycairn.domain.errors import (
     DamagedKeysetError,
-    KeycairnError,
-    TooManyAttemptsError,
+    TooManyProofsError,
     WrongRootKeyError,
     WrongRootKeyProofError,
 )
@@ -21,16 +20,6 @@ WRONG_PER_MINUTE = 10
 WRONG_PER_ADDRESS = 5
 MOST_WAITING = 4
 """Proofs that are tried or wait for it at one time: each may take the memory and time of Argon2id for every slot."""
-
-
-class TooManyProofsError(TooManyAttemptsError):
-    """Too many wrong proofs of the root key, or too many at one time. `retry_after` is in seconds."""
-
-    code = "too_many_proofs"
-
-    def __init__(self, retry_after: int) -> None:
-        KeycairnError.__init__(self, "Too many attempts to prove the root key. Wait a minute, and nothing is changed.")
-        self.retry_after = retry_after
 
 
 class Proofs:

@@ -1,6 +1,6 @@
 """Models: registering them, the defaults, tests and discovery."""
 
-from keycairn.app.services.models.hearing import Hearing, PluginFailedError, cleaned, kind_of
+from keycairn.app.services.models.hearing import Hearing, cleaned, kind_of
 from keycairn.app.services.models.models import Models, defaults_within
 from keycairn.app.services.models.probing import NewModel, Probing, checked_model_name
 
@@ -8,7 +8,6 @@ __all__ = [
     "Hearing",
     "Models",
     "NewModel",
-    "PluginFailedError",
     "Probing",
     "checked_model_name",
     "cleaned",

@@ -6,7 +6,7 @@ from typing import TypeVar
 import structlog
 from msgspec.structs import replace
 
-from keycairn.domain.errors import InvalidInputError, KeycairnError, ProviderError
+from keycairn.domain.errors import InvalidInputError, KeycairnError, PluginFailedError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
 from keycairn.domain.provider import Account
@@ -22,12 +22,6 @@ LONGEST_KIND = 80
 _TYPES, _PROVENANCES = frozenset(Modality), frozenset(Provenance)
 _log = structlog.get_logger()
 _T = TypeVar("_T")
-
-
-class PluginFailedError(ProviderError):
-    """A provider plugin raised something it should not have; only the exception's type is told."""
-
-    code = "plugin_failed"
 
 
 class Hearing:

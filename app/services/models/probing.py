@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
-from keycairn.app.services.credentials import Accounts
+from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.models.hearing import LONGEST_MODEL_NAME, Hearing
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import (
@@ -74,7 +74,7 @@ class Probing:
         self,
         store: Store,
         registry: ProviderRegistry,
-        accounts: Accounts,
+        opener: CredentialOpener,
         http: Http,
         clock: Clock,
         ids: Ids,
@@ -82,7 +82,7 @@ class Probing:
     ) -> None:
         self._store = store
         self._registry = registry
-        self._accounts = accounts
+        self._opener = opener
         self._http = http
         self._clock = clock
         self._ids = ids
@@ -96,7 +96,7 @@ class Probing:
         credential = await require_credential(self._store, by.workspace, id)
         started = self._clock.monotonic()
         try:
-            account = await self._accounts.open(credential, purpose="")
+            account = await self._opener.open(credential, purpose="")
             provider = self._registry.get(credential.provider)
             hearing = Hearing(account, self._http)
             report = await hearing.report(lambda: provider.check(account, hearing.http))
@@ -203,7 +203,7 @@ class Probing:
             return ModelReport(outcome=Outcome.UNKNOWN, message="The model is linked to no credential.")
         credential = await require_credential(self._store, by.workspace, model.credential)
         try:
-            account = await self._accounts.open(credential, purpose="model test", by=by)
+            account = await self._opener.open(credential, purpose="model test", by=by)
             provider = self._registry.get(credential.provider)
             hearing = Hearing(account, self._http)
             return await hearing.trial(lambda: provider.try_model(account, model.name, model.type, hearing.http))
@@ -232,7 +232,7 @@ class Probing:
         return await self._journal.retried(plan)
 
     async def _discover(self, credential: Credential, by: Caller) -> Discovery:
-        account = await self._accounts.open(credential, purpose="discovery", by=by)
+        account = await self._opener.open(credential, purpose="discovery", by=by)
         provider = self._registry.get(credential.provider)
         hearing = Hearing(account, self._http)
         return await hearing.discovery(lambda: provider.discover(account, hearing.http))

@@ -15,8 +15,9 @@ import pytest
 from tests.served import serving
 from tests.shell import Shell
 
-from keycairn.app.cli.running import RunningServer, UnprovenServerError, announce, announced, proving_client, running
+from keycairn.app.cli.running import RunningServer, announce, announced, proving_client, running
 from keycairn.app.proof import PATH, new_nonce
+from keycairn.domain.errors import UnprovenServerError
 
 SECRET = "5" * 64
 TOKEN = "kc_the-token-of-the-folder"

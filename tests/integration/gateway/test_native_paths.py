@@ -12,8 +12,8 @@ from tests.servers.kin_api import VoyageServer
 from tests.servers.speech_api import DeepgramServer, ElevenLabsServer
 from tests.servers.vertex_api import PLACE, VertexServer, service_account
 
-from keycairn.app.gateway.errors import NoRouteError
 from keycairn.app.gateway.routes import check_native, check_plain
+from keycairn.domain.errors import NoRouteError
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.testing import KEY, LocalServer

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bodies import FakeSpools, arriving, in_pieces
 
-from keycairn.app.gateway.errors import RequestRefusedError
-from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.kept import KEPT_IN_MEMORY, LARGEST_KEPT, KeptBody
+from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
+from keycairn.domain.errors import RequestRefusedError
 
 CHUNK = 65_536
 _NUMBERS = b"".join(b"%08d" % number for number in range(20 * KEPT_IN_MEMORY // 8))

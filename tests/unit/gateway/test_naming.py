@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.bodies import arriving, in_pieces
 
-from keycairn.app.gateway.errors import OverloadedError, RequestRefusedError
-from keycairn.app.gateway.incoming import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.json_scan import JsonScanner
 from keycairn.app.gateway.naming import READ_AT_ONCE, json_model, named_json
+from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
+from keycairn.domain.errors import OverloadedError, RequestRefusedError
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     ['"model": "x", ', "model", "\\", '"', "mod\u00e9l", "\x7f", "\U0001f600"]

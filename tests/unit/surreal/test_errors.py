@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from keycairn.adapters.surreal.dialect import dialect_of
-from keycairn.adapters.surreal.errors import RetryableConflictError, results
-from keycairn.domain.errors import DuplicateError, KeycairnError, StaleVersionError, StoreError
+from keycairn.adapters.surreal.errors import results
+from keycairn.domain.errors import DuplicateError, KeycairnError, RetryableConflictError, StaleVersionError, StoreError
 
 FAILED = "The query was not executed due to a failed transaction"
 NOISE_3 = ["The query was not executed due to a cancelled transaction", "Cannot COMMIT: the transaction was aborted"]

@@ -2,9 +2,8 @@ import pytest
 from tests.house import LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.credentials.client_config import UnlinkedModelError
 from keycairn.domain.audit import Action
-from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError
+from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError, UnlinkedModelError
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.secret import Secret
 

@@ -4,7 +4,6 @@ import pytest
 from tests.house import EMBEDDING, LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.credentials.client_config import NoDefaultError, UnlinkedModelError
 from keycairn.app.services.models.probing import NewModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
@@ -13,7 +12,9 @@ from keycairn.domain.errors import (
     InvalidInputError,
     ModelExistsError,
     ModelNotFoundError,
+    NoDefaultError,
     UnknownProviderError,
+    UnlinkedModelError,
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from litestar.types import Receive
 
-from keycairn.app.gateway.errors import BodyTooLargeError, BodyTooSlowError, OverloadedError
+from keycairn.domain.errors import BodyTooLargeError, BodyTooSlowError, OverloadedError
 from keycairn.ports.spool import Spool, Spools
 
 LARGEST_HEAD = 32 * 2**20

@@ -1,23 +1,17 @@
-"""Credentials over HTTP: where they come from, whether they work, what they can use."""
+"""Credentials at their providers: whether they work, and what models they can use."""
 
-from typing import Annotated
-
-from litestar import Controller, Response, get, post
-from litestar.params import JSONBody, QueryParameter
+from litestar import Controller, Response, post
+from litestar.params import JSONBody
 
 from keycairn.app.api.auth import Touches
 from keycairn.app.api.bodies import RegisterModels
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.views import (
     DiscoveryView,
-    MigrationView,
     RegisteredView,
-    StatusView,
     TestView,
     found_view,
-    migration_view,
 )
-from keycairn.app.services.imports import Source
 from keycairn.app.services.models import NewModel
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import credential_id
@@ -31,42 +25,11 @@ LARGEST_REGISTRATION = 1024 * 1024
 """Bytes: a gateway provider lists thousands of models."""
 
 
-class AccountController(Controller):
-    """The environment, and the providers' answers."""
+class ProbingController(Controller):
+    """The providers' answers."""
 
     path = "/api/credentials"
     tags = ("Credentials",)
-
-    @get("/status", opt=READ, summary="Where each provider is configured")
-    async def status(self, keycairn: TheKeycairn, caller: TheCaller) -> StatusView:
-        """The database wins over the environment. `encryption_configured`: whether a root key opens the vault.
-
-        `data_folder_kept` is false where the data folder goes with the container, or with the machine's memory.
-        """
-        sources = await keycairn.environment.sources(workspace=caller.workspace)
-        return StatusView(
-            configured={provider: source is not Source.NONE for provider, source in sources.items()},
-            source=sources,
-            encryption_configured=keycairn.vault.why_sealed is None,
-            data_folder_kept=keycairn.data_folder_kept,
-        )
-
-    @get("/env-status", opt=READ, summary="Which providers the environment configures")
-    async def env_status(self, keycairn: TheKeycairn, caller: TheCaller) -> dict[str, bool]:
-        """A blank variable counts as unset."""
-        return {account.provider: account.configured for account in keycairn.environment.found(caller.workspace)}
-
-    @post("/migrate-from-env", opt=WRITE, status_code=200, summary="Move the environment's keys into the database")
-    async def migrate(
-        self,
-        keycairn: TheKeycairn,
-        caller: TheCaller,
-        *,
-        dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
-        again: Annotated[bool, QueryParameter(description="Also bring back what was deleted here.")] = False,
-    ) -> MigrationView:
-        """Each configured provider without a credential gets one. Running it again changes nothing."""
-        return migration_view(await keycairn.environment.migrate(dry_run=dry_run, again=again, by=caller), caller.reach)
 
     @post("/{id:str}/test", opt={**WRITE, **ONE}, status_code=200, summary="Test a credential")
     async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TestView:

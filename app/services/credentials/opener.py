@@ -34,7 +34,7 @@ PAGE = 200
 _log = structlog.get_logger()
 
 
-class Accounts:
+class CredentialOpener:
     """Turns stored credentials into usable accounts. The only reader of secrets."""
 
     def __init__(

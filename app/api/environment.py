@@ -1,0 +1,56 @@
+"""The environment over HTTP: what provider variables it holds, and moving them into the database."""
+
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.params import QueryParameter
+
+from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.app.api.views import (
+    MigrationView,
+    StatusView,
+    migration_view,
+)
+from keycairn.app.services.imports import Source
+from keycairn.domain.token import Scope
+
+READ = {"scope": Scope.CREDENTIALS_READ}
+WRITE = {"scope": Scope.CREDENTIALS_WRITE}
+
+
+class EnvironmentController(Controller):
+    """Where each provider is configured."""
+
+    path = "/api/credentials"
+    tags = ("Credentials",)
+
+    @get("/status", opt=READ, summary="Where each provider is configured")
+    async def status(self, keycairn: TheKeycairn, caller: TheCaller) -> StatusView:
+        """The database wins over the environment. `encryption_configured`: whether a root key opens the vault.
+
+        `data_folder_kept` is false where the data folder goes with the container, or with the machine's memory.
+        """
+        sources = await keycairn.environment.sources(workspace=caller.workspace)
+        return StatusView(
+            configured={provider: source is not Source.NONE for provider, source in sources.items()},
+            source=sources,
+            encryption_configured=keycairn.vault.why_sealed is None,
+            data_folder_kept=keycairn.data_folder_kept,
+        )
+
+    @get("/env-status", opt=READ, summary="Which providers the environment configures")
+    async def env_status(self, keycairn: TheKeycairn, caller: TheCaller) -> dict[str, bool]:
+        """A blank variable counts as unset."""
+        return {account.provider: account.configured for account in keycairn.environment.found(caller.workspace)}
+
+    @post("/migrate-from-env", opt=WRITE, status_code=200, summary="Move the environment's keys into the database")
+    async def migrate(
+        self,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
+        *,
+        dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
+        again: Annotated[bool, QueryParameter(description="Also bring back what was deleted here.")] = False,
+    ) -> MigrationView:
+        """Each configured provider without a credential gets one. Running it again changes nothing."""
+        return migration_view(await keycairn.environment.migrate(dry_run=dry_run, again=again, by=caller), caller.reach)

@@ -1,0 +1,81 @@
+"""Commands that ask providers: whether a key works, and what models it can use."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from keycairn.app.cli.connected import as_json, segment, with_client
+from keycairn.app.cli.failures import FAILED
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
+from keycairn.domain.errors import RequestFailedError
+
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
+
+
+@click.command()
+@click.argument("credential", required=False)
+@click.option("--all", "everything", is_flag=True, help="Test every stored credential.")
+@as_json
+@with_client
+async def test(client: "Client", *, credential: str | None, everything: bool, as_json: bool) -> int | None:
+    """Prove a key at its provider. Give a credential's id, or --all.
+
+    The provider is really asked. That it limits your rate, or has no such model, proves the key too. `keycairn status`
+    lists the ids. Exit code 1 when a key is refused or its provider cannot be reached.
+    """
+    if bool(credential) == everything:
+        raise click.UsageError("Give either a credential's id or --all; `keycairn status` lists the ids.")
+    found = [{"id": credential}] if credential else await client.all("/api/credentials")
+    results = []
+    for one in found:
+        if everything and not as_json:
+            say(f"Testing {one['name']} ({one['provider']}) ...", DULL)
+        results.append({"id": one["id"], **await client.post(f"/api/credentials/{segment(one['id'])}/test")})
+    if not shown(results, as_json=as_json):
+        for result in results:
+            mark, style = ("works", GOOD) if result["success"] else ("FAILED", BAD)
+            say(f"{mark:7} {result['provider']:18} {result['message']}  {result['id']}", style)
+        if not results:
+            say("There is no credential yet. Try: keycairn migrate-env", DULL)
+    return None if all(result["success"] for result in results) else FAILED
+
+
+@click.command()
+@click.argument("credential")
+@click.option("--register", is_flag=True, help="Register what is new with the credential.")
+@as_json
+@with_client
+async def discover(client: "Client", *, credential: str, register: bool, as_json: bool) -> None:
+    """List the models a credential can use.
+
+    Where a list comes from is said: `live` is the provider's answer, `static` is part of Keycairn, `fallback` stands in
+    for an answer that failed. For example: `keycairn discover credential:01J9ZK3V6Q8M2T4B7N5R0XWYCE --register`
+    """
+    path = f"/api/credentials/{segment(credential)}"
+    found = await client.post(f"{path}/discover")
+    usable = [
+        {"name": m["name"], "provider": m["provider"], "model_type": m["model_type"]}
+        for m in found["discovered"]
+        if m["model_type"]
+    ]
+    if register and not found["failure"]:
+        found["registered"] = await client.post(
+            f"/api/credentials/{segment(credential)}/register-models", {"models": usable}
+        )
+    if shown(found, as_json=as_json):
+        return
+    table(
+        ("model", "type", "from"),
+        ((m["name"], m["model_type"] or "(none of the four)", m["provenance"]) for m in found["discovered"]),
+        empty="The provider lists no models.",
+    )
+    if found["failure"]:
+        say(f"\nThe provider's list could not be read: {found['failure']} Nothing is registered from a fallback.", BAD)
+        if register:
+            raise RequestFailedError(0, {"detail": "Nothing was registered."})
+    for label in ("new", "vanished", "retyped"):
+        if found[label]:
+            say(f"{label}: {', '.join(found[label])}")
+    if "registered" in found:
+        say(f"\nRegistered {found['registered']['created']}, already there {found['registered']['existing']}.", GOOD)

@@ -1,0 +1,50 @@
+"""What only the commands of `keycairn` meet."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from keycairn.domain.errors.root import KeycairnError
+
+
+class RequestFailedError(KeycairnError):
+    """Keycairn refused or failed a request; the text is its own sentence."""
+
+    code = "request_failed"
+    remedy = "Do as the service's sentence says."
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(str(problem.get("detail") or f"Keycairn answered with status {status}."))
+        self.status = status
+        self.problem = problem
+
+    @property
+    def faults(self) -> Mapping[str, Any]:
+        """What is wrong with each field of the request, where that was said."""
+        faults = self.problem.get("errors")
+        return faults if isinstance(faults, dict) else {}
+
+
+class KeysStayInsideError(KeycairnError):
+    """The service that has the database open hands keys to nobody."""
+
+    code = "keys_stay_inside"
+    remedy = "Stop the service first, or let the program call its models through the gateway."
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This needs the key itself, and a running service hands keys to nobody, so the database must be opened "
+            "here: stop the service first. Or let the program call its models through the service; see docs/gateway.md."
+        )
+
+
+class UnprovenServerError(KeycairnError):
+    """What answers at the address is not the service that left word of itself. It got no token."""
+
+    code = "server_unproven"
+    remedy = "Restart that Keycairn, or name another with `KEYCAIRN_URL`."
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"Something answers on {url}, but does not prove that it is the Keycairn of this data folder, so it got no "
+            "token. Restart that Keycairn, or name another with KEYCAIRN_URL."
+        )

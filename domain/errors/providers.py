@@ -1,0 +1,111 @@
+"""What became of a request to a provider."""
+
+from keycairn.domain.errors.root import KeycairnError
+
+
+class EgressRefusedError(KeycairnError):
+    """The guarded client did not send a request, because its destination is forbidden. Nothing left the process."""
+
+    code = "egress_refused"
+    remedy = "Correct the credential's URL, or allow its host with `KEYCAIRN_EGRESS_ALLOW`."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This destination is refused: {why}.")
+        self.why = why
+
+
+class ProviderError(KeycairnError):
+    """A provider did not do what was asked. Subclasses say which way; the provider's own text is never in it."""
+
+    code = "provider_error"
+    remedy = "Try again; see the provider's own status page."
+
+    def __init__(self, message: str = "The provider answered with an error.", *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class InvalidAuthError(ProviderError):
+    """The provider refused the key (401, 403)."""
+
+    code = "provider_invalid_auth"
+    remedy = "Send a good key for the credential."
+
+    def __init__(self, message: str = "The provider refused the key.", *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+
+
+class CannotConnectError(ProviderError):
+    """The provider cannot be reached: name, route, connection, TLS."""
+
+    code = "provider_unreachable"
+    remedy = "See that the credential's URL is right and its host can be reached from here."
+
+    def __init__(self, message: str = "The provider cannot be reached.", *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+
+
+class NotSentError(CannotConnectError):
+    """No connection came about, so the provider has seen nothing of the request. Repeating it is safe."""
+
+    remedy = "See that the credential's URL is right and its host can be reached from here."
+
+
+class ProviderTimeoutError(CannotConnectError):
+    """The provider did not answer within the deadline."""
+
+    code = "provider_timeout"
+    remedy = "Try again; the provider may have begun the work."
+
+    def __init__(self, message: str = "The provider did not answer in time.", *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+
+
+class RateLimitedError(ProviderError):
+    """The provider accepted the key and asks for patience. `retry_after` in seconds, where it said so."""
+
+    code = "provider_rate_limited"
+    remedy = "Wait as `Retry-After` says, or link the model to a second credential."
+
+    def __init__(self, *, status: int | None = 429, retry_after: float | None = None) -> None:
+        super().__init__("The provider accepted the key, but limits its rate right now.", status=status)
+        self.retry_after = retry_after
+
+
+class QuotaExhaustedError(ProviderError):
+    """The provider accepted the key, but the account has no credit or quota left."""
+
+    code = "provider_quota_exhausted"
+    remedy = "Top the account up at the provider, or link the model to another credential."
+
+    def __init__(self, *, status: int | None = None) -> None:
+        super().__init__("The provider accepted the key, but the account has no quota left.", status=status)
+
+
+class ModelGoneError(ProviderError):
+    """The provider accepted the key, but does not know the model that was asked for."""
+
+    code = "provider_model_not_found"
+    remedy = "Discover the provider's models again, and register one that is there."
+
+    def __init__(self, *, status: int | None = 404) -> None:
+        super().__init__("The provider accepted the key, but does not have this model.", status=status)
+
+
+class GarbledAnswerError(ProviderError):
+    """The provider answered, but not in the format it should: HTML, truncated JSON, wrong shapes, too many bytes."""
+
+    code = "provider_garbled"
+    remedy = "See that the credential's URL leads to the provider's API and not to a page or a proxy."
+
+    def __init__(
+        self, message: str = "The provider's answer cannot be understood.", *, status: int | None = None
+    ) -> None:
+        super().__init__(message, status=status)
+
+
+class PluginFailedError(ProviderError):
+    """A provider plugin raised something it should not have; only the exception's type is told."""
+
+    code = "plugin_failed"
+    remedy = "See the service's log, and tell the plugin's author."

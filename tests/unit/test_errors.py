@@ -1,0 +1,73 @@
+"""One tree of errors in one place, each with a code, a status and a remedy; docs/errors.md says what they say."""
+
+import ast
+import inspect
+import runpy
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from keycairn.app.statuses import api_status, gateway_status
+from keycairn.domain import errors
+from keycairn.domain.errors import KeycairnError
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = runpy.run_path(str(ROOT / ".ci/errors_page.py"))
+PAGE = (ROOT / "docs/errors.md").read_text()
+SIGNALS = {"BrokenOffError", "ClientGoneError", "NotDataError", "RefusedVariableError", "UnreadableKeyError"}
+"""What two functions of one room tell each other; nobody else sees them."""
+TREE = sorted((member for _, member in inspect.getmembers(errors, inspect.isclass)), key=lambda each: each.__name__)
+
+
+def elsewhere() -> Iterator[tuple[str, str]]:
+    """The exceptions that are defined outside of domain/errors, with their bases."""
+    for layer in ("domain", "ports", "adapters", "app", "plugins", "src/keycairn/testing"):
+        for file in (ROOT / layer).rglob("*.py"):
+            if file.parent == ROOT / "domain/errors":
+                continue
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+                    yield from ((node.name, base) for base in bases if base.endswith(("Error", "Exception")))
+
+
+def test_the_page_is_what_the_classes_say() -> None:
+    assert SCRIPT["page"]() == PAGE, "run: make docs"
+
+
+@pytest.mark.parametrize("error", TREE, ids=lambda error: error.__name__)
+def test_each_error_is_on_the_page(error: type[KeycairnError]) -> None:
+    [line] = [line for line in PAGE.splitlines() if line.endswith(f"| `{error.__name__}` |")]
+    assert line.startswith(f"| `{error.code}` |")
+    assert error.remedy in line
+
+
+@pytest.mark.parametrize("error", TREE, ids=lambda error: error.__name__)
+def test_each_error_has_statuses_that_http_knows(error: type[KeycairnError]) -> None:
+    for status in (api_status(error), gateway_status(error)):
+        assert HTTPStatus(status) >= HTTPStatus.BAD_REQUEST
+
+
+def test_the_tree_stands_in_one_place() -> None:
+    assert {name for name, _ in elsewhere()} == SIGNALS
+    assert {base for _, base in elsewhere()} == {"Exception"}
+    assert set(errors.__all__) == {error.__name__ for error in TREE}
+    assert {subject for error in TREE for subject in [error.__module__.rpartition(".")[2]]} == set(SCRIPT["SUBJECTS"])
+
+
+def test_an_error_that_does_not_say_what_to_do_is_found() -> None:
+    class SilentError(KeycairnError):
+        """Says nothing."""
+
+    with pytest.raises(ValueError, match="SilentError"):
+        SCRIPT["row"](SilentError)
+
+
+def test_a_class_that_decides_nothing_has_the_status_of_the_one_above() -> None:
+    class NewInputError(errors.UrlRefusedError):
+        """An input of a kind nobody has thought of."""
+
+    assert (api_status(NewInputError), gateway_status(NewInputError)) == (400, 400)
+    assert (api_status(NewInputError("why")), gateway_status(NewInputError("why"))) == (400, 400)
