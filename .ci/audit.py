@@ -24,7 +24,8 @@ def report_of(tool: Path, service: str, lock: Path = LOCK) -> dict[str, Any] | N
     with TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         options = ("--disable-pip", "--require-hashes", "--progress-spinner=off", "--timeout=10", "--format=json")
-        command = [tool, *options, "--vulnerability-service", service, "--requirement", lock, "--output", file]
+        files = ("--requirement", str(lock), "--output", str(file))
+        command = [str(tool), *options, "--vulnerability-service", service, *files]
         try:
             subprocess.run(command, timeout=DEADLINE, capture_output=True, check=False)  # noqa: S603  # our own words
             report: dict[str, Any] = json.loads(file.read_text())

@@ -50,7 +50,7 @@ async def _startup_tasks(keycairn: Keycairn) -> None:
     try:
         if await keycairn.rotation.resume():
             _log.info("finished the key rotation that was under way")
-        if broken := await keycairn.opener.sweep():
+        if broken := await keycairn.credential_opener.sweep():
             _log.warning("some stored secrets do not open", credentials=broken)
     except KeycairnError as error:
         _log.warning("could not check the stored secrets", code=error.code)

@@ -57,8 +57,10 @@ class Keycairn:
         self.legacy = legacy
         self.registry = registry
         self.vault = Vault(store, opener, clock, self.journal, self.record_proofs)
-        self.opener = CredentialOpener(store, self.vault, registry, self.journal, self.audit_counters)
-        self.credentials = Credentials(store, self.vault, registry, self.opener, http, clock, ids, self.journal)
+        self.credential_opener = CredentialOpener(store, self.vault, registry, self.journal, self.audit_counters)
+        self.credentials = Credentials(
+            store, self.vault, registry, self.credential_opener, http, clock, ids, self.journal
+        )
         deletions = Deletions(store)
         self.importer = Importer(
             store, RowMapper(registry, self.credentials), deletions, self.vault, self.journal, clock
@@ -66,16 +68,18 @@ class Keycairn:
         self.environment = EnvironmentAccounts(
             store, registry, environment, self.vault, self.credentials, deletions, clock, self.journal
         )
-        self.probing = Probing(store, registry, self.opener, http, clock, ids, self.journal)
+        self.probing = Probing(store, registry, self.credential_opener, http, clock, ids, self.journal)
         self.models = Models(store, registry, clock, ids, self.journal)
-        self.provisioning = Provisioning(store, registry, self.opener)
-        self.env_export = EnvExport(store, registry, self.opener, self.journal)
+        self.provisioning = Provisioning(store, registry, self.credential_opener)
+        self.env_export = EnvExport(store, registry, self.credential_opener, self.journal)
         self.rotation = Rotation(store, self.vault, registry, self.journal)
         self.root_keys = RootKeys(store, self.vault, opener, self.rotation, self.journal, clock)
         self.retired_keys = RetiredKeys(store, self.vault, registry, self.rotation, self.backups, self.journal, clock)
-        self.checkup = Checkup(store, self.vault, self.opener, registry, self.rotation, self.audit)
+        self.checkup = Checkup(store, self.vault, self.credential_opener, registry, self.rotation, self.audit)
         self.replay = Replay(store, self.journal)
-        self.repair = Repair(store, self.checkup, self.backups, self.opener, self.rotation, self.journal, clock)
+        self.repair = Repair(
+            store, self.checkup, self.backups, self.credential_opener, self.rotation, self.journal, clock
+        )
         self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.audit_counters, registry, admin_token)
         self.attempts = Attempts(clock.monotonic)
         """Failed attempts by address, at every door."""
@@ -85,7 +89,7 @@ class Keycairn:
             else Gateway(
                 store=store,
                 tokens=self.tokens,
-                accounts=self.opener,
+                accounts=self.credential_opener,
                 registry=registry,
                 upstream=upstream,
                 http=http,

@@ -237,7 +237,10 @@ def running(process: Process, port: int) -> Iterator[Process]:
 
 def run(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     rows: dict[str, dict[str, float]] = {}
-    measured = lambda port, token, process: asyncio.run(measure(port, token, process, arguments.seconds))  # noqa: E731
+
+    def measured(port: int, token: str, process: Process | None) -> dict[str, float]:
+        return asyncio.run(measure(port, token, process, arguments.seconds))
+
     upstream = free_port()
     mine = (sys.executable, str(HERE))
     with (

@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 from esperanto import AIFactory
+from esperanto.common_types import ChatCompletion
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -216,6 +217,7 @@ async def in_process(data: Path, openai: OpenAIServer) -> None:
         model = AIFactory.create_language(chat.provider, chat.model, config=dict(chat.config))
         answer = await model.achat_complete([{"role": "user", "content": "Hi"}])
         await model.aclose()
+    assert isinstance(answer, ChatCompletion)
     step(f"in process, esperanto hears {answer.content!r} with the provisioned config", sent_key(openai) == openai.key)
 
 

@@ -23,7 +23,7 @@ from keycairn.domain.rootkey import RootKey, RootKeyForm
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_url
 from keycairn.ports.http import Http, Request, Response
-from keycairn.ports.keyset import KeysetOpener
+from keycairn.ports.keyset import KeysetOpener, OpenKeyset
 from keycairn.ports.provider import PluginStatus, Provider
 from keycairn.ports.store import Store
 from keycairn.ports.upstream import Upstream
@@ -33,6 +33,10 @@ LANGUAGE, EMBEDDING = Modality.LANGUAGE, Modality.EMBEDDING
 
 
 class FakeOpenKeyset:
+    """Keys that are readable, so that tests see what they are used for. It never changes but to say that it proves."""
+
+    slot = "slot-1"
+
     def __init__(self, record: Keyset) -> None:
         self.record = record
         self.install_id = record.install_id
@@ -44,14 +48,35 @@ class FakeOpenKeyset:
     def state_mac(self, text: bytes) -> bytes:
         return sha256(b"sum" + self.install_id.encode() + text).digest()
 
-    def with_proofs(self) -> "FakeOpenKeyset":
+    def with_proofs(self) -> OpenKeyset:
         return FakeOpenKeyset(replace(self.record, generation=self.record.generation + 1, proves=True))
+
+    def with_new_key(self) -> OpenKeyset:
+        raise AssertionError("the fake does not rotate; take AesGcmKeysets")
+
+    def with_key_state(self, kid: int, state: KeyState) -> OpenKeyset:
+        raise AssertionError("the fake does not rotate; take AesGcmKeysets")
+
+    def without_key(self, kid: int) -> OpenKeyset:
+        raise AssertionError("the fake does not rotate; take AesGcmKeysets")
+
+    def following(self, later: Keyset) -> OpenKeyset:
+        return FakeOpenKeyset(later)
+
+    def with_slot(self, root_key: RootKey) -> OpenKeyset:
+        raise AssertionError("the fake has no slots; take AesGcmKeysets")
+
+    def without_slot(self, slot_id: str) -> OpenKeyset:
+        raise AssertionError("the fake has no slots; take AesGcmKeysets")
 
     def token_mac(self, text: bytes) -> str:
         return sha256(self.install_id.encode() + text).hexdigest()
 
     def audit_mac(self, text: bytes) -> str:
         return sha256(b"audit" + self.install_id.encode() + text).hexdigest()
+
+    def session_mac(self, text: bytes) -> str:
+        return sha256(b"session" + self.install_id.encode() + text).hexdigest()
 
     def fingerprint_mac(self, text: bytes) -> str:
         return sha256(b"fingerprint" + self.install_id.encode() + text).hexdigest()
@@ -75,7 +100,7 @@ class FakeKeysets:
             install_id="install", generation=1, keys={1: KeyState.PRIMARY}, slots=(), created=now, proves=proves
         )
 
-    def open(self, keyset: Keyset, root_key: RootKey) -> FakeOpenKeyset:
+    def open(self, keyset: Keyset, root_key: RootKey) -> OpenKeyset:
         if root_key.material != self.key.material:
             raise WrongRootKeyError([slot.slot_id for slot in keyset.slots])
         return FakeOpenKeyset(keyset)
@@ -208,7 +233,7 @@ class House:
         """The key of a credential, as a provider would be shown it."""
         credential = await self.store.credential("default", id)
         assert credential is not None
-        return (await self.keycairn.opener.open(credential)).secrets["api_key"].reveal()
+        return (await self.keycairn.credential_opener.open(credential)).secrets["api_key"].reveal()
 
     legacy_record: Mapping[str, Any] | None = None
 

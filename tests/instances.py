@@ -44,11 +44,13 @@ async def add(keycairn: Keycairn, name: str = "one", key: str = "sk-1") -> Crede
 async def key_of(keycairn: Keycairn, id: CredentialId) -> str:
     listed = await keycairn.credentials.get(id)
     assert listed.broken == {}
-    return (await keycairn.opener.open(listed.credential)).secrets["api_key"].reveal()
+    return (await keycairn.credential_opener.open(listed.credential)).secrets["api_key"].reveal()
 
 
 class Arriving:
     """An import source of one row."""
+
+    label = "one row"
 
     def __init__(self, id: str, key: str) -> None:
         self._row = IncomingCredential(

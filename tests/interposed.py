@@ -22,6 +22,11 @@ class Interposed:
         self.asked: list[Changeset] = []
         self.commits_left: int | None = None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether `before` is set and did not run yet."""
+        return self.before is not None
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 

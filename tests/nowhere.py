@@ -31,7 +31,7 @@ class Ended:
     headers: Headers = ()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        for chunk in ():
+        for chunk in tuple[bytes, ...]():
             yield chunk
 
     def close(self) -> None: ...

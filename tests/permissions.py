@@ -13,6 +13,7 @@ from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.domain.audit import Caller
+from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.reach import EVERYWHERE, Reach
@@ -221,7 +222,7 @@ class Scene:
             provider.spec = plain_spec(name, modalities=tuple(Modality), native_operations=operations)
         self.plugin = KeycairnPlugin(keycairn=self.house.keycairn)
         self.tokens: dict[Kind, str] = {}
-        self.ids: dict[tuple[str, str], tuple[str, str]] = {}
+        self.ids: dict[tuple[str, str], tuple[CredentialId, ModelId]] = {}
 
     async def furnish(self) -> None:
         """Make everything."""

@@ -105,7 +105,7 @@ async def _rotate(keycairn: Keycairn, tally: Tally) -> None:
 async def _count(keycairn: Keycairn, texts: dict[CredentialId, str], tally: Tally) -> None:
     for id, text in texts.items():
         listed = await keycairn.credentials.get(id)
-        account = await keycairn.opener.open(listed.credential)
+        account = await keycairn.credential_opener.open(listed.credential)
         same = not listed.broken and account.secrets["api_key"].reveal() == text
         tally.opened += same
         tally.lost += not same

@@ -45,7 +45,7 @@ class EncryptionController(Controller):
     @post("/verify", opt=KEEPER, status_code=200, summary="Try to open every secret")
     async def verify(self, keycairn: TheKeycairn) -> Encryption:
         """Tries each stored secret once and marks what does not open; the answer lists it as quarantined."""
-        await keycairn.opener.sweep()
+        await keycairn.credential_opener.sweep()
         return await keycairn.rotation.status()
 
     @post("/rotate", opt=KEEPER, status_code=202, summary="Rotate the data key")

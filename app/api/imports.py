@@ -1,4 +1,4 @@
-"""Importer in over HTTP: rows of any source, and Open Notebook's former singleton."""
+"""Imports over HTTP: rows of any source, and Open Notebook's former singleton."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any

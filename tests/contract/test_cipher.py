@@ -220,7 +220,7 @@ def built_by_hand(
     salt = bytes(range(32))
     okm = HKDFExpand(SHA256(), 76, b"keycairn/1 record" + suite + b"\x00\x00\x00\x07" + salt).derive(DATA_KEY)
     header = suite + b"\x00\x00\x00\x07" + salt + (commitment or okm[44:])
-    items = [b"keycairn/1", header, install_id, PLACE.workspace, PLACE.table, PLACE.record]
+    items: list[bytes | str] = [b"keycairn/1", header, install_id, PLACE.workspace, PLACE.table, PLACE.record]
     if suite == b"\x01":
         items += [PLACE.field, "https://api.example.com:443", "https://eu.example.com:443"]
     else:

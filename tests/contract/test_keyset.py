@@ -13,7 +13,8 @@ from tests.fakes import NOON
 
 from keycairn.adapters.aesgcm import AesGcmKeysets, Argon2Cost
 from keycairn.adapters.aesgcm.key import Key
-from keycairn.adapters.aesgcm.keyset import MOST_SLOTS, AesGcmKeyset
+from keycairn.adapters.aesgcm.keyset import AesGcmKeyset
+from keycairn.adapters.aesgcm.soundness import MOST_SLOTS
 from keycairn.domain.errors import DamagedKeysetError, InvalidInputError, UndecryptableError, WrongRootKeyError
 from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 from keycairn.domain.rootkey import RootKey, RootKeyForm, parse_root_key

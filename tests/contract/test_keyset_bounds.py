@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -112,5 +113,5 @@ def test_eight_slots_of_the_usual_cost_are_sound() -> None:
     assert not isinstance(refusal.value, DamagedKeysetError)
 
 
-def fields(slot: KeySlot) -> dict[str, object]:
+def fields(slot: KeySlot) -> dict[str, Any]:
     return {name: getattr(slot, name) for name in slot.__struct_fields__}

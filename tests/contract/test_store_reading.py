@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -115,10 +116,11 @@ async def test_any_sealed_looks_into_every_workspace(store: Store) -> None:
 async def test_model_filters_all_hold(store: Store) -> None:
     [one] = await accounts(store, "one")
     wanted = a_model(credential=one, name="m", type=Modality.EMBEDDING, provider="groq")
-    for different in ({"name": "x"}, {"type": Modality.LANGUAGE}, {"provider": "x"}, {"credential": None}):
+    others: list[dict[str, Any]] = [{"name": "x"}, {"type": Modality.LANGUAGE}, {"provider": "x"}, {"credential": None}]
+    for different in others:
         await put(store, replace(wanted, id=a_model().id, **different))
     await put(store, wanted)
-    filters = {"name": "m", "type": Modality.EMBEDDING, "provider": "groq", "credential": one}
+    filters: dict[str, Any] = {"name": "m", "type": Modality.EMBEDDING, "provider": "groq", "credential": one}
     assert list(await store.models(WORKSPACE, **filters)) == [wanted]
     assert list(await store.models(WORKSPACE, **filters, after=wanted.id)) == []
     for name in filters:
@@ -162,7 +164,7 @@ async def test_a_page_begins_after_a_record_that_is_gone(store: Store) -> None:
 
 
 @pytest.mark.parametrize("filters", [{}, {"provider": "openai"}, {"credential": CredentialId("credential:one")}])
-async def test_pages_of_models_give_each_once_in_order(store: Store, filters: dict[str, str]) -> None:
+async def test_pages_of_models_give_each_once_in_order(store: Store, filters: dict[str, Any]) -> None:
     [one] = await accounts(store, "one")
     models = [a_model(credential=one) for _ in range(10)]
     await put(store, *reversed(models))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.samples import THEN, WORKSPACE, a_check, a_credential, a_keyset, a_model, a_token, an_event
 
 from keycairn.domain.audit import Head
-from keycairn.domain.change import AddCredential, AddUsage, Append, PutDefaults, PutKeyset
+from keycairn.domain.change import AddCredential, AddUsage, Append, Change, PutDefaults, PutKeyset
 from keycairn.domain.errors import ConflictError, DamagedBackupError, DuplicateError, StoreNotEmptyError
 from keycairn.domain.ids import CredentialId, EventId, ModelId
 from keycairn.domain.model import Defaults, Slot
@@ -82,14 +82,14 @@ async def test_what_is_restored_is_all_there_in_the_same_order(store: Store) -> 
 
 @pytest.mark.parametrize("present", ["credential", "keyset", "event", "usage", "defaults"])
 async def test_a_store_that_holds_anything_is_left_as_it_is(store: Store, present: str) -> None:
-    change = {
+    changes: dict[str, Change] = {
         "credential": AddCredential(a_credential()),
         "keyset": PutKeyset(a_keyset(), expected=0),
         "event": Append(an_event()),
         "usage": AddUsage(usage_key("w"), Usage(requests=1)),
         "defaults": PutDefaults(Defaults(version=1), expected=0),
-    }[present]
-    await store.commit((change,))
+    }
+    await store.commit((changes[present],))
     before = await stored(store)
 
     with pytest.raises(StoreNotEmptyError):

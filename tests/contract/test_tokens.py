@@ -83,7 +83,7 @@ def cache(clock: Clock) -> MemoryTokenCache:
 
 async def test_one_token_serves_the_account_that_bought_it(cache: MemoryTokenCache) -> None:
     seller = Seller()
-    backwards = replace(MINE, settings=dict(reversed(MINE.settings.items())), secrets=dict(MINE.secrets))
+    backwards = replace(MINE, settings=dict(reversed(list(MINE.settings.items()))), secrets=dict(MINE.secrets))
     assert [(await cache.get(one, seller)).reveal() for one in (MINE, backwards, MINE)] == ["token-1"] * 3
     assert seller.sold == [MINE]
 

@@ -206,10 +206,10 @@ async def misplace(service: Service, id: str, key: str) -> None:
     await service.say("POST", "/v1/chat/completions", json={"model": key, "messages": key})
     await service.say("POST", "/v1/chat/completions", content=f'{{"model": "{key}'.encode())
     await service.say("POST", "/api/tokens", json={"name": "t", "scopes": [key]})
-    good = "base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="
-    await service.say("POST", "/api/encryption/root-key", json={"root_key": key, "current_root_key": good})
-    await service.say("POST", "/api/encryption/root-key", json={"root_key": good, "current_root_key": key})
-    await service.say("POST", "/api/encryption/root-key", json={"root_key": good, "current_root_key": {key: key}})
+    root_key = "base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="
+    await service.say("POST", "/api/encryption/root-key", json={"root_key": key, "current_root_key": root_key})
+    await service.say("POST", "/api/encryption/root-key", json={"root_key": root_key, "current_root_key": key})
+    await service.say("POST", "/api/encryption/root-key", json={"root_key": root_key, "current_root_key": {key: key}})
     await service.say("PUT", path, content=f'{{"api_key": "{key}", '.encode(), headers=AS_JSON)
 
 

@@ -87,7 +87,7 @@ async def service() -> AsyncIterator[tuple[str, Keycairn]]:
     )
     await keycairn.vault.unlock(ROOT_KEY)
     config = uvicorn.Config(
-        fronted(create_app(keycairn=keycairn)),  # type: ignore[arg-type]  # two spellings of ASGI
+        fronted(create_app(keycairn=keycairn)),
         port=0,
         http="httptools",
         log_config=None,

@@ -5,6 +5,7 @@ import resource
 import stat
 from contextlib import suppress
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Never
 
@@ -84,7 +85,7 @@ async def furnished(store: Store) -> tuple[Keycairn, Secret]:
 
 async def keys_of(keycairn: Keycairn) -> dict[str, str]:
     listed = await keycairn.credentials.list()
-    accounts = {item.credential.name: await keycairn.opener.open(item.credential) for item in listed}
+    accounts = {item.credential.name: await keycairn.credential_opener.open(item.credential) for item in listed}
     return {name: account.secrets["api_key"].reveal() for name, account in accounts.items()}
 
 
@@ -330,7 +331,8 @@ async def test_the_oldest_stay_when_the_new_one_fails(tmp_path: Path) -> None:
 
 async def test_ten_thousand_records_pass_in_bounded_memory(tmp_path: Path) -> None:
     async with a_store("surrealkv", tmp_path) as store, a_store("surrealkv", tmp_path / "target") as target:
-        await store.restore(sorted((a_credential() for _ in range(10_000)), key=lambda credential: credential.id))
+        credentials = [a_credential() for _ in range(10_000)]
+        await store.restore(sorted(credentials, key=attrgetter("id")))
         file, backups = tmp_path / "big.gz", backups_of(keycairn_on(store))
         before = resident()
         saved = await backups.save_unrecorded(file)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from shutil import which
 from subprocess import run
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from keycairn.testing.container import IMAGE
 ROOT = Path(__file__).parents[2]
 
 
-def container(**options: object) -> KeycairnContainer:
+def container(**options: Any) -> KeycairnContainer:
     return KeycairnContainer(docker_client_kw={"version": "1.44"}, **options)  # a given version is not asked for
 
 

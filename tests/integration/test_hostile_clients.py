@@ -122,7 +122,8 @@ async def test_a_body_that_takes_its_time_is_not_waited_for() -> None:
 
     app = Litestar([take], request_class=ImpatientRequest, exception_handlers=EXCEPTION_HANDLERS, openapi_config=None)
     scope: Any = {"type": "http", "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
-    await app({**scope, "root_path": "", "extensions": {}, "client": None, "server": None}, receive, send_back)
+    scope |= {"root_path": "", "extensions": {}, "client": None, "server": None}
+    await app(scope, receive, send_back)
     assert sent[0]["status"] == 408
     assert b"body_not_sent" in sent[1]["body"]
 

@@ -81,7 +81,7 @@ async def whole(data: Path) -> int:
         assert set(by_credential) == {one.id for one in credentials}
         assert all(names == {"gpt-0", "gpt-1"} for names in by_credential.values())
         for one in random.Random(SEED).sample(credentials, min(len(credentials), 25)):  # noqa: S311  # no secret
-            opened = await keycairn.opener.open(one)
+            opened = await keycairn.credential_opener.open(one)
             assert opened.secrets["api_key"].reveal() == key(int(one.id.removeprefix("credential:c")))
         return len(credentials)
 

@@ -233,7 +233,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def try_every_secret(self) -> None:
-        broken = self.run(self.kc.accounts.sweep("default"))
+        broken = self.run(self.kc.credential_opener.sweep("default"))
         assert broken == sum(not known.opens for known in self.known.values())
         self.events = self.counted()
 
@@ -278,11 +278,11 @@ class Life(RuleBasedStateMachine):
         for id, known in self.known.items():
             record = self.run(self.kc.credentials.get(id)).credential
             if known.opens:
-                assert self.run(self.kc.accounts.open(record)).secrets["api_key"].reveal() == known.key
+                assert self.run(self.kc.credential_opener.open(record)).secrets["api_key"].reveal() == known.key
             else:
                 was = bool(record.broken)
                 with pytest.raises(UndecryptableError):
-                    self.run(self.kc.accounts.open(record))
+                    self.run(self.kc.credential_opener.open(record))
                 self.events += not was
 
     @invariant()
@@ -310,8 +310,8 @@ class EmbeddedLife(Life):
 
 
 def test_any_life() -> None:
-    run_state_machine_as_test(Life, settings=looking(100, stateful_step_count=25))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Life, settings=looking(100, stateful_step_count=25))
 
 
 def test_any_life_on_the_embedded_engine() -> None:
-    run_state_machine_as_test(EmbeddedLife, settings=looking(6, stateful_step_count=25))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(EmbeddedLife, settings=looking(6, stateful_step_count=25))

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -31,15 +31,20 @@ def replaced(file: Path) -> None:
     file.write_text("")
 
 
+def removed(files: Iterable[Path]) -> None:
+    for file in list(files):
+        file.unlink()
+
+
 MEDDLING: dict[str, Callable[[Path], object]] = {
     "nothing": lambda data: None,
     "lock file removed": lambda data: (data / "db.lock").unlink(),
     "lock file replaced": lambda data: replaced(data / "db.lock"),
     "lock file renamed": lambda data: (data / "db.lock").rename(data / "db.lock.old"),
-    "every file beside the database removed": lambda data: [
-        file.unlink() for file in data.iterdir() if file.is_file() and file.name != "root-key"
-    ],
-    "files in the database removed": lambda data: [file.unlink() for file in data.rglob("db/manifest/*")],
+    "every file beside the database removed": lambda data: removed(
+        file for file in data.iterdir() if file.is_file() and file.name != "root-key"
+    ),
+    "files in the database removed": lambda data: removed(data.rglob("db/manifest/*")),
 }
 
 

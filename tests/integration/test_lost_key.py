@@ -141,7 +141,7 @@ async def test_going_on_with_a_key_of_ones_own_gives_nobody_a_secret(settings: S
     async with open_keycairn(replace(settings, root_key=a_root_key(3))) as kc:
         for listed in await kc.credentials.list():
             with pytest.raises(UndecryptableError):
-                await kc.accounts.open(listed.credential)
+                await kc.credential_opener.open(listed.credential)
         await kc.rotation.rotate()
         with pytest.raises(WrongRootKeyProofError):
             await kc.root_keys.change(a_root_key(4), present=true_key)

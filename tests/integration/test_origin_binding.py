@@ -155,7 +155,7 @@ async def test_a_move_asks_for_the_secrets_it_would_lead_elsewhere_and_for_no_ot
         assert (await kc.credentials.get(before.id)).credential == before
     anew = {name: Secret(f"sk-new-{name}-0123456789") for name in move.torn}
     after = (await kc.credentials.update(before.id, replace(patch, secrets=anew))).credential
-    opened = (await kc.accounts.open(after)).secrets
+    opened = (await kc.credential_opener.open(after)).secrets
     assert {name for name, secret in opened.items() if secret.reveal().startswith("sk-new-")} == set(move.torn)
     assert opened.keys() == before.sealed.keys()
 
@@ -164,7 +164,7 @@ async def test_a_move_asks_for_the_secrets_it_would_lead_elsewhere_and_for_no_ot
 async def test_moved_behind_our_back_those_secrets_do_not_open_and_the_others_do(kc: Keycairn, move: Move) -> None:
     before = await moving(kc, move)
     settings = {name: kept for name, kept in {**before.settings, **move.patch}.items() if kept is not None}
-    assert sorted(kc.accounts.broken(replace(before, settings=settings))) == move.torn
+    assert sorted(kc.credential_opener.broken(replace(before, settings=settings))) == move.torn
 
 
 async def test_a_secret_follows_no_swap_of_urls_over_http_either(
@@ -186,16 +186,16 @@ async def test_a_start_seals_anew_what_an_earlier_version_sealed_and_says_so(kc:
     before = await former(kc, spec, await moving(kc, move))
     swapped = replace(before, settings={**before.settings, **move.after})
     assert all(map(is_former, before.sealed.values()))
-    assert kc.accounts.broken(swapped) == {}, "what the former suite cannot tell"
-    await kc.accounts.sweep()
+    assert kc.credential_opener.broken(swapped) == {}, "what the former suite cannot tell"
+    await kc.credential_opener.sweep()
     after = (await kc.credentials.get(before.id)).credential
     assert not any(map(is_former, after.sealed.values()))
-    assert (await kc.accounts.open(after)).secrets == (await kc.accounts.open(before)).secrets
-    assert sorted(kc.accounts.broken(replace(after, settings=swapped.settings))) == move.torn
+    assert (await kc.credential_opener.open(after)).secrets == (await kc.credential_opener.open(before)).secrets
+    assert sorted(kc.credential_opener.broken(replace(after, settings=swapped.settings))) == move.torn
     assert (after.version, after.updated) == (before.version, before.updated)
     events = await kc.audit.events(matching=EventFilter(action=Action.SECRETS_RESEALED))
     assert len(events) == 1
-    await kc.accounts.sweep()
+    await kc.credential_opener.sweep()
     assert (await kc.credentials.get(before.id)).credential == after
 
 
@@ -251,7 +251,7 @@ async def test_with_all_its_secrets_the_account_moves_and_its_old_seal_opens_no_
     secrets = {one.name: Secret(f"sk-new-{one.name}-0123456789") for one in spec.secrets}
     patch = CredentialPatch(settings={field.name: "https://second.example/v1"}, secrets=secrets)
     after = (await kc.credentials.update(before.id, patch)).credential
-    opened = await kc.accounts.open(after)
+    opened = await kc.credential_opener.open(after)
     assert {name: secret.reveal() for name, secret in opened.secrets.items()} == {
         name: secret.reveal() for name, secret in secrets.items()
     }
@@ -266,4 +266,4 @@ async def test_another_path_of_the_same_origin_needs_nothing(
     after = await kc.credentials.update(
         before.id, CredentialPatch(settings={field.name: "https://FIRST.example:443/v2"})
     )
-    assert (await kc.accounts.open(after.credential)).secrets
+    assert (await kc.credential_opener.open(after.credential)).secrets

@@ -105,7 +105,7 @@ async def place() -> Place:
 
 async def key_of(place: Place) -> str:
     [listed] = await place.kc.credentials.list()
-    return (await place.kc.accounts.open(listed.credential)).secrets["api_key"].reveal()
+    return (await place.kc.credential_opener.open(listed.credential)).secrets["api_key"].reveal()
 
 
 @pytest.mark.parametrize("claimed", [B, THIEF, WORDS, None], ids=["the new one", "another", "words", "no root key"])

@@ -59,7 +59,7 @@ async def fill(keycairn: Keycairn, count: int) -> None:
 
 async def keys_by_name(keycairn: Keycairn) -> dict[str, str]:
     listed = await keycairn.credentials.list()
-    accounts = {item.credential.name: await keycairn.opener.open(item.credential) for item in listed}
+    accounts = {item.credential.name: await keycairn.credential_opener.open(item.credential) for item in listed}
     return {name: account.secrets["api_key"].reveal() for name, account in accounts.items()}
 
 
@@ -130,7 +130,7 @@ async def test_what_does_not_open_is_listed_and_stops_nobody() -> None:
 
     status = await keycairn.rotation.rotate()
 
-    await keycairn.opener.sweep("default")
+    await keycairn.credential_opener.sweep("default")
     status = await keycairn.rotation.status()
     assert status.secrets == {1: 1, 2: 2}
     assert status.keys[1] is KeyState.DECRYPT_ONLY

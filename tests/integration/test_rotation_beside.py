@@ -136,7 +136,7 @@ async def beside_restores(keycairn: Keycairn, ids: list[CredentialId], tmp_path:
 
 async def beside_sweeps(keycairn: Keycairn, ids: list[CredentialId], tmp_path: Path) -> None:
     for _ in range(5):
-        assert await keycairn.opener.sweep() == 0
+        assert await keycairn.credential_opener.sweep() == 0
         assert not [finding for finding in await keycairn.checkup.report() if finding.broken]
 
 

@@ -393,7 +393,7 @@ async def test_nothing_stops_for_what_is_refused(place: Place) -> None:
         before = {table: len(await place_rows(kc, table)) for table in PROVEN}
         assert {finding.code for finding in await kc.checkup.report()} >= {"record_forged"}
         await kc.rotation.rotate()
-        await kc.accounts.sweep()
+        await kc.credential_opener.sweep()
         assert {table: len(await place_rows(kc, table)) for table in PROVEN} == before
         await kc.repair.fix()
         await kc.backups.save()
@@ -404,7 +404,7 @@ async def test_nothing_stops_for_what_is_refused(place: Place) -> None:
         assert set(await names(kc)) == set(named)
 
 
-GARBAGE = {
+GARBAGE: dict[str, dict[str, Any]] = {
     "credential": {
         "settings": "[]",
         "sealed": "nonsense",

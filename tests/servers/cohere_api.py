@@ -35,9 +35,9 @@ class CohereServer(LocalServer):
                 named = {"id": "1", "object": "chat.completion", "created": 1, "model": recorded.json()["model"]}
                 return as_json({**named, "choices": [choice]})
             case "POST", "/v2/chat" if "chat" in MODELS.get(recorded.json()["model"], ()):
-                message = {"role": "assistant", "content": [{"type": "text", "text": "Hello!"}]}
+                said = {"role": "assistant", "content": [{"type": "text", "text": "Hello!"}]}
                 tokens = {"tokens": {"input_tokens": 1, "output_tokens": 2}}
-                return as_json({"id": "1", "finish_reason": "COMPLETE", "message": message, "usage": tokens})
+                return as_json({"id": "1", "finish_reason": "COMPLETE", "message": said, "usage": tokens})
             case "POST", "/v2/embed" if "embed" in MODELS.get(recorded.json()["model"], ()):
                 body = recorded.json()
                 if not body.get("input_type") or body.get("embedding_types") != ["float"]:

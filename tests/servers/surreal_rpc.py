@@ -40,6 +40,11 @@ class RpcServer:
         self.password = "correct horse"
 
     @property
+    def dropped(self) -> bool:
+        """Whether no request is left to be dropped."""
+        return self.drop_before is None and self.drop_after is None
+
+    @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 

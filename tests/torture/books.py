@@ -42,8 +42,8 @@ class Books:
                 self.accounts[account]["key"] = key
                 self._event("credential.updated")
             case ["register", account, prefix, count]:
-                models = set(self.accounts[account]["models"]) | {f"{prefix}-{each}" for each in range(count)}
-                self.accounts[account]["models"] = sorted(models)
+                known = set(self.accounts[account]["models"]) | {f"{prefix}-{each}" for each in range(count)}
+                self.accounts[account]["models"] = sorted(known)
                 self._event("models.registered")
             case ["chat", account, model]:
                 if self.chat != [account, model]:
@@ -55,8 +55,8 @@ class Books:
                     self.chat = None
                 self._event("credential.deleted")
             case ["move", account, target]:
-                models = {*self.accounts.pop(account)["models"], *self.accounts[target]["models"]}
-                self.accounts[target]["models"] = sorted(models)
+                joined = {*self.accounts.pop(account)["models"], *self.accounts[target]["models"]}
+                self.accounts[target]["models"] = sorted(joined)
                 if self.chat is not None and self.chat[0] == account:
                     self.chat[0] = target
                 self._event("credential.deleted")

@@ -85,6 +85,17 @@ def _linked(target: Path, to: Path) -> None:
     target.symlink_to(to)
 
 
+def _folder(target: Path) -> Path:
+    target.mkdir()
+    return target
+
+
+def _supplanted(target: Path) -> Path:
+    """A folder in the place of whatever was there."""
+    _gone(target)
+    return _folder(target)
+
+
 def _half(source: Path, target: Path) -> None:
     """A copy of a database whose files were cut in the middle."""
     _copied(source, target)
@@ -150,13 +161,13 @@ CASES: dict[str, tuple[str, str, Make]] = {
     "a folder in the place of the log": (
         "closed",
         REFUSED,
-        lambda p: (_gone(p.data / "db.redo"), (p.data / "db.redo").mkdir()),
+        lambda p: _supplanted(p.data / "db.redo"),
     ),
     "a build that had just begun": ("later", HARMLESS, lambda p: (p.data / "db.new").mkdir()),
     "a build that was half filled": (
         "later",
         HARMLESS,
-        lambda p: ((p.data / "db.new").mkdir(), _half(p.other / "db", p.data / "db.new" / "db")),
+        lambda p: _half(p.other / "db", _folder(p.data / "db.new") / "db"),
     ),
     "a build that was whole": ("later", HARMLESS, lambda p: _marked(p.other, p.data / "db.new")),
     "a file in the place of a build": ("later", EITHER, lambda p: _file(p.data / "db.new")),

@@ -161,7 +161,7 @@ class _House:
         self.gate = _Gate(store)
         self.ids: dict[str, CredentialId] = {}
         self.kc = Keycairn(
-            store=self.gate,  # type: ignore[arg-type]  # passes everything on
+            store=self.gate,
             opener=AesGcmKeysets(),
             registry=FakeRegistry([FakeProvider(plain_spec("openai"))]),
             http=NoHttp(),
@@ -288,7 +288,7 @@ class _Play:
         kc, found = self.house.kc, Model()
         accounts = {id: account for account, id in self.house.ids.items()}
         for listed in await kc.credentials.list():
-            secrets = (await kc.accounts.open(listed.credential)).secrets
+            secrets = (await kc.credential_opener.open(listed.credential)).secrets
             key = secrets["api_key"].reveal()
             found.accounts[accounts[listed.credential.id]] = (listed.credential.name, key, {})
         for model in await kc.models.list(limit=None):

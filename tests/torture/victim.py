@@ -242,8 +242,8 @@ async def state_of(kc: Keycairn) -> str:
     defaults = await kc.models.defaults()
     chat = None
     if Slot.CHAT in defaults.slots:
-        model = models.get(defaults.slots[Slot.CHAT])
-        chat = ["dangling", ""] if model is None else [named.get(model.credential or "", "dangling"), model.name]
+        found = models.get(defaults.slots[Slot.CHAT])
+        chat = ["dangling", ""] if found is None else [named.get(found.credential or "", "dangling"), found.name]
     tokens = {token.name: token.revoked is None for token in await kc.tokens.list() if token.name != FIRST_TOKEN}
     sums = await kc.store.usage(DEFAULT_WORKSPACE, since=DAY, until=DAY)
     counts = Counter(str(event.action) for event in await _events(kc) if event.actor == "in-process")
@@ -269,7 +269,7 @@ async def _events(kc: Keycairn) -> list[Any]:
 
 async def _key(kc: Keycairn, one: Credential) -> str:
     try:
-        return (await kc.accounts.open(one)).secrets["api_key"].reveal()
+        return (await kc.credential_opener.open(one)).secrets["api_key"].reveal()
     except UndecryptableError as error:
         return f"does not open: {error.reason}"
 

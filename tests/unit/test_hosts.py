@@ -103,7 +103,7 @@ async def test_only_health_is_told_to_every_name() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send("served")
 
-    guard: Any = guarded(app, Hosts())  # type: ignore[arg-type]  # a test's short hand
+    guard: Any = guarded(app, Hosts())
     for path in ("/api/credentials", "/v1/chat/completions", "/", "/openapi", "/metrics"):
         assert await ask(guard, path, b"localhost") == ["served"]
         for hosts in ((b"evil.example",), (b"localhost", b"localhost"), ()):

@@ -45,7 +45,7 @@ LOCKS = ("requirements.lock", "requirements-runtime.lock", ".ci/tools.lock")
 def locked(name: str) -> dict[str, tuple[Requirement, frozenset[str]]]:
     """The requirements of a lock by name, each with the hashes of its files."""
     text = (ROOT / name).read_text().replace("\\\n", " ")
-    found = {}
+    found: dict[str, tuple[Requirement, frozenset[str]]] = {}
     for line in text.splitlines():
         if line.startswith("#"):
             continue

@@ -1,4 +1,4 @@
-"""Importer in: rows of an import become credentials, models and defaults."""
+"""The importer: rows of an import become credentials, models and defaults."""
 
 from collections.abc import Callable, Sequence
 

@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 import structlog
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from msgspec import Struct
 from tests.canary import scan
 from tests.fakes import FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
@@ -123,9 +124,10 @@ async def test_what_a_provider_repeats_goes_no_further(
         for place in (path, "/api/credentials", "/api/models", "/api/audit"):
             await say("GET", place)
 
-    stored = [
+    models = await scene.store.models(DEFAULT_WORKSPACE)
+    stored: list[Sequence[Struct]] = [
         await scene.store.credentials(DEFAULT_WORKSPACE),
-        await scene.store.models(DEFAULT_WORKSPACE),
+        models,
         await scene.store.events(DEFAULT_WORKSPACE),
     ]
     logged = [
@@ -139,7 +141,7 @@ async def test_what_a_provider_repeats_goes_no_further(
     # The transparent cipher of these tests keeps the key readable inside of what is sealed; nothing else may hold it.
     plain = [repr(record).replace(sealed, "") for page in stored for record in page for sealed in _sealed(record)]
     assert scan("\n".join(plain), KEY) == []
-    assert not any(recoverable(KEY, model.name) for model in stored[1])  # type: ignore[union-attr]  # the models
+    assert not any(recoverable(KEY, model.name) for model in models)
 
 
 def _sealed(record: Any) -> list[str]:

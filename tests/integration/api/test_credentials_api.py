@@ -52,7 +52,7 @@ async def break_secret(house: House, id: str) -> None:
     broken = replace(before, sealed=twin.credential.sealed, version=before.version + 1)
     await house.store.commit((ReplaceCredential(broken, expected=before.version),))
     await house.keycairn.credentials.delete(twin.credential.id)
-    await house.keycairn.opener.sweep("default")
+    await house.keycairn.credential_opener.sweep("default")
 
 
 async def test_create_answers_201_with_every_field_of_the_wire_and_no_key(api: Client) -> None:

@@ -192,7 +192,7 @@ async def test_an_id_of_another_workspace_is_as_one_that_never_was(scene: Scene)
     for number, (credential, model) in enumerate(pairs):
         shape = "01KDWE9G" + "Z" * 18 if len(credential.partition(":")[2]) == 26 else "n" + f"{number:x}" * 32
         key = shape if credential != "credential:theirs-1" else "never-1"
-        answers = []
+        answers: list[Any] = []
         for ids in ((credential, model), (f"credential:{key}", f"model:{key[:-1]}0")):
             before = await scene.house.keycairn.audit.events()
             rows = [

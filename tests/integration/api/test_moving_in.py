@@ -1,4 +1,4 @@
-"""Importer in over HTTP."""
+"""Imports over HTTP."""
 
 import json
 from collections.abc import Callable

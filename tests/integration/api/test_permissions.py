@@ -1,6 +1,7 @@
 """Who sees and changes what: records of others, lists, refused attempts. `test_matrix.py` asks every route."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from httpx import Response
@@ -27,7 +28,7 @@ async def client() -> AsyncIterator[tuple[AsyncTestClient[Litestar], Scene]]:
 
 async def call(client: AsyncTestClient[Litestar], method: str, path: str, token: str | None) -> Response:
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    body = {} if method in {"POST", "PUT", "PATCH"} else None
+    body: dict[str, Any] | None = {} if method in {"POST", "PUT", "PATCH"} else None
     return await client.request(method, path, headers=headers, json=body)
 
 
@@ -55,6 +56,7 @@ async def test_a_bounded_token_does_not_get_at_other_accounts(
     http, scene = client
     method, path = route
     rule = RULES[route]
+    assert rule.scope is not None
     token = scene.token(rule.scope, whole=False)
     answer = await call(http, method, filled(scene, path, "default", "anthropic"), token)
     if method == "GET" and "by-provider" in path:

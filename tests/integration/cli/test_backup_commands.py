@@ -44,7 +44,7 @@ async def test_a_backup_is_restored_elsewhere_and_works(stocked: Shell) -> None:
     assert (await stocked.run("doctor", **moved(stocked))).exit_code == 0
     async with open_keycairn(read_settings({**stocked.variables, **moved(stocked)} | {"OPENAI_API_KEY": ""})) as kc:
         assert (await kc.audit.verify()).flaws == ()
-        assert [event.action for event in await kc.audit.events()].count("store.restored") == 1
+        assert [event.action.value for event in await kc.audit.events()].count("store.restored") == 1
 
 
 async def test_people_are_told_what_happened(stocked: Shell) -> None:

@@ -1,4 +1,4 @@
-"""Importer in and out by commands."""
+"""Moving in and out by commands."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ import pty
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dotenv import dotenv_values
@@ -262,7 +263,7 @@ async def test_a_program_gets_the_variables_of_one_credential_and_nothing_else(s
     assert len(await events(shell, "secret.used")) == 1, "a key typed in its place would stand in the log for good"
 
 
-async def events(shell: Shell, action: str) -> list[dict[str, object]]:
+async def events(shell: Shell, action: str) -> list[dict[str, Any]]:
     here = read_settings({n: v for n, v in shell.variables.items() if n.startswith("KEYCAIRN_")})
     async with open_keycairn(here) as keycairn:
         found = await keycairn.store.events("default")

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.canary import scan
-from tests.integration.cli.test_serving import serving
+from tests.served import serving
 from tests.shell import KEY, Shell
 
 NEW = "base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="

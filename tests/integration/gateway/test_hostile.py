@@ -105,7 +105,7 @@ async def test_a_bomb_is_unpacked_no_further_than_an_answer_would_be(house: Gate
 async def test_an_endless_header_is_cut_off(house: GatewayHouse) -> None:
     sent = 0
 
-    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
         writer.write(b"HTTP/1.1 200 OK\r\nx-long: ")
         for _ in range(1600):
@@ -144,7 +144,7 @@ async def test_an_endless_stream_is_passed_on_in_bounded_memory(house: GatewayHo
 
 
 async def test_a_byte_every_fifth_of_a_second_passes_as_it_comes(house: GatewayHouse, others: Others) -> None:
-    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(SSE)
         for _ in range(5):
             writer.write(b"x")

@@ -1,8 +1,9 @@
 """Limits of tokens, scopes, revocation, and the accounting over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ from keycairn.testing.openai_server import OpenAIServer
 from keycairn.testing.server import KEY
 
 BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
-Ask = Callable[[str], Awaitable[httpx.Response]]
+Ask = Callable[[str], Coroutine[Any, Any, httpx.Response]]
 
 
 @pytest.fixture

@@ -58,10 +58,11 @@ class WholeServer(OpenAIServer):
         whole = {**head, "output": [message], "usage": usage}
         if not body.get("stream"):
             return as_json(whole)
-        delta = {"type": "response.output_text.delta", "delta": "Hello!", "item_id": "m1", "output_index": 0}
+        names = "response.output_text.delta", "response.completed"
+        delta: dict[str, Any] = {"type": names[0], "delta": "Hello!", "item_id": "m1", "output_index": 0}
         delta |= {"content_index": 0, "sequence_number": 1, "logprobs": []}
-        end = {"type": "response.completed", "response": whole, "sequence_number": 2}
-        return sse(delta, end, names=(delta["type"], end["type"]), done=False)
+        end = {"type": names[1], "response": whole, "sequence_number": 2}
+        return sse(delta, end, names=names, done=False)
 
     def _draw(self, body: dict[str, Any]) -> Answer:
         return as_json({"created": 1, "data": [{"b64_json": "aGk=", "revised_prompt": body["prompt"]}]})

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import openai
 import pytest
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 from tests.gateway_house import GatewayHouse
 
 from keycairn.domain.credential import Credential
@@ -33,12 +34,12 @@ async def client(house: GatewayHouse, account: Credential) -> AsyncIterator[Asyn
         yield client
 
 
-GREETING = [{"role": "user", "content": "Hello"}]
+GREETING: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "openai/gpt-4o", "OpenAI/gpt-4o"])
 async def test_chat(client: AsyncOpenAI, openai_server: OpenAIServer, name: str) -> None:
-    answer = await client.chat.completions.create(model=name, messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+    answer = await client.chat.completions.create(model=name, messages=GREETING)
 
     assert answer.choices[0].message.content == "Hello!"
     assert openai_server.requests[-1].json()["model"] == "gpt-4o"
@@ -46,7 +47,7 @@ async def test_chat(client: AsyncOpenAI, openai_server: OpenAIServer, name: str)
 
 
 async def test_a_stream_of_chat(client: AsyncOpenAI) -> None:
-    stream = await client.chat.completions.create(model="gpt-4o", messages=GREETING, stream=True)  # type: ignore[call-overload]  # a plain dict
+    stream = await client.chat.completions.create(model="gpt-4o", messages=GREETING, stream=True)
 
     assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "Hello!"
 
@@ -82,7 +83,7 @@ async def test_the_list_of_models(client: AsyncOpenAI) -> None:
 
 async def test_an_unknown_model(client: AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
-        await client.chat.completions.create(model="no-such", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+        await client.chat.completions.create(model="no-such", messages=GREETING)
 
     assert caught.value.code == "model_not_found"
 
@@ -90,7 +91,7 @@ async def test_an_unknown_model(client: AsyncOpenAI) -> None:
 async def test_a_wrong_token(house: GatewayHouse, account: Credential) -> None:
     async with AsyncOpenAI(api_key="sk-wrong", base_url=house.url + "/v1", max_retries=0) as client:
         with pytest.raises(openai.AuthenticationError) as caught:
-            await client.chat.completions.create(model="gpt-4o", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+            await client.chat.completions.create(model="gpt-4o", messages=GREETING)
 
     assert caught.value.code == "unauthenticated"
 
@@ -101,7 +102,7 @@ async def test_a_refused_key_is_told_apart_from_a_refused_token(
     openai_server.key = "sk-another-key"
 
     with pytest.raises(openai.InternalServerError) as caught:
-        await client.chat.completions.create(model="gpt-4o", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+        await client.chat.completions.create(model="gpt-4o", messages=GREETING)
 
     assert caught.value.code == "provider_invalid_auth"
     assert caught.value.response.headers["x-should-retry"] == "false"
@@ -113,7 +114,7 @@ async def test_a_providers_refusal_is_passed_on_with_the_key_masked(
     openai_server.fault = 400
 
     with pytest.raises(openai.BadRequestError) as caught:
-        await client.chat.completions.create(model="gpt-4o", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+        await client.chat.completions.create(model="gpt-4o", messages=GREETING)
 
     assert KEY not in caught.value.response.text
     assert caught.value.response.headers["x-keycairn-error"] == "provider_error"
@@ -121,8 +122,8 @@ async def test_a_providers_refusal_is_passed_on_with_the_key_masked(
 
 
 async def test_usage_is_counted(house: GatewayHouse, client: AsyncOpenAI, account: Credential) -> None:
-    await client.chat.completions.create(model="gpt-4o", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
-    await client.chat.completions.create(model="gpt-4o", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+    await client.chat.completions.create(model="gpt-4o", messages=GREETING)
+    await client.chat.completions.create(model="gpt-4o", messages=GREETING)
 
     ((key, sums),) = (await house.usage()).items()
 

@@ -10,6 +10,7 @@ import openai
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 from tests.gateway_house import GatewayHouse
 from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.azure_api import AzureServer
@@ -24,7 +25,7 @@ from keycairn.plugins.payloads import silent_wav
 from keycairn.testing.openai_server import OpenAIServer
 from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json
 
-GREETING = [{"role": "user", "content": "Hello"}]
+GREETING: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ async def test_a_default_slot(house: GatewayHouse, openai_server: OpenAIServer) 
 
     async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
         for name in ("default:chat", model.id):
-            answer = await client.chat.completions.create(model=name, messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+            answer = await client.chat.completions.create(model=name, messages=GREETING)
             assert answer.model == "gpt-4o"
 
 
@@ -153,7 +154,7 @@ async def test_azure_gets_its_deployment_and_version(house: GatewayHouse) -> Non
         credential = await house.credential("azure", KEY, endpoint=server.url)
         await house.model(credential, "gpt-4o")
         async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
-            answer = await client.chat.completions.create(model="azure/gpt-4o", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+            answer = await client.chat.completions.create(model="azure/gpt-4o", messages=GREETING)
 
         assert answer.choices[0].message.content == "Hello!"
         assert server.requests[-1].target == "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
@@ -205,12 +206,12 @@ async def test_a_key_google_refuses_is_passed_by_though_it_answers_400(house: Ga
             for attempts in ("2", "1"):
                 raw = await client.chat.completions.with_raw_response.create(
                     model="gemini-2.5-flash", messages=GREETING
-                )  # type: ignore[arg-type]  # a plain dict
+                )
                 assert raw.headers["x-keycairn-attempts"] == attempts
                 assert raw.headers["x-keycairn-credential"] == accounts[1].id
             second.key = first.key
             with pytest.raises(openai.InternalServerError) as refused:
-                await client.chat.completions.create(model="gemini-2.5-flash", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+                await client.chat.completions.create(model="gemini-2.5-flash", messages=GREETING)
 
     assert (refused.value.status_code, refused.value.code) == (502, "provider_invalid_auth")
 
@@ -220,7 +221,7 @@ async def test_an_error_of_googles_that_is_not_about_the_key_is_the_callers(hous
         await house.model(await house.credential("google", KEY, base_url=server.url), "gemini-3")
         async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
             with pytest.raises(openai.NotFoundError, match="There is no such model"):
-                await client.chat.completions.create(model="gemini-3", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+                await client.chat.completions.create(model="gemini-3", messages=GREETING)
 
 
 async def test_googles_openai_compatible_api(house: GatewayHouse) -> None:
@@ -228,7 +229,7 @@ async def test_googles_openai_compatible_api(house: GatewayHouse) -> None:
         credential = await house.credential("google", KEY, base_url=server.url)
         await house.model(credential, "gemini-2.5-flash")
         async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
-            answer = await client.chat.completions.create(model="gemini-2.5-flash", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+            answer = await client.chat.completions.create(model="gemini-2.5-flash", messages=GREETING)
 
     assert answer.choices[0].message.content == "Hello!"
 
@@ -258,7 +259,7 @@ async def test_vertexs_openai_compatible_api(house: GatewayHouse) -> None:
         )
         await house.model(listed.credential, "gemini-2.5-flash")
         async with AsyncOpenAI(api_key=house.token, base_url=house.url + "/v1", max_retries=0) as client:
-            answer = await client.chat.completions.create(model="vertex/gemini-2.5-flash", messages=GREETING)  # type: ignore[arg-type]  # a plain dict
+            answer = await client.chat.completions.create(model="vertex/gemini-2.5-flash", messages=GREETING)
             with pytest.raises(openai.BadRequestError) as refused:
                 await client.chat.completions.create(model="gemini-2.5-flash", messages=echo)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from esperanto import AIFactory
+from esperanto.common_types import ChatCompletion
 from openai import OpenAI
 from tests.gateway_house import GatewayHouse
 
@@ -47,6 +48,8 @@ async def test_esperanto(house: GatewayHouse) -> None:
 
     answer = await chat.achat_complete(GREETING)
     stream = await chat.achat_complete(GREETING, stream=True)
+    assert isinstance(answer, ChatCompletion)
+    assert not isinstance(stream, ChatCompletion)
     deltas = [chunk.choices[0].delta.content or "" async for chunk in stream]
     vectors = await embedding.aembed(["a"])
     await chat.aclose()

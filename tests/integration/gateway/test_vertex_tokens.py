@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -117,7 +118,8 @@ async def test_a_second_account_of_the_same_file_gets_no_token_for_another_serve
     vertex: Vertex, fields: tuple[str, ...]
 ) -> None:
     first = await honest(vertex)
-    second = await vertex.credential(**dict.fromkeys(fields, vertex.attacker.origin))
+    elsewhere: dict[str, Any] = dict.fromkeys(fields, vertex.attacker.origin)
+    second = await vertex.credential(**elsewhere)
     assert await vertex.call(second) >= 400
     assert not (await vertex.kc.probing.test(second.id)).success
     assert await vertex.call(first) == 200

@@ -141,7 +141,7 @@ async def test_what_does_not_open_arrives_broken_and_is_healed_by_the_key(
     assert listed.model_count == 2
     with pytest.raises(UndecryptableError):
         await kc.provisioning.provision(Slot.CHAT)
-    await kc.accounts.sweep("default")
+    await kc.credential_opener.sweep("default")
     assert (await kc.credentials.get(MAIN)).decryption_error
 
     await kc.credentials.update(MAIN, CredentialPatch(secrets={"api_key": Secret("sk-entered-anew")}))

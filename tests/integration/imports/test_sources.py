@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from surrealdb import AsyncSurreal, RecordID
+from surrealdb import AsyncSurreal, RecordID, Value
 from tests.house import House
 from tests.notebook import DATABASE, NAMESPACE, PASSPHRASE, SCHEMA, encrypted, open_notebook
 from tests.servers.surreal_rpc import surreal_rpc
@@ -109,7 +109,7 @@ async def test_two_imports_at_once_make_each_credential_once(house: House, kc: K
 
 async def test_two_workspaces_can_import_the_same_source(house: House, kc: Keycairn) -> None:
     model = IncomingModel(name="gpt-4o", id="model:m")
-    rows = [
+    rows: list[IncomingRow] = [
         row(1, id="credential:a", models=(model,)),
         row(2),
         IncomingDefaults(slots={"default_chat_model": "model:m"}),
@@ -139,11 +139,11 @@ async def test_a_server_is_read_page_by_page(kc: Keycairn) -> None:
     count = PAGE * 2 + 3
     async with surreal_rpc() as server:
         client = AsyncSurreal(server.url)
-        await client.connect()
+        await client.connect(server.url)
         await client.use(NAMESPACE, DATABASE)
         await client.query_raw(SCHEMA, {})
         for start in range(0, count, PAGE):
-            rows = [
+            rows: list[Value] = [
                 {
                     "id": RecordID("credential", f"c{n:05}"),
                     "name": f"n{n}",

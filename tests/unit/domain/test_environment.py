@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec
 from keycairn.domain.secret import Secret
 
 
-def spec(*fields: FieldSpec, **more: tuple[tuple[str, ...], ...]) -> ProviderSpec:
+def spec(*fields: FieldSpec, **more: Any) -> ProviderSpec:
     return ProviderSpec(name="acme", label="Acme", modalities=(Modality.LANGUAGE,), fields=fields, **more)
 
 

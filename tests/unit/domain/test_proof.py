@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.house import FakeKeysets, FakeOpenKeyset
+from tests.house import FakeKeysets
 from tests.samples import THEN, a_check, a_credential, a_model, a_token
 
 from keycairn.domain.credential import Credential
@@ -29,6 +29,7 @@ from keycairn.domain.proof import (
 from keycairn.domain.reach import Reach
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Scope, Token
+from keycairn.ports.keyset import OpenKeyset
 
 RECORDS: dict[type, Proven] = {
     Credential: a_credential(id=CredentialId("credential:C1"), extra={"a": 1, "b": 2}),
@@ -71,7 +72,7 @@ CASES = [(kind, name) for kind, record in RECORDS.items() for name in record.__s
 
 
 @pytest.fixture
-def keys() -> FakeOpenKeyset:
+def keys() -> OpenKeyset:
     keysets = FakeKeysets()
     return keysets.open(keysets.create(keysets.key, THEN), keysets.key)
 
@@ -132,7 +133,7 @@ def test_the_same_moment_and_the_same_map_give_the_same_text() -> None:
 
 
 @pytest.mark.parametrize("record", RECORDS.values(), ids=lambda record: type(record).__name__)
-def test_a_proof_holds_for_its_content_only(record: Proven, keys: FakeOpenKeyset) -> None:
+def test_a_proof_holds_for_its_content_only(record: Proven, keys: OpenKeyset) -> None:
     made, its = proven(record, keys)
     assert weight(made, keys) == its
     assert proven(made, keys)[0] is made, "made again it is the same"
@@ -146,7 +147,7 @@ def test_a_proof_holds_for_its_content_only(record: Proven, keys: FakeOpenKeyset
         assert weight(replace(made, proof=proof), keys) == UNPROVEN
 
 
-def test_the_sum_is_masked_by_its_number(keys: FakeOpenKeyset) -> None:
+def test_the_sum_is_masked_by_its_number(keys: OpenKeyset) -> None:
     assert {unmasked(masked(total, 7, keys), 7, keys) == total for total in (0, 1, 2**256 - 1)} == {True}
     assert masked(5, 7, keys) != masked(5, 8, keys)
     assert unmasked(masked(5, 7, keys), 8, keys) != 5

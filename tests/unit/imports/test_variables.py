@@ -16,7 +16,7 @@ OTHERS = ("AWS_SECRET_ACCESS_KEY", "HOME", "OPEN_NOTEBOOK_ENCRYPTION_KEY", "SURR
 LITELLM_OF = {"openai": "openai", "anthropic": "anthropic", "azure": "azure", "google": "gemini", "groq": "groq"}
 
 
-async def row(params: dict[str, Any], allowed: tuple[str, ...] = (), **variables: str) -> IncomingCredential:
+async def row(params: dict[str, Any], allowed: tuple[str, ...] = (), **variables: Any) -> IncomingCredential:
     values = {name: Secret(value) for name, value in variables.items()}
     document = {"model_list": [{"model_name": "m", "litellm_params": params}]}
     rows = [one async for one in LiteLlmConfig(document, values, SPECS, allowed).rows()]
@@ -33,7 +33,8 @@ def told(one: IncomingCredential) -> str:
 @pytest.mark.parametrize("place", ["api_key", "api_base", "base_url", "api_version", "vertex_project", "num_ctx"])
 async def test_a_variable_of_nobody_s_or_another_s_is_not_read(name: str, place: str) -> None:
     params = {"model": "openai/gpt-4o", "api_base": "http://attacker.example", place: f"os.environ/{name}"}
-    one = await row(params, **{name: CANARY})
+    held: dict[str, Any] = {name: CANARY}
+    one = await row(params, **held)
     assert CANARY not in told(one)
     said = " ".join((*one.unopened.values(), *one.notes))
     if name.upper().startswith("KEYCAIRN_"):
@@ -62,7 +63,8 @@ async def test_the_providers_own_are_read(provider: str) -> None:
     litellms = f"{LITELLM_OF[provider].upper()}_API_KEY"
     for name in (*declared, litellms, f"{litellms}_EU", f"{litellms}_2"):
         params = {"model": f"{LITELLM_OF[provider]}/m-1", "api_key": f"os.environ/{name}"}
-        assert (await row(params, **{name: CANARY})).secrets["api_key"].reveal() == CANARY, name
+        held: dict[str, Any] = {name: CANARY}
+        assert (await row(params, **held)).secrets["api_key"].reveal() == CANARY, name
 
 
 async def test_a_key_is_read_where_a_key_is_wanted_and_not_where_it_would_be_shown() -> None:

@@ -98,7 +98,7 @@ async def test_a_step_of_the_keyset_that_was_accepted_is_in_use_though_it_is_pen
         assert kc.vault.keyset.record == await store.keyset()
         assert kc.journal.keys.record == await store.keyset()
         made = await kc.credentials.create("openai", name="More", secrets={"api_key": KEY})
-        assert (await kc.accounts.open(made.credential)).secrets["api_key"] == KEY
+        assert (await kc.credential_opener.open(made.credential)).secrets["api_key"] == KEY
     store.pending = False
     await kc.rotation.rotate()
     states = list(kc.vault.keyset.record.keys.values())

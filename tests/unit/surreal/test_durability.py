@@ -150,7 +150,7 @@ async def test_a_full_disk_refuses_what_grows_and_lets_changes_and_reads_go_on(t
     await store.commit((AddCredential(credential),))
     assert store._room is not None
     store._room._reserve = 2**60
-    store._room.least_of = lambda reserve, _: reserve  # type: ignore[method-assign]  # a disk that has less than that
+    store._room.least_of = lambda reserve, disk: reserve  # type: ignore[method-assign]  # a disk that has less than that
     before = await everything(store)
     with pytest.raises(StoreFullError, match="Reading goes on"):
         await store.commit((AddCredential(a_credential()), Append(an_event())))

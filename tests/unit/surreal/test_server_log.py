@@ -19,9 +19,11 @@ from keycairn.app.services.audit import AuditLog, FlawKind, Journal, RecordProof
 from keycairn.app.services.doctor import Replay
 from keycairn.domain.audit import Head
 from keycairn.domain.change import AddCredential, AddModel, Append, DeleteCredential, ReplaceCredential
+from keycairn.domain.credential import Credential
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import OutcomeUnknownError, StoreError, StoreLockedError
 from keycairn.domain.ids import CredentialId, EventId
+from keycairn.domain.model import Model
 
 
 def finish(draft: Draft) -> None:
@@ -113,7 +115,10 @@ async def test_what_the_server_lost_is_told_and_put_back_where_it_fits(server: R
 
     replayed = await Replay(store, journal).run()
     assert (replayed.lost, set(replayed.put_back), replayed.left) == (2, {lost.id, model.id, edited.id}, ())
-    found = [await store.credential(WORKSPACE, lost.id), await store.credential(WORKSPACE, edited.id)]
+    found: list[Credential | Model | None] = [
+        await store.credential(WORKSPACE, lost.id),
+        await store.credential(WORKSPACE, edited.id),
+    ]
     found += await store.models(WORKSPACE, credential=lost.id)
     assert [replace(one, proof="") for one in found if one] == [lost, renamed, model]
     assert await store.lost() == [], "said and done once"

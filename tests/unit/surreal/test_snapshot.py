@@ -70,7 +70,7 @@ async def test_commits_between_any_two_pages_neither_stop_nor_tear_a_snapshot(in
     records = filled()
     await one.restore(records)
 
-    found = []
+    found: list[Record] = []
     seq = EVENTS
     async with one.snapshot() as snapshot:
         async for record in snapshot:

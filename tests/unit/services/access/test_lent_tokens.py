@@ -13,7 +13,7 @@ from tests.house import House
 
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.access.tokens import DEEPEST
-from keycairn.domain.audit import Caller
+from keycairn.domain.audit import IN_PROCESS, Caller
 from keycairn.domain.change import PutToken
 from keycairn.domain.errors import AuthenticationError, BeyondMakerError, ForbiddenError, InvalidInputError
 from keycairn.domain.limits import NO_LIMITS, Limits
@@ -61,7 +61,7 @@ def test_whatever_is_asked_for_no_token_exceeds_any_it_descends_from(wishes: Seq
                     expires=expires,
                     limits=limits,
                     workspace=workspace,
-                    **({"by": by(maker)} if maker else {}),
+                    by=by(maker) if maker else IN_PROCESS,
                 )
             except ForbiddenError:
                 continue

@@ -112,7 +112,8 @@ def test_a_later_form_is_called_one() -> None:
 
 
 def test_a_record_out_of_order_or_twice_is_refused() -> None:
-    for records in ([MODEL, CREDENTIAL], [CREDENTIAL, CREDENTIAL], [Head(1, "a"), Head(2, "b")]):
+    cases: list[list[Record]] = [[MODEL, CREDENTIAL], [CREDENTIAL, CREDENTIAL], [Head(1, "a"), Head(2, "b")]]
+    for records in cases:
         assert "order" in refused(packed(records))
 
 

@@ -254,7 +254,7 @@ class TestAKeyThatDoesNotOpen:
 
     async def test_is_repaired_by_sending_it_again(self, house: House, kc: Keycairn) -> None:
         credential = await corrupt(house, await make(kc))
-        await kc.accounts.sweep("default")
+        await kc.credential_opener.sweep("default")
         assert (await kc.credentials.get(credential.id)).decryption_error
 
         repaired = await kc.credentials.update(credential.id, CredentialPatch(secrets={"api_key": NEW_KEY}))
@@ -265,7 +265,7 @@ class TestAKeyThatDoesNotOpen:
 
     async def test_does_not_stand_in_the_way_of_a_rename_or_a_deletion(self, house: House, kc: Keycairn) -> None:
         credential = await corrupt(house, await make(kc))
-        await kc.accounts.sweep("default")
+        await kc.credential_opener.sweep("default")
 
         renamed = await kc.credentials.update(credential.id, CredentialPatch(name="broken"))
         assert renamed.decryption_error
@@ -276,16 +276,16 @@ class TestAKeyThatDoesNotOpen:
         credential = await make(kc)
         cipher = kc.vault.cipher
         cipher.kids = frozenset({7})  # type: ignore[attr-defined]  # the fake forgets its key
-        assert await kc.accounts.sweep("default") == 1
+        assert await kc.credential_opener.sweep("default") == 1
         cipher.kids = frozenset({1})  # type: ignore[attr-defined]
-        assert await kc.accounts.sweep("default") == 0
+        assert await kc.credential_opener.sweep("default") == 0
         assert (await kc.credentials.get(credential.id)).decryption_error is None
 
     async def test_cannot_be_opened_by_renaming_the_record_it_was_copied_from(self, house: House, kc: Keycairn) -> None:
         broken = await corrupt(house, await make(kc))
 
         with pytest.raises(UndecryptableError):
-            await kc.accounts.open(broken)
+            await kc.credential_opener.open(broken)
 
 
 class TestDeleting:

@@ -90,7 +90,7 @@ async def test_records_sealed_before_there_were_fingerprints_get_theirs_when_all
     assert names(await make(kc, "two")) == []
     before = await kc.audit.events()
 
-    await kc.accounts.sweep("default")
+    await kc.credential_opener.sweep("default")
 
     filled = await house.store.credential("default", one.id)
     assert filled is not None
@@ -109,7 +109,7 @@ async def test_a_fingerprint_of_another_key_is_put_right_and_that_of_a_broken_on
             Reseal("default", broken.id, dict(wrong.sealed), broken.version),
         )
     )
-    assert await kc.accounts.sweep("default") == 1
+    assert await kc.credential_opener.sweep("default") == 1
     assert [
         found.fingerprints if found else None
         for found in [await house.store.credential("default", one.id) for one in (wrong, broken)]

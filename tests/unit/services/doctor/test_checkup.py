@@ -194,7 +194,7 @@ async def test_without_a_backup_nothing_is_changed(tmp_path: Path) -> None:
     damaged(house, a_model(credential=CredentialId("credential:gone")))
     before = await house.store.revision()
     nowhere = Backups(house.store, kc.journal, house.clock)
-    repair = Repair(house.store, kc.checkup, nowhere, kc.accounts, kc.rotation, kc.journal, house.clock)
+    repair = Repair(house.store, kc.checkup, nowhere, kc.credential_opener, kc.rotation, kc.journal, house.clock)
     with pytest.raises(BackupFileError):
         await repair.fix()
     assert await house.store.revision() == before
