@@ -27,9 +27,10 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY)  ## write what docs take from the code: the table of errors, the picture of the imports
+docs: $(READY)  ## write what docs take from the code: errors, the picture of the imports, files
 	$(BIN)/python .ci/errors_page.py
 	$(BIN)/python .ci/import_graph.py
+	$(BIN)/python .ci/file_index.py
 
 torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes three hours
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} KEYCAIRN_FULL_DISKS=$${KEYCAIRN_FULL_DISKS:-500} \

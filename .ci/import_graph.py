@@ -1,8 +1,7 @@
-"""Draw the imports between the rooms of Keycairn into docs/architecture.md, as a Mermaid diagram between two markers."""
+"""Draw the imports between the rooms of Keycairn into docs/architecture.md, as a Mermaid diagram between markers."""
 
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,83 +9,91 @@ import grimp
 
 PAGE = Path(__file__).parents[1] / "docs/architecture.md"
 BEGIN, END = "<!-- imports: written by make docs -->\n", "<!-- /imports -->\n"
-FOLDERS = ("api", "gateway", "cli", "ingress", "services")
-STOREYS = (
-    ("app", ("app", "api", "cli", "gateway", "ingress", "keycairn.py", "shared")),
-    ("app/services", ("doctor", "imports", "models", "credentials", "access", "keys", "backups", "audit")),
-    ("adapters and plugins", ("adapters", "plugins")),
-    ("the core", ("ports", "domain")),
+FLOORS = (
+    ("app", ("cli", "assembly", "api", "keycairn.py", "gateway", "ingress", "shared")),
+    ("app/services", ("doctor", "imports", "models", "access", "credentials", "keys", "backups", "audit")),
+    ("beside", ("adapters", "plugins")),
+    ("core", ("ports", "domain")),
 )
-CORE = ("domain", "ports")
+"""The rooms by the floor they are drawn on."""
+LAYERS = ("domain", "ports", "adapters", "plugins")
+FOLDERS = ("api", "gateway", "cli", "ingress")
+"""Those of `app` that are rooms as a whole; each folder of `app/services` is one, too."""
+
+Rooms = Mapping[str, frozenset[str]]
 
 
-def rooms() -> Mapping[str, set[str]]:
+def folder_of(module: str) -> str | None:
+    """The room that a module's folder makes it part of; None for a file in `app` itself, "" for what is not drawn."""
+    parts = [*module.split(".")[1:], "", "", ""]
+    if parts[0] in LAYERS:
+        return parts[0]
+    if parts[0] != "app":
+        return ""
+    if parts[1] == "services":
+        return parts[2]
+    if parts[1] == "keycairn":
+        return "keycairn.py"
+    return parts[1] if parts[1] in FOLDERS else None
+
+
+def rooms() -> Rooms:
     """Each room with those that it imports directly.
 
-    A room is a layer, a folder of `app`, or one subject of the services. Files that lie in `app` itself are `shared`
-    where they import no other room of `app`, and else `app`, the assembly; `keycairn.py` is what all of it is about.
+    Files that lie in `app` itself are `shared` where they lead to nothing but the core, and else the `assembly`.
+    `keycairn.py`, the services put together, is a room of its own.
     """
-    graph = grimp.build_graph("keycairn")
-    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
-
-    def folder(module: str) -> str | None:
-        """The room a module's folder makes it part of; None for a file in `app` itself."""
-        parts = module.split(".")[1:]
-        if not parts or parts[0] in {"__main__", "testing"}:
-            return ""
-        if parts[0] != "app":
-            return parts[0]
-        if parts == ["app", "keycairn"]:
-            return "keycairn.py"
-        if len(parts) > 1 and parts[1] in FOLDERS:
-            return parts[2] if parts[1] == "services" and len(parts) > 2 else parts[1]
-        return None
+    graph = grimp.build_graph("keycairn", cache_dir=None)
 
     def shared(module: str) -> bool:
-        """Whether a file in `app` itself leads to nothing but the core."""
-        ways = {each: folder(each) for each in imports[module]}
-        return all(way in CORE or way == "" or (way is None and shared(each)) for each, way in ways.items())
+        ways = {each: folder_of(each) for each in graph.find_modules_directly_imported_by(module)}
+        return all(way in {"domain", "ports", ""} or (way is None and shared(each)) for each, way in ways.items())
 
     def room(module: str) -> str:
-        found = folder(module)
-        if found is None:
-            return "shared" if module != "keycairn.app" and shared(module) else "app"
-        return found
+        found = folder_of(module)
+        return found if found is not None else "shared" if shared(module) and module != "keycairn.app" else "assembly"
 
-    found: dict[str, set[str]] = defaultdict(set)
+    found: dict[str, set[str]] = {name: set() for _, names in FLOORS for name in names}
     for module in graph.modules:
-        for target in imports[module]:
+        for target in graph.find_modules_directly_imported_by(module):
             if room(module) and room(target):
                 found[room(module)].add(room(target))
-    return {name: targets - {name} for name, targets in found.items()}
+    return {name: frozenset(targets - {name}) for name, targets in found.items()}
 
 
-def arrows(found: Mapping[str, set[str]]) -> set[tuple[str, str]]:
-    """The imports without those that a longer way along others implies. There are no circles, as the walls hold."""
-    direct = {(a, b) for a, targets in found.items() for b in targets}
+def reached(found: Rooms, start: str) -> set[str]:
+    """Everything that a room leads to, by whatever way."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        fresh = found[waiting.pop()] - seen
+        seen |= fresh
+        waiting += fresh
+    return seen
 
-    def reached(start: str, without: tuple[str, str]) -> set[str]:
-        seen, waiting = set(), [start]
-        while waiting:
-            here = waiting.pop()
-            for step in found.get(here, ()):
-                if (here, step) != without and step not in seen:
-                    seen.add(step)
-                    waiting.append(step)
-        return seen
 
-    return {(a, b) for a, b in direct if b not in reached(a, (a, b))}
+def arrows(found: Rooms) -> list[tuple[str, str]]:
+    """The imports without those that a longer way implies. Raises ValueError for a circle, which has no such arrows."""
+    for name in found:
+        if name in reached(found, name):
+            message = f"{name} leads back to itself."
+            raise ValueError(message)
+    return sorted(
+        (name, target)
+        for name, targets in found.items()
+        for target in targets
+        if not any(target in reached(found, other) for other in targets)
+    )
 
 
 def diagram() -> str:
     """The Mermaid block."""
-    found = rooms()
     lines = ["```mermaid", "flowchart TD"]
-    for number, (title, names) in enumerate(STOREYS):
-        lines.append(f'  subgraph storey{number}["{title}"]')
-        lines += [f'    {_id(name)}["{name}"]' for name in names if name in found or name in CORE]
+    for number, (title, names) in enumerate(FLOORS):
+        lines.append(f'  subgraph floor{number}["{title}"]')
+        lines += [f'    {_id(name)}["{name}"]' for name in names]
         lines.append("  end")
-    lines += [f"  {_id(a)} --> {_id(b)}" for a, b in sorted(arrows(found))]
+    lines += [f"  {_id(name)} --> {_id(target)}" for name, target in arrows(rooms())]
     return "\n".join([*lines, "```", ""])
 
 

@@ -1,4 +1,4 @@
-"""Reading provider accounts out of environment variables. The mapping itself is in each provider's spec."""
+"""Reading credentials out of environment variables. The mapping itself is in each provider's spec."""
 
 from collections.abc import Mapping
 

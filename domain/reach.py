@@ -1,4 +1,4 @@
-"""Which accounts a token may touch, where that is less than its whole workspace."""
+"""Which credentials a token may touch, where that is less than its whole workspace."""
 
 from msgspec import Struct
 

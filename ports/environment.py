@@ -1,4 +1,4 @@
-"""The variables provider accounts are read from."""
+"""The variables credentials are read from."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -30,7 +30,7 @@ REQUEST_ID = "keycairn_request_id"
 
 
 class Touches(Enum):
-    """Which accounts a route touches: `opt={"touches": ...}`. It decides what a token of bounded reach may call.
+    """Which credentials a route touches: `opt={"touches": ...}`. It decides what a token of bounded reach may call.
 
     A route that does not say is closed to such tokens.
     """

@@ -167,7 +167,7 @@ class ShareModel(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class CreateToken(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A new token. `reach` bounds it to accounts. An administrator of the default workspace may name another one."""
+    """A new token. `reach` bounds it to credentials. An administrator of the default workspace may name another one."""
 
     name: str
     scopes: list[Scope]

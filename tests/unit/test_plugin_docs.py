@@ -90,9 +90,3 @@ def test_what_is_exported_is_there() -> None:
     assert all(hasattr(plugins, name) for name in plugins.__all__)
     used = set(re.findall(r"^from keycairn\.plugins import ([\w, ]+)$", HOOKS, re.MULTILINE))
     assert {name.strip() for line in used for name in line.split(",")} <= set(plugins.__all__)
-
-
-def test_pages_link_to_what_is_there() -> None:
-    for page in PAGES.glob("*.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,4 +1,4 @@
-"""What docs/security.md promises names the tests that hold it, and those are there; decisions are numbered once."""
+"""What docs/security.md promises names the tests that hold it, and those are there."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,6 @@ PROMISES = [
     for block in re.split(r"\n\n|\n(?=- )", text.strip())
 ]
 ROWS = re.findall(r"^\|(.*)\|$", SECTIONS["Who holds what, and what he can then do"], re.MULTILINE)[2:]
-DECISIONS = sorted((ROOT / "docs/adr").glob("*.md"))
 
 
 def named(text: str) -> list[Path]:
@@ -42,13 +41,3 @@ def test_every_promise_names_what_holds_it(promise: str) -> None:
 def test_whatever_somebody_cannot_do_names_what_keeps_him_from_it(row: str) -> None:
     _, _, cannot, held = (cell.strip() for cell in row.split("|"))
     assert named(held) or not cannot or held.startswith("not defended")
-
-
-def test_each_decision_has_a_number_of_its_own_and_every_link_to_one_leads_somewhere() -> None:
-    numbers = [path.name[:4] for path in DECISIONS]
-    assert len(numbers) == len(set(numbers))
-    for path in DECISIONS:
-        assert path.read_text().startswith(f"# {int(path.name[:4])}. "), path
-    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
-        for link in re.findall(r"\]\(([^):#]+\.md)[^)]*\)", page.read_text()):
-            assert (page.parent / link).is_file(), (page, link)

@@ -1,4 +1,4 @@
-"""A backup for somebody else: the same accounts under keys that open nothing else."""
+"""A backup for somebody else: the same credentials under keys that open nothing else."""
 
 import asyncio
 from collections.abc import Callable
