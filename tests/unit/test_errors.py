@@ -2,7 +2,9 @@
 
 import ast
 import inspect
+import re
 import runpy
+from collections import defaultdict
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -55,6 +57,19 @@ def test_the_tree_stands_in_one_place() -> None:
     assert {base for _, base in elsewhere()} == {"Exception"}
     assert set(errors.__all__) == {error.__name__ for error in TREE}
     assert {subject for error in TREE for subject in [error.__module__.rpartition(".")[2]]} == set(SCRIPT["SUBJECTS"])
+
+
+def test_the_page_of_the_gateway_gives_the_statuses_of_the_table() -> None:
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| ([\d, ]+) \|", (ROOT / "docs/gateway.md").read_text(), re.MULTILINE)
+    statuses: dict[str, set[int]] = defaultdict(set)
+    for error in TREE:
+        statuses[error.code].add(gateway_status(error))
+    assert len(rows) > 5
+    for codes, numbers in rows:
+        told = [int(number) for number in numbers.split(",")]
+        named = re.findall(r"\w+", codes)
+        for code, number in zip(named, told * len(named) if len(told) == 1 else told, strict=len(told) > 1):
+            assert statuses[code] == {number}, code
 
 
 def test_an_error_that_does_not_say_what_to_do_is_found() -> None:
