@@ -194,7 +194,7 @@ def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912, PLR0915  # a cas
     )
 
 
-class Moment(Struct, frozen=True):
+class LoadedRevision(Struct, frozen=True):
     """What was read, as of one revision."""
 
     revision: int
@@ -208,7 +208,7 @@ def number_in(revision: object) -> int:
     raise StoreError("The database's revision is damaged: run UPDATE revision:current SET number = 1 on it.")
 
 
-def loaded(answer: list[Any], wanted: Needs, decode: Any) -> Moment:
+def loaded(answer: list[Any], wanted: Needs, decode: Any) -> LoadedRevision:
     """What the statement of `wanted` answered. `decode` gives the readable records among rows of one table."""
     number, rows, linked, *rest = answer
     revision = number_in(number)
@@ -236,7 +236,9 @@ def loaded(answer: list[Any], wanted: Needs, decode: Any) -> Moment:
         found = decode("credential", rows_of.get(kid, ()))
         return sum(sealing_keys(record).count(kid) for record in found if isinstance(record, Credential))
 
-    return Moment(revision, Loaded(state, providers=providers, sealed_with=sealed_with if wanted.sealed else None))
+    return LoadedRevision(
+        revision, Loaded(state, providers=providers, sealed_with=sealed_with if wanted.sealed else None)
+    )
 
 
 def _kids(sealed: object) -> frozenset[int]:

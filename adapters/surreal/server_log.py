@@ -32,7 +32,7 @@ class Intent(Struct, frozen=True):
     images: Images
 
 
-class Outcome(Struct, frozen=True):
+class IntentOutcome(Struct, frozen=True):
     """What came of the intent `number`."""
 
     number: int
@@ -72,7 +72,7 @@ class ServerLog:
             match note:
                 case Intent():
                     sent[note.number] = note
-                case Outcome(number=number, done=done) if number in sent:
+                case IntentOutcome(number=number, done=done) if number in sent:
                     self._head = (_head_of(sent.pop(number)) if done else None) or self._head
                 case Vouched(head=head):
                     self._head, self._lost = head, False
@@ -120,8 +120,8 @@ class ServerLog:
     def acknowledged(self) -> Iterator[Intent]:
         """What the server said it had taken and nobody gave up, oldest first, as far back as is kept."""
         notes = list(self._notes())
-        done = {note.number for note in notes if isinstance(note, Outcome) and note.done}
-        done -= {note.number for note in notes if isinstance(note, Outcome) and not note.done}
+        done = {note.number for note in notes if isinstance(note, IntentOutcome) and note.done}
+        done -= {note.number for note in notes if isinstance(note, IntentOutcome) and not note.done}
         return (note for note in notes if isinstance(note, Intent) and note.number in done)
 
     def give_up(self, numbers: Iterable[int]) -> None:
@@ -179,14 +179,14 @@ class ServerLog:
             former.close()
         yield from self._log.entries()
 
-    def _notes(self) -> Iterator[Intent | Outcome | Vouched]:
+    def _notes(self) -> Iterator[Intent | IntentOutcome | Vouched]:
         for entry in self._entries():
             line, _, body = entry.body.partition(b"\n")
             note: dict[str, Any] = msgspec.json.decode(line)
             if "intent" in note:
                 yield Intent(entry.number, tuple(note["intent"]), images_in(body))
             elif "outcome" in note:
-                yield Outcome(note["outcome"], note["done"])
+                yield IntentOutcome(note["outcome"], note["done"])
             else:
                 yield Vouched(msgspec.convert(note["vouched"], Head | None))
 

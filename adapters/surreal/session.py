@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from keycairn.adapters.surreal.loading import Moment, loaded, needs
+from keycairn.adapters.surreal.loading import LoadedRevision, loaded, needs
 from keycairn.adapters.surreal.records import Row, readable, record_id
 from keycairn.adapters.surreal.restoring import Claim
 from keycairn.adapters.surreal.server_log import Intent, ServerLog
@@ -200,7 +200,7 @@ class Session:
             found = await self._repeated("SELECT VALUE id FROM $ids", {"ids": ids}) if ids else []
             await self._settle(intent, done=bool(found))
 
-    async def _moment(self, changes: Changeset) -> Moment:
+    async def _moment(self, changes: Changeset) -> LoadedRevision:
         wanted = needs(changes)
         text, variables = wanted.query()
         return loaded(await self._repeated(text, variables), wanted, self.readable)

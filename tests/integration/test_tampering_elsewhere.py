@@ -17,7 +17,7 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.app.offline import restore_backup
 from keycairn.app.services.audit import FlawKind, Keep
 from keycairn.app.services.backups import records_in
-from keycairn.app.services.backups.format import Header, Packer
+from keycairn.app.services.backups.format import BackupHeader, Packer
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import open_keycairn
 from keycairn.domain.audit import Action, EventFilter
@@ -85,7 +85,7 @@ async def test_an_older_record_slipped_into_the_redo_log_is_noticed(tmp_path: Pa
 async def test_a_backup_that_was_altered_and_sealed_again_gives_no_forged_record(tmp_path: Path) -> None:
     async with a_place("surrealkv", tmp_path / "one") as place, place.open() as kc:
         saved = await kc.backups.save(file=tmp_path / "good")
-    header = msgspec.json.decode(gzip.decompress((tmp_path / "good").read_bytes()).split(b"\n")[0], type=Header)
+    header = msgspec.json.decode(gzip.decompress((tmp_path / "good").read_bytes()).split(b"\n")[0], type=BackupHeader)
     packer = Packer(header)
     with (tmp_path / "bad").open("wb") as stream:
         for record in records_in(Path(saved.file)):

@@ -20,7 +20,7 @@ SCRIPT = runpy.run_path(str(ROOT / ".ci/errors_page.py"))
 PAGE = (ROOT / "docs/errors.md").read_text()
 SIGNALS = {"BrokenOffError", "ClientGoneError", "NotDataError", "RefusedVariableError", "UnreadableKeyError"}
 """What two functions of one room tell each other; nobody else sees them."""
-TREE = sorted((member for _, member in inspect.getmembers(errors, inspect.isclass)), key=lambda each: each.__name__)
+TREE: list[type[KeycairnError]] = [member for _, member in inspect.getmembers(errors, inspect.isclass)]
 
 
 def elsewhere() -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from keycairn import __version__
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.backups.file import PART, placed
-from keycairn.app.services.backups.format import Header, Packer, Trailer
+from keycairn.app.services.backups.format import BackupHeader, Packer, Trailer
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller, Details
 from keycairn.domain.errors import BackupFileError, ConflictError, KeycairnError
 from keycairn.domain.record import Record
@@ -155,7 +155,7 @@ class Backups:
     async def _write(self, stream: BinaryIO) -> Trailer:
         keyset = await self._store.keyset()
         packer = Packer(
-            Header(created=self._clock.now(), version=__version__, install_id=keyset.install_id if keyset else "")
+            BackupHeader(created=self._clock.now(), version=__version__, install_id=keyset.install_id if keyset else "")
         )
         piece: list[Record] = []
         async with self._store.snapshot() as records:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
-from keycairn.app.services.backups.format import Header, Trailer, unpack
+from keycairn.app.services.backups.format import BackupHeader, Trailer, unpack
 from keycairn.domain.errors import BackupFileError, DamagedBackupError
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.record import Record
@@ -29,7 +29,7 @@ def _silent(_: int) -> None:
 class Contents(Struct, frozen=True, kw_only=True):
     """What a whole backup says about itself. `size` is that of the file, in bytes."""
 
-    header: Header
+    header: BackupHeader
     trailer: Trailer
     keyset: Keyset | None
     size: int
@@ -44,12 +44,12 @@ def examine(file: Path, progress: Progress = _silent) -> Contents:
 def examine_stream(stream: BinaryIO, progress: Progress = _silent) -> Contents:
     """As `examine`, from where `stream` stands."""
     start = stream.tell()
-    header: Header | None = None
+    header: BackupHeader | None = None
     trailer: Trailer | None = None
     keyset: Keyset | None = None
     for item in unpack(_chunks(stream, progress)):
         match item:
-            case Header():
+            case BackupHeader():
                 header = item
             case Trailer():
                 trailer = item
@@ -64,7 +64,7 @@ def records_in(file: Path) -> Iterator[Record]:
     """The records of a backup, one at a time. Raises as `examine`; examine it first: the proof comes last."""
     with _readable(file) as stream:
         for item in unpack(_chunks(stream, _silent)):
-            if not isinstance(item, Header | Trailer):
+            if not isinstance(item, BackupHeader | Trailer):
                 yield item
 
 

@@ -37,7 +37,7 @@ _RANKS: Mapping[str, int] = {name: rank for rank, name in enumerate(KINDS)}
 _CHANGED = "it is incomplete or was changed"
 
 
-class Header(Struct, frozen=True, kw_only=True):
+class BackupHeader(Struct, frozen=True, kw_only=True):
     """Where a backup comes from. `install_id` is "" for a database that has no keyset yet."""
 
     keycairn_backup: int = FORMAT
@@ -56,7 +56,7 @@ class Trailer(Struct, frozen=True, kw_only=True):
 class Packer:
     """Makes the bytes of a backup, a piece at a time. Records come in the order of a snapshot."""
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: BackupHeader) -> None:
         self._deflate = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
         self._hash = sha256()
         self._counts: Counter[str] = Counter()
@@ -90,7 +90,7 @@ class Packer:
         return data
 
 
-def unpack(chunks: Iterable[bytes]) -> Iterator[Header | Record | Trailer]:
+def unpack(chunks: Iterable[bytes]) -> Iterator[BackupHeader | Record | Trailer]:
     """What is in a file: its header, its records in the order of a snapshot, its trailer.
 
     Nothing is proven before the trailer is there. Raises DamagedBackupError as soon as something is wrong. Memory stays
@@ -99,7 +99,7 @@ def unpack(chunks: Iterable[bytes]) -> Iterator[Header | Record | Trailer]:
     lines = _lines(_content(chunks))
     first = next(lines, b"")
     try:
-        header = msgspec.json.decode(first, type=Header)
+        header = msgspec.json.decode(first, type=BackupHeader)
         if "keycairn_backup" not in json.loads(first):
             raise DamagedBackupError(_FOREIGN)
     except (ValueError, RecursionError, msgspec.MsgspecError):

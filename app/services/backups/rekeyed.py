@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from keycairn import __version__
 from keycairn.app.services.backups.file import Contents, examine, placed, records_in
-from keycairn.app.services.backups.format import Header, Packer, Trailer
+from keycairn.app.services.backups.format import BackupHeader, Packer, Trailer
 from keycairn.domain.credential import Credential, seal_context
 from keycairn.domain.errors import BackupFileError, UndecryptableError, UnknownProviderError, UrlRefusedError
 from keycairn.domain.model import Defaults, Model
@@ -89,7 +89,7 @@ class RekeyedBackup:
         ours = self._opener.open(contents.keyset, own).cipher
         keyset = self._opener.create(other, now, proves=False)
         theirs = self._opener.open(keyset, other).cipher
-        packer = Packer(Header(created=now, version=__version__, install_id=keyset.install_id))
+        packer = Packer(BackupHeader(created=now, version=__version__, install_id=keyset.install_id))
         write(packer.pack([keyset]))
         for record in records_in(source):
             kept: Record | None = None

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.samples import THEN, a_check, a_credential, a_keyset, a_model, a_token, an_event
 
-from keycairn.app.services.backups.format import Header, Packer, Trailer, unpack
+from keycairn.app.services.backups.format import BackupHeader, Packer, Trailer, unpack
 from keycairn.domain.audit import Head
 from keycairn.domain.errors import DamagedBackupError
 from keycairn.domain.model import Defaults, Slot
 from keycairn.domain.record import Record, UsageRecord
 from keycairn.domain.usage import Usage, UsageKey
 
-HEADER = Header(created=THEN, version="1.2.3", install_id="here")
+HEADER = BackupHeader(created=THEN, version="1.2.3", install_id="here")
 CREDENTIAL = a_credential(
     extra={"huge": 2**70, "none": None, "text": "\ud800 ünï \U0001f511"},
     last_check=a_check(),
@@ -40,7 +40,7 @@ RECORDS: list[Record] = [
 ]
 
 
-def packed(records: Iterable[Record] = RECORDS, header: Header = HEADER) -> bytes:
+def packed(records: Iterable[Record] = RECORDS, header: BackupHeader = HEADER) -> bytes:
     packer = Packer(header)
     return packer.pack(records) + packer.finish()
 
@@ -107,7 +107,7 @@ def test_another_gzip_file_with_our_seal_is_foreign() -> None:
 
 
 def test_a_later_form_is_called_one() -> None:
-    later = Header(keycairn_backup=2, created=THEN, version="9", install_id="")
+    later = BackupHeader(keycairn_backup=2, created=THEN, version="9", install_id="")
     assert "later version" in refused(packed(header=later))
 
 
