@@ -20,7 +20,7 @@ SCRIPT = runpy.run_path(str(ROOT / ".ci/errors_page.py"))
 PAGE = (ROOT / "docs/errors.md").read_text()
 SIGNALS = {"BrokenOffError", "ClientGoneError", "NotDataError", "RefusedVariableError", "UnreadableKeyError"}
 """What two functions of one room tell each other; nobody else sees them."""
-TREE: list[type[KeycairnError]] = [member for _, member in inspect.getmembers(errors, inspect.isclass)]
+TREE = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, KeycairnError)]
 
 
 def elsewhere() -> Iterator[tuple[str, str]]:
