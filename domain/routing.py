@@ -24,8 +24,6 @@ SLOT_NAMES = {
 }
 """What may follow `default:` in place of a model's name."""
 
-LONGEST_PATIENCE = 600.0
-"""Seconds a credential rests at most, whatever the provider asks for."""
 FIRST_REST, REST_GROWTH = 15.0, 2.0
 """Seconds until a refused credential is probed again, and how they grow with each probe that fails."""
 SHORT_REST = 5.0
@@ -108,14 +106,3 @@ def verdict(status: int) -> Verdict:
     if status in {429, 503, 529}:
         return Verdict.WAIT
     return Verdict.FAILED if status in {500, 502, 504} else Verdict.DONE
-
-
-def retry_after(text: str | None, now: float, http_date: float | None = None) -> float | None:
-    """Seconds to wait by a Retry-After header, None where it says nothing usable. A date comes as `http_date`."""
-    if http_date is not None:
-        return min(max(http_date - now, 0.0), LONGEST_PATIENCE)
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        return None
-    return min(seconds, LONGEST_PATIENCE) if seconds >= 0 else None

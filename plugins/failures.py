@@ -3,7 +3,6 @@
 A provider's text is read for the codes it documents, and never passed on: it may repeat the key.
 """
 
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +15,7 @@ from keycairn.domain.errors import (
     QuotaExhaustedError,
     RateLimitedError,
 )
+from keycairn.domain.retry_after import retry_after
 from keycairn.ports.http import Response
 
 QUOTA_CODES = frozenset(
@@ -89,7 +89,7 @@ def raise_for_failure(response: Response, *, of_model: bool = False) -> None:
     if status in {401, 403} or codes & AUTH_CODES:
         raise InvalidAuthError(status=status)
     if status == 429:
-        raise RateLimitedError(retry_after=_retry_after(response))
+        raise RateLimitedError(retry_after=retry_after(response.headers.items()))
     raise ProviderError(_sentence(status), status=status)
 
 
@@ -136,15 +136,3 @@ def _collect(value: Any, found: set[str], depth: int) -> None:
     elif isinstance(value, list):
         for one in value:
             _collect(one, found, depth - 1)
-
-
-def _retry_after(response: Response) -> float | None:
-    """RFC 9110, 10.2.3: seconds, or a date, which is measured against the provider's own clock."""
-    text = response.headers.get("retry-after", "")
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        seconds = parsedate_to_datetime(text) - parsedate_to_datetime(response.headers.get("date", ""))
-    except (ValueError, TypeError):
-        return None
-    return max(0.0, seconds.total_seconds())

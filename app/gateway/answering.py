@@ -7,9 +7,9 @@ import msgspec
 from litestar.types import Send
 
 from keycairn.app.gateway.answer_headers import is_media, returned
+from keycairn.app.gateway.attempt import Exchange
 from keycairn.app.gateway.call import Report
 from keycairn.app.gateway.errors import Dialect, render
-from keycairn.app.gateway.exchange import Exchange
 from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
 from keycairn.app.gateway.usage_scanner import UsageScanner
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError

@@ -1,11 +1,14 @@
 """One call: what the client asked for, and what is known of how it went."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from keycairn.app.gateway.errors import Dialect
-from keycairn.app.gateway.outgoing import Outgoing
+from keycairn.app.gateway.naming import Body
 from keycairn.app.services.access import Principal
 from keycairn.domain.modality import Modality
+from keycairn.domain.routing import Serving
 from keycairn.domain.secret import Secret
 
 CONNECT_WITHIN = 10.0
@@ -45,9 +48,14 @@ class Call(Struct, kw_only=True):
     """The caller's own."""
     model: str | None = None
     credential: str | None = None
-    body: Outgoing | None = None
-    named: str = ""
-    """What the provider calls the model, as `body` says it; "" for a native call."""
+    body: Body | None = None
+    candidates: Sequence[Serving] = ()
+    """What it was resolved to when it began, in the order in which it is asked."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent once more."""
+        return self.body is None or self.body.repeatable
 
     @property
     def dialect(self) -> Dialect | None:

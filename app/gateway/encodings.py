@@ -1,4 +1,6 @@
-"""Encodings a body may be sent in by mistake."""
+"""What a body's bytes stand for: UTF-8, or an encoding it is sent in by mistake."""
+
+from codecs import getincrementaldecoder
 
 from keycairn.domain.errors import RequestRefusedError
 
@@ -22,3 +24,28 @@ def check_beginning(beginning: bytes) -> None:
     for mark, what in _BEGINNINGS:
         if beginning.startswith(mark):
             raise RequestRefusedError(f"The body {what}")
+
+
+class Utf8Check:
+    """Is fed a body piece by piece; characters may lie across two."""
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")()
+        self._fed = 0
+        self._between = True
+        """Whether no character is cut at the end of what was fed."""
+
+    def feed(self, piece: bytes) -> None:
+        """Read the next piece. Raises RequestRefusedError, which says where it is not UTF-8."""
+        begin, self._fed = self._fed, self._fed + len(piece)
+        if self._between and piece.isascii():
+            return
+        waiting = len(self._decoder.getstate()[0])
+        try:
+            self._decoder.decode(piece)
+        except UnicodeDecodeError as error:
+            at = begin - waiting + error.start
+            half = error.object[error.start] == 0xED and error.object[error.start + 1 : error.start + 2] >= b"\xa0"
+            why = "one half of a surrogate pair" if half else "bytes that are not UTF-8"
+            raise RequestRefusedError(f"The body holds {why} (byte {at}).") from None
+        self._between = not self._decoder.getstate()[0]

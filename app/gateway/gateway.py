@@ -12,24 +12,26 @@ from litestar.types import Receive, Scope, Send
 from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
+from keycairn.app.gateway.attempt import AttemptRunner
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.disconnect_guard import DisconnectGuard
 from keycairn.app.gateway.errors import Dialect, render
-from keycairn.app.gateway.exchange import Failover
+from keycairn.app.gateway.failover import Failover
 from keycairn.app.gateway.headers import RawHeaders
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.limits import Limiter
-from keycairn.app.gateway.listing import anthropic_models, openai_models
+from keycairn.app.gateway.listing import ModelLists
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.presented import presented_token
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
-from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, check_native, model_call, native_call
+from keycairn.app.gateway.resolution import Resolver
+from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, model_call, native_call
 from keycairn.app.ingress.form import check_form, check_headers, check_target
 from keycairn.app.security_headers import SECURITY_HEADERS
-from keycairn.app.services.access import Attempts, Principal, Tokens
+from keycairn.app.services.access import Attempts, Tokens
 from keycairn.app.services.audit import ANONYMOUS, AuditCounters
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.domain.audit import Action, Caller
@@ -37,8 +39,6 @@ from keycairn.domain.errors import (
     AuthenticationError,
     ForbiddenError,
     KeycairnError,
-    MethodError,
-    NoRouteError,
     OverloadedError,
     TooManyAttemptsError,
 )
@@ -85,7 +85,6 @@ class Gateway:
         self._tracing = tracing
         self._attempts = attempts
         self._counters = audit_counters
-        self._registry = registry
         self._clock = clock
         self._monotonic = clock.monotonic
         self.metrics = GatewayMetrics()
@@ -94,12 +93,14 @@ class Gateway:
         self.accounting = Accounting(store)
         self._limiter = Limiter(self.accounting.of_day, clock, tokens.family)
         self._recovery = Recovery(self.health, accounts, registry, http)
-        self._exchanges = Failover(
-            directory=self.directory,
-            opened=OpenAccounts(accounts, registry),
-            registry=registry,
-            http=http,
-            upstream=upstream,
+        self._resolver = Resolver(self.directory, registry)
+        self._lists = ModelLists(self.directory, self._resolver.anthropic)
+        opened = OpenAccounts(accounts, registry)
+        self._failover = Failover(
+            resolver=self._resolver,
+            attempts=AttemptRunner(
+                opened=opened, registry=registry, http=http, upstream=upstream, limiter=self._limiter
+            ),
             health=self.health,
             recovery=self._recovery,
             limiter=self._limiter,
@@ -164,7 +165,7 @@ class Gateway:
         method = scope["method"]
         api = APIS.get(path)
         if api is None and not path.startswith(NATIVE):
-            await self._list(path, method, caller, send)
+            await self._lists.serve(path, method, caller, send)
             return
         if self._calls >= MOST_CALLS:
             raise OverloadedError
@@ -176,15 +177,11 @@ class Gateway:
         try:
             query = scope["query_string"].decode("latin-1")
             if api is not None:
-                call, named = await model_call(api, method, query, headers, caller, incoming)
-                candidates = await self._exchanges.candidates(call)
-                call.named = self._exchanges.name_at_provider(call, candidates[0])
-                call.body = await named.renamed(call.named)
+                call = await model_call(api, method, query, headers, caller, incoming)
             else:
                 raw = _raw_path(scope).partition(NATIVE)[2]
                 call = await native_call(raw, method, query, headers, caller, incoming)
-                (one,) = await self._exchanges.candidates(call)
-                check_native(self._registry.get(one.credential.provider).spec, method, call.api.path)
+            call.candidates = await self._resolver.candidates(call)
             call.token = presented_token(given)
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
@@ -213,11 +210,11 @@ class Gateway:
         span = self._tracing.begin(spans.operation(call), call.headers) if self._tracing else None
         try:
             async with DisconnectGuard(incoming):
-                exchange = await self._exchanges.run(call, report)
+                exchange = await self._failover.run(call, report)
                 try:
                     await pass_on(exchange, report, send, dialect, lambda: self._monotonic() - begun)
                 finally:
-                    self._exchanges.end(exchange, report.input_tokens + report.output_tokens)
+                    self._failover.end(exchange, report.input_tokens + report.output_tokens)
         except KeycairnError as error:
             report.code = error.code
             if report.begun:
@@ -248,28 +245,6 @@ class Gateway:
                 last_used=now,
             ),
         )
-
-    async def _list(self, path: str, method: str, caller: Principal, send: Send) -> None:
-        """The models, in the form of the API the caller speaks."""
-        if path == "/v1/models" or path.startswith("/v1/models/"):
-            listing = openai_models
-        elif path == "/anthropic/v1/models" or path.startswith("/anthropic/v1/models/"):
-            listing = anthropic_models
-        else:
-            raise NoRouteError
-        if method not in {"GET", "HEAD"}:
-            raise MethodError
-        reach = caller.reach
-        wanted = path.partition("/v1/models")[2].lstrip("/")
-        body = await self.directory.listing(
-            caller.workspace,
-            (listing, wanted, reach),
-            lambda models: listing(models, wanted or None, reach, self._exchanges.anthropic),
-        )
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        headers += SECURITY_HEADERS
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body, "more_body": False})
 
     def _note(self, error: KeycairnError, scope: Any, path: str) -> None:
         """Count a refusal for the audit log, by the API's name: what stands in a path may be anything."""

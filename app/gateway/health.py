@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from keycairn.domain.credential import Credential
-from keycairn.domain.routing import FIRST_REST, LONGEST_PATIENCE, REST_GROWTH, SHORT_REST, Serving
+from keycairn.domain.retry_after import LONGEST_PATIENCE
+from keycairn.domain.routing import FIRST_REST, REST_GROWTH, SHORT_REST, Serving
 
 
 class _State(Struct):

@@ -5,13 +5,12 @@ stops well within each millisecond, so that others may go on. Accepted is I-JSON
 only `model` must be unique, and only in the outermost object.
 """
 
-from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from enum import Enum, auto
 from json import JSONDecoder
 
 from keycairn.app.gateway import json_grammar as grammar
-from keycairn.app.gateway.encodings import check_beginning
+from keycairn.app.gateway.encodings import Utf8Check, check_beginning
 from keycairn.domain.errors import ModelNameError, RequestRefusedError
 from keycairn.domain.model import LONGEST_CALLED_NAME
 
@@ -78,8 +77,7 @@ class JsonScanner:
         self._fed = 0
         self._base = 0
         self._in_text = self._of_name = self._of_model = False
-        self._utf8 = getincrementaldecoder("utf-8")()
-        self._ascii = True
+        self._utf8 = Utf8Check()
         self._latin: str | None = None
         self._tries = 0
 
@@ -87,7 +85,7 @@ class JsonScanner:
         """Read the next piece, of any size; stops now and then, and must be drawn to its end."""
         if not self._fed:
             check_beginning(piece)
-        self._check_text(piece)
+        self._utf8.feed(piece)
         buffer = self._carry + piece if self._carry else piece
         self._fed += len(piece)
         self._base = self._fed - len(buffer)
@@ -286,20 +284,6 @@ class JsonScanner:
     def _close(self) -> None:
         self._open.pop()
         self._next = _Next.COMMA_OR_END if self._open else _Next.NOTHING
-
-    def _check_text(self, piece: bytes) -> None:
-        """Raise unless it is UTF-8."""
-        if self._ascii and piece.isascii():
-            return
-        waiting = len(self._utf8.getstate()[0])
-        try:
-            self._utf8.decode(piece)
-        except UnicodeDecodeError as error:
-            at = self._fed - waiting + error.start
-            half = error.object[error.start] == 0xED and error.object[error.start + 1 : error.start + 2] >= b"\xa0"
-            why = "one half of a surrogate pair" if half else "bytes that are not UTF-8"
-            raise RequestRefusedError(f"The body holds {why} (byte {at}).") from None
-        self._ascii = not self._utf8.getstate()[0]
 
     def _error(self, at: int, why: str) -> RequestRefusedError:
         return RequestRefusedError(f"The body is not valid JSON: {why} (byte {at}).")

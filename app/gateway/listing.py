@@ -8,11 +8,48 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from litestar.types import Send
 
+from keycairn.app.gateway.directory import Directory
+from keycairn.app.security_headers import SECURITY_HEADERS
+from keycairn.app.services.access import Principal
 from keycairn.app.turns import TURN, json_list
-from keycairn.domain.errors import ModelNotFoundError
+from keycairn.domain.errors import MethodError, ModelNotFoundError, NoRouteError
 from keycairn.domain.model import Model
 from keycairn.domain.reach import Reach
+
+
+class ModelLists:
+    """Answers the calls that ask for models. `anthropic` are the providers that speak Anthropic's API."""
+
+    def __init__(self, directory: Directory, anthropic: frozenset[str]) -> None:
+        self._directory = directory
+        self._anthropic = anthropic
+
+    async def serve(self, path: str, method: str, caller: Principal, send: Send) -> None:
+        """Send the models, or the one in the path, in the form of the API the caller speaks.
+
+        Raises NoRouteError, MethodError or ModelNotFoundError.
+        """
+        if path == "/v1/models" or path.startswith("/v1/models/"):
+            listing = openai_models
+        elif path == "/anthropic/v1/models" or path.startswith("/anthropic/v1/models/"):
+            listing = anthropic_models
+        else:
+            raise NoRouteError
+        if method not in {"GET", "HEAD"}:
+            raise MethodError
+        reach = caller.reach
+        wanted = path.partition("/v1/models")[2].lstrip("/")
+        body = await self._directory.listing(
+            caller.workspace,
+            (listing, wanted, reach),
+            lambda models: listing(models, wanted or None, reach, self._anthropic),
+        )
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers += SECURITY_HEADERS
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body, "more_body": False})
 
 
 async def openai_models(models: Sequence[Model], wanted: str | None, reach: Reach, providers: frozenset[str]) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from time import perf_counter
 
 import msgspec
@@ -10,7 +11,7 @@ from msgspec import Struct
 from keycairn.app.gateway.form_scan import FormScanner
 from keycairn.app.gateway.json_scan import PIECE, JsonScanner
 from keycairn.app.gateway.kept import KeptBody
-from keycairn.app.gateway.outgoing import StreamedBody, WholeBody
+from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
 from keycairn.app.gateway.request_body import Incoming
 from keycairn.domain.errors import ModelNameError, RequestRefusedError
 from keycairn.domain.model import LONGEST_CALLED_NAME
@@ -39,29 +40,40 @@ _decode = msgspec.json.Decoder(_Call).decode
 class NamedJson:
     """A JSON body and the model's name in it."""
 
-    __slots__ = ("_incoming", "_pieces", "_place", "name")
+    __slots__ = ("_incoming", "_named", "_pieces", "_place", "name")
 
     def __init__(self, name: str, place: tuple[int, int], pieces: list[bytes], incoming: Incoming) -> None:
-        self.name = name
+        self.name = self._named = name
         self._place = place
         self._pieces = pieces
         self._incoming = incoming
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent again."""
+        return True
+
     async def renamed(self, new: str) -> WholeBody:
-        """The body with the model `new`. Raises OverloadedError. Once only."""
-        pieces = self._pieces
-        if new != self.name:
-            pieces = _replaced(pieces, self._place, msgspec.json.encode(new))
+        """The body with the model `new`, which takes the place of what this gave before. Raises OverloadedError."""
+        if new != self._named:
+            value = msgspec.json.encode(new)
+            body = await self._joined(_replaced(self._pieces, self._place, value))
+            self._named, self._place = new, (self._place[0], self._place[0] + len(value))
+        else:
+            body = await self._joined(self._pieces)
+        self._pieces = [body]
+        return WholeBody(body)
+
+    async def _joined(self, pieces: Sequence[bytes | memoryview]) -> bytes:
         if len(pieces) == 1:
-            return WholeBody(pieces[0])
+            return bytes(pieces[0])
         size = sum(map(len, pieces))
         if size < JOINED_AT_ONCE:
-            return WholeBody(b"".join(pieces))
+            return b"".join(pieces)
         self._incoming.hold(size)  # twice, until the pieces are gone
         body = await asyncio.to_thread(b"".join, pieces)
-        self._pieces.clear()
         self._incoming.hold(-size)
-        return WholeBody(body)
+        return body
 
 
 class NamedForm:
@@ -74,9 +86,32 @@ class NamedForm:
         self._place = place
         self._kept = kept
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent again."""
+        return self._kept.whole
+
     async def renamed(self, new: str) -> StreamedBody:
         """The form with the model `new`."""
         return StreamedBody(self._kept, self._place, new.encode())
+
+
+class NativeBody(Struct, frozen=True):
+    """The body of a native call, in which the provider's own names stand."""
+
+    outgoing: Outgoing
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent again."""
+        return self.outgoing.repeatable
+
+    async def renamed(self, new: str) -> Outgoing:  # noqa: ARG002  # as the others are called
+        """The body as it is."""
+        return self.outgoing
+
+
+Body = NamedJson | NamedForm | NativeBody
 
 
 async def named_json(incoming: Incoming) -> NamedJson:
@@ -145,10 +180,10 @@ def _json_name(scanner: JsonScanner) -> str:
     return _checked(msgspec.json.decode(scanner.model or b'""', type=str))
 
 
-def _replaced(pieces: list[bytes], place: tuple[int, int], value: bytes) -> list[bytes]:
-    """The pieces with `value` at the place; only those around it are copied."""
+def _replaced(pieces: Sequence[bytes], place: tuple[int, int], value: bytes) -> list[bytes | memoryview]:
+    """The pieces with `value` at the place. Nothing is copied."""
     begin, end = place
-    found: list[bytes] = []
+    found: list[bytes | memoryview] = []
     at = 0
     for piece in pieces:
         after = at + len(piece)
@@ -156,11 +191,11 @@ def _replaced(pieces: list[bytes], place: tuple[int, int], value: bytes) -> list
             found.append(piece)
         else:
             if at <= begin:
-                found += (piece[: begin - at], value)
+                found += (memoryview(piece)[: begin - at], value)
             if after >= end:
-                found.append(piece[end - at :])
+                found.append(memoryview(piece)[end - at :])
         at = after
-    return found if len(pieces) > 1 else [b"".join(found)]
+    return found
 
 
 def boundary_of(content_type: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Accounts that are open for the calls of this moment."""
+"""CredentialOpener that are open for the calls of this moment."""
 
 import asyncio
 

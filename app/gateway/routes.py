@@ -7,8 +7,9 @@ from urllib.parse import unquote
 from keycairn.app.gateway.call import Api, Call
 from keycairn.app.gateway.headers import RawHeaders, received
 from keycairn.app.gateway.kept import KeptBody
-from keycairn.app.gateway.naming import NamedForm, NamedJson, boundary_of, named_form, named_json
-from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
+from keycairn.app.gateway.naming import NativeBody, boundary_of, named_form, named_json
+from keycairn.app.gateway.outgoing import StreamedBody, WholeBody
+from keycairn.app.gateway.query_naming import check_query_model
 from keycairn.app.gateway.request_body import Incoming
 from keycairn.app.services.access import Principal
 from keycairn.domain.errors import MethodError, NoRouteError, RequestRefusedError
@@ -50,23 +51,24 @@ _SEGMENTS_THAT_LEAD = frozenset({"", ".", ".."})
 
 async def model_call(
     api: Api, method: str, query: str, headers: RawHeaders, caller: Principal, incoming: Incoming
-) -> tuple[Call, NamedJson | NamedForm]:
-    """A call of an operation that names its model, and its body. Raises RequestRefusedError."""
+) -> Call:
+    """A call of an operation that names its model. Raises RequestRefusedError."""
     if method != "POST":
         raise MethodError
     check_query(query)
     given = dict(headers)
     boundary = boundary_of(given.get(b"content-type", b"").decode("latin-1"))
     named = await (named_json(incoming) if boundary is None else named_form(incoming, boundary))
-    call = Call(
+    check_query_model(query, named.name)
+    return Call(
         api=api,
         method=method,
         query=query,
         headers=received(headers),
         caller=caller,
         model=named.name,
+        body=named,
     )
-    return call, named
 
 
 async def native_call(  # what a request is made of
@@ -82,9 +84,10 @@ async def native_call(  # what a request is made of
     check_query(query)
     given = dict(headers)
     has_body = b"content-length" in given or b"transfer-encoding" in given
-    body: Outgoing | None = None
+    body: NativeBody | None = None
     if has_body and incoming.length != 0:
-        body = WholeBody(await incoming.read()) if _small(incoming) else StreamedBody(KeptBody(incoming))
+        small = _small(incoming)
+        body = NativeBody(WholeBody(await incoming.read()) if small else StreamedBody(KeptBody(incoming)))
     return Call(
         api=Api("native", "/" + rest),
         method=method,

@@ -3,15 +3,17 @@
 import json
 import tracemalloc
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.bodies import arriving, in_pieces
 
 from keycairn.app.gateway.json_scan import JsonScanner
-from keycairn.app.gateway.naming import READ_AT_ONCE, json_model, named_json
+from keycairn.app.gateway.naming import JOINED_AT_ONCE, READ_AT_ONCE, json_model, named_json
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
 from keycairn.domain.errors import OverloadedError, RequestRefusedError
 
@@ -246,6 +248,21 @@ async def test_a_large_body_costs_little_more_than_itself(value: bytes, first: b
     at = 9 if first else len(body) - 6
     assert sent == body[:at] + b'"new"' + body[at + 5 :]
     assert peak < 2 * len(body) + 2**18
+    incoming.close()
+    assert incoming.intake.held == 0
+
+
+@pytest.mark.parametrize("size", [10, READ_AT_ONCE, JOINED_AT_ONCE])
+@pytest.mark.parametrize("news", list(permutations(["old", "n", 'a longer "name" ü'])))
+async def test_a_body_is_renamed_as_often_as_it_is_sent(size: int, news: tuple[str, ...]) -> None:
+    body = b'{"x":"' + b"x" * size + b'", "model" : "old", "y":{"model":"old"}}'
+    incoming = arriving(*in_pieces(body, [60_001] * (len(body) // 60_001)))
+
+    call = await named_json(incoming)
+    sent = [(await call.renamed(new)).beginning for new in (*news, news[-1])]
+
+    head, _, tail = body.partition(b'"old"')
+    assert sent == [head + msgspec.json.encode(new) + tail for new in (*news, news[-1])]
     incoming.close()
     assert incoming.intake.held == 0
 
