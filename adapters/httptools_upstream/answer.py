@@ -17,11 +17,17 @@ class Answer:
     """
 
     __slots__ = (
-        "_chunks", "_cut", "_ended", "_failure", "_heard", "_held", "_loop", "_resume", "_timer", "_waiter", "_within",
-        "begun", "excused", "headers", "status",
+        "_chunks", "_cut", "_ended", "_failure", "_heard", "_loop", "_resume", "_timer", "_waiter", "_within",
+        "begun", "excused", "headers", "held", "status",
     )  # fmt: skip
 
-    def __init__(self, within: float, cut: Callable[[Exception], None], resume: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        within: float,
+        cut: Callable[[Exception], None],
+        resume: Callable[[], None],
+    ) -> None:
         self.status = 0
         self.headers: Headers = ()
         self.begun = False
@@ -30,14 +36,15 @@ class Answer:
         """Whether the provider waits for us: more of the request is to come."""
         self._cut, self._resume = cut, resume
         self._chunks: list[bytes] = []
-        self._held = 0
+        self.held = 0
+        """Bytes that came and were not read. From `READ_AHEAD` on, the connection reads no more."""
         self._ended = False
         self._failure: Exception | None = None
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
         self._within = within
         self._heard = self._loop.time()
-        self._timer = self._loop.call_later(within, self._look)
+        self._timer = loop.call_at(self._heard + within, self._look)
 
     async def head(self) -> None:
         """Wait for status and headers. Raises what the exchange failed with."""
@@ -52,9 +59,9 @@ class Answer:
             if self._chunks:
                 chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
                 self._chunks.clear()
-                if self._held >= READ_AHEAD and not self._ended:  # afterwards the connection is another one's
+                if self.held >= READ_AHEAD and not self._ended:  # afterwards the connection is another one's
                     self._resume()
-                self._held = 0
+                self.held = 0
                 yield chunk
             elif self._failure is not None:
                 raise self._failure from None
@@ -78,11 +85,12 @@ class Answer:
         self._wake()
 
     def add(self, chunk: bytes) -> bool:
-        """One more piece. Whether there is room for another."""
+        """One more piece. Whether it made the answer full, with which reading must pause."""
+        before = self.held
         self._chunks.append(chunk)
-        self._held += len(chunk)
+        self.held = before + len(chunk)
         self._wake()
-        return self._held < READ_AHEAD
+        return before < READ_AHEAD <= self.held
 
     def end(self, failure: Exception | None = None) -> None:
         """Nothing more will come. A failure is raised once what came before it has been read."""

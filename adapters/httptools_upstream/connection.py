@@ -7,16 +7,29 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from keycairn.adapters.httptools_upstream.answer import Answer
+from keycairn.adapters.httptools_upstream.answer import READ_AHEAD, Answer
+from keycairn.adapters.httptools_upstream.states import Event, State, after
 from keycairn.domain.errors import CannotConnectError, GarbledAnswerError, InvalidInputError, NotSentError
 
 LARGEST_HEAD = 2**16
 """Bytes of an answer's headers, interim answers included; also of what may come without a byte of the body."""
 MOST_HEADERS = 100
 
+# Looked up once: on Python 3.11 a member of an enum costs more than the transition.
+_IDLE, _QUEUED, _WAITING = State.IDLE, State.QUEUED, State.WAITING
+_BEGIN, _SEND, _KEPT_HEAD, _END, _RELEASE, _CUT = (
+    Event.BEGIN, Event.SEND, Event.KEPT_HEAD, Event.END, Event.RELEASE, Event.CUT
+)  # fmt: skip
+_LISTENING = frozenset({_WAITING, State.INTERIM, State.KEPT_BODY, State.LAST_BODY, State.OPEN_BODY})
+"""States in which the provider may say something."""
+_BODY = frozenset({State.KEPT_BODY, State.LAST_BODY, State.OPEN_BODY})
+_ENDED = frozenset({State.COMPLETE, State.SPENT})
+_MEASURES = frozenset({"content-length", "transfer-encoding"})
+"""Headers that say where a body ends."""
+
 
 class UpstreamConnection(asyncio.Protocol):
-    """Sends requests and parses answers.
+    """Sends requests and parses answers. `states` tells what it is in, and what follows what.
 
     `released` is called at the end of each exchange, and told whether another one may follow; `lost` when the
     connection is gone.
@@ -26,13 +39,14 @@ class UpstreamConnection(asyncio.Protocol):
         self, released: Callable[["UpstreamConnection", bool], None], lost: Callable[["UpstreamConnection"], None]
     ) -> None:
         self._released, self._lost = released, lost
+        self._loop = asyncio.get_running_loop()
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
-        self._headless = False
+        self._state = _IDLE
+        self._bodiless = False
         self._headers: list[tuple[str, str]] = []
         self._head_size = self._barren = 0
-        self._sent = self._measured = self._interim = self._complete = self._keep = self._paused = False
         self._sender: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._unread = select.poll()
@@ -41,7 +55,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def open(self) -> bool:
         """Whether a request may be sent."""
-        return self._answer is None and self._transport is not None and not self._transport.is_closing()
+        return self._state is _IDLE and self._transport is not None and not self._transport.is_closing()
 
     @property
     def clean(self) -> bool:
@@ -59,25 +73,31 @@ class UpstreamConnection(asyncio.Protocol):
     ) -> Answer:
         """Send a request, and return the answer that will come. `bodiless` is one to HEAD, which has no body.
 
-        `length` is what `head` says of a body that is streamed; None where it says that it is chunked.
+        `length` is what `head` says of a body that is streamed; None where it says that it is chunked. Raises
+        NotSentError while another exchange is under way.
         """
-        transport = cast("asyncio.Transport", self._transport)
-        answer = self._answer = Answer(within, self.cut, self._resume)
-        self._headless = bodiless
+        transport = self._transport
+        if transport is None or self._answer is not None:
+            raise NotSentError
+        answer = self._answer = Answer(self._loop, within, self.cut, transport.resume_reading)
+        self._bodiless = bodiless
         self._headers, self._head_size, self._barren = [], 0, 0
-        self._sent = self._measured = self._interim = self._complete = self._keep = False
-        if body is None or isinstance(body, bytes):
+        self._state = after(self._state, _BEGIN)
+        if self._state is not _QUEUED:  # the connection is gone
+            self._finish(NotSentError())
+        elif body is None or isinstance(body, bytes):
             # At the end of the loop's turn: under load many requests go out together, which wakes fewer processes.
-            asyncio.get_running_loop().call_soon(self._write, answer, head + body if body else head)
+            self._loop.call_soon(self._write, head + body if body else head)
         else:
-            self._sent = True
+            self._state = after(self._state, _SEND)
             transport.write(head)
-            self._sender = asyncio.get_running_loop().create_task(self._send(body, answer, length))
+            self._sender = self._loop.create_task(self._send(body, answer, length))
         return answer
 
     def cut(self, failure: Exception | None = None) -> None:
         """End the exchange under way, and the connection."""
-        self._finish(failure or CannotConnectError("The connection was closed."), keep=False)
+        self._finish(failure or CannotConnectError("The connection was closed."))
+        self._state = after(self._state, _CUT)
         if self._transport is not None:
             self._transport.abort()
 
@@ -89,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         answer = self._answer
-        if answer is None or not self._sent:  # nobody asked
+        if answer is None or self._state not in _LISTENING:  # nobody asked
             self.cut(NotSentError())
             return
         answer.touch()
@@ -97,18 +117,17 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            if not self._complete:
-                self.cut(GarbledAnswerError())
-                return
-            self._keep = False
-        if self._complete:
-            self._finish(None, keep=self._keep)
-        elif self._barren > LARGEST_HEAD:
+            self._state = after(self._state, Event.EXCESS)
+        state = self._state
+        if state in _ENDED:
+            self._finish(None)
+        elif state is State.CLOSED or self._barren > LARGEST_HEAD:
             self.cut(GarbledAnswerError())
 
     def eof_received(self) -> None:
         """See `asyncio.Protocol`. What still waits to be sent would hold the connection open."""
         self._break_off(None)
+        self._state = after(self._state, _CUT)
         if self._transport is not None:
             self._transport.abort()
 
@@ -116,11 +135,12 @@ class UpstreamConnection(asyncio.Protocol):
         """See `asyncio.BaseProtocol`."""
         self._resume_writing()
         self._break_off(exc)
+        self._state = after(self._state, _CUT)
         self._lost(self)
 
     def pause_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
-        self._room = asyncio.get_running_loop().create_future()
+        self._room = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -128,89 +148,86 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """More than one answer to one request is none."""
-        if self._complete:
-            self._keep = False
+        if self._state is not _WAITING:
+            self._state = after(self._state, Event.EXCESS)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one of a trailer, which is left out."""
-        answer = self._answer
-        if answer is None or answer.begun:
+        if self._state is not _WAITING:
             return
-        text = name.decode("latin-1").lower()
-        if text in {"content-length", "transfer-encoding"}:
-            self._measured = True
-            if text == "transfer-encoding" and value.strip().lower() != b"chunked":
-                raise GarbledAnswerError  # a coding that was not asked for, and that nobody would undo
+        text = name.lower().decode("latin-1")
+        if text == "transfer-encoding" and value.strip().lower() != b"chunked":
+            raise GarbledAnswerError  # a coding that was not asked for, and that nobody would undo
         self._headers.append((text, value.decode("latin-1")))
         self._head_size += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
         """The head is there, unless it is that of an interim answer. Raises GarbledAnswerError, to the parser."""
         answer, status = self._answer, self._parser.get_status_code()
-        if answer is None or self._complete:
+        if answer is None or self._state is not _WAITING:
             return
         if not 100 <= status < 600 or status == 101:
             raise GarbledAnswerError
         if self._head_size > LARGEST_HEAD or len(self._headers) > MOST_HEADERS:
             raise GarbledAnswerError
         if status < 200:
-            self._interim, self._measured, self._headers = True, False, []
+            self._headers = []
+            self._state = after(self._state, Event.INTERIM_HEAD)
             return
-        self._keep = self._parser.should_keep_alive()
         self._barren = 0
         answer.begin(status, self._headers)
-        if self._headless:
-            # The parser cannot be told that what is announced will not come.
-            self._complete, self._keep = True, False
+        kept = not self._bodiless and self._parser.should_keep_alive()
+        self._state = after(_WAITING, _KEPT_HEAD if kept else self._last_head())
 
     def on_body(self, chunk: bytes) -> None:
         """A piece of the body."""
         answer = self._answer
-        if answer is None or self._complete or not answer.begun:
+        if answer is None or self._state not in _BODY:
             return
         self._barren = 0
-        if not answer.add(chunk) and not self._paused and self._transport is not None:
-            self._paused = True
+        if answer.add(chunk) and self._transport is not None:
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        """The end, unless it is that of an interim answer."""
-        if self._interim:
-            self._interim = False
-        else:
-            self._complete = True
+        """The end, interim answers' too."""
+        self._state = after(self._state, _END)
 
-    def _finish(self, failure: Exception | None, *, keep: bool) -> None:
-        answer, self._answer = self._answer, None
-        if answer is None:
+    def _last_head(self) -> Event:
+        """Which kind of head the parser has read, after whose answer the connection is not kept."""
+        if self._bodiless:
+            return Event.SOLE_HEAD
+        measured = any(name in _MEASURES for name, _ in self._headers)
+        return Event.LAST_HEAD if measured else Event.OPEN_HEAD
+
+    def _finish(self, failure: Exception | None) -> None:
+        """End the exchange, which may keep the connection only where all of it was sent and all of it came."""
+        answer, transport, self._answer = self._answer, self._transport, None
+        if answer is None or transport is None:
             return
-        transport = cast("asyncio.Transport", self._transport)
+        # A request that was answered before all of it was sent would have its rest before the next one.
+        whole = failure is None and self._sender is None and not transport.get_write_buffer_size()
+        self._state = state = after(self._state, _RELEASE if whole else _CUT)
         if self._sender is not None:
-            keep = False
             self._sender.cancel()
             self._sender = None
-        # A request that was answered before all of it was sent would have its rest before the next one.
-        keep = keep and not transport.get_write_buffer_size()
-        if keep:
-            self._resume()
-        else:
+        keep = state is _IDLE
+        if not keep:
             transport.abort()
+        elif answer.held >= READ_AHEAD:
+            transport.resume_reading()
         answer.end(failure)
         self._released(self, keep)
 
     def _break_off(self, exc: Exception | None) -> None:
         """The provider says no more. That is how an answer without a length ends."""
-        answer = self._answer
-        if answer is None:
-            return
         failure: Exception | None = None
-        if not self._sent:
+        if self._state is _QUEUED:
             failure = NotSentError()
-        elif not answer.begun:
+        elif self._state in {_WAITING, State.INTERIM}:
             failure = CannotConnectError("The provider closed the connection without an answer.")
-        elif self._measured or exc is not None:
+        elif self._state is not State.OPEN_BODY or exc is not None:
             failure = CannotConnectError("The provider broke off in the middle of its answer.")
-        self._finish(failure, keep=False)
+        self._finish(failure)
 
     async def _send(self, body: AsyncIterator[bytes], answer: Answer, length: int | None) -> None:
         """The body, as fast as it is taken."""
@@ -246,19 +263,14 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._sender = None
 
-    def _write(self, answer: Answer, request: bytes) -> None:
-        if self._answer is not answer or self._transport is None:
+    def _write(self, request: bytes) -> None:
+        if self._state is not _QUEUED or self._transport is None:  # it was cut meanwhile
             return
         if self._transport.is_closing():
             self.cut(NotSentError())
         else:
-            self._sent = True
+            self._state = after(self._state, _SEND)
             self._transport.write(request)
-
-    def _resume(self) -> None:
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
 
     def _resume_writing(self) -> None:
         room, self._room = self._room, None
