@@ -64,7 +64,7 @@ async def pools(house: GatewayHouse) -> AsyncIterator[dict[Modality, Pool]]:
             pool = pools[type] = Pool(house)
             providers = ("openai", "openai_compatible", "azure", "groq")
             for provider, name in zip(providers, NAMES, strict=True):
-                server: OpenAIServer | AzureServer = AzureServer() if provider == "azure" else OpenAIServer()
+                server: OpenAIServer = AzureServer() if provider == "azure" else OpenAIServer()
                 server.models = {name: kind}
                 await stack.enter_async_context(server)
                 await pool.add(provider, server, name, type)
