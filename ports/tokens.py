@@ -37,3 +37,11 @@ class TokenCache(Protocol):
     def forget(self, credential: str) -> None:
         """Drop every token of a credential. One that is being bought still goes to those who wait for it."""
         ...
+
+    def refused(self, credential: str, *, begun_ago: float) -> bool:
+        """Told that a provider refused a call of this credential that was authorized `begun_ago` seconds ago.
+
+        Whether another token is to be had, so that the call is worth repeating: one that was bought meanwhile, or one
+        to buy in place of a token that ended early. A token refused within seconds of its purchase is not bought again.
+        """
+        ...

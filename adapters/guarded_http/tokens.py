@@ -18,6 +18,8 @@ from keycairn.ports.tokens import BoughtToken, Buy
 MOST_TOKENS = 1000
 MARGIN = 300.0
 """Seconds before its end a token is bought anew."""
+YOUNG = 10.0
+"""Seconds within which a refused token is not bought again: its account is refused, not the token."""
 LONGEST = 12 * 3600.0
 """Seconds a token is kept at most, whatever its seller says."""
 
@@ -33,6 +35,8 @@ class _Key(Struct, frozen=True):
 class _Entry(Struct):
     purchase: asyncio.Task[BoughtToken]
     until: float = inf
+    bought: float = inf
+    """When, which is yet to come while it is being bought."""
 
 
 class MemoryTokenCache:
@@ -63,6 +67,17 @@ class MemoryTokenCache:
     def forget(self, credential: str) -> None:
         """See the port."""
         self._drop(lambda key, _: key.credential == credential)
+
+    def refused(self, credential: str, *, begun_ago: float) -> bool:
+        """See the port."""
+        now = self._clock()
+        another = False
+        for entry in [entry for key, entry in self._entries.items() if key.credential == credential]:
+            if entry.bought <= now - YOUNG:
+                entry.until = now
+                another = True
+            another = another or entry.bought > now - begun_ago
+        return another
 
     async def aclose(self) -> None:
         """Drop all tokens and end what is being bought. The cache can be used again after."""
@@ -95,7 +110,8 @@ class MemoryTokenCache:
             if self._entries.get(key) is entry:
                 del self._entries[key]
             return
-        entry.until = self._clock() + min(LONGEST, purchase.result().expires_in) - MARGIN
+        entry.bought = self._clock()
+        entry.until = entry.bought + min(LONGEST, purchase.result().expires_in) - MARGIN
 
     def _drop(self, condition: Callable[[_Key, _Entry], bool]) -> None:
         for key in [key for key, entry in self._entries.items() if condition(key, entry)]:

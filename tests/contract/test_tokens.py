@@ -209,3 +209,38 @@ async def test_closing_ends_purchases_and_lets_go_of_all(cache: MemoryTokenCache
         await waiting
     seller.gate = None
     assert (await cache.get(MINE, seller)).reveal() == "token-3"
+
+
+async def test_a_token_that_ended_early_is_bought_again_once(cache: MemoryTokenCache, clock: Clock) -> None:
+    seller = Seller()
+    first = await cache.get(MINE, seller)
+    clock.now += 60
+    assert cache.refused("credential:1", begun_ago=1)
+    assert (await cache.get(MINE, seller)).reveal() != first.reveal()
+    clock.now += 1
+    assert not cache.refused("credential:1", begun_ago=0.5)
+    assert len(seller.sold) == 2
+
+
+async def test_who_was_refused_while_another_bought_uses_what_that_one_bought(
+    cache: MemoryTokenCache, clock: Clock
+) -> None:
+    seller = Seller()
+    await cache.get(MINE, seller)
+    clock.now += 60
+    assert cache.refused("credential:1", begun_ago=5)
+    assert cache.refused("credential:1", begun_ago=5)
+    seller.gate = asyncio.Event()
+    buying = asyncio.ensure_future(cache.get(MINE, seller))
+    await asyncio.sleep(0)
+    assert cache.refused("credential:1", begun_ago=5)
+    seller.gate.set()
+    await buying
+    clock.now += 1
+    assert cache.refused("credential:1", begun_ago=5)
+    assert len(seller.sold) == 2
+
+
+async def test_a_refusal_without_a_bought_token_is_no_reason_to_repeat(cache: MemoryTokenCache) -> None:
+    await cache.get(OTHERS["credential"], Seller())
+    assert not cache.refused("credential:1", begun_ago=1)
