@@ -37,6 +37,15 @@ class Model(Struct, frozen=True, kw_only=True):
     proof: str = ""
 
 
+LONGEST_MODEL_NAME = 300
+"""Characters."""
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a model may be registered under `name` as it is."""
+    return 0 < len(name) <= LONGEST_MODEL_NAME and name.isprintable() and name == name.strip()
+
+
 HIGHEST_SHARE = 1_000_000
 
 LONGEST_CALLED_NAME = 512

@@ -182,6 +182,8 @@ def spec_faults(spec: ProviderSpec) -> Iterator[str]:
     for field in spec.fields:
         if field.secret and field.default is not None:
             yield f"the secret {field.name!r} has a default value"
+        if field.default is not None and not field.secret and not _fits(spec, field):
+            yield f"the default of the field {field.name!r} is none of its kind, {field.kind}"
         if field.secret and not field.env:
             yield f"the secret {field.name!r} names no environment variable"
         if field.names_host and (field.secret or field.kind is not FieldKind.TEXT):
@@ -194,6 +196,14 @@ def spec_faults(spec: ProviderSpec) -> Iterator[str]:
             if name not in places
         )
     yield from passing_faults(spec.native_operations, spec.request_headers)
+
+
+def _fits(spec: ProviderSpec, field: FieldSpec) -> bool:
+    """Whether a setting's default is what the setting itself takes, so that it can be used unchecked."""
+    try:
+        return field.default is not None and spec.check_setting(field.name, field.default) == field.default
+    except InvalidInputError:
+        return False
 
 
 class Account(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from keycairn.domain.errors import ProviderError
 from keycairn.domain.modality import Modality
@@ -138,7 +139,7 @@ def authorized(request: Request, headers: Headers) -> Request:
     """`request` with `headers`, which replace its own of the same names in any spelling."""
     taken = {name.lower() for name in headers}
     kept = {name: value for name, value in request.headers.items() if name.lower() not in taken}
-    return Request(method=request.method, url=request.url, headers={**kept, **headers}, body=request.body)
+    return replace(request, headers={**kept, **headers})
 
 
 def unique(models: Iterable[DiscoveredModel]) -> tuple[DiscoveredModel, ...]:

@@ -1,30 +1,25 @@
 """Finding, loading and vetting provider plugins."""
 
-import threading
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from itertools import count
 from pathlib import Path
-from traceback import extract_tb
-from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.errors import PluginError, UnknownProviderError
-from keycairn.domain.provider import ProviderSpec, canonical_name, spec_faults
+from keycairn.domain.provider import ProviderSpec, canonical_name
 from keycairn.plugins import hookspecs, providers
-from keycairn.plugins.aliased import AliasedProvider
-from keycairn.ports.provider import PluginStatus, Provider
+from keycairn.plugins.loaded import GuardedProvider, loaded
+from keycairn.plugins.loading import cause, in_time
+from keycairn.ports.provider import LoadedProvider, PluginStatus
 
 TIME_LIMIT = 5.0
 """Seconds a plugin may take to import, and again for each of its hooks."""
-LONGEST_NAME = 100
-"""Characters of a name that is told of a plugin that fails."""
 BUILT_IN = "built-in"
-
-_BEHAVIOUR = ("discover", "check", "try_model", "authorize", "base_url", "client_config")
-_T = TypeVar("_T")
 
 
 class Found(Struct, frozen=True):
@@ -48,7 +43,7 @@ class PluginRegistry:
         self._time_limit = time_limit
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._providers: dict[str, Provider] = {}
+        self._providers: dict[str, GuardedProvider] = {}
         self._statuses: dict[str, PluginStatus] = {}
         candidates = [Found(hookspecs.PROJECT, BUILT_IN, lambda: providers)]
         if external:
@@ -59,14 +54,14 @@ class PluginRegistry:
         for name in [name for name, status in self._statuses.items() if status.failure is None]:
             self._take_aliases(name)
 
-    def get(self, name: str) -> Provider:
+    def get(self, name: str) -> LoadedProvider:
         """The provider of that name, hyphens and underscores, upper and lower case alike."""
         provider = self._providers.get(canonical_name(name))
         if provider is None:
             raise UnknownProviderError
         return provider
 
-    def all(self) -> Sequence[Provider]:
+    def all(self) -> Sequence[LoadedProvider]:
         """Every provider, built-in ones first, in declaration order."""
         return tuple(self._providers.values())
 
@@ -82,12 +77,10 @@ class PluginRegistry:
             raise PluginError(f"A hook is unknown: {error}") from None
 
     def _take(self, candidate: Found) -> None:
-        name = candidate.name
-        if name in self._statuses:
-            name = f"{candidate.name} ({candidate.origin})"
+        name = self._free_name(candidate)
         status = PluginStatus(name=name, origin=candidate.origin)
         try:
-            plugin = _in_time(candidate.load, self._time_limit, "its import")
+            plugin = in_time(candidate.load, self._time_limit, "its import")
             self._register(plugin, name)
             supplied = self._collect(name)
         except PluginError as error:
@@ -97,16 +90,38 @@ class PluginRegistry:
         self._providers.update(supplied)
         self._statuses[name] = replace(status, providers=tuple(supplied), api_version=hookspecs.API_VERSION)
 
+    def _free_name(self, candidate: Found) -> str:
+        """The plugin's name; with where it comes from, and a number, where others have it already."""
+        name = candidate.name
+        if name in self._statuses:
+            name = f"{candidate.name} ({candidate.origin})"
+        numbers = count(2)
+        while name in self._statuses:
+            name = f"{candidate.name} ({candidate.origin}, {next(numbers)})"
+        return name
+
     def _register(self, plugin: object, name: str) -> None:
+        if (other := self._manager.get_name(plugin)) is not None:
+            raise PluginError(f"It is the same object as the plugin {self._told(other)}, which is in use.")
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
             raise PluginError(f"It does not fit the hooks: {error}") from None
         except Exception as error:  # noqa: BLE001  # registering reads the attributes of a stranger's object
-            raise PluginError(f"Registering it failed: {_where(error)}") from None
+            raise PluginError(f"Registering it failed: {cause(error)}") from None
         if not self._manager.get_hookcallers(plugin):
             raise PluginError("It implements no hook.")
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            for hook in caller.get_hookimpls():
+                if hook.plugin_name == name and _awaited(hook.function):
+                    raise PluginError(
+                        f"Its hook {caller.name} ({_place(hook.function)}) is async; a hook is not awaited."
+                    )
+
+    def _told(self, plugin: str) -> str:
+        """A plugin and where it comes from."""
+        return f"{plugin!r} ({self._statuses[plugin].origin})"
 
     def _drop(self, name: str) -> None:
         if self._manager.has_plugin(name):
@@ -116,16 +131,26 @@ class PluginRegistry:
         others = [plugin for other, plugin in self._manager.list_name_plugin() if other != name]
         return self._manager.subset_hook_caller(hook, others)
 
-    def _collect(self, name: str) -> dict[str, Provider]:
+    def _collect(self, name: str) -> dict[str, GuardedProvider]:
         caller = self._hook("keycairn_providers", name)
+        if not any(hook.plugin_name == name for hook in caller.get_hookimpls()):
+            return {}
         call = f"its hook {caller.name}"
-        offered = _in_time(lambda: [vetted(one) for batch in caller() for one in batch], self._time_limit, call)
-        supplied: dict[str, Provider] = {}
-        for spec, provider in offered:
-            if spec.name in self._providers or spec.name in supplied:
-                raise PluginError(f"Another provider is named {spec.name!r} already.")
-            supplied[spec.name] = provider
+        offered = in_time(lambda: [loaded(one) for one in _offered(caller())], self._time_limit, call)
+        supplied: dict[str, GuardedProvider] = {}
+        for provider in offered:
+            taken = provider.spec.name
+            if taken in supplied:
+                raise PluginError(f"It supplies two providers named {taken!r}.")
+            if taken in self._providers:
+                raise PluginError(
+                    f"Another provider is named {taken!r} already. The plugin {self._supplier(taken)} supplies it."
+                )
+            supplied[taken] = provider
         return supplied
+
+    def _supplier(self, provider: str) -> str:
+        return next(self._told(name) for name, status in self._statuses.items() if provider in status.providers)
 
     def _take_aliases(self, name: str) -> None:
         caller = self._hook("keycairn_env_aliases", name)
@@ -133,7 +158,7 @@ class PluginRegistry:
             return
         specs = {provider: self._providers[provider].spec for provider in self._providers}
         try:
-            merged = _in_time(
+            merged = in_time(
                 lambda: {spec.name: _with_aliases(spec, caller(provider=spec.name)) for spec in specs.values()},
                 self._time_limit,
                 f"its hook {caller.name}",
@@ -143,7 +168,7 @@ class PluginRegistry:
             return
         for provider, spec in merged.items():
             if spec is not specs[provider]:
-                self._providers[provider] = AliasedProvider(self._providers[provider], spec)
+                self._providers[provider] = self._providers[provider].with_spec(spec)
 
     def _withdraw(self, name: str, failure: str) -> None:
         status = self._statuses[name]
@@ -158,34 +183,35 @@ def _found(point: EntryPoint) -> Found:
     return Found(point.name, origin, point.load)
 
 
-def vetted(provider: Any) -> tuple[ProviderSpec, Provider]:
-    """`provider` and its spec. Raises PluginError, which says what is wrong with them."""
-    kind = type(provider).__name__
-    spec = getattr(provider, "spec", None)
-    if not isinstance(spec, ProviderSpec):
-        raise PluginError(f"A provider ({kind}) has no spec of type ProviderSpec.")
-    lacking = [method for method in _BEHAVIOUR if not callable(getattr(provider, method, None))]
-    if not isinstance(getattr(provider, "client_name", None), str):
-        lacking.append("client_name")
-    if lacking:
-        raise PluginError(f"The provider {spec.name!r} lacks: {', '.join(lacking)}.")
-    if spec.api_version != hookspecs.API_VERSION:
-        raise PluginError(
-            f"The provider {spec.name!r} is written for API version {spec.api_version}; "
-            f"this Keycairn has version {hookspecs.API_VERSION}."
-        )
-    faults = list(spec_faults(spec))
-    if faults:
-        raise PluginError(f"The provider {spec.name!r} is declared wrongly: {'; '.join(faults)}.")
-    return spec, cast("Provider", provider)
+def _awaited(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _place(function: Callable[..., object]) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if inspect.iscode(code) else "?"
+
+
+def _offered(answers: Sequence[object]) -> Iterable[object]:
+    """The providers in a plugin's answer, which is a list of one: pluggy leaves None out."""
+    for answer in answers or (None,):
+        if not isinstance(answer, Iterable) or isinstance(answer, str | Mapping):
+            raise PluginError(
+                f"Its hook keycairn_providers gave no tuple or list of providers, but: {type(answer).__name__}."
+            )
+        yield from answer
 
 
 def _with_aliases(spec: ProviderSpec, answers: Iterable[Mapping[str, Sequence[str]]]) -> ProviderSpec:
     for answer in answers:
+        if not isinstance(answer, Mapping):
+            raise PluginError(
+                f"Its hook keycairn_env_aliases gave no mapping for {spec.name}: {type(answer).__name__}."
+            )
         for field, variables in answer.items():
             if spec.field(field) is None:
                 raise PluginError(f"It names variables for a field {spec.name} does not have: {field!r}.")
-            if isinstance(variables, str) or not all(isinstance(one, str) and one for one in variables):
+            if not isinstance(variables, list | tuple) or not all(isinstance(one, str) and one for one in variables):
                 raise PluginError(f"Its variables for the field {field!r} of {spec.name} are no sequence of names.")
             fields = tuple(
                 replace(one, env=tuple(dict.fromkeys((*one.env, *variables)))) if one.name == field else one
@@ -193,58 +219,3 @@ def _with_aliases(spec: ProviderSpec, answers: Iterable[Mapping[str, Sequence[st
             )
             spec = replace(spec, fields=fields)
     return spec
-
-
-class _Box(Generic[_T]):
-    """What came out of a thread."""
-
-    def __init__(self) -> None:
-        self.values: list[_T] = []
-        self.failure: str | None = None
-
-
-def _in_time(call: Callable[[], _T], limit: float, what: str) -> _T:
-    """What `call` gives, within `limit` seconds; raises PluginError.
-
-    It runs in a daemon thread: one that hangs is left behind and does not keep the process from ending.
-    """
-    box: _Box[_T] = _Box()
-
-    def run() -> None:
-        try:
-            box.values.append(call())
-        except PluginError as error:
-            box.failure = str(error)
-        except BaseException as error:  # noqa: BLE001  # a plugin may even call sys.exit while it is imported
-            box.failure = f"{what[0].upper()}{what[1:]} failed: {_where(error)}"
-
-    thread = threading.Thread(target=run, name="keycairn-plugin", daemon=True)
-    thread.start()
-    thread.join(limit)
-    if box.failure is not None:
-        raise PluginError(box.failure)
-    if not box.values:
-        raise PluginError(f"{what[0].upper()}{what[1:]} took longer than {limit:g} seconds.")
-    return box.values[0]
-
-
-def _where(error: BaseException) -> str:
-    """Type and place of an exception, and what an import missed. Its text may quote the environment."""
-    kind = _word(type(error).__name__) or "Exception"
-    if isinstance(error, ImportError) and (missing := _missing(error)):
-        return f"{kind}: {missing}"
-    frames = extract_tb(error.__traceback__)
-    return f"{kind} at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else kind
-
-
-def _missing(error: ImportError) -> str:
-    """What an import did not find, said in words of ours."""
-    module, name = _word(error.name), _word(getattr(error, "name_from", None))
-    if module and name:
-        return f"cannot import name {name!r} from {module!r}"
-    return f"No module named {module!r}" if module and isinstance(error, ModuleNotFoundError) else ""
-
-
-def _word(name: str | None) -> str:
-    """A name that is one of Python's, else nothing."""
-    return name if name and len(name) <= LONGEST_NAME and all(map(str.isidentifier, name.split("."))) else ""

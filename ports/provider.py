@@ -39,7 +39,10 @@ class Provider(Protocol):
         ...
 
     async def authorize(self, account: Account, request: Request, http: Http) -> Request:
-        """`request` with the account's authorization: a header, a signature, a token fetched through `http`."""
+        """`request` with the account's authorization: a header, a signature, a token fetched through `http`.
+
+        `Request` says of which body the plugin sees how much.
+        """
         ...
 
     def base_url(self, account: Account, type: Modality | None = None) -> str:
@@ -91,6 +94,36 @@ class TellsRefusals(Protocol):
         ...
 
 
+class LoadedProvider(Provider, Protocol):
+    """A provider as the registry hands it out, with every capability: what its plugin leaves out has a default.
+
+    Whatever the plugin does, a method gives what it declares, fit to be kept and shown and without the secrets of the
+    call, or raises ProviderError, InvalidInputError or EgressRefusedError; PluginFailedError for what a plugin should
+    not do.
+    """
+
+    @property
+    def speaks_anthropic(self) -> bool:
+        """Whether it has an `anthropic_base_url`."""
+        ...
+
+    def openai_base_url(self, account: Account, type: Modality | None = None) -> str:
+        """See `SpeaksOpenAI`; `base_url` where the plugin does not say."""
+        ...
+
+    def openai_model_name(self, name: str) -> str:
+        """See `NamesModels`; `name` where the plugin does not say."""
+        ...
+
+    def anthropic_base_url(self, account: Account) -> str:
+        """See `SpeaksAnthropic`. Raises PluginFailedError where it does not."""
+        ...
+
+    def refuses_key(self, status: int, body: bytes) -> bool:
+        """See `TellsRefusals`; False where the plugin does not say, or fails. Raises nothing."""
+        ...
+
+
 class PluginStatus(Struct, frozen=True, kw_only=True):
     """One plugin as it was found at start. `failure` says why it is not in use, None when it is."""
 
@@ -104,14 +137,14 @@ class PluginStatus(Struct, frozen=True, kw_only=True):
 class ProviderRegistry(Protocol):
     """The providers of all loaded plugins."""
 
-    def get(self, name: str) -> Provider:
+    def get(self, name: str) -> LoadedProvider:
         """The provider of that name, hyphens and underscores, upper and lower case alike.
 
         Raises UnknownProviderError.
         """
         ...
 
-    def all(self) -> Sequence[Provider]:
+    def all(self) -> Sequence[LoadedProvider]:
         """Every provider, built-in ones first, in declaration order."""
         ...
 

@@ -22,9 +22,10 @@ from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
 from keycairn.domain.rootkey import RootKey, RootKeyForm
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_url
+from keycairn.plugins.loaded import loaded
 from keycairn.ports.http import Http, Request, Response
 from keycairn.ports.keyset import KeysetOpener, OpenKeyset
-from keycairn.ports.provider import PluginStatus, Provider
+from keycairn.ports.provider import LoadedProvider, PluginStatus, Provider
 from keycairn.ports.store import Store
 from keycairn.ports.upstream import Upstream
 
@@ -165,15 +166,15 @@ class FakeProvider:
 
 class FakeRegistry:
     def __init__(self, providers: Sequence[Provider]) -> None:
-        self.providers = {provider.spec.name: provider for provider in providers}
+        self.providers = {provider.spec.name: loaded(provider) for provider in providers}
 
-    def get(self, name: str) -> Provider:
+    def get(self, name: str) -> LoadedProvider:
         try:
             return self.providers[canonical_name(name)]
         except KeyError:
             raise UnknownProviderError from None
 
-    def all(self) -> Sequence[Provider]:
+    def all(self) -> Sequence[LoadedProvider]:
         return list(self.providers.values())
 
     def plugins(self) -> Sequence[PluginStatus]:

@@ -1,9 +1,7 @@
 """One attempt: a call put to one credential, in its provider's own words."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 
-import structlog
 from msgspec import Struct
 
 from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, Call, Report
@@ -14,21 +12,18 @@ from keycairn.app.gateway.outgoing import Outgoing
 from keycairn.app.gateway.peeked_response import PeekedResponse
 from keycairn.app.gateway.query_naming import query_with_model
 from keycairn.app.gateway.unpacking import readable
-from keycairn.app.services.models import cleaned, kind_of
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import KeycairnError, NoRouteError, NotSentError, PluginError
+from keycairn.domain.errors import NoRouteError, NotSentError
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.routing import Serving
 from keycairn.domain.secret import Secret
 from keycairn.ports.http import Http, Request
-from keycairn.ports.provider import Provider, ProviderRegistry
+from keycairn.ports.provider import LoadedProvider
 from keycairn.ports.upstream import Upstream, UpstreamAnswer, UpstreamRequest
 
 PAUSE = 0.05
 """Seconds before the only credential is tried once more after no connection came about."""
-
-_log = structlog.get_logger()
 
 
 class Exchange(Struct, frozen=True):
@@ -44,19 +39,11 @@ class Exchange(Struct, frozen=True):
 class AttemptRunner:
     """Makes attempts. Each names the model as its own provider does, wherever the request names it."""
 
-    def __init__(
-        self, *, opened: OpenAccounts, registry: ProviderRegistry, http: Http, upstream: Upstream, limiter: Limiter
-    ) -> None:
+    def __init__(self, *, opened: OpenAccounts, http: Http, upstream: Upstream, limiter: Limiter) -> None:
         self._opened = opened
         self._http = http
         self._upstream = upstream
         self._limiter = limiter
-        self._naming: Mapping[str, Callable[[str], str]] = {
-            one.spec.name: one.openai_model_name for one in registry.all() if hasattr(one, "openai_model_name")
-        }
-        self._refusing: Mapping[str, Callable[[int, bytes], bool]] = {
-            one.spec.name: one.refuses_key for one in registry.all() if hasattr(one, "refuses_key")
-        }
 
     async def run(self, call: Call, serving: Serving, report: Report, *, patient: bool) -> Exchange:
         """One answer, within the credential's limits, which hold until `end`. Raises KeycairnError.
@@ -67,13 +54,13 @@ class AttemptRunner:
         self._limiter.begin(subject)
         try:
             opened = await self._opened.open(serving.credential)
-            name = self._name(call, serving)
+            name = _name(call, serving, opened.provider)
             body = await call.body.renamed(name) if call.body else None
             request = await self._authorized(call, opened, name, body)
             report.origin = "/".join(request.url.split("/", 3)[:3])
             answer = await self._sent(call, request, body, report, patient=patient)
             try:
-                answer, refused = await self._understood(readable(answer), serving.credential.provider, opened.redactor)
+                answer, refused = await _understood(readable(answer), opened.provider)
             except BaseException:
                 answer.close()
                 raise
@@ -87,13 +74,6 @@ class AttemptRunner:
         exchange.answer.close()
         self._limiter.end(exchange.subject, tokens)
 
-    def _name(self, call: Call, serving: Serving) -> str:
-        """What the credential's provider calls the model; "" for a native call, which names what it names."""
-        if serving.model is None:
-            return ""
-        naming = None if call.api.anthropic else self._naming.get(serving.credential.provider)
-        return serving.model.name if naming is None else naming(serving.model.name)
-
     async def _authorized(self, call: Call, opened: Opened, name: str, body: Outgoing | None) -> Request:
         provider, account = opened.provider, opened.account
         request = Request(
@@ -103,7 +83,7 @@ class AttemptRunner:
             body=(body.beginning if body else None) or None,
             model=name,
         )
-        return await _guarded(lambda: provider.authorize(account, request, self._http), opened.redactor)
+        return await provider.authorize(account, request, self._http)
 
     async def _sent(
         self, call: Call, request: Request, body: Outgoing | None, report: Report, *, patient: bool
@@ -128,36 +108,27 @@ class AttemptRunner:
     async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:
         return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)
 
-    async def _understood(
-        self, answer: UpstreamAnswer, provider: str, redactor: Redactor
-    ) -> tuple[UpstreamAnswer, bool]:
-        """The answer, and whether it says that the key is bad. Some providers say that in the body only."""
-        if answer.status not in {400, 403} or provider not in self._refusing:
-            return answer, answer.status == 401
-        replay = PeekedResponse(answer)
-        seen = await replay.look()
-        try:
-            return replay, self._refusing[provider](answer.status, seen)
-        except Exception as error:  # noqa: BLE001  # a plugin's; its text may hold the key
-            _log.warning("a provider plugin failed", exception=kind_of(error, redactor))
-            return replay, False
-
 
 def credential_subject(credential: Credential) -> Subject:
     """What a credential's own limits are counted against."""
     return Subject("credential", credential.id, credential.workspace, credential.limits)
 
 
-def _url(call: Call, provider: Provider, account: Account, name: str) -> str:
+def _name(call: Call, serving: Serving, provider: LoadedProvider) -> str:
+    """What the credential's provider calls the model; "" for a native call, which names what it names."""
+    if serving.model is None:
+        return ""
+    return serving.model.name if call.api.anthropic else provider.openai_model_name(serving.model.name)
+
+
+def _url(call: Call, provider: LoadedProvider, account: Account, name: str) -> str:
     api = call.api
     if api.anthropic:
-        base = getattr(provider, "anthropic_base_url", None)
-        if base is None:
+        if not provider.speaks_anthropic:
             raise NoRouteError("This model's provider does not speak Anthropic's API.")
-        root: str = base(account)
+        root = provider.anthropic_base_url(account)
     elif call.model is not None:
-        openai = getattr(provider, "openai_base_url", None) or provider.base_url
-        root = openai(account, api.type)
+        root = provider.openai_base_url(account, api.type)
     else:
         root = provider.base_url(account)
     query = call.query if call.model is None else query_with_model(call.query, name)
@@ -172,11 +143,9 @@ def _knowing(redactor: Redactor, call: Call, request: Request) -> Redactor:
     return redactor.and_also(call.token.reveal())
 
 
-async def _guarded(call: Callable[[], Awaitable[Request]], redactor: Redactor) -> Request:
-    """What a plugin gives. An exception it should not raise becomes a PluginError; its text may hold the key."""
-    try:
-        return await call()
-    except KeycairnError as error:
-        raise cleaned(error, redactor) from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # the boundary to third-party code
-        raise PluginError(f"The provider plugin failed ({kind_of(error, redactor)}).") from None
+async def _understood(answer: UpstreamAnswer, provider: LoadedProvider) -> tuple[UpstreamAnswer, bool]:
+    """The answer, and whether it says that the key is bad. Some providers say that in the body only."""
+    if answer.status not in {400, 403}:
+        return answer, answer.status == 401
+    peeked = PeekedResponse(answer)
+    return peeked, provider.refuses_key(answer.status, await peeked.look())

@@ -98,9 +98,7 @@ class Gateway:
         opened = OpenAccounts(accounts, registry)
         self._failover = Failover(
             resolver=self._resolver,
-            attempts=AttemptRunner(
-                opened=opened, registry=registry, http=http, upstream=upstream, limiter=self._limiter
-            ),
+            attempts=AttemptRunner(opened=opened, http=http, upstream=upstream, limiter=self._limiter),
             health=self.health,
             recovery=self._recovery,
             limiter=self._limiter,

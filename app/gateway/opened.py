@@ -8,7 +8,7 @@ from keycairn.app.services.credentials import CredentialOpener
 from keycairn.domain.credential import Credential
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor
-from keycairn.ports.provider import Provider, ProviderRegistry
+from keycairn.ports.provider import LoadedProvider, ProviderRegistry
 
 OPEN_FOR = 1.0
 """Seconds an account stays open. Opening it for every one of thousands of calls a second would not shorten the time
@@ -18,7 +18,7 @@ its key is in memory; an idle one is closed after this."""
 class Opened(Struct, frozen=True):
     """An open account, its provider, and what knows its secrets in an answer. Its repr shows no key."""
 
-    provider: Provider
+    provider: LoadedProvider
     account: Account
     redactor: Redactor
 

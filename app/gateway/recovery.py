@@ -7,7 +7,6 @@ import structlog
 
 from keycairn.app.gateway.health import Health
 from keycairn.app.services.credentials import CredentialOpener
-from keycairn.app.services.models import Hearing
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import KeycairnError, PluginFailedError
 from keycairn.ports.http import Http
@@ -43,8 +42,8 @@ class Recovery:
     async def _probe(self, credential: Credential) -> None:
         try:
             provider = self._registry.get(credential.provider)
-            hearing = Hearing(await self._opener.open(credential, purpose="recovery"), self._http)
-            report = await hearing.report(lambda: provider.check(hearing.account, hearing.http))
+            account = await self._opener.open(credential, purpose="recovery")
+            report = await provider.check(account, self._http)
         except PluginFailedError:
             return
         except KeycairnError:

@@ -20,14 +20,15 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.payloads import silent_wav
+from keycairn.plugins.providers import keycairn_providers
 from keycairn.plugins.providers.deepgram import KNOWN as DEEPGRAM_MODELS
 from keycairn.plugins.providers.elevenlabs import KNOWN as ELEVENLABS_MODELS
-from keycairn.plugins.registry import PluginRegistry
 from keycairn.testing import KEY, ProviderCase, Sent, Try, openai_case, openai_tries
 from keycairn.testing.openai_server import SOUND
 
 L, E, S, T = Modality.LANGUAGE, Modality.EMBEDDING, Modality.SPEECH_TO_TEXT, Modality.TEXT_TO_SPEECH
-REGISTRY = PluginRegistry(external=False)
+PROVIDERS = {provider.spec.name: provider for provider in keycairn_providers()}
+"""As their plugin gives them: what the boundary would mend has to be seen here."""
 WAV = silent_wav()
 HELLO = [{"role": "user", "content": "Hi"}]
 GREETED = "It answered a greeting."
@@ -37,19 +38,19 @@ SIZED = f"{len(SOUND)} bytes of sound"
 
 def opened(name: str, settings: Mapping[str, str | int], secrets: Mapping[str, str]) -> Account:
     """An account as the services open it."""
-    spec = REGISTRY.get(name).spec
+    spec = PROVIDERS[name].spec
     kept = {key: Secret(value) for key, value in secrets.items()}
     return Account(provider=name, settings=spec.effective(settings), secrets=kept)
 
 
 def kin(name: str, **changes: Any) -> ProviderCase:
     """A provider that speaks OpenAI's API, with what it does otherwise."""
-    return openai_case(REGISTRY.get(name), **changes)
+    return openai_case(PROVIDERS[name], **changes)
 
 
 def odd(name: str, **fields: Any) -> ProviderCase:
     """A provider with an API of its own."""
-    return ProviderCase(provider=REGISTRY.get(name), **fields)
+    return ProviderCase(provider=PROVIDERS[name], **fields)
 
 
 def listing(target: str) -> dict[str, Any]:
@@ -336,7 +337,7 @@ CASES = [
     kin("openai_compatible"),
     replace(
         _ANTHROPIC,
-        provider=REGISTRY.get("anthropic_compatible"),
+        provider=PROVIDERS["anthropic_compatible"],
         outcomes={404: None},
     ),
 ]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from tests.contract.provider_cases import REGISTRY, E, L, S, T, opened
+from tests.contract.provider_cases import PROVIDERS, E, L, S, T, opened
 from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.azure_api import AzureServer
 from tests.servers.gemini_api import GeminiServer
@@ -31,8 +31,8 @@ from keycairn.testing.recording_http import RecordingHttp
 from keycairn.testing.server import KEY
 
 SECRETS = {"api_key": KEY}
-OPENAI, ANTHROPIC, GOOGLE = REGISTRY.get("openai"), REGISTRY.get("anthropic"), REGISTRY.get("google")
-OLLAMA, AZURE, COMPATIBLE = REGISTRY.get("ollama"), REGISTRY.get("azure"), REGISTRY.get("openai_compatible")
+OPENAI, ANTHROPIC, GOOGLE = PROVIDERS["openai"], PROVIDERS["anthropic"], PROVIDERS["google"]
+OLLAMA, AZURE, COMPATIBLE = PROVIDERS["ollama"], PROVIDERS["azure"], PROVIDERS["openai_compatible"]
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ async def http() -> AsyncIterator[RecordingHttp]:
     ],
 )
 def test_without_a_url_of_its_own_an_account_means_the_public_host(name: str, url: str) -> None:
-    assert REGISTRY.get(name).base_url(opened(name, {}, {})) == url
+    assert PROVIDERS[name].base_url(opened(name, {}, {})) == url
 
 
 @pytest.mark.parametrize("name", ["azure", "openai_compatible"])
 def test_a_provider_without_a_host_says_which_field_is_missing(name: str) -> None:
     with pytest.raises(MissingFieldError) as caught:
-        REGISTRY.get(name).base_url(opened(name, {}, SECRETS))
+        PROVIDERS[name].base_url(opened(name, {}, SECRETS))
     assert "base_url" in caught.value.fields
 
 

@@ -12,7 +12,8 @@ import pytest
 from keycairn import plugins
 from keycairn.domain.provider import ProviderSpec
 from keycairn.plugins import hookspecs
-from keycairn.plugins.registry import PluginRegistry, vetted
+from keycairn.plugins.declared import vetted
+from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports import provider as port
 
 PAGES = Path(__file__).parents[2] / "docs/plugins"

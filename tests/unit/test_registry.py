@@ -1,6 +1,6 @@
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint
 from types import ModuleType, SimpleNamespace
 
@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from keycairn.domain.environment import read_account
 from keycairn.domain.errors import UnknownProviderError
 from keycairn.domain.modality import Modality
-from keycairn.domain.provider import FieldSpec, ProviderSpec
+from keycairn.domain.provider import Account, FieldSpec, ProviderSpec
 from keycairn.domain.secret import Secret
 from keycairn.plugins import hookspecs
+from keycairn.plugins.base import ListedProvider
 from keycairn.plugins.hookspecs import hookimpl
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.plugins.registry import BUILT_IN, PluginRegistry
-from keycairn.ports.provider import Provider
+from keycairn.ports.provider import LoadedProvider, Provider
 
 BUILT_INS = [provider.spec.name for provider in PluginRegistry(external=False).all()]
 
@@ -159,6 +160,79 @@ def test_a_hook_with_a_parameter_nobody_passes_is_reported(installed: Installed)
     assert "settings" in failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
 
 
+@pytest.mark.parametrize("given", [None, 7, "acme", {"acme": 1}, provider()], ids=lambda one: type(one).__name__)
+def test_a_hook_that_gives_no_providers_says_what_it_gave(given: object, installed: Installed) -> None:
+    class Plugin:
+        @hookimpl
+        def keycairn_providers(self) -> object:
+            return given
+
+    told = failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
+    assert told == f"Its hook keycairn_providers gave no tuple or list of providers, but: {type(given).__name__}."
+
+
+def test_a_hook_is_no_coroutine(installed: Installed) -> None:
+    class Providers:
+        @hookimpl
+        async def keycairn_providers(self) -> Iterable[Provider]:
+            return ()
+
+    class Streams:
+        @hookimpl
+        async def keycairn_providers(self) -> AsyncIterator[Provider]:
+            yield provider()
+
+    class Variables:
+        @hookimpl
+        async def keycairn_env_aliases(self, provider: str) -> Mapping[str, Sequence[str]]:
+            return {}
+
+    plugins = {"providers": Providers(), "streams": Streams(), "variables": Variables()}
+    registry = PluginRegistry(found=[installed(name, plugin) for name, plugin in plugins.items()])
+    for name in plugins:
+        told = failure(registry, name)
+        assert told.startswith("Its hook keycairn_")
+        assert "(test_registry.py:" in told
+        assert told.endswith("is async; a hook is not awaited.")
+
+
+def test_a_class_that_lacks_a_method_says_which_and_where_it_is_made(installed: Installed) -> None:
+    class Bare(ListedProvider):
+        pass
+
+    class Plugin:
+        @hookimpl
+        def keycairn_providers(self) -> Iterable[Provider]:
+            return [Bare(provider().spec)]  # type: ignore[abstract]  # that is the fault
+
+    told = failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
+    assert "TypeError: Bare lacks base_url, headers, list_models at test_registry.py:" in told
+
+
+def test_a_mistake_that_shows_in_our_code_is_placed_in_the_plugins(installed: Installed) -> None:
+    class Plugin:
+        @hookimpl
+        def keycairn_providers(self) -> Iterable[Provider]:
+            return [OpenAICompatible(7)]  # type: ignore[arg-type]  # that is the fault
+
+    told = failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
+    assert "AttributeError at base.py:" in told
+    assert "called at test_registry.py:" in told
+
+
+def test_a_declaration_that_raises_is_reported_without_its_text(installed: Installed) -> None:
+    class Raising:
+        client_name = "acme"
+
+        @property
+        def spec(self) -> ProviderSpec:
+            raise SystemExit("sk-from-the-environment")
+
+    told = failure(PluginRegistry(found=[installed("broken", supplying(Raising()))]), "broken")
+    assert "SystemExit at test_registry.py:" in told
+    assert "sk-from" not in told
+
+
 def test_a_hook_that_hangs_is_left_behind(installed: Installed) -> None:
     class Plugin:
         @hookimpl
@@ -187,7 +261,7 @@ UNNAMED_SECRET = FieldSpec(name="token", label="Token", secret=True)
         (faulty(name="Acme!"), "lower-case"),
         (faulty(modalities=()), "no modality"),
         (faulty(fields=(UNNAMED_SECRET,)), "names no environment variable"),
-        (faulty(fields=7), "TypeError"),
+        (faulty(fields=7), "fields: expected `array`"),
         (provider("openai"), "'openai' already"),
         (SimpleNamespace(spec=provider().spec), "lacks: discover"),
         ("acme", "no spec"),
@@ -200,17 +274,31 @@ def test_a_faulty_provider_puts_its_plugin_out_of_use(offered: object, told: str
         registry.get("fine")
 
 
-def test_of_two_plugins_with_one_providers_name_the_first_wins(installed: Installed) -> None:
+def test_of_two_plugins_with_one_providers_name_the_first_wins_and_both_are_named(installed: Installed) -> None:
     points = [installed("b", supplying(provider())), installed("a", supplying(provider()))]
     registry = PluginRegistry(found=points)
     assert [(one.name, one.failure is None) for one in registry.plugins()[1:]] == [("a", True), ("b", False)]
+    assert failure(registry, "b") == (
+        "Another provider is named 'acme' already. The plugin 'a' (kc_test_plugin_a:plugin) supplies it."
+    )
+
+
+def test_a_plugin_with_two_providers_of_one_name_is_told_so(installed: Installed) -> None:
+    registry = PluginRegistry(found=[installed("twins", supplying(provider(), provider()))])
+    assert failure(registry, "twins") == "It supplies two providers named 'acme'."
+
+
+def test_an_object_that_is_two_plugins_names_the_other_one(installed: Installed) -> None:
+    plugin = supplying(provider())
+    registry = PluginRegistry(found=[installed("one", plugin), installed("two", plugin)])
+    assert "the same object as the plugin 'one' (kc_test_plugin_one:plugin)" in failure(registry, "two")
 
 
 def test_two_plugins_of_one_name_are_both_listed(installed: Installed) -> None:
     first = installed("acme", supplying(provider()))
     second = EntryPoint("acme", "kc_no_such_module", hookspecs.ENTRY_POINTS)
-    names = [status.name for status in PluginRegistry(found=[first, second]).plugins()]
-    assert len(names) == len(set(names)) == 3
+    names = [status.name for status in PluginRegistry(found=[first, second, second]).plugins()]
+    assert len(names) == len(set(names)) == 4
 
 
 class Aliases:
@@ -239,16 +327,29 @@ def test_more_variables_take_nothing_from_what_a_provider_can_besides(installed:
         def keycairn_env_aliases(self, provider: str) -> Mapping[str, Sequence[str]]:
             return {} if provider == "ollama" else {"base_url": ["CORP_URL"]}
 
+    def told(provider: LoadedProvider) -> tuple[object, ...]:
+        needed = {"azure_resource": "mine", "region": "eu", "location": "eu", "project": "mine"}
+        settings = provider.spec.effective({"base_url": "https://a.example", **needed})
+        account = Account(provider=provider.spec.name, settings=settings, secrets={})
+        return (
+            provider.openai_base_url(account, Modality.LANGUAGE),
+            provider.openai_model_name("m"),
+            provider.anthropic_base_url(account) if provider.speaks_anthropic else None,
+            provider.refuses_key(400, b'{"error": {"code": "invalid_api_key"}}'),
+            provider.client_name,
+        )
+
     plain = PluginRegistry(external=False)
     aliased = PluginRegistry(found=[installed("corp", Everywhere())])
-    extras = ("openai_base_url", "openai_model_name", "anthropic_base_url", "refuses_key")
     for provider in plain.all():
         other = aliased.get(provider.spec.name)
-        assert [hasattr(other, name) for name in extras] == [hasattr(provider, name) for name in extras]
+        assert told(other) == told(provider)
+        assert (other.spec == provider.spec) is (provider.spec.name == "ollama")
 
 
 @pytest.mark.parametrize(
-    "answer", [{"no_such_field": ["X"]}, {"api_key": "CORP_KEY"}, {"api_key": [7]}, {"api_key": 7}]
+    "answer",
+    [{"no_such_field": ["X"]}, {"api_key": "CORP_KEY"}, {"api_key": [7]}, {"api_key": 7}, ["api_key"], 7, {7: ["X"]}],
 )
 def test_aliases_that_make_no_sense_are_reported(answer: Mapping[str, Sequence[str]], installed: Installed) -> None:
     registry = PluginRegistry(found=[installed("corp", Aliases(answer))])

@@ -13,7 +13,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import MASK
-from keycairn.ports.provider import Provider, ProviderRegistry
+from keycairn.ports.provider import LoadedProvider, ProviderRegistry
 from keycairn.ports.store import Store
 
 
@@ -35,7 +35,7 @@ class Target(Struct, frozen=True):
 
     model: Model
     account: Account
-    provider: Provider
+    provider: LoadedProvider
 
 
 class Provisioning:
@@ -49,7 +49,7 @@ class Provisioning:
     async def provision(self, model: ModelId | Slot, *, by: Caller = IN_PROCESS) -> Provisioned:
         """The config of a model, or of the default model of a slot, as `esperanto`'s AIFactory takes it.
 
-        Raises ModelNotFoundError, UnlinkedModelError, NoDefaultError, UndecryptableError or SealedError.
+        Raises ModelNotFoundError, UnlinkedModelError, NoDefaultError, UndecryptableError, SealedError or ProviderError.
         """
         target = await self.resolve(model, by=by)
         return Provisioned(

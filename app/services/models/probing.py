@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.credentials import CredentialOpener
-from keycairn.app.services.models.hearing import LONGEST_MODEL_NAME, Hearing
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import (
     AddModel,
@@ -31,7 +30,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Model
+from keycairn.domain.model import LONGEST_MODEL_NAME, Model, is_model_name
 from keycairn.domain.outcome import CheckRecord, ConnectionReport, Discovery, ModelReport, Outcome, outcome_of
 from keycairn.domain.provider import canonical_name
 from keycairn.ports.clock import Clock, Ids
@@ -98,8 +97,7 @@ class Probing:
         try:
             account = await self._opener.open(credential, purpose="")
             provider = self._registry.get(credential.provider)
-            hearing = Hearing(account, self._http)
-            report = await hearing.report(lambda: provider.check(account, hearing.http))
+            report = await provider.check(account, self._http)
         except (ProviderError, UndecryptableError, InvalidInputError) as error:
             report = ConnectionReport(outcome=outcome_of(error), message=str(error))
         except KeycairnError as error:
@@ -205,8 +203,7 @@ class Probing:
         try:
             account = await self._opener.open(credential, purpose="model test", by=by)
             provider = self._registry.get(credential.provider)
-            hearing = Hearing(account, self._http)
-            return await hearing.trial(lambda: provider.try_model(account, model.name, model.type, hearing.http))
+            return await provider.try_model(account, model.name, model.type, self._http)
         except (ProviderError, UndecryptableError, InvalidInputError) as error:
             return _model_failure(error)
         except KeycairnError as error:
@@ -234,8 +231,7 @@ class Probing:
     async def _discover(self, credential: Credential, by: Caller) -> Discovery:
         account = await self._opener.open(credential, purpose="discovery", by=by)
         provider = self._registry.get(credential.provider)
-        hearing = Hearing(account, self._http)
-        return await hearing.discovery(lambda: provider.discover(account, hearing.http))
+        return await provider.discover(account, self._http)
 
     async def _credentials_of(self, provider: str, workspace: str) -> Sequence[Credential]:
         name = self._registry.get(canonical_name(provider)).spec.name
@@ -258,7 +254,7 @@ class Probing:
 def checked_model_name(name: str) -> str:
     """`name`, trimmed; raises InvalidInputError."""
     text = name.strip()
-    if not text or len(text) > LONGEST_MODEL_NAME or not text.isprintable():
+    if not is_model_name(text):
         message = f"A model's name is 1 to {LONGEST_MODEL_NAME} printable characters."
         raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_MODEL_NAME} printable characters"})
     return text

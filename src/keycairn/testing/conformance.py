@@ -22,7 +22,7 @@ from keycairn.domain.outcome import Outcome, Provenance
 from keycairn.domain.passing import passing_faults
 from keycairn.domain.provider import FieldKind, ProviderSpec
 from keycairn.domain.secret import Secret
-from keycairn.plugins.registry import vetted
+from keycairn.plugins.declared import vetted
 from keycairn.ports.http import Request
 from keycairn.testing.binding import BindingConformance
 from keycairn.testing.case import OUTCOMES, Fault, ProviderCase, Sent

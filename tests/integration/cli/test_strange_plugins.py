@@ -42,6 +42,11 @@ def keycairn_providers():
         return [connection.recv(1)]
 """
 FAULTY = {
+    "async": (GOOD.replace("acme", "later").replace("\ndef ", "\nasync def "), "(strange_async.py:10) is async"),
+    "bare": (
+        "from keycairn.plugins import ListedProvider\n\n\nclass Bare(ListedProvider): ...\n\n\nBare(None)\n",
+        "TypeError: Bare lacks base_url, headers, list_models at strange_bare.py:7",
+    ),
     "broken": ("raise RuntimeError('sk-from-the-environment')", "RuntimeError at strange_broken.py:1"),
     "exiting": ("import sys; sys.exit(3)", "SystemExit"),
     "future": (
@@ -52,7 +57,15 @@ FAULTY = {
     "incomplete": ("import no_such_library", "No module named 'no_such_library'"),
     "misspelt": (GOOD.replace("acme", "misspelt").replace("keycairn_providers", "keycairn_provider"), "unknown hook"),
     "pretender": (GOOD.replace("acme", "openai"), "Another provider is named 'openai' already."),
-    "twin": (GOOD, "Another provider is named 'acme' already."),
+    "twin": (
+        GOOD,
+        "Another provider is named 'acme' already. The plugin 'acme' (strange-acme 1.2) supplies it.",
+    ),
+    "unclosed": ("import sys\nPROVIDERS = [1, 2\n", "SyntaxError at strange_unclosed.py:2"),
+    "untyped": (
+        GOOD.replace("acme", "untyped") + "\nPROVIDER.client_name_ = PROVIDER.openai_base_ur = None\n",
+        "openai_base_ur is nothing that Keycairn calls: openai_base_url is meant",
+    ),
     "useless": ("", "It implements no hook."),
 }
 

@@ -68,8 +68,8 @@ async def pools(house: GatewayHouse) -> AsyncIterator[dict[Modality, Pool]]:
                 server.models = {name: kind}
                 await stack.enter_async_context(server)
                 await pool.add(provider, server, name, type)
-            for server in pool.servers[:-1]:
-                server.fault = 503
+            for failing in pool.servers[:-1]:
+                failing.fault = 503
         yield pools
 
 

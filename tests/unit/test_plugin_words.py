@@ -6,9 +6,9 @@ from tests.house import LANGUAGE, House
 from tests.spelled import SPELLINGS, recoverable
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.models.hearing import LONGEST_MODEL_NAME
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
 from keycairn.domain.errors import InvalidAuthError, InvalidInputError, PluginFailedError, ProviderError
+from keycairn.domain.model import LONGEST_MODEL_NAME
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome
 from keycairn.domain.secret import Secret
 

@@ -1,0 +1,150 @@
+"""What a plugin answers, read where it enters: an answer is of its type, fit to be kept and without secrets.
+
+Each function raises UnfitAnswerError for what is no answer. Subclasses of text are made plain text.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import is_model_name
+from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
+from keycairn.domain.redaction import Redactor
+from keycairn.domain.secret import Secret
+from keycairn.plugins.boundary import UnfitAnswerError, shown
+from keycairn.ports.http import Request
+from keycairn.ports.tokens import BoughtToken
+
+MOST_MODELS = 10_000
+"""Models of one discovery, and names in one report; further ones are left out."""
+LONGEST_URL = 8192
+
+
+def report(given: object, redactor: Redactor) -> ConnectionReport:
+    """A check's report."""
+    if not isinstance(given, ConnectionReport):
+        raise UnfitAnswerError("its check gave no ConnectionReport")
+    return ConnectionReport(
+        outcome=_outcome(given.outcome),
+        message=_text(given.message, redactor),
+        models=tuple(name for one in _several(given.models) if (name := _model_name(one, redactor)) is not None),
+    )
+
+
+def trial(given: object, redactor: Redactor) -> ModelReport:
+    """The report of a model that was tried."""
+    if not isinstance(given, ModelReport):
+        raise UnfitAnswerError("its try_model gave no ModelReport")
+    return ModelReport(
+        outcome=_outcome(given.outcome),
+        message=_text(given.message, redactor),
+        details=_text(given.details, redactor),
+    )
+
+
+def discovery(given: object, redactor: Redactor, modalities: Sequence[Modality]) -> Discovery:
+    """The models, each name and type once, without those nobody could register and those whose name repeats a secret.
+
+    A masked name would be a model that is not there. A type that is none of the provider's `modalities` is left empty.
+    """
+    if not isinstance(given, Discovery):
+        raise UnfitAnswerError("its discover gave no Discovery")
+    models: dict[tuple[str, Modality | None], DiscoveredModel] = {}
+    usable = 0
+    for model in filter(None, (_model(one, redactor, modalities) for one in _several(given.models))):
+        usable += 1
+        models.setdefault((model.name, model.type), model)
+    return Discovery(
+        models=tuple(models.values()),
+        # A fallback without a reason is a fallback all the same: sync must not take it for the list.
+        failure=None if given.failure is None else _text(given.failure, redactor) or "The list was not reached.",
+        withheld=len(given.models) - usable,
+    )
+
+
+def request(given: object) -> Request:
+    """An authorized request."""
+    if not isinstance(given, Request):
+        raise UnfitAnswerError("its authorize gave no Request")
+    if not isinstance(given.url, str) or not isinstance(given.method, str) or not isinstance(given.headers, Mapping):
+        raise UnfitAnswerError("its authorize gave a Request with a method, a URL or headers that are none")
+    for name, value in given.headers.items():
+        if not isinstance(name, str) or not isinstance(value, str | Secret):
+            raise UnfitAnswerError("its authorize gave a header that is no text")
+    return given
+
+
+def url(given: object, method: str) -> str:
+    """The URL that `method` gave, without slashes at its end."""
+    if not isinstance(given, str) or not given.isprintable() or not 0 < len(given) <= LONGEST_URL:
+        raise UnfitAnswerError(f"its {method} gave no URL")
+    return str.__str__(given).rstrip("/")
+
+
+def model_name(given: object) -> str:
+    """What an API calls a model."""
+    if not isinstance(given, str) or not is_model_name(name := str.__str__(given)):
+        raise UnfitAnswerError("its openai_model_name gave no name")
+    return name
+
+
+def truth(given: object) -> bool:
+    """Yes or no."""
+    if not isinstance(given, bool):
+        raise UnfitAnswerError("its refuses_key gave neither True nor False")
+    return given
+
+
+def config(given: object) -> Mapping[str, Any]:
+    """The config of a client."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise UnfitAnswerError("its client_config gave no mapping of names")
+    return dict(given)
+
+
+def bought(given: object) -> BoughtToken:
+    """A token."""
+    if not isinstance(given, BoughtToken) or not isinstance(given.token, Secret):
+        raise UnfitAnswerError("it bought no BoughtToken")
+    if not isinstance(given.expires_in, int | float):
+        raise UnfitAnswerError("it bought a token for no number of seconds")
+    return given
+
+
+def _several(given: object) -> Iterator[object]:
+    if not isinstance(given, tuple | list):
+        raise UnfitAnswerError("its models are no tuple")
+    return iter(given[:MOST_MODELS])
+
+
+def _text(given: object, redactor: Redactor) -> str:
+    if not isinstance(given, str):
+        raise UnfitAnswerError("a text it gave is no text")
+    return shown(given, redactor)
+
+
+def _outcome(given: object) -> Outcome:
+    if not isinstance(given, str) or given not in frozenset(Outcome):
+        raise UnfitAnswerError("its outcome is no Outcome")
+    return Outcome(given)
+
+
+def _model(given: object, redactor: Redactor, modalities: Sequence[Modality]) -> DiscoveredModel | None:
+    if not isinstance(given, DiscoveredModel) or (name := _model_name(given.name, redactor)) is None:
+        return None
+    if not isinstance(given.provenance, str) or given.provenance not in frozenset(Provenance):
+        return None
+    type = given.type
+    if type is not None:
+        if not isinstance(type, str) or type not in frozenset(Modality):
+            return None
+        type = Modality(type) if type in modalities else None
+    description = shown(given.description, redactor)
+    return DiscoveredModel(name=name, type=type, provenance=Provenance(given.provenance), description=description)
+
+
+def _model_name(given: object, redactor: Redactor) -> str | None:
+    if not isinstance(given, str):
+        return None
+    name = str.__str__(given)
+    return name if is_model_name(name) and not redactor.holds(name) else None

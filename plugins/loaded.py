@@ -1,0 +1,173 @@
+"""A provider as the registry hands it out: the plugin's own, behind the boundary."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from keycairn.domain.errors import KeycairnError, PluginFailedError
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import ConnectionReport, Discovery, ModelReport
+from keycairn.domain.provider import Account, ProviderSpec
+from keycairn.domain.redaction import Redactor
+from keycairn.plugins import answers
+from keycairn.plugins.boundary import Boundary
+from keycairn.plugins.call_http import CallHttp, CallSecrets
+from keycairn.plugins.declared import OPTIONAL, vetted
+from keycairn.ports.http import Http, Request
+from keycairn.ports.provider import Provider
+
+ASK_WITHIN = 600.0
+"""Seconds a check, a discovery or a model that is tried may take; each request of it has a deadline of its own."""
+AUTHORIZE_WITHIN = 120.0
+"""Seconds a call may take to be authorized, with a token that is bought for it."""
+_T = TypeVar("_T")
+
+
+class GuardedProvider:
+    """A `keycairn.ports.provider.LoadedProvider`: `provider` with the vetted `spec` and `client_name`.
+
+    What its plugin declares is read once, when it is loaded: a plugin that changes its object afterwards changes
+    nothing. `ask_within` and `authorize_within` are in seconds.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        spec: ProviderSpec,
+        client_name: str,
+        *,
+        ask_within: float = ASK_WITHIN,
+        authorize_within: float = AUTHORIZE_WITHIN,
+    ) -> None:
+        self.spec = spec
+        self.client_name = client_name
+        self._provider = provider
+        self._ask_within, self._authorize_within = ask_within, authorize_within
+        self._boundary = Boundary(spec.name)
+        capabilities = {name: cast("Callable[..., object] | None", getattr(provider, name, None)) for name in OPTIONAL}
+        self._openai_base_url = capabilities["openai_base_url"]
+        self._openai_model_name = capabilities["openai_model_name"]
+        self._anthropic_base_url = capabilities["anthropic_base_url"]
+        self._refuses_key = capabilities["refuses_key"]
+
+    def __repr__(self) -> str:
+        return f"GuardedProvider({self.spec.name!r})"
+
+    def with_spec(self, spec: ProviderSpec) -> "GuardedProvider":
+        """The same provider with more in its spec, such as variables that another plugin adds."""
+        return GuardedProvider(
+            self._provider,
+            spec,
+            self.client_name,
+            ask_within=self._ask_within,
+            authorize_within=self._authorize_within,
+        )
+
+    @property
+    def speaks_anthropic(self) -> bool:
+        """See the port."""
+        return self._anthropic_base_url is not None
+
+    async def discover(self, account: Account, http: Http) -> Discovery:
+        """See the port."""
+        provider, modalities = self._provider, self.spec.modalities
+
+        def read(given: object, redactor: Redactor) -> Discovery:
+            return answers.discovery(given, redactor, modalities)
+
+        return await self._asked("discover", account, http, lambda http: provider.discover(account, http), read)
+
+    async def check(self, account: Account, http: Http) -> ConnectionReport:
+        """See the port."""
+        provider = self._provider
+        return await self._asked("check", account, http, lambda http: provider.check(account, http), answers.report)
+
+    async def try_model(self, account: Account, name: str, type: Modality, http: Http) -> ModelReport:
+        """See the port."""
+        provider = self._provider
+        return await self._asked(
+            "try_model", account, http, lambda http: provider.try_model(account, name, type, http), answers.trial
+        )
+
+    async def authorize(self, account: Account, request: Request, http: Http) -> Request:
+        """See the port."""
+        secrets = CallSecrets(account)
+        guarded = CallHttp(http, secrets, self._boundary)
+
+        async def call() -> Request:
+            return answers.request(await self._provider.authorize(account, request, guarded))
+
+        return await self._boundary.wait("authorize", call, secrets.redactor, within=self._authorize_within)
+
+    def base_url(self, account: Account, type: Modality | None = None) -> str:
+        """See the port."""
+        return self._url("base_url", self._provider.base_url, account, type)
+
+    def openai_base_url(self, account: Account, type: Modality | None = None) -> str:
+        """See the port."""
+        if self._openai_base_url is None:
+            return self.base_url(account, type)
+        return self._url("openai_base_url", self._openai_base_url, account, type)
+
+    def anthropic_base_url(self, account: Account) -> str:
+        """See the port."""
+        if self._anthropic_base_url is None:
+            raise PluginFailedError("it does not speak Anthropic's API")
+        return self._url("anthropic_base_url", self._anthropic_base_url, account)
+
+    def openai_model_name(self, name: str) -> str:
+        """See the port."""
+        naming = self._openai_model_name
+        if naming is None:
+            return name
+        return self._boundary.run("openai_model_name", lambda: answers.model_name(naming(name)))
+
+    def refuses_key(self, status: int, body: bytes) -> bool:
+        """See the port."""
+        refusing = self._refuses_key
+        if refusing is None:
+            return False
+        try:
+            return self._boundary.run("refuses_key", lambda: answers.truth(refusing(status, body)))
+        except KeycairnError:
+            return False
+
+    def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
+        """See the port."""
+        provider, secrets = self._provider, CallSecrets(account)
+        return self._boundary.run(
+            "client_config", lambda: answers.config(provider.client_config(account, type)), secrets.redactor
+        )
+
+    def _url(self, method: str, call: Callable[..., object], account: Account, *more: object) -> str:
+        return self._boundary.run(
+            method, lambda: answers.url(call(account, *more), method), CallSecrets(account).redactor
+        )
+
+    async def _asked(
+        self,
+        method: str,
+        account: Account,
+        http: Http,
+        ask: Callable[[Http], Awaitable[object]],
+        read: Callable[[object, Redactor], _T],
+    ) -> _T:
+        secrets = CallSecrets(account)
+        guarded = CallHttp(http, secrets, self._boundary)
+
+        async def call() -> _T:
+            given = await ask(guarded)
+            return read(given, secrets.redactor())
+
+        return await self._boundary.wait(method, call, secrets.redactor, within=self._ask_within)
+
+
+def loaded(
+    provider: Any, *, ask_within: float = ASK_WITHIN, authorize_within: float = AUTHORIZE_WITHIN
+) -> GuardedProvider:
+    """`provider` behind the boundary; itself where it is so already. Raises PluginError for one declared wrongly."""
+    if isinstance(provider, GuardedProvider):
+        return provider
+    spec, sound = vetted(provider)
+    return GuardedProvider(
+        sound, spec, str.__str__(sound.client_name), ask_within=ask_within, authorize_within=authorize_within
+    )
