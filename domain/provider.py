@@ -59,7 +59,8 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     calls under its base URL that the gateway passes through as they are, such as `POST chat/completions`, as
     `keycairn.domain.passing.is_operation` reads them. `native_paths`: beginnings of paths that may be called so with
     POST, whole segments; an operation says it more closely. `request_headers`: the client's headers, in lower case,
-    that go on to this provider besides those every provider gets.
+    that go on to this provider besides those every provider gets. `signs_body`: its authorization depends on the body
+    of a call, so the gateway takes the whole body in before it asks for it; see `Request.body_sha256`.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     native_paths: tuple[str, ...] = ()
     native_operations: tuple[str, ...] = ()
     request_headers: tuple[str, ...] = ()
+    signs_body: bool = False
 
     def field(self, name: str) -> FieldSpec | None:
         """The declared field of this name, or None."""

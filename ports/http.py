@@ -19,6 +19,10 @@ class Request(Struct, frozen=True, kw_only=True):
 
     `secret_body`: the body carries one; the request is then judged like one with such a header. `model`: what the
     provider calls the model that a call of the gateway names, "" for any other request.
+
+    Of a call of the gateway, `body` is either all of the body or None: `whole` is False where there is one that is not
+    in it, because it is still coming or lies on disk. `body_sha256` is the digest of all of it, in hexadecimal, for a
+    provider whose spec says `signs_body`; "" for others.
     """
 
     method: str = "GET"
@@ -27,6 +31,8 @@ class Request(Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     secret_body: bool = False
     model: str = ""
+    whole: bool = True
+    body_sha256: str = ""
 
     def __repr__(self) -> str:
         origin = "/".join(self.url.split("/", 3)[:3])

@@ -1,6 +1,7 @@
 """One attempt: a call put to one credential, in its provider's own words."""
 
 import asyncio
+import time
 
 from msgspec import Struct
 
@@ -8,7 +9,7 @@ from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, Call, Repor
 from keycairn.app.gateway.headers import forwarded
 from keycairn.app.gateway.limits import Limiter, Subject
 from keycairn.app.gateway.opened import OpenAccounts, Opened
-from keycairn.app.gateway.outgoing import Outgoing
+from keycairn.app.gateway.outgoing import NO_BODY, Outgoing
 from keycairn.app.gateway.peeked_response import PeekedResponse
 from keycairn.app.gateway.query_naming import query_with_model
 from keycairn.app.gateway.unpacking import readable
@@ -34,6 +35,8 @@ class Exchange(Struct, frozen=True):
     subject: Subject
     key_refused: bool = False
     """Whether it says that the key is bad."""
+    authorized: float = 0.0
+    """When the call had its authorization, as `time.monotonic` tells."""
 
 
 class AttemptRunner:
@@ -57,6 +60,7 @@ class AttemptRunner:
             name = _name(call, serving, opened.provider)
             body = await call.body.renamed(name) if call.body else None
             request = await self._authorized(call, opened, name, body)
+            authorized = time.monotonic()
             report.origin = "/".join(request.url.split("/", 3)[:3])
             answer = await self._sent(call, request, body, report, patient=patient)
             try:
@@ -67,20 +71,28 @@ class AttemptRunner:
         except BaseException:
             self._limiter.end(subject, 0)
             raise
-        return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused)
+        return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused, authorized)
 
     def end(self, exchange: Exchange, tokens: int) -> None:
         """End an exchange, which used so many model tokens. Once only."""
         exchange.answer.close()
         self._limiter.end(exchange.subject, tokens)
 
-    async def _authorized(self, call: Call, opened: Opened, name: str, body: Outgoing | None) -> Request:
+    def another_token(self, call: Call, serving: Serving, exchange: Exchange) -> bool:
+        """Whether the call is worth repeating with another token of the credential: the one it had ended early."""
+        begun_ago = time.monotonic() - exchange.authorized
+        return call.repeatable and self._http.tokens.refused(serving.credential.id, begun_ago=begun_ago)
+
+    async def _authorized(self, call: Call, opened: Opened, name: str, outgoing: Outgoing | None) -> Request:
         provider, account = opened.provider, opened.account
+        body = outgoing or NO_BODY
         request = Request(
             method=call.method,
             url=_url(call, provider, account, name),
             headers=forwarded(call.headers, call.dialect, provider.spec.request_headers),
-            body=(body.beginning if body else None) or None,
+            body=body.beginning or None,
+            whole=body.whole,
+            body_sha256=await body.sha256() if provider.spec.signs_body else "",
             model=name,
         )
         return await provider.authorize(account, request, self._http)

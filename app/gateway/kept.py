@@ -57,6 +57,16 @@ class KeptBody:
                 await self._keep(chunk, needed=needed)
             return chunk
 
+    async def draw_all(self) -> None:
+        """Draw the rest and keep all of it. Raises as `draw`, BodyTooLargeError where it cannot be kept."""
+        try:
+            while not self.complete:
+                await self.draw(needed=True)
+        except BodyTooLargeError:
+            raise _too_long_to_sign() from None
+        if not self.whole:
+            raise _too_long_to_sign()
+
     async def chunks(self, begin: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `begin` to `end`: those kept, then the rest as the client sends it.
 
@@ -133,3 +143,8 @@ class KeptBody:
 
 def _too_long() -> BodyTooLargeError:
     return BodyTooLargeError(f"The form must name its model within the first {LARGEST_KEPT // 2**20} MiB.")
+
+
+def _too_long_to_sign() -> BodyTooLargeError:
+    limit = f"{LARGEST_KEPT // 2**20} MiB, and {LARGEST_HEAD // 2**20} MiB where the disk is full"
+    return BodyTooLargeError(f"This provider's calls are signed with their body, which may have at most {limit}.")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -30,6 +31,17 @@ class WholeBody(Struct, frozen=True):
     def content(self) -> bytes | AsyncIterator[bytes]:
         """What to send: the bytes, or chunks."""
         return self.beginning if len(self.beginning) <= SENT_AT_ONCE else self._pieces()
+
+    @property
+    def whole(self) -> bool:
+        """Whether `beginning` is all of it."""
+        return True
+
+    async def sha256(self) -> str:
+        """The digest of all of it, in hexadecimal."""
+        if len(self.beginning) <= SENT_AT_ONCE:
+            return sha256(self.beginning).hexdigest()
+        return (await asyncio.to_thread(sha256, self.beginning)).hexdigest()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         for at in range(0, len(self.beginning), PIECE):
@@ -67,6 +79,23 @@ class StreamedBody(Struct, frozen=True):
         """What to send: the bytes, or chunks."""
         return self.beginning or self._chunks()
 
+    @property
+    def whole(self) -> bool:
+        """Whether `beginning` is all of it."""
+        return self.kept.in_memory is not None
+
+    async def sha256(self) -> str:
+        """The digest of all of it, in hexadecimal; takes the rest in. Raises as `KeptBody.draw_all`."""
+        await self.kept.draw_all()
+        digest = sha256()
+        begin, end = self.place
+        async for chunk in self.kept.chunks(0, begin):
+            digest.update(chunk)
+        digest.update(self.value)
+        async for chunk in self.kept.chunks(end):
+            digest.update(chunk)
+        return digest.hexdigest()
+
     async def _chunks(self) -> AsyncIterator[bytes]:
         begin, end = self.place
         async for chunk in self.kept.chunks(0, begin):
@@ -78,3 +107,4 @@ class StreamedBody(Struct, frozen=True):
 
 
 Outgoing = WholeBody | StreamedBody
+NO_BODY = WholeBody(b"")
