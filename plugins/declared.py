@@ -67,7 +67,7 @@ def vetted(provider: Any) -> tuple[ProviderSpec, Provider]:
             f"this Keycairn has version {hookspecs.API_VERSION}."
         )
     who = f"The provider {word(given.name)!r} ({written_in(provider)})"
-    spec = _typed(given, who)
+    spec = typed(given, who)
     lacking = [_lacked(name, provider) for name in REQUIRED if not callable(getattr(provider, name, None))]
     client_name = getattr(provider, "client_name", None)
     if not isinstance(client_name, str) or not client_name.strip():
@@ -78,6 +78,25 @@ def vetted(provider: Any) -> tuple[ProviderSpec, Provider]:
     if faults:
         raise PluginError(f"{who} is declared wrongly: {'; '.join(faults)}.")
     return spec, cast("Provider", provider)
+
+
+def typed(given: ProviderSpec, who: str) -> ProviderSpec:
+    """A copy of a spec with every value of the type it is declared with: Python checks none of them.
+
+    Raises PluginError, which begins with `who`.
+    """
+    try:
+        text = msgspec.json.encode(given)
+        if len(text) > LARGEST_SPEC:
+            raise PluginError(f"{who} is declared wrongly: its spec is larger than {LARGEST_SPEC // 2**20} MiB.")
+        return msgspec.json.decode(text, type=ProviderSpec)
+    except msgspec.ValidationError as error:
+        why, _, place = str(error).partition(" - at `")
+        raise PluginError(f"{who} is declared wrongly: {_spoken(place.rstrip('`'), given)}: {_reason(why)}.") from None
+    except UnicodeEncodeError:
+        raise PluginError(f"{who} is declared wrongly: a text of its spec is no Unicode.") from None
+    except (TypeError, ValueError, RecursionError):
+        raise PluginError(f"{who} is declared wrongly: its spec holds an object that is no data.") from None
 
 
 def written_in(provider: object) -> str:
@@ -91,22 +110,6 @@ def word(name: object) -> str:
     """A name that is one of Python's, else nothing."""
     usable = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and all(map(str.isidentifier, name.split(".")))
     return str(name) if usable else ""
-
-
-def _typed(given: ProviderSpec, who: str) -> ProviderSpec:
-    """A copy of a spec with every value of the type it is declared with: Python checks none of them."""
-    try:
-        text = msgspec.json.encode(given)
-        if len(text) > LARGEST_SPEC:
-            raise PluginError(f"{who} is declared wrongly: its spec is larger than {LARGEST_SPEC // 2**20} MiB.")
-        return msgspec.json.decode(text, type=ProviderSpec)
-    except msgspec.ValidationError as error:
-        why, _, place = str(error).partition(" - at `")
-        raise PluginError(f"{who} is declared wrongly: {_spoken(place.rstrip('`'), given)}: {_reason(why)}.") from None
-    except UnicodeEncodeError:
-        raise PluginError(f"{who} is declared wrongly: a text of its spec is no Unicode.") from None
-    except (TypeError, ValueError, RecursionError):
-        raise PluginError(f"{who} is declared wrongly: its spec holds an object that is no data.") from None
 
 
 def _reason(why: str) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
+from msgspec.structs import replace
+
 from keycairn.domain.errors import KeycairnError, PluginFailedError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, Discovery, ModelReport
@@ -69,32 +71,32 @@ class GuardedProvider:
 
     async def discover(self, account: Account, http: Http) -> Discovery:
         """See the port."""
-        provider, modalities = self._provider, self.spec.modalities
+        modalities = self.spec.modalities
 
         def read(given: object, redactor: Redactor) -> Discovery:
             return answers.discovery(given, redactor, modalities)
 
-        return await self._asked("discover", account, http, lambda http: provider.discover(account, http), read)
+        return await self._asked("discover", account, http, self._provider.discover, read)
 
     async def check(self, account: Account, http: Http) -> ConnectionReport:
         """See the port."""
-        provider = self._provider
-        return await self._asked("check", account, http, lambda http: provider.check(account, http), answers.report)
+        return await self._asked("check", account, http, self._provider.check, answers.report)
 
     async def try_model(self, account: Account, name: str, type: Modality, http: Http) -> ModelReport:
         """See the port."""
-        provider = self._provider
-        return await self._asked(
-            "try_model", account, http, lambda http: provider.try_model(account, name, type, http), answers.trial
-        )
+
+        def ask(account: Account, http: Http) -> Awaitable[object]:
+            return self._provider.try_model(account, name, type, http)
+
+        return await self._asked("try_model", account, http, ask, answers.trial)
 
     async def authorize(self, account: Account, request: Request, http: Http) -> Request:
         """See the port."""
-        secrets = CallSecrets(account)
+        secrets, own = CallSecrets(account), _copied(account)
         guarded = CallHttp(http, secrets, self._boundary)
 
         async def call() -> Request:
-            return answers.request(await self._provider.authorize(account, request, guarded))
+            return answers.request(await self._provider.authorize(own, request, guarded))
 
         return await self._boundary.wait("authorize", call, secrets.redactor, within=self._authorize_within)
 
@@ -133,14 +135,14 @@ class GuardedProvider:
 
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
         """See the port."""
-        provider, secrets = self._provider, CallSecrets(account)
+        provider, secrets, own = self._provider, CallSecrets(account), _copied(account)
         return self._boundary.run(
-            "client_config", lambda: answers.config(provider.client_config(account, type)), secrets.redactor
+            "client_config", lambda: answers.config(provider.client_config(own, type)), secrets.redactor
         )
 
     def _url(self, method: str, call: Callable[..., object], account: Account, *more: object) -> str:
         return self._boundary.run(
-            method, lambda: answers.url(call(account, *more), method), CallSecrets(account).redactor
+            method, lambda: answers.url(call(_copied(account), *more), method), CallSecrets(account).redactor
         )
 
     async def _asked(
@@ -148,17 +150,22 @@ class GuardedProvider:
         method: str,
         account: Account,
         http: Http,
-        ask: Callable[[Http], Awaitable[object]],
+        ask: Callable[[Account, Http], Awaitable[object]],
         read: Callable[[object, Redactor], _T],
     ) -> _T:
         secrets = CallSecrets(account)
         guarded = CallHttp(http, secrets, self._boundary)
 
         async def call() -> _T:
-            given = await ask(guarded)
+            given = await ask(_copied(account), guarded)
             return read(given, secrets.redactor())
 
         return await self._boundary.wait(method, call, secrets.redactor, within=self._ask_within)
+
+
+def _copied(account: Account) -> Account:
+    """The same account for a plugin to do with as it likes: others go on to use the one it is a copy of."""
+    return replace(account, settings=dict(account.settings), secrets=dict(account.secrets))
 
 
 def loaded(

@@ -1,10 +1,8 @@
 """Finding, loading and vetting provider plugins."""
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from itertools import count
-from pathlib import Path
 
 import pluggy
 from msgspec import Struct
@@ -13,6 +11,8 @@ from msgspec.structs import replace
 from keycairn.domain.errors import PluginError, UnknownProviderError
 from keycairn.domain.provider import ProviderSpec, canonical_name
 from keycairn.plugins import hookspecs, providers
+from keycairn.plugins.declared import typed
+from keycairn.plugins.hook_functions import check_hooks
 from keycairn.plugins.loaded import GuardedProvider, loaded
 from keycairn.plugins.loading import cause, in_time
 from keycairn.ports.provider import LoadedProvider, PluginStatus
@@ -104,20 +104,13 @@ class PluginRegistry:
         if (other := self._manager.get_name(plugin)) is not None:
             raise PluginError(f"It is the same object as the plugin {self._told(other)}, which is in use.")
         try:
+            check_hooks(self._manager, plugin)
             self._manager.register(plugin, name)
             self._manager.check_pending()
-        except (pluggy.PluginValidationError, ValueError) as error:
-            raise PluginError(f"It does not fit the hooks: {error}") from None
+        except PluginError:
+            raise
         except Exception as error:  # noqa: BLE001  # registering reads the attributes of a stranger's object
-            raise PluginError(f"Registering it failed: {cause(error)}") from None
-        if not self._manager.get_hookcallers(plugin):
-            raise PluginError("It implements no hook.")
-        for caller in self._manager.get_hookcallers(plugin) or ():
-            for hook in caller.get_hookimpls():
-                if hook.plugin_name == name and _awaited(hook.function):
-                    raise PluginError(
-                        f"Its hook {caller.name} ({_place(hook.function)}) is async; a hook is not awaited."
-                    )
+            raise PluginError(f"Registering it failed: {cause(error)}.") from None
 
     def _told(self, plugin: str) -> str:
         """A plugin and where it comes from."""
@@ -183,15 +176,6 @@ def _found(point: EntryPoint) -> Found:
     return Found(point.name, origin, point.load)
 
 
-def _awaited(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _place(function: Callable[..., object]) -> str:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if inspect.iscode(code) else "?"
-
-
 def _offered(answers: Sequence[object]) -> Iterable[object]:
     """The providers in a plugin's answer, which is a list of one: pluggy leaves None out."""
     for answer in answers or (None,):
@@ -217,5 +201,5 @@ def _with_aliases(spec: ProviderSpec, answers: Iterable[Mapping[str, Sequence[st
                 replace(one, env=tuple(dict.fromkeys((*one.env, *variables)))) if one.name == field else one
                 for one in spec.fields
             )
-            spec = replace(spec, fields=fields)
+            spec = typed(replace(spec, fields=fields), f"The provider {spec.name!r} with its variables")
     return spec

@@ -1,11 +1,12 @@
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
+from tests.plugin_points import BUILT_INS, Installed, failure, installing, provider, supplying
 
 from keycairn.domain.environment import read_account
 from keycairn.domain.errors import UnknownProviderError
@@ -13,56 +14,15 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account, FieldSpec, ProviderSpec
 from keycairn.domain.secret import Secret
 from keycairn.plugins import hookspecs
-from keycairn.plugins.base import ListedProvider
 from keycairn.plugins.hookspecs import hookimpl
-from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
+from keycairn.plugins.openai_base import OpenAICompatible
 from keycairn.plugins.registry import BUILT_IN, PluginRegistry
 from keycairn.ports.provider import LoadedProvider, Provider
-
-BUILT_INS = [provider.spec.name for provider in PluginRegistry(external=False).all()]
-
-
-def provider(name: str = "acme") -> OpenAICompatible:
-    spec = keyed_spec(name, name.title(), Modality.LANGUAGE, docs_url="https://acme.example/keys")
-    return OpenAICompatible(spec, url="https://api.acme.example/v1")
-
-
-def supplying(*providers: object) -> ModuleType:
-    plugin = ModuleType("plugin")
-    plugin.keycairn_providers = hookimpl(lambda: providers)  # type: ignore[attr-defined]  # what a module is for
-    plugin.keycairn_providers.__name__ = "keycairn_providers"
-    return plugin
-
-
-class Installed:
-    """Modules that entry points can name."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def __call__(self, name: str, plugin: object) -> EntryPoint:
-        module = f"kc_test_plugin_{name}"
-        holder = ModuleType(module)
-        holder.plugin = plugin  # type: ignore[attr-defined]
-        sys.modules[module] = holder
-        self.names.append(module)
-        return EntryPoint(name, f"{module}:plugin", hookspecs.ENTRY_POINTS)
 
 
 @pytest.fixture
 def installed() -> Iterator[Installed]:
-    modules = Installed()
-    yield modules
-    for name in modules.names:
-        del sys.modules[name]
-
-
-def failure(registry: PluginRegistry, name: str) -> str:
-    status = next(status for status in registry.plugins() if status.name == name)
-    assert status.providers == ()
-    assert [one.spec.name for one in registry.all()][: len(BUILT_INS)] == BUILT_INS
-    assert status.failure is not None
-    return status.failure
+    yield from installing()
 
 
 def test_the_built_in_providers_come_from_a_plugin_like_any_other() -> None:
@@ -158,79 +118,6 @@ def test_a_hook_with_a_parameter_nobody_passes_is_reported(installed: Installed)
             return ()
 
     assert "settings" in failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
-
-
-@pytest.mark.parametrize("given", [None, 7, "acme", {"acme": 1}, provider()], ids=lambda one: type(one).__name__)
-def test_a_hook_that_gives_no_providers_says_what_it_gave(given: object, installed: Installed) -> None:
-    class Plugin:
-        @hookimpl
-        def keycairn_providers(self) -> object:
-            return given
-
-    told = failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
-    assert told == f"Its hook keycairn_providers gave no tuple or list of providers, but: {type(given).__name__}."
-
-
-def test_a_hook_is_no_coroutine(installed: Installed) -> None:
-    class Providers:
-        @hookimpl
-        async def keycairn_providers(self) -> Iterable[Provider]:
-            return ()
-
-    class Streams:
-        @hookimpl
-        async def keycairn_providers(self) -> AsyncIterator[Provider]:
-            yield provider()
-
-    class Variables:
-        @hookimpl
-        async def keycairn_env_aliases(self, provider: str) -> Mapping[str, Sequence[str]]:
-            return {}
-
-    plugins = {"providers": Providers(), "streams": Streams(), "variables": Variables()}
-    registry = PluginRegistry(found=[installed(name, plugin) for name, plugin in plugins.items()])
-    for name in plugins:
-        told = failure(registry, name)
-        assert told.startswith("Its hook keycairn_")
-        assert "(test_registry.py:" in told
-        assert told.endswith("is async; a hook is not awaited.")
-
-
-def test_a_class_that_lacks_a_method_says_which_and_where_it_is_made(installed: Installed) -> None:
-    class Bare(ListedProvider):
-        pass
-
-    class Plugin:
-        @hookimpl
-        def keycairn_providers(self) -> Iterable[Provider]:
-            return [Bare(provider().spec)]  # type: ignore[abstract]  # that is the fault
-
-    told = failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
-    assert "TypeError: Bare lacks base_url, headers, list_models at test_registry.py:" in told
-
-
-def test_a_mistake_that_shows_in_our_code_is_placed_in_the_plugins(installed: Installed) -> None:
-    class Plugin:
-        @hookimpl
-        def keycairn_providers(self) -> Iterable[Provider]:
-            return [OpenAICompatible(7)]  # type: ignore[arg-type]  # that is the fault
-
-    told = failure(PluginRegistry(found=[installed("broken", Plugin())]), "broken")
-    assert "AttributeError at base.py:" in told
-    assert "called at test_registry.py:" in told
-
-
-def test_a_declaration_that_raises_is_reported_without_its_text(installed: Installed) -> None:
-    class Raising:
-        client_name = "acme"
-
-        @property
-        def spec(self) -> ProviderSpec:
-            raise SystemExit("sk-from-the-environment")
-
-    told = failure(PluginRegistry(found=[installed("broken", supplying(Raising()))]), "broken")
-    assert "SystemExit at test_registry.py:" in told
-    assert "sk-from" not in told
 
 
 def test_a_hook_that_hangs_is_left_behind(installed: Installed) -> None:
@@ -341,10 +228,10 @@ def test_more_variables_take_nothing_from_what_a_provider_can_besides(installed:
 
     plain = PluginRegistry(external=False)
     aliased = PluginRegistry(found=[installed("corp", Everywhere())])
-    for provider in plain.all():
-        other = aliased.get(provider.spec.name)
-        assert told(other) == told(provider)
-        assert (other.spec == provider.spec) is (provider.spec.name == "ollama")
+    for one in plain.all():
+        other = aliased.get(one.spec.name)
+        assert told(other) == told(one)
+        assert (other.spec == one.spec) is (one.spec.name == "ollama")
 
 
 @pytest.mark.parametrize(
