@@ -3,7 +3,8 @@
 Each function raises UnfitAnswerError for what is no answer. Subclasses of text are made plain text.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from keycairn.domain.modality import Modality
@@ -20,18 +21,20 @@ MOST_MODELS = 10_000
 LONGEST_URL = 8192
 
 
-def report(given: object, redactor: Redactor) -> ConnectionReport:
+async def report(given: object, redactor: Redactor) -> ConnectionReport:
     """A check's report."""
     if not isinstance(given, ConnectionReport):
         raise UnfitAnswerError("its check gave no ConnectionReport")
     return ConnectionReport(
         outcome=_outcome(given.outcome),
         message=_text(given.message, redactor),
-        models=tuple(name for one in _several(given.models) if (name := _model_name(one, redactor)) is not None),
+        models=tuple(
+            [name async for one in _several(given.models) if (name := _model_name(one, redactor)) is not None]
+        ),
     )
 
 
-def trial(given: object, redactor: Redactor) -> ModelReport:
+async def trial(given: object, redactor: Redactor) -> ModelReport:
     """The report of a model that was tried."""
     if not isinstance(given, ModelReport):
         raise UnfitAnswerError("its try_model gave no ModelReport")
@@ -42,7 +45,7 @@ def trial(given: object, redactor: Redactor) -> ModelReport:
     )
 
 
-def discovery(given: object, redactor: Redactor, modalities: Sequence[Modality]) -> Discovery:
+async def discovery(given: object, redactor: Redactor, modalities: Sequence[Modality]) -> Discovery:
     """The models, each name and type once, without those nobody could register and those whose name repeats a secret.
 
     A masked name would be a model that is not there. A type that is none of the provider's `modalities` is left empty.
@@ -51,9 +54,11 @@ def discovery(given: object, redactor: Redactor, modalities: Sequence[Modality])
         raise UnfitAnswerError("its discover gave no Discovery")
     models: dict[tuple[str, Modality | None], DiscoveredModel] = {}
     usable = 0
-    for model in filter(None, (_model(one, redactor, modalities) for one in _several(given.models))):
-        usable += 1
-        models.setdefault((model.name, model.type), model)
+    async for one in _several(given.models):
+        model = _model(one, redactor, modalities)
+        if model is not None:
+            usable += 1
+            models.setdefault((model.name, model.type), model)
     return Discovery(
         models=tuple(models.values()),
         # A fallback without a reason is a fallback all the same: sync must not take it for the list.
@@ -111,10 +116,13 @@ def bought(given: object) -> BoughtToken:
     return given
 
 
-def _several(given: object) -> Iterator[object]:
+async def _several(given: object) -> AsyncIterator[object]:
+    """The items, letting others go on after each: looking for secrets in one takes a millisecond or two."""
     if not isinstance(given, tuple | list):
         raise UnfitAnswerError("its models are no tuple")
-    return iter(given[:MOST_MODELS])
+    for one in given[:MOST_MODELS]:
+        yield one
+        await asyncio.sleep(0)
 
 
 def _text(given: object, redactor: Redactor) -> str:

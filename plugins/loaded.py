@@ -73,7 +73,7 @@ class GuardedProvider:
         """See the port."""
         modalities = self.spec.modalities
 
-        def read(given: object, redactor: Redactor) -> Discovery:
+        def read(given: object, redactor: Redactor) -> Awaitable[Discovery]:
             return answers.discovery(given, redactor, modalities)
 
         return await self._asked("discover", account, http, self._provider.discover, read)
@@ -151,14 +151,14 @@ class GuardedProvider:
         account: Account,
         http: Http,
         ask: Callable[[Account, Http], Awaitable[object]],
-        read: Callable[[object, Redactor], _T],
+        read: Callable[[object, Redactor], Awaitable[_T]],
     ) -> _T:
         secrets = CallSecrets(account)
         guarded = CallHttp(http, secrets, self._boundary)
 
         async def call() -> _T:
             given = await ask(_copied(account), guarded)
-            return read(given, secrets.redactor())
+            return await read(given, secrets.redactor())
 
         return await self._boundary.wait(method, call, secrets.redactor, within=self._ask_within)
 

@@ -1,5 +1,6 @@
 """What a plugin answers is what it declares, fit to be kept and shown, or it is the plugin's failure."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -108,6 +109,19 @@ async def test_more_models_than_anybody_has_are_left_out() -> None:
     models = tuple(DiscoveredModel(name=f"m{n}", type=LANGUAGE) for n in range(MOST_MODELS + 5))
     discovery = await ask("discover", lambda: Discovery(models=models))
     assert (len(discovery.models), discovery.withheld) == (MOST_MODELS, 5)
+
+
+@pytest.mark.parametrize("name", ["discover", "check"])
+async def test_others_go_on_while_a_long_list_is_read(name: str) -> None:
+    names = [f"vendor/model-{n}" for n in range(300)]
+    answer = found(*names)() if name == "discover" else ConnectionReport(outcome=Outcome.OK, message="", models=names)  # type: ignore[arg-type]
+    asked = asyncio.ensure_future(ask(name, lambda: answer))
+    turns = 0
+    while not asked.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len((await asked).models) == 300
+    assert turns >= 300
 
 
 class Sly(str):
