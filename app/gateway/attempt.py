@@ -51,37 +51,47 @@ class AttemptRunner:
     async def run(self, call: Call, serving: Serving, report: Report, *, patient: bool) -> Exchange:
         """One answer, within the credential's limits, which hold until `end`. Raises KeycairnError.
 
+        A call that was refused with a token which ended early is authorized once more, with another one.
         `patient`: no other credential is left, so a failure to connect is worth a second try.
         """
         subject = credential_subject(serving.credential)
         self._limiter.begin(subject)
         try:
-            opened = await self._opened.open(serving.credential)
-            name = _name(call, serving, opened.provider)
-            body = await call.body.renamed(name) if call.body else None
-            request = await self._authorized(call, opened, name, body)
-            authorized = time.monotonic()
-            report.origin = "/".join(request.url.split("/", 3)[:3])
-            answer = await self._sent(call, request, body, report, patient=patient)
-            try:
-                answer, refused = await _understood(readable(answer), opened.provider)
-            except BaseException:
-                answer.close()
-                raise
+            exchange = await self._exchanged(call, serving, report, patient=patient)
+            if exchange.key_refused and self._another_token(call, exchange):
+                exchange.answer.close()
+                report.attempts += 1
+                exchange = await self._exchanged(call, serving, report, patient=patient)
         except BaseException:
             self._limiter.end(subject, 0)
             raise
-        return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused, authorized)
+        return exchange
 
     def end(self, exchange: Exchange, tokens: int) -> None:
         """End an exchange, which used so many model tokens. Once only."""
         exchange.answer.close()
         self._limiter.end(exchange.subject, tokens)
 
-    def another_token(self, call: Call, serving: Serving, exchange: Exchange) -> bool:
+    async def _exchanged(self, call: Call, serving: Serving, report: Report, *, patient: bool) -> Exchange:
+        opened = await self._opened.open(serving.credential)
+        name = _name(call, serving, opened.provider)
+        body = await call.body.renamed(name) if call.body else None
+        request = await self._authorized(call, opened, name, body)
+        authorized = time.monotonic()
+        report.origin = "/".join(request.url.split("/", 3)[:3])
+        answer = await self._sent(call, request, body, report, patient=patient)
+        try:
+            answer, refused = await _understood(readable(answer), opened.provider)
+        except BaseException:
+            answer.close()
+            raise
+        subject = credential_subject(serving.credential)
+        return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused, authorized)
+
+    def _another_token(self, call: Call, exchange: Exchange) -> bool:
         """Whether the call is worth repeating with another token of the credential: the one it had ended early."""
         begun_ago = time.monotonic() - exchange.authorized
-        return call.repeatable and self._http.tokens.refused(serving.credential.id, begun_ago=begun_ago)
+        return call.repeatable and self._http.tokens.refused(exchange.subject.id, begun_ago=begun_ago)
 
     async def _authorized(self, call: Call, opened: Opened, name: str, outgoing: Outgoing | None) -> Request:
         provider, account = opened.provider, opened.account

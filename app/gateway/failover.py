@@ -58,7 +58,6 @@ class Failover:
         Raises KeycairnError where no provider gave one. `report` says at any time how far it came.
         """
         tried: set[tuple[str, int]] = set()
-        renewed = False
         failure: KeycairnError = CredentialNotFoundError()
         candidates = call.candidates
         while report.attempts < MOST_ATTEMPTS:
@@ -82,12 +81,6 @@ class Failover:
                 failure = error
                 if not _may_repeat(call, error):
                     break
-                continue
-            if exchange.key_refused and not renewed and self._attempts.another_token(call, serving, exchange):
-                renewed = True
-                tried.discard((serving.credential.id, serving.credential.version))
-                self._count(serving.credential.provider, str(exchange.answer.status))
-                self.end(exchange, 0)
                 continue
             outcome = self._learn(serving.credential, exchange)
             if outcome is Verdict.BAD_KEY:

@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_told_without_quoting_the_plugin(installed: Install
             return ()
 
     class Asking(Unknown):
-        keycairn_provider = None
+        keycairn_provider = None  # type: ignore[assignment]
 
         @hookimpl
         def keycairn_providers(self, settings: object, more: object = "sk-from-the-environment") -> Iterable[Provider]:

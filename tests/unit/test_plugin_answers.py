@@ -138,8 +138,9 @@ class Sly(str):
 async def test_text_of_a_strangers_class_is_made_plain_text() -> None:
     discovery = await ask("discover", found(Sly("m")))
     report = await ask(
-        "check", lambda: ConnectionReport(outcome=Sly("ok"), message=Sly("fine\x07"), models=(Sly("m"),))
-    )  # type: ignore[arg-type]
+        "check",
+        lambda: ConnectionReport(outcome=Sly("ok"), message=Sly("fine\x07"), models=(Sly("m"),)),  # type: ignore[arg-type]
+    )
     url = await ask("base_url", lambda: Sly("https://a.example/v1/"))
     assert {type(one) for one in (discovery.models[0].name, report.message, report.models[0], url)} == {str}
     assert (discovery.models[0].name, report.message, url) == ("m", "fine ", "https://a.example/v1")

@@ -19,8 +19,8 @@ from tests.house import FakeRegistry
 
 from keycairn.adapters.file_spool import FileSpools
 from keycairn.adapters.guarded_http import MemoryTokenCache
-from keycairn.app.gateway.incoming import LARGEST_HEAD
 from keycairn.app.gateway.kept import LARGEST_KEPT
+from keycairn.app.gateway.request_body import LARGEST_HEAD
 from keycairn.domain.credential import Credential
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account
