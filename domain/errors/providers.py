@@ -105,7 +105,10 @@ class GarbledAnswerError(ProviderError):
 
 
 class PluginFailedError(ProviderError):
-    """A provider plugin raised something it should not have; only the exception's type is told."""
+    """A provider's plugin raised something it should not have, or answered what is no answer. `why` is in our words."""
 
     code = "plugin_failed"
     remedy = "See the service's log, and tell the plugin's author."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The provider plugin failed ({why}).")

@@ -18,7 +18,14 @@ from keycairn.domain.errors import KeycairnError
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / ".ci/errors_page.py"))
 PAGE = (ROOT / "docs/errors.md").read_text()
-SIGNALS = {"BrokenOffError", "ClientGoneError", "NotDataError", "RefusedVariableError", "UnreadableKeyError"}
+SIGNALS = {
+    "BrokenOffError",
+    "ClientGoneError",
+    "NotDataError",
+    "RefusedVariableError",
+    "UnreadableKeyError",
+    "UnfitAnswerError",
+}
 """What two functions of one room tell each other; nobody else sees them."""
 TREE = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, KeycairnError)]
 
