@@ -8,7 +8,7 @@ from typing import cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from keycairn.adapters.httptools_upstream.answer import READ_AHEAD, Answer
-from keycairn.adapters.httptools_upstream.states import Event, State, after
+from keycairn.adapters.httptools_upstream.states import ConnectionState, Event, after
 from keycairn.domain.errors import CannotConnectError, GarbledAnswerError, InvalidInputError, NotSentError
 
 LARGEST_HEAD = 2**16
@@ -16,14 +16,16 @@ LARGEST_HEAD = 2**16
 MOST_HEADERS = 100
 
 # Looked up once: on Python 3.11 a member of an enum costs more than the transition.
-_IDLE, _QUEUED, _WAITING = State.IDLE, State.QUEUED, State.WAITING
+_IDLE, _QUEUED, _WAITING = ConnectionState.IDLE, ConnectionState.QUEUED, ConnectionState.WAITING
 _BEGIN, _SEND, _KEPT_HEAD, _END, _RELEASE, _CUT = (
     Event.BEGIN, Event.SEND, Event.KEPT_HEAD, Event.END, Event.RELEASE, Event.CUT
 )  # fmt: skip
-_LISTENING = frozenset({_WAITING, State.INTERIM, State.KEPT_BODY, State.LAST_BODY, State.OPEN_BODY})
+_LISTENING = frozenset(
+    {_WAITING, ConnectionState.INTERIM, ConnectionState.KEPT_BODY, ConnectionState.LAST_BODY, ConnectionState.OPEN_BODY}
+)
 """States in which the provider may say something."""
-_BODY = frozenset({State.KEPT_BODY, State.LAST_BODY, State.OPEN_BODY})
-_ENDED = frozenset({State.COMPLETE, State.SPENT})
+_BODY = frozenset({ConnectionState.KEPT_BODY, ConnectionState.LAST_BODY, ConnectionState.OPEN_BODY})
+_ENDED = frozenset({ConnectionState.COMPLETE, ConnectionState.SPENT})
 _MEASURES = frozenset({"content-length", "transfer-encoding"})
 """Headers that say where a body ends."""
 
@@ -121,7 +123,7 @@ class UpstreamConnection(asyncio.Protocol):
         state = self._state
         if state in _ENDED:
             self._finish(None)
-        elif state is State.CLOSED or self._barren > LARGEST_HEAD:
+        elif state is ConnectionState.CLOSED or self._barren > LARGEST_HEAD:
             self.cut(GarbledAnswerError())
 
     def eof_received(self) -> None:
@@ -223,9 +225,9 @@ class UpstreamConnection(asyncio.Protocol):
         failure: Exception | None = None
         if self._state is _QUEUED:
             failure = NotSentError()
-        elif self._state in {_WAITING, State.INTERIM}:
+        elif self._state in {_WAITING, ConnectionState.INTERIM}:
             failure = CannotConnectError("The provider closed the connection without an answer.")
-        elif self._state is not State.OPEN_BODY or exc is not None:
+        elif self._state is not ConnectionState.OPEN_BODY or exc is not None:
             failure = CannotConnectError("The provider broke off in the middle of its answer.")
         self._finish(failure)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import IntEnum, auto
 
 
-class State(IntEnum):
+class ConnectionState(IntEnum):
     """Where a connection stands between a request and the end of its answer."""
 
     IDLE = auto()
@@ -56,27 +56,27 @@ class Event(IntEnum):
     """The exchange or the connection is ended, by either side."""
 
 
-_TABLE: Mapping[State, Mapping[Event, State]] = {
-    State.IDLE: {Event.BEGIN: State.QUEUED},
-    State.QUEUED: {Event.SEND: State.WAITING},
-    State.WAITING: {
-        Event.INTERIM_HEAD: State.INTERIM,
-        Event.KEPT_HEAD: State.KEPT_BODY,
-        Event.LAST_HEAD: State.LAST_BODY,
-        Event.OPEN_HEAD: State.OPEN_BODY,
-        Event.SOLE_HEAD: State.SPENT,
+_TABLE: Mapping[ConnectionState, Mapping[Event, ConnectionState]] = {
+    ConnectionState.IDLE: {Event.BEGIN: ConnectionState.QUEUED},
+    ConnectionState.QUEUED: {Event.SEND: ConnectionState.WAITING},
+    ConnectionState.WAITING: {
+        Event.INTERIM_HEAD: ConnectionState.INTERIM,
+        Event.KEPT_HEAD: ConnectionState.KEPT_BODY,
+        Event.LAST_HEAD: ConnectionState.LAST_BODY,
+        Event.OPEN_HEAD: ConnectionState.OPEN_BODY,
+        Event.SOLE_HEAD: ConnectionState.SPENT,
     },
-    State.INTERIM: {Event.END: State.WAITING},
-    State.KEPT_BODY: {Event.END: State.COMPLETE},
-    State.LAST_BODY: {Event.END: State.SPENT},
-    State.OPEN_BODY: {Event.END: State.SPENT},
-    State.COMPLETE: {Event.EXCESS: State.SPENT, Event.RELEASE: State.IDLE},
-    State.SPENT: {Event.EXCESS: State.SPENT, Event.END: State.SPENT},
-    State.CLOSED: {},
+    ConnectionState.INTERIM: {Event.END: ConnectionState.WAITING},
+    ConnectionState.KEPT_BODY: {Event.END: ConnectionState.COMPLETE},
+    ConnectionState.LAST_BODY: {Event.END: ConnectionState.SPENT},
+    ConnectionState.OPEN_BODY: {Event.END: ConnectionState.SPENT},
+    ConnectionState.COMPLETE: {Event.EXCESS: ConnectionState.SPENT, Event.RELEASE: ConnectionState.IDLE},
+    ConnectionState.SPENT: {Event.EXCESS: ConnectionState.SPENT, Event.END: ConnectionState.SPENT},
+    ConnectionState.CLOSED: {},
 }
-_CLOSED = State.CLOSED
+_CLOSED = ConnectionState.CLOSED
 
 
-def after(state: State, event: Event) -> State:
+def after(state: ConnectionState, event: Event) -> ConnectionState:
     """The state after an event. What is not foreseen closes the connection: nobody knows what would come next on it."""
     return _TABLE[state].get(event, _CLOSED)

@@ -11,7 +11,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from keycairn.adapters.httptools_upstream.connection import UpstreamConnection
-from keycairn.adapters.httptools_upstream.states import Event, State, after
+from keycairn.adapters.httptools_upstream.states import ConnectionState, Event, after
 from keycairn.domain.errors import NotSentError
 
 EVENTS = "".join(chr(97 + event) for event in Event)
@@ -30,36 +30,36 @@ GOOD = [Event.BEGIN, Event.SEND, Event.KEPT_HEAD, Event.END, Event.RELEASE]
 @example([Event.BEGIN, Event.SEND, Event.INTERIM_HEAD, Event.END, *GOOD[2:]])
 @example([*GOOD[:4], Event.EXCESS, Event.RELEASE])
 def test_only_whole_exchanges_lead_back_to_where_another_may_begin(events: list[Event]) -> None:
-    state = State.IDLE
+    state = ConnectionState.IDLE
     seen = ""
     for event in events:
         state = after(state, event)
         seen += LETTER[event]
-        assert (state is State.IDLE) == (COMPLETE.fullmatch(seen) is not None)
+        assert (state is ConnectionState.IDLE) == (COMPLETE.fullmatch(seen) is not None)
 
 
 @pytest.mark.parametrize("at", range(len(GOOD)))
 @pytest.mark.parametrize("other", list(Event))
 def test_one_event_out_of_turn_is_the_end(at: int, other: Event) -> None:
-    state = State.IDLE
+    state = ConnectionState.IDLE
     for event in [*GOOD[:at], other, *GOOD[at:]]:
         state = after(state, event)
-    assert state is State.CLOSED
+    assert state is ConnectionState.CLOSED
 
 
 @pytest.mark.parametrize("event", list(Event))
 def test_what_is_closed_stays_closed(event: Event) -> None:
-    assert after(State.CLOSED, event) is State.CLOSED
+    assert after(ConnectionState.CLOSED, event) is ConnectionState.CLOSED
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_every_state_can_be_reached_and_cut(state: State) -> None:
-    reached, before = {State.IDLE}, set[State]()
+@pytest.mark.parametrize("state", list(ConnectionState))
+def test_every_state_can_be_reached_and_cut(state: ConnectionState) -> None:
+    reached, before = {ConnectionState.IDLE}, set[ConnectionState]()
     while reached != before:
         before = set(reached)
         reached |= {after(one, event) for one in before for event in Event}
     assert state in reached
-    assert after(state, Event.CUT) is State.CLOSED
+    assert after(state, Event.CUT) is ConnectionState.CLOSED
 
 
 class FakeTransport(asyncio.Transport):
