@@ -33,7 +33,7 @@ from keycairn.domain.errors import (
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.model import SLOT_TYPES, Slot
 from keycairn.domain.rootkey import RootKey, parse_root_key
-from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.sealed import SealedSecret, kid_of
 from keycairn.domain.secret import Secret
 from keycairn.ports.store import Store
 
@@ -249,6 +249,8 @@ class Life(RuleBasedStateMachine):
         text = record.sealed["api_key"]
         at = 4 + place % (len(text) - 4)
         flipped = SealedSecret(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :])
+        if kid_of(flipped) not in {None, kid_of(text)}:
+            return  # no commit seals with a key that is not there
         event = self.kc.journal.event(IN_PROCESS, Action.SECRETS_RESEALED, "keyset")
         self.run(self.kc.journal.commit((Reseal("default", id, {"api_key": flipped}, record.version), event)))
         self.events += 1
