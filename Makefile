@@ -10,7 +10,7 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs audit torture fuzz demo bench lock clean
+.PHONY: help run test night check docs audit torture fuzz demo bench lock clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ run: $(READY)  ## start Keycairn
 	@$(BIN)/keycairn serve
 
 test: check  ## check, then run all tests
-	$(BIN)/pytest -q -n auto --dist worksteal -m "not external"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not external and not night"
 
 check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/ruff check .
@@ -31,6 +31,9 @@ docs: $(READY)  ## write what docs take from the code: errors, the picture of th
 	$(BIN)/python .ci/errors_page.py
 	$(BIN)/python .ci/import_graph.py
 	$(BIN)/python .ci/file_index.py
+
+night: $(READY)  ## run the tests that take long, of which "test" runs a slice
+	$(BIN)/pytest -q -n auto --dist worksteal -m "night and not external"
 
 torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes three hours
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} KEYCAIRN_FULL_DISKS=$${KEYCAIRN_FULL_DISKS:-500} \

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from tests.backer import first_start, settings_of, try_to_start
+from tests.nights import by_day
 from tests.servers.surreal_rpc import surreal_rpc
 from tests.torture import KILLS, SEED, Doomed, moments
 
@@ -43,6 +44,7 @@ def ended(work: Callable[..., None], *args: str) -> list[str]:
     return process.heard
 
 
+@pytest.mark.night
 @pytest.mark.timeout(120 + 10 * KILLS)
 async def test_a_first_start_killed_at_any_step_is_followed_by_one_that_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -100,6 +102,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="only root mounts")
+@pytest.mark.night
 async def test_a_first_start_on_a_full_disk_says_so_and_works_once_there_is_room(
     small_disk: Callable[[int], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,7 +128,7 @@ async def test_a_first_start_on_a_full_disk_says_so_and_works_once_there_is_room
         print(f"\nfirst start: {refused} sizes of a full disk: each next start worked")  # noqa: T201
 
 
-@pytest.mark.parametrize("largest", [0, 50, 100, 1000, 10000])
+@pytest.mark.parametrize("largest", by_day([0, 50, 100, 1000, 10000], one_in=2))
 async def test_a_first_start_whose_files_may_not_grow_leaves_nothing_in_the_way(tmp_path: Path, largest: int) -> None:
     data = tmp_path / "data"
     [said] = await asyncio.to_thread(ended, try_to_start, str(data), str(largest))
@@ -225,7 +228,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize("place", ["gone", "empty", "of empty files", "with folders only", "dangling link"])
+@pytest.mark.parametrize(
+    "place", by_day(["gone", "empty", "of empty files", "with folders only", "dangling link"], one_in=3)
+)
 @pytest.mark.parametrize("trace", TRACES)
 async def test_a_database_that_is_gone_is_not_made_anew(tmp_path: Path, trace: str, place: str) -> None:
     settings = await with_a_former_database(tmp_path, trace)

@@ -315,5 +315,6 @@ def test_any_life() -> None:
     run_state_machine_as_test(Life, settings=looking(100, stateful_step_count=25))
 
 
+@pytest.mark.night
 def test_any_life_on_the_embedded_engine() -> None:
     run_state_machine_as_test(EmbeddedLife, settings=looking(6, stateful_step_count=25))

@@ -249,6 +249,7 @@ async def test_edits_are_measured_against_what_is_whole_through_any_number_of_st
     assert 0 < whole < tree_size(tmp_path / "db")
 
 
+@pytest.mark.night
 async def test_edits_of_one_record_grow_the_folder_to_a_bound_while_it_serves(
     store: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
