@@ -168,6 +168,10 @@ class FakeRegistry:
     def __init__(self, providers: Sequence[Provider]) -> None:
         self.providers = {provider.spec.name: loaded(provider) for provider in providers}
 
+    def load(self, provider: Provider) -> None:
+        """Load a provider, again after its spec was changed."""
+        self.providers[provider.spec.name] = loaded(provider)
+
     def get(self, name: str) -> LoadedProvider:
         try:
             return self.providers[canonical_name(name)]
@@ -207,6 +211,7 @@ class House:
     ) -> None:
         self.openai = FakeProvider(plain_spec("openai", preferred_models=("gpt-4o",)))
         self.anthropic = FakeProvider(plain_spec("anthropic", modalities=(LANGUAGE,)))
+        self.registry = FakeRegistry([self.openai, self.anthropic])
         self.store: Store = store or MemoryStore()
         self.clock = FakeClock(NOON, step=0.001)
         self.ids = ids or FakeIds()
@@ -215,7 +220,7 @@ class House:
         self.keycairn = Keycairn(
             store=self.store,
             opener=self.keysets,
-            registry=FakeRegistry([self.openai, self.anthropic]),
+            registry=self.registry,
             http=NoHttp(),
             environment=self.environment,
             clock=self.clock,

@@ -220,6 +220,7 @@ class Scene:
         operations = ("GET readable", "POST callable")
         for name, provider in (("openai", self.house.openai), ("anthropic", self.house.anthropic)):
             provider.spec = plain_spec(name, modalities=tuple(Modality), native_operations=operations)
+            self.house.registry.load(provider)
         self.plugin = KeycairnPlugin(keycairn=self.house.keycairn)
         self.tokens: dict[Kind, str] = {}
         self.ids: dict[tuple[str, str], tuple[CredentialId, ModelId]] = {}
