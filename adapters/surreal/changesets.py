@@ -8,6 +8,7 @@ from typing import Any
 from surrealdb import RecordID
 
 from keycairn.adapters.redo_log import RedoLog
+from keycairn.adapters.surreal.records import STRANGE
 from keycairn.adapters.surreal.statements import Transaction, replayed
 from keycairn.domain.errors import InvalidInputError, RedoLogError
 from keycairn.domain.record import Record, record_in, record_line
@@ -59,7 +60,9 @@ def images_in(body: bytes) -> Images:
 async def replay(log: RedoLog, query: Query) -> None:
     """Give a database what the log holds, and note up to where. Raises StoreError or RedoLogError.
 
-    Records are looked up before they are written: statements that decide for themselves take longer.
+    Records that are there are removed and made anew: of a transaction that was torn, a row may be there without its
+    entries in the indexes, and an update that changes no indexed column would leave it so, unseen by every read
+    through an index. All are removed before any is made, so that none stands in the place of another.
     """
     merged: dict[Key, Record | None] = {}
     for entry in log.entries():
@@ -67,12 +70,17 @@ async def replay(log: RedoLog, query: Query) -> None:
             merged.update(images_in(piece))
             await asyncio.sleep(0)
     items = list(merged.items())
-    for start in range(0, len(items), REPLAYED):
-        images = dict(items[start : start + REPLAYED])
+    batches = [dict(items[start : start + REPLAYED]) for start in range(0, len(items), REPLAYED)]
+    for images in batches:
         ids = [RecordID(kind, key) for kind, key in images]
         found = (await query("SELECT VALUE id FROM $ids", {"ids": ids}))[-1]
-        whole = replayed(images, {(id.table_name, id.id) for id in found})
-        await query(whole.text, whole.variables)
+        if gone := {(id.table_name, id.id) for id in found} | {key for key in images if key[1].startswith(STRANGE)}:
+            whole = replayed(dict.fromkeys(gone))
+            await query(whole.text, whole.variables)
+    for images in batches:
+        if made := {key: record for key, record in images.items() if record is not None}:
+            whole = replayed(made)
+            await query(whole.text, whole.variables)
     last = Transaction()
     last.ledger(log.header.store, log.last)
     await query(last.text, last.variables)

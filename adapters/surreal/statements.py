@@ -107,12 +107,11 @@ def drafted(
             to.image(kind, key, record, existed=None if unknown else draft.before((kind, key)) is not None)
 
 
-def replayed(images: Images, there: Collection[Key]) -> Transaction:
-    """The transaction that makes the records what `images` say. `there` are those of them that exist."""
+def replayed(images: Images) -> Transaction:
+    """The transaction that removes records, or makes those that are not there."""
     whole = Transaction()
     for (kind, key), record in images.items():
-        if record is not None or (kind, key) in there or key.startswith(STRANGE):
-            whole.image(kind, key, record, existed=(kind, key) in there)
+        whole.image(kind, key, record, existed=False)
     return whole
 
 

@@ -70,3 +70,9 @@ def test_a_disk_that_cannot_be_written_refuses_and_goes_on(way: str) -> None:
     read_only.run(read_only.done + 1)
     if any(what.startswith("not tried") for what in read_only.seen):
         pytest.skip("nothing can be mounted here: that needs root")
+
+
+def test_rows_that_were_torn_from_their_indexes_are_seen_again(tmp_path: Path) -> None:
+    """At this page the engine's log ends behind the rows of a transaction and before its last index entries."""
+    [operation] = [one for one in OPERATIONS if one.name == "import of 100 rows"]
+    FullDisks(operation, tmp_path, first=34).run(35)

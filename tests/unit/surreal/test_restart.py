@@ -115,9 +115,7 @@ def test_no_transaction_opens_a_savepoint() -> None:
         whole,
     )
     whole.ledger("store", 1)
-    assert (
-        "UPSERT" not in whole.text + replayed(draft.images, set()).text + replayed(draft.images, set(draft.images)).text
-    )
+    assert "UPSERT" not in whole.text + replayed(draft.images).text + replayed(dict.fromkeys(draft.images)).text
     for migration in MIGRATIONS:
         assert "UPSERT" not in migration
         assert "AS SELECT" not in " ".join(migration.split())
