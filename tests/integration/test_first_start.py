@@ -61,6 +61,7 @@ async def test_a_first_start_killed_at_any_step_is_followed_by_one_that_works(
 
 
 @pytest.mark.timeout(120 + 10 * KILLS)
+@pytest.mark.night
 async def test_a_first_start_killed_at_any_moment_is_followed_by_one_that_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(120 + 10 * KILLS)
+@pytest.mark.night
 async def test_a_killed_restore_leaves_an_empty_store_or_a_whole_one(source: Path, tmp_path: Path) -> None:
     file = source / "all.gz"
     expected = {(kind_of(r), record_key(r)): r for r in records_in(file) if not isinstance(r, Head)}

@@ -280,6 +280,7 @@ async def test_a_rotation_passes_over_what_came_in_unreadable(tmp_path: Path) ->
         )
 
 
+@pytest.mark.night
 async def test_the_memory_of_a_batch_does_not_grow_with_what_came_before(tmp_path: Path) -> None:
     async with open_keycairn(Settings(data_dir=tmp_path, env_file=None, external_plugins=False)) as keycairn:
 
