@@ -230,7 +230,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "place", by_day(["gone", "empty", "of empty files", "with folders only", "dangling link"], one_in=3)
+    "place", by_day(["gone", "empty", "of empty files", "with folders only", "dangling link"], one_in=5)
 )
 @pytest.mark.parametrize("trace", TRACES)
 async def test_a_database_that_is_gone_is_not_made_anew(tmp_path: Path, trace: str, place: str) -> None:

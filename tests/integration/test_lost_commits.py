@@ -109,7 +109,7 @@ async def test_a_redo_log_that_is_gone_is_said_once_and_begun_anew(tmp_path: Pat
         assert len(await kc.audit.events(matching=EventFilter(action=Action.ANCHOR_RENEWED))) == 1
 
 
-@pytest.mark.parametrize("place", by_day([0, 20, 600, 1030, 2060, 2100], one_in=3))
+@pytest.mark.parametrize("place", by_day([0, 20, 600, 1030, 2060, 2100], one_in=6))
 async def test_a_damaged_redo_log_is_noticed_or_harmless(tmp_path: Path, place: int) -> None:
     settings = await filled(tmp_path, 3)
     file = tmp_path / "db.redo"

@@ -71,7 +71,7 @@ async def goes_on(kc: Keycairn, folder: Path) -> None:
     assert await kc.store.token(TokenId("token:T000")) is not None
 
 
-@pytest.mark.parametrize("table", by_day(KINDS, one_in=3))
+@pytest.mark.parametrize("table", by_day(KINDS, one_in=6))
 async def test_rows_with_keys_of_every_kind_are_named_and_stop_nothing(
     place: Place, table: str, tmp_path: Path
 ) -> None:
@@ -114,7 +114,7 @@ async def test_values_of_every_kind_spoil_their_own_record_only(
         assert named >= {f"{table}:{row['id'].id}" for row in altered}
 
 
-@pytest.mark.parametrize("link", by_day(LINKS, one_in=3))
+@pytest.mark.parametrize("link", by_day(LINKS, one_in=6))
 async def test_a_head_that_somebody_else_wrote_is_put_right_and_stays_on_record(place: Place, link: str) -> None:
     await place.run("UPDATE head SET link = $link", link=link)
     async with place.open() as kc:
@@ -132,7 +132,7 @@ async def test_a_head_that_somebody_else_wrote_is_put_right_and_stays_on_record(
 @pytest.mark.parametrize(
     ("table", "column"), [("migration", "number"), ("revision", "number"), ("ledger", "number"), ("ledger", "store")]
 )
-@pytest.mark.parametrize("value", by_day(["x", -5, None, 2**63 - 1, [1], {"a": 1}], one_in=3))
+@pytest.mark.parametrize("value", by_day(["x", -5, None, 2**63 - 1, [1], {"a": 1}], one_in=6))
 async def test_what_the_store_keeps_for_itself_may_be_anything(
     place: Place, table: str, column: str, value: Any
 ) -> None:
