@@ -517,15 +517,17 @@ class EmbeddedStore(StateReads, HistoryReads):
         _ = self.state
         if any(isinstance(value, str) and "\0" in value for value in variables.values()):
             return []  # no indexed column holds a NUL, and the engine cannot look for one
-        try:
-            return await self._query(text, **variables)
-        except StoreError as error:
-            if self._redo is None:
-                raise
-            await self._recover(error)
-            if self._failed is not None:
-                raise StoreUnavailableError(_FAILED) from None
-            return await self._query(text, **variables)
+        if self._failed is None:
+            try:
+                return await self._query(text, **variables)
+            except StoreError as error:
+                if self._redo is None:
+                    raise
+                self._failed = error
+        await self._recover(self._failed)  # until it is rolled forward, records may be missing in it
+        if self._fails():
+            raise StoreUnavailableError(_FAILED) from None
+        return await self._query(text, **variables)
 
     async def _query(self, text: str, **variables: Any) -> Any:
         return (await self._connection.query(text, variables))[-1]

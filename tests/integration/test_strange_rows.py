@@ -15,9 +15,10 @@ from keycairn.app.services.audit import FlawKind
 from keycairn.app.services.doctor.repair import DISCARDED
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import open_keycairn
-from keycairn.domain.audit import Action, EventFilter
+from keycairn.domain.audit import Action, Caller, EventFilter
 from keycairn.domain.errors import KeycairnError, RecordNotRefusedError
-from keycairn.domain.ids import TokenId
+from keycairn.domain.ids import CredentialId, TokenId
+from keycairn.domain.modality import Modality
 from keycairn.domain.record import KINDS
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
@@ -208,3 +209,28 @@ async def test_a_keyset_of_before_proofs_put_back_proves_nothing_anew(tmp_path: 
         async with place.open() as kc:
             assert await kc.store.token(TokenId("token:T000")) is None
             assert await kc.store.token(TokenId("token:T001")) is None
+
+
+@pytest.mark.parametrize("how", ["refused", "unseen"])
+async def test_a_row_that_works_for_nobody_takes_no_name_from_others(place: Place, how: str) -> None:
+    """What the database holds behind our back must not refuse what was accepted: that could never be carried out."""
+    row = (await place.rows("model"))[1]
+    if how == "refused":
+        await place.run("UPDATE $id SET version = 99", id=row["id"])
+    else:
+        await place.run("DELETE $id", id=row["id"])
+        rest = {name: value for name, value in row.items() if name != "id"}
+        await place.run("CREATE model:77 CONTENT $rest", rest=rest)
+    async with place.open() as kc:
+        before = len(await kc.store.models(row["workspace"], limit=None))
+        again = await kc.models.create(
+            row["name"],
+            provider=row["provider"],
+            type=Modality(row["type"]),
+            credential=CredentialId(str(row["credential"])) if row["credential"] else None,
+            by=Caller(actor="tests", workspace=row["workspace"]),
+        )
+        await kc.tokens.create("after", (Scope.INVOKE,))
+    async with place.open() as kc:
+        assert await kc.store.model(row["workspace"], again.id) is not None
+        assert len(await kc.store.models(row["workspace"], limit=None)) == before + 1

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Failing:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self.works = True
+        self.slow = 0.0
+        """Seconds after each transaction before its answer is given."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -49,6 +52,8 @@ class Failing:
         if not self.works:
             raise StoreError
         found: list[Any] = await self._connection.query(text, variables)
+        if self.slow and text.startswith("BEGIN"):
+            await asyncio.sleep(self.slow)
         return found
 
 
@@ -284,3 +289,22 @@ async def test_a_new_database_that_is_ready_is_taken_at_the_next_start(tmp_path:
     assert await everything(again) == expected
     assert not (tmp_path / "db.ready").exists()
     await again.aclose()
+
+
+async def test_no_read_sees_what_is_being_made_anew(store: EmbeddedStore) -> None:
+    first, second = an_event(seq=1), an_event(seq=2)
+    await store.commit((Append(first),))
+    engine = failing(store)
+    engine.works = False
+    with suppress(StoreUnavailableError, CommitPendingError):
+        await store.commit((AddCredential(a_credential()),))
+    engine.works, engine.slow = True, 0.05
+    seen: list[int] = []
+    while len(seen) < 60:
+        try:
+            seen.append(len(await store.chain()))
+        except StoreUnavailableError:
+            seen.append(1)
+        await asyncio.sleep(0.005)
+    assert set(seen) == {1}
+    await store.commit((Append(second),))
