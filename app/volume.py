@@ -19,12 +19,13 @@ def is_kept(folder: Path, mounts: Path = MOUNTS) -> bool:
         lines = mounts.read_text(errors="replace").splitlines()
     except OSError:
         return True
+    folder = folder.resolve()
     found = Path(), ""
     for line in lines:
         places, _, kind = line.partition(" - ")
         fields = places.split(" ")
         if len(fields) > 4:  # the fifth is where it is mounted
             place = Path(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), fields[4]))
-            if folder.resolve().is_relative_to(place) and len(place.parts) >= len(found[0].parts):
+            if folder.is_relative_to(place) and len(place.parts) >= len(found[0].parts):
                 found = place, kind.split(" ")[0]  # a later one lies on top
     return found[1] not in PASSING
