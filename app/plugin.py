@@ -21,7 +21,6 @@ from keycairn.app.api.problems import EXCEPTION_HANDLERS
 from keycairn.app.api.raw import raw_problem
 from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
-from keycairn.app.application import Application
 from keycairn.app.first_run import FirstRun
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.app.gateway.errors import Dialect, render
@@ -176,7 +175,7 @@ class KeycairnPlugin(InitPlugin):
 
         guard = Guard(current, self.metrics.auth_failures.inc)
         cache = ListCache(current)
-        return Application(
+        return Litestar(
             self._handlers,
             guards=[guard],
             dependencies={

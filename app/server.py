@@ -8,7 +8,6 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from keycairn.app.api.raw import send_problem
-from keycairn.app.application import Application
 from keycairn.app.gateway import GATEWAY_PATHS
 from keycairn.app.hosts import Hosts
 from keycairn.app.ingress.origins import parse_public_url
@@ -26,7 +25,7 @@ def create_app(
 ) -> Litestar:
     """A bare Litestar application with nothing but the plugin, at the root; see `KeycairnPlugin`."""
     plugin = KeycairnPlugin(settings, keycairn=keycairn, handlers=handlers)
-    return Application(plugins=[plugin], openapi_config=None, logging_config=None)
+    return Litestar(plugins=[plugin], openapi_config=None, logging_config=None)
 
 
 def fronted(app: Litestar) -> ASGIApp:
