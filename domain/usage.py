@@ -21,12 +21,18 @@ class UsageKey(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Sums. `failed` are the requests among `requests` that ended in an error, the provider's or ours."""
+    """Sums. `failed` are the requests among `requests` that ended in an error, the provider's or ours.
+
+    `cached_tokens` are those among `input_tokens` that the provider had read before. `estimated` are the requests whose
+    tokens the provider did not tell, or not all of them.
+    """
 
     requests: int = 0
     failed: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: int = 0
     last_used: datetime | None = None
 
     def plus(self, other: "Usage") -> "Usage":
@@ -37,36 +43,120 @@ class Usage(Struct, frozen=True, kw_only=True):
             failed=self.failed + other.failed,
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            estimated=self.estimated + other.estimated,
             last_used=max(moments, default=None),
         )
 
 
-_INPUT = ("prompt_tokens", "input_tokens", "promptTokenCount")
-_OUTPUT = ("completion_tokens", "output_tokens", "candidatesTokenCount")
-_CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
+class Tokens(Struct, frozen=True, kw_only=True):
+    """Model tokens of one call, None for what is not known. `input` includes those that were `cached`."""
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+
+    def then(self, later: "Tokens") -> "Tokens":
+        """What is known after a later report, which tells the whole again, or a part of it."""
+        return Tokens(
+            input=self.input if later.input is None else later.input,
+            output=self.output if later.output is None else later.output,
+            cached=self.cached if later.cached is None else later.cached,
+        )
 
 
-def tokens_in(report: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Input and output tokens of a provider's usage object, None for what it does not say.
+NOTHING_KNOWN = Tokens()
 
-    OpenAI's `prompt_tokens` include cached ones; Anthropic's `input_tokens` do not, so those are added.
+BYTES_A_TOKEN = 4
+"""A token of English is some four characters. Source: OpenAI's help, "What are tokens and how to count them?"."""
+EVENT_BYTES = 320
+"""Bytes of an event of a stream that are not text: names, ids, braces. OpenAI's have 200 to 320, Google's 300."""
+MOST_ESTIMATED_INPUT = 100_000
+"""Tokens: a picture in base64 is megabytes, and counts a thousand tokens."""
+
+
+def estimated_input(sent: int) -> int:
+    """Input tokens of a request whose body has `sent` bytes, where the provider does not tell them."""
+    return min(-(-sent // BYTES_A_TOKEN), MOST_ESTIMATED_INPUT)
+
+
+def estimated_output(received: int, events: int) -> int:
+    """Output tokens of an answer of so many bytes; of a stream of `events`, each is a token and what it has more."""
+    if not events:
+        return -(-received // BYTES_A_TOKEN)
+    return events + max(0, received - events * EVENT_BYTES) // BYTES_A_TOKEN
+
+
+def tokens_in(report: Mapping[str, Any]) -> Tokens:
+    """The tokens in a provider's usage object.
+
+    Known are those of OpenAI and what follows it, Anthropic, Google, Cohere (`tokens`, else `billed_units`), Amazon's
+    Converse and Ollama. Anthropic's `input_tokens` are without the cached ones, so those are added; the others' are
+    with them. Google's count of the answer is without what was thought, its count of the prompt without what tools
+    brought. Sources: the providers' API references.
     """
+    for name in ("tokens", "billed_units"):
+        nested = report.get(name)
+        if isinstance(nested, Mapping):
+            return tokens_in(nested)
+    if "input_tokens" in report and ("cache_read_input_tokens" in report or "cache_creation_input_tokens" in report):
+        return _anthropic(report)
+    if "promptTokenCount" in report or "candidatesTokenCount" in report or "thoughtsTokenCount" in report:
+        return _google(report)
+    if "inputTokens" in report or "outputTokens" in report:
+        return _amazon(report)
     input, output = _first(report, _INPUT), _first(report, _OUTPUT)
-    if input is not None:
-        for name in _CACHED:
-            if name in report:
-                input += _count(report[name]) or 0
-    elif output is None:
+    if input is None and output is None:
         input = _count(report.get("total_tokens"))
-    return input, output
+    return Tokens(input=input, output=output, cached=_cached(report))
+
+
+_INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count")
+_OUTPUT = ("completion_tokens", "output_tokens", "eval_count")
+
+
+def _cached(report: Mapping[str, Any]) -> int | None:
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        details = report.get(name)
+        if isinstance(details, Mapping) and (count := _count(details.get("cached_tokens"))) is not None:
+            return count
+    return _first(report, ("prompt_cache_hit_tokens", "cached_tokens"))
+
+
+def _anthropic(report: Mapping[str, Any]) -> Tokens:
+    plain, read, made = (
+        _count(report.get(name)) for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    input = None if plain is None else plain + (read or 0) + (made or 0)
+    return Tokens(input=input, output=_count(report.get("output_tokens")), cached=read)
+
+
+def _google(report: Mapping[str, Any]) -> Tokens:
+    input = _sum(report, ("promptTokenCount", "toolUsePromptTokenCount"))
+    output = _sum(report, ("candidatesTokenCount", "thoughtsTokenCount"))
+    return Tokens(input=input, output=output, cached=_count(report.get("cachedContentTokenCount")))
+
+
+def _amazon(report: Mapping[str, Any]) -> Tokens:
+    input = _sum(report, ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens"))
+    return Tokens(
+        input=input, output=_count(report.get("outputTokens")), cached=_count(report.get("cacheReadInputTokens"))
+    )
+
+
+def _sum(report: Mapping[str, Any], names: Sequence[str]) -> int | None:
+    counts = [count for name in names if (count := _count(report.get(name))) is not None]
+    return sum(counts) if counts else None
 
 
 def _first(report: Mapping[str, Any], names: Sequence[str]) -> int | None:
     for name in names:
-        if name in report and (count := _count(report[name])) is not None:
+        if (count := _count(report.get(name))) is not None:
             return count
     return None
 
 
 def _count(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None

@@ -272,6 +272,8 @@ def usage_of(row: Row) -> tuple[UsageKey, Usage]:
         failed=row["failed"],
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],
+        cached_tokens=row.get("cached_tokens") or 0,
+        estimated=row.get("estimated") or 0,
         last_used=row.get("last_used"),
     )
     return key, sums
@@ -387,6 +389,7 @@ _TYPES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "usage": {
         **dict.fromkeys(("workspace", "day", "token", "credential", "model"), str),
         **dict.fromkeys(("requests", "failed", "input_tokens", "output_tokens"), int),
+        **dict.fromkeys(("cached_tokens", "estimated"), (int, NoneType)),
         "last_used": _MAYBE_TIME,
     },
     "event": {

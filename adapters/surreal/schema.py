@@ -144,6 +144,11 @@ DEFINE FIELD state ON event TYPE option<string> COMMENT 'the sum of all records 
 
 _AGE = "DEFINE INDEX usage_age ON usage FIELDS day;"
 
+_COUNTED = """
+DEFINE FIELD cached_tokens ON usage TYPE option<int> COMMENT '0 where there is none';
+DEFINE FIELD estimated ON usage TYPE option<int> COMMENT '0 where there is none';
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -156,6 +161,7 @@ MIGRATIONS: tuple[str, ...] = (
     _MAKER,
     _LEDGER,
     _AGE,
+    _COUNTED,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

@@ -142,6 +142,7 @@ def _add_usage(change: AddUsage, to: Transaction) -> None:
         "SET workspace = {workspace}, day = {day}, token = {token}, credential = {credential}, model = {model}, "
         "requests = (requests ?? 0) + {requests}, failed = (failed ?? 0) + {failed}, "
         "input_tokens = (input_tokens ?? 0) + {input}, output_tokens = (output_tokens ?? 0) + {output}, "
+        "cached_tokens = (cached_tokens ?? 0) + {cached}, estimated = (estimated ?? 0) + {estimated}, "
         "last_used = array::max(array::filter([last_used, {last_used}], |$one| $one != NONE))",
         id=usage_id(key),
         workspace=key.workspace,
@@ -153,5 +154,7 @@ def _add_usage(change: AddUsage, to: Transaction) -> None:
         failed=usage.failed,
         input=usage.input_tokens,
         output=usage.output_tokens,
+        cached=usage.cached_tokens,
+        estimated=usage.estimated,
         last_used=usage.last_used,
     )

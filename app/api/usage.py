@@ -32,7 +32,10 @@ class By(StrEnum):
 
 
 class UsageView(Struct, frozen=True, kw_only=True):
-    """Sums of calls. What was not asked for in `by` is null; `model` is "" for native calls."""
+    """Sums of calls. What was not asked for in `by` is null; `model` is "" for native calls.
+
+    `cached_tokens` are among `input_tokens`. `estimated` counts the requests whose tokens were not told, or not all.
+    """
 
     day: date | None
     token: str | None
@@ -42,6 +45,8 @@ class UsageView(Struct, frozen=True, kw_only=True):
     failed: int
     input_tokens: int
     output_tokens: int
+    cached_tokens: int
+    estimated: int
     last_used: datetime | None
 
 
@@ -60,7 +65,7 @@ class UsageController(Controller):
         until: FromQuery[date | None] = None,
         by: Annotated[list[By] | None, QueryParameter(description="Repeat it; all four when left out.")] = None,
     ) -> Response[list[UsageView]]:
-        """Days are UTC's. The last 30 days unless told otherwise; tokens are as providers report them."""
+        """Days are UTC's. The last 30 days unless told otherwise. Tokens are as providers tell them, else estimated."""
         last = until or keycairn.clock.now().date()
         first = since or last - timedelta(days=DAYS - 1)
         if (last - first).days >= MOST_DAYS:
@@ -95,5 +100,7 @@ def _view(key: UsageKey, usage: Usage, by: Sequence[By]) -> UsageView:
         failed=usage.failed,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        estimated=usage.estimated,
         last_used=usage.last_used,
     )

@@ -8,11 +8,13 @@ from litestar.types import Send
 
 from keycairn.app.gateway.answer_headers import is_media, returned
 from keycairn.app.gateway.attempt import Exchange
-from keycairn.app.gateway.call import Report
+from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
+from keycairn.app.gateway.stream_usage import UsageEventFilter
 from keycairn.app.gateway.usage_scanner import UsageScanner
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError
+from keycairn.domain.modality import Modality
 
 LARGEST_ERROR = 2**20
 """Bytes of a provider's error that are read, to mask secrets in it."""
@@ -26,9 +28,12 @@ class BrokenOffError(Exception):
 
 
 async def pass_on(
-    exchange: Exchange, report: Report, send: Send, dialect: Dialect, elapsed: Callable[[], float]
+    exchange: Exchange, call: Call, report: Report, send: Send, dialect: Dialect, elapsed: Callable[[], float]
 ) -> None:
-    """Send the answer as it comes. Raises KeycairnError before the first byte, BrokenOffError after."""
+    """Send the answer as it comes, and note in `report` what it says of tokens.
+
+    Raises KeycairnError before the first byte, BrokenOffError after.
+    """
     answer = exchange.answer
     if 300 <= answer.status < 400:
         raise ProviderError("The provider answered with a redirect, which is not followed.", status=answer.status)
@@ -41,7 +46,7 @@ async def pass_on(
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:
-        await _pass_content(exchange, headers, report, send, elapsed)
+        await _pass_content(exchange, call, headers, report, send, elapsed)
     except KeycairnError as error:
         report.code = error.code
         await _break_off(error, headers, send, dialect)
@@ -50,13 +55,16 @@ async def pass_on(
 
 async def _pass_content(
     exchange: Exchange,
+    call: Call,
     headers: list[tuple[bytes, bytes]],
     report: Report,
     send: Send,
     elapsed: Callable[[], float],
 ) -> None:
     """The body as it comes. The last chunk, where its length was announced, goes out together with the end."""
-    watch, mask, left = UsageScanner(), ContentMask(exchange.redactor), _length(headers)
+    kind = next((value for name, value in headers if name == b"content-type"), b"")
+    usage, mask, left = UsageScanner(kind), ContentMask(exchange.redactor), _length(headers)
+    unasked = UsageEventFilter() if exchange.usage_asked and kind.startswith(b"text/event-stream") else None
     media = is_media(headers)
     passing = b""
     try:
@@ -67,18 +75,20 @@ async def _pass_content(
                     media = media and not is_text(chunk)
                     if not media and is_packed(chunk):
                         raise GarbledAnswerError(status=exchange.answer.status)
-                watch.see(chunk)
+                usage.see(chunk)
                 left = None if left is None else left - len(chunk)
                 last = left is not None and left <= 0
-                passing = chunk if media else mask.see(chunk, last=last)
+                passing = unasked.see(chunk) if unasked else chunk
+                passing = passing if media else mask.see(passing, last=last)
                 if last:
                     break
                 if passing:
                     await send({"type": "http.response.body", "body": passing, "more_body": True})
             else:
-                passing = b""
+                passing = mask.see(unasked.rest()) if unasked else b""
     finally:
-        report.input_tokens, report.output_tokens = watch.tokens()
+        uses = call.api.uses_tokens
+        report.used = usage.counted(sent=report.sent, estimates=uses, answers=call.api.type is not Modality.EMBEDDING)
     await send({"type": "http.response.body", "body": passing + mask.rest(), "more_body": False})
 
 

@@ -23,6 +23,9 @@ from keycairn.ports.http import Http, Request
 from keycairn.ports.provider import LoadedProvider
 from keycairn.ports.upstream import Upstream, UpstreamAnswer, UpstreamRequest
 
+MOST_REMEMBERED = 10_000
+"""Credentials of which it is remembered that their provider refuses something; then all are forgotten."""
+_MALFORMED = frozenset({400, 422})
 PAUSE = 0.05
 """Seconds before the only credential is tried once more after no connection came about."""
 
@@ -37,6 +40,8 @@ class Exchange(Struct, frozen=True):
     """Whether it says that the key is bad."""
     authorized: float = 0.0
     """When the call had its authorization, as `time.monotonic` tells."""
+    usage_asked: bool = False
+    """Whether it was asked for the usage of its stream by us, not by the client."""
 
 
 class AttemptRunner:
@@ -47,6 +52,8 @@ class AttemptRunner:
         self._http = http
         self._upstream = upstream
         self._limiter = limiter
+        self._tells_none: set[tuple[str, int]] = set()
+        """Credentials, by id and version, whose provider refuses to be asked for the usage of a stream."""
 
     async def run(self, call: Call, serving: Serving, report: Report, *, patient: bool) -> Exchange:
         """One answer, within the credential's limits, which hold until `end`. Raises KeycairnError.
@@ -58,6 +65,10 @@ class AttemptRunner:
         self._limiter.begin(subject)
         try:
             exchange = await self._exchanged(call, serving, report, patient=patient)
+            if exchange.usage_asked and exchange.answer.status in _MALFORMED and await self._refuses_to_tell(exchange):
+                exchange.answer.close()
+                self._note_refusal(serving.credential)
+                exchange = await self._exchanged(call, serving, report, patient=patient)
             if exchange.key_refused and self._another_token(call, exchange):
                 exchange.answer.close()
                 report.attempts += 1
@@ -75,9 +86,11 @@ class AttemptRunner:
     async def _exchanged(self, call: Call, serving: Serving, report: Report, *, patient: bool) -> Exchange:
         opened = await self._opened.open(serving.credential)
         name = _name(call, serving, opened.provider)
-        body = await call.body.renamed(name) if call.body else None
+        asks = call.asks_usage and (serving.credential.id, serving.credential.version) not in self._tells_none
+        body = await call.body.renamed(name, ask_usage=asks) if call.body else None
         request = await self._authorized(call, opened, name, body)
         authorized = time.monotonic()
+        report.sent = (body.length or 0) if body else 0
         report.origin = "/".join(request.url.split("/", 3)[:3])
         answer = await self._sent(call, request, body, report, patient=patient)
         try:
@@ -86,7 +99,16 @@ class AttemptRunner:
             answer.close()
             raise
         subject = credential_subject(serving.credential)
-        return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused, authorized)
+        return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused, authorized, asks)
+
+    async def _refuses_to_tell(self, exchange: Exchange) -> bool:
+        """Whether the request was refused because it asks for the usage, which its client did not write."""
+        return isinstance(exchange.answer, PeekedResponse) and b"stream_options" in await exchange.answer.look()
+
+    def _note_refusal(self, credential: Credential) -> None:
+        if len(self._tells_none) >= MOST_REMEMBERED:
+            self._tells_none.clear()
+        self._tells_none.add((credential.id, credential.version))
 
     def _another_token(self, call: Call, exchange: Exchange) -> bool:
         """Whether the call is worth repeating with another token of the credential: the one it had ended early."""
@@ -167,7 +189,9 @@ def _knowing(redactor: Redactor, call: Call, request: Request) -> Redactor:
 
 async def _understood(answer: UpstreamAnswer, provider: LoadedProvider) -> tuple[UpstreamAnswer, bool]:
     """The answer, and whether it says that the key is bad. Some providers say that in the body only."""
-    if answer.status not in {400, 403}:
+    if answer.status not in {400, 403, 422}:
         return answer, answer.status == 401
     peeked = PeekedResponse(answer)
+    if answer.status == 422:
+        return peeked, False
     return peeked, provider.refuses_key(answer.status, await peeked.look())

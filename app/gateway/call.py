@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from keycairn.app.gateway.errors import Dialect
-from keycairn.app.gateway.naming import Body
+from keycairn.app.gateway.naming import Body, NamedJson
+from keycairn.app.gateway.stream_usage import APIS_THAT_ASK
+from keycairn.app.gateway.usage_scanner import Counted
 from keycairn.app.services.access import Principal
 from keycairn.domain.modality import Modality
 from keycairn.domain.routing import Serving
@@ -31,6 +33,11 @@ class Api(Struct, frozen=True):
     type: Modality | None = None
     repeatable: bool = False
     anthropic: bool = False
+
+    @property
+    def uses_tokens(self) -> bool:
+        """Whether each call of it uses model tokens, whatever its answer tells."""
+        return self.type in {Modality.LANGUAGE, Modality.EMBEDDING} and self.path != "/messages/count_tokens"
 
 
 class Call(Struct, kw_only=True):
@@ -58,6 +65,11 @@ class Call(Struct, kw_only=True):
         return self.body is None or self.body.repeatable
 
     @property
+    def asks_usage(self) -> bool:
+        """Whether its answer is a stream that tells its usage only where it is asked to, which the client left out."""
+        return self.api.name in APIS_THAT_ASK and isinstance(self.body, NamedJson) and self.body.silent
+
+    @property
     def dialect(self) -> Dialect | None:
         """The API the client speaks, None for a provider's own."""
         if self.model is None:
@@ -80,5 +92,12 @@ class Report(Struct):
     """Whether the client has the beginning of an answer."""
     code: str = ""
     first_byte: float | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
+    sent: int = 0
+    """Bytes of the body of the last attempt, where they are known."""
+    used: Counted = Counted()
+    """The tokens it is charged with."""
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together."""
+        return self.used.input + self.used.output

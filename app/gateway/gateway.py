@@ -29,6 +29,7 @@ from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.resolution import Resolver
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, model_call, native_call
+from keycairn.app.gateway.usage_scanner import unanswered
 from keycairn.app.ingress.form import check_form, check_headers, check_target
 from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.app.services.access import Attempts, Tokens
@@ -185,7 +186,7 @@ class Gateway:
         finally:
             self._calls -= 1
             for subject in known.subjects:
-                self._limiter.end(subject, report.input_tokens + report.output_tokens)
+                self._limiter.end(subject, report.tokens)
             incoming.close()
 
     async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:
@@ -210,9 +211,13 @@ class Gateway:
             async with DisconnectGuard(incoming):
                 exchange = await self._failover.run(call, report)
                 try:
-                    await pass_on(exchange, report, send, dialect, lambda: self._monotonic() - begun)
+                    await pass_on(exchange, call, report, send, dialect, lambda: self._monotonic() - begun)
                 finally:
-                    self._failover.end(exchange, report.input_tokens + report.output_tokens)
+                    self._failover.end(exchange, report.tokens)
+        except ClientGoneError:
+            if not report.begun and report.attempts and call.api.uses_tokens:
+                report.used = unanswered(report.sent)  # the provider may be at work on it
+            raise
         except KeycairnError as error:
             report.code = error.code
             if report.begun:
@@ -238,8 +243,10 @@ class Gateway:
             Usage(
                 requests=1,
                 failed=int(failed),
-                input_tokens=report.input_tokens,
-                output_tokens=report.output_tokens,
+                input_tokens=report.used.input,
+                output_tokens=report.used.output,
+                cached_tokens=report.used.cached,
+                estimated=int(report.used.estimated),
                 last_used=now,
             ),
         )

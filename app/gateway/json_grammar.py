@@ -14,6 +14,7 @@ _ESCAPE = (
 _INSIDE = rb'(?:[^"\\\x00-\x1f]++|' + _ESCAPE + rb")*+"
 _TEXT = rb'"' + _INSIDE + rb'"'
 _NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+"
+_STREAM = rb'"stream(?:_options)?+"'
 _MODEL = rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"'
 
 
@@ -33,7 +34,7 @@ _VALUE = _within(_within(rb"(?>" + _TEXT + rb"|" + _NUMBER + rb"|true|false|null
 items = re.compile(rb"(?:" + _SPACE + _VALUE + _SPACE + rb",)*+").match
 _MEMBER = _TEXT + _SPACE + rb":" + _SPACE + _VALUE + _SPACE + rb","
 members = re.compile(rb"(?:" + _SPACE + _MEMBER + rb")*+").match
-top_members = re.compile(rb"(?:" + _SPACE + rb"(?!" + _MODEL + rb")" + _MEMBER + rb")*+").match
+top_members = re.compile(rb"(?:" + _SPACE + rb"(?!" + _MODEL + rb"|" + _STREAM + rb")" + _MEMBER + rb")*+").match
 
 space = re.compile(_SPACE).match
 inside_text = re.compile(_INSIDE).match

@@ -1,4 +1,4 @@
-"""A strict JSON reader that takes a body piece by piece, and finds the outermost member `model` in it.
+"""A strict JSON reader that takes a body piece by piece, and finds the outermost members `model` and `stream` in it.
 
 It holds the nesting and the token it is in, nothing else, so that a body of any size costs no more than itself; and it
 stops well within each millisecond, so that others may go on. Accepted is I-JSON (RFC 7493) with one exception: of names
@@ -71,12 +71,14 @@ class JsonScanner:
         """The text of `model` as it stands in the body, quotation marks included; None while it was not met."""
         self.place = (0, 0)
         """Where it begins and ends, in bytes."""
+        self.streams = self.has_stream_options = False
+        """Whether the outermost object says `"stream": true`; whether it has a member `stream_options`."""
         self._next = _Next.VALUE
         self._open = bytearray()
         self._carry = b""
         self._fed = 0
         self._base = 0
-        self._in_text = self._of_name = self._of_model = False
+        self._in_text = self._of_name = self._of_model = self._of_stream = False
         self._utf8 = Utf8Check()
         self._latin: str | None = None
         self._tries = 0
@@ -213,6 +215,8 @@ class JsonScanner:
                 return at, True
             if word[0] not in (b"true", b"false", b"null"):
                 raise self._error(self._base + at, _not_json(word[0], self._next))
+            if self._of_stream and len(self._open) == 1:
+                self.streams = word[0] == b"true"
             self._next = _Next.COMMA_OR_END
             return word.end(), False
         digits = grammar.of_number(buffer, at)
@@ -240,6 +244,9 @@ class JsonScanner:
             self._of_model = len(self._open) == 1 and grammar.model(buffer, at, end + 1) is not None
             if self._of_model and self.model is not None:
                 raise RequestRefusedError('The body must name its "model" exactly once.')
+            if len(self._open) == 1:
+                self._of_stream = buffer[at : end + 1] == b'"stream"'
+                self.has_stream_options |= buffer[at : end + 1] == b'"stream_options"'
         elif self._of_model:
             self._of_model = False
             self.model = buffer[at : end + 1]

@@ -53,10 +53,10 @@ class GatewayMetrics(Collector):
         self._seconds[api].add(seconds)
         if report.first_byte is not None:
             self._first[api].add(report.first_byte)
-        if report.input_tokens:
-            self._tokens[report.provider, "input"] += report.input_tokens
-        if report.output_tokens:
-            self._tokens[report.provider, "output"] += report.output_tokens
+        if report.used.input:
+            self._tokens[report.provider, "input"] += report.used.input
+        if report.used.output:
+            self._tokens[report.provider, "output"] += report.used.output
 
     def attempt(self, provider: str, outcome: str) -> None:
         """One attempt: a status, or the code of an error."""

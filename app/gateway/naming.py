@@ -4,15 +4,17 @@ import asyncio
 import re
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from keycairn.app.gateway.form_scan import FormScanner
 from keycairn.app.gateway.json_scan import PIECE, JsonScanner
 from keycairn.app.gateway.kept import KeptBody
 from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
 from keycairn.app.gateway.request_body import Incoming
+from keycairn.app.gateway.stream_usage import ASKED
 from keycairn.domain.errors import ModelNameError, RequestRefusedError
 from keycairn.domain.model import LONGEST_CALLED_NAME
 
@@ -32,19 +34,34 @@ _PARAMETER = re.compile(
 
 class _Call(Struct):
     model: str
+    stream: Any = None
+    stream_options: Raw | UnsetType = UNSET
 
 
 _decode = msgspec.json.Decoder(_Call).decode
 
 
+class Named(Struct, frozen=True):
+    """The model's name in a JSON body, and the `place` of its text: where it begins and ends, in bytes.
+
+    `silent`: the body asks for a stream, and says nothing of what the stream should tell.
+    """
+
+    name: str
+    place: tuple[int, int]
+    silent: bool = False
+
+
 class NamedJson:
     """A JSON body and the model's name in it."""
 
-    __slots__ = ("_incoming", "_named", "_pieces", "_place", "name")
+    __slots__ = ("_incoming", "_pieces", "_place", "_value", "name", "silent")
 
-    def __init__(self, name: str, place: tuple[int, int], pieces: list[bytes], incoming: Incoming) -> None:
-        self.name = self._named = name
-        self._place = place
+    def __init__(self, named: Named, pieces: list[bytes], incoming: Incoming) -> None:
+        self.name = named.name
+        self.silent = named.silent
+        self._value = msgspec.json.encode(named.name)
+        self._place = named.place
         self._pieces = pieces
         self._incoming = incoming
 
@@ -53,12 +70,15 @@ class NamedJson:
         """Whether it can be sent again."""
         return True
 
-    async def renamed(self, new: str) -> WholeBody:
-        """The body with the model `new`, which takes the place of what this gave before. Raises OverloadedError."""
-        if new != self._named:
-            value = msgspec.json.encode(new)
+    async def renamed(self, new: str, *, ask_usage: bool = False) -> WholeBody:
+        """The body with the model `new`, which takes the place of what this gave before. Raises OverloadedError.
+
+        With `ask_usage`, where it is `silent`, it asks for the stream's usage.
+        """
+        value = msgspec.json.encode(new) + (ASKED if ask_usage and self.silent else b"")
+        if value != self._value:
             body = await self._joined(_replaced(self._pieces, self._place, value))
-            self._named, self._place = new, (self._place[0], self._place[0] + len(value))
+            self._value, self._place = value, (self._place[0], self._place[0] + len(value))
         else:
             body = await self._joined(self._pieces)
         self._pieces = [body]
@@ -91,7 +111,7 @@ class NamedForm:
         """Whether it can be sent again."""
         return self._kept.whole
 
-    async def renamed(self, new: str) -> StreamedBody:
+    async def renamed(self, new: str, *, ask_usage: bool = False) -> StreamedBody:  # noqa: ARG002  # no form asks
         """The form with the model `new`."""
         return StreamedBody(self._kept, self._place, new.encode())
 
@@ -106,7 +126,7 @@ class NativeBody(Struct, frozen=True):
         """Whether it can be sent again."""
         return self.outgoing.repeatable
 
-    async def renamed(self, new: str) -> Outgoing:  # noqa: ARG002  # as the others are called
+    async def renamed(self, new: str, *, ask_usage: bool = False) -> Outgoing:  # noqa: ARG002  # as the others are called
         """The body as it is."""
         return self.outgoing
 
@@ -124,7 +144,7 @@ async def named_json(incoming: Incoming) -> NamedJson:
         body = bytes(begun)
     if len(body) > READ_AT_ONCE:
         return await _scanned(body, incoming)
-    return NamedJson(*json_model(body), [body], incoming)
+    return NamedJson(json_model(body), [body], incoming)
 
 
 async def _scanned(body: bytes, incoming: Incoming) -> NamedJson:
@@ -145,39 +165,42 @@ async def _scanned(body: bytes, incoming: Incoming) -> NamedJson:
             break
         waiting += await incoming.take()
     scanner.finish()
-    return NamedJson(_json_name(scanner), scanner.place, pieces, incoming)
+    return NamedJson(_named(scanner), pieces, incoming)
 
 
-def json_model(body: bytes) -> tuple[str, tuple[int, int]]:
-    """The outermost `model` of a JSON body, and the place of its text. Raises RequestRefusedError."""
+def json_model(body: bytes) -> Named:
+    """The outermost `model` of a JSON body. Raises RequestRefusedError."""
     quick = _quickly(body)
     if quick is not None:
-        name, place = quick
-        return _checked(name), place
+        _checked(quick.name)
+        return quick
     scanner = JsonScanner()
     for _ in scanner.feed(body):
         pass
     scanner.finish()
-    return _json_name(scanner), scanner.place
+    return _named(scanner)
 
 
-def _quickly(body: bytes) -> tuple[str, tuple[int, int]] | None:
+def _quickly(body: bytes) -> Named | None:
     """As the scanner, for most bodies and in a tenth of the time; None where the scanner must say."""
     # One such text, and no way to spell it otherwise: a decoder that found the member found it there.
     if body.count(b'"model"') != 1 or b"\\u006" in body:
         return None
     try:
-        name = _decode(body).model
+        call = _decode(body)
         if not body.isascii():
             body.decode()
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     value = _VALUE.match(body, body.find(b'"model"') + 7)
-    return None if value is None else (name, value.span(1))
+    if value is None:
+        return None
+    return Named(call.model, value.span(1), call.stream is True and call.stream_options is UNSET)
 
 
-def _json_name(scanner: JsonScanner) -> str:
-    return _checked(msgspec.json.decode(scanner.model or b'""', type=str))
+def _named(scanner: JsonScanner) -> Named:
+    name = _checked(msgspec.json.decode(scanner.model or b'""', type=str))
+    return Named(name, scanner.place, scanner.streams and not scanner.has_stream_options)
 
 
 def _replaced(pieces: Sequence[bytes], place: tuple[int, int], value: bytes) -> list[bytes | memoryview]:

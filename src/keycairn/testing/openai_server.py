@@ -27,6 +27,7 @@ MODALITIES: dict[str, Modality | None] = {
 }
 """The type of each model, None for one that makes images."""
 VECTOR = [0.25, -0.5, 0.125]
+USAGE = {"prompt_tokens": 8, "completion_tokens": 2, "total_tokens": 10}
 SOUND = b"ID3\x04\x00\x00\x00\x00\x00\x00 not much of a sound"
 _KINDS = {
     "/chat/completions": LANGUAGE,
@@ -107,15 +108,15 @@ class OpenAIServer(LocalServer):
                 {},
             )
             ends = (None, None, None, "stop")
-            return sse(
-                *(
-                    {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
-                    for delta, end in zip(deltas, ends, strict=True)
-                )
-            )
+            events = [
+                {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
+                for delta, end in zip(deltas, ends, strict=True)
+            ]
+            if (body.get("stream_options") or {}).get("include_usage"):
+                events = [{**event, "usage": None} for event in events] + [{**chunk, "choices": [], "usage": USAGE}]
+            return sse(*events)
         choice = {"index": 0, "message": {"role": "assistant", "content": "Hello!"}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 8, "completion_tokens": 2, "total_tokens": 10}
-        return as_json({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+        return as_json({**head, "object": "chat.completion", "choices": [choice], "usage": USAGE})
 
     def _embed(self, model: str, body: dict[str, Any]) -> Answer:
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]

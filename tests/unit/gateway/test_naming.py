@@ -73,7 +73,8 @@ def scanned(body: bytes, sizes: Sequence[int]) -> str | None:
 
 def named(body: bytes) -> str | None:
     try:
-        name, (begin, end) = json_model(body)
+        found = json_model(body)
+        name, (begin, end) = found.name, found.place
     except RequestRefusedError:
         return None
     assert json.loads(body[begin:end]) == name

@@ -1,0 +1,94 @@
+"""A stream is asked for its usage where its client did not ask, and passes as if it had not been."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.bodies import arriving, in_pieces
+
+from keycairn.app.gateway.naming import READ_AT_ONCE, named_json
+from keycairn.app.gateway.stream_usage import LONGEST_EVENT, UsageEventFilter
+
+WORD = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}],"usage":null}'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":8,"completion_tokens":2}}'
+SPACED = b'data: {"choices": [ ], "usage": {"prompt_tokens": 8, "completion_tokens": 2}}'
+FILTERED = b'data: {"choices":[],"prompt_filter_results":[],"usage":null}'
+QUOTING = b'data: {"choices":[{"delta":{"content":"\\"choices\\":[],\\"usage\\":{}"}}],"usage":null}'
+DONE = b"data: [DONE]"
+PAD = {"messages": [{"role": "user", "content": "x" * READ_AT_ONCE}]}
+
+
+def passed(pieces: Sequence[bytes]) -> bytes:
+    unasked = UsageEventFilter()
+    return b"".join(unasked.see(piece) for piece in pieces) + unasked.rest()
+
+
+@given(
+    st.lists(st.sampled_from([WORD, USAGE, SPACED, FILTERED, QUOTING, b": ping", DONE]), max_size=8),
+    st.sampled_from([b"\n\n", b"\r\n\r\n"]),
+    st.lists(st.integers(1, 90), max_size=9),
+)
+def test_only_the_events_that_tell_the_usage_are_taken_out(events: list[bytes], end: bytes, sizes: list[int]) -> None:
+    stream = b"".join(event + end for event in events)
+    left = b"".join(event + end for event in events if event not in {USAGE, SPACED})
+    assert passed(in_pieces(stream, sizes)) == left
+
+
+@pytest.mark.parametrize("rest", [b"", WORD, b"data: {", b"\xff"])
+def test_what_comes_behind_the_last_event_is_passed_on(rest: bytes) -> None:
+    assert passed([WORD + b"\n\n" + rest]) == WORD + b"\n\n" + rest
+
+
+def test_a_stream_that_ends_in_its_usage_ends_without_it() -> None:
+    assert passed([WORD + b"\n\n", USAGE]) == WORD + b"\n\n"
+
+
+def test_an_event_passes_on_as_soon_as_it_is_whole() -> None:
+    unasked = UsageEventFilter()
+    assert unasked.see(WORD + b"\n\n" + WORD[:20]) == WORD + b"\n\n"
+    assert unasked.see(WORD[20:] + b"\n\n") == WORD + b"\n\n"
+
+
+def test_an_event_without_an_end_is_not_held_for_ever() -> None:
+    unasked = UsageEventFilter()
+    long = b"data: " + b"x" * LONGEST_EVENT
+    assert unasked.see(long) + unasked.see(b"y") == long + b"y"
+
+
+@pytest.mark.parametrize("more", [{}, PAD], ids=["short", "long"])
+class TestAsking:
+    @pytest.mark.parametrize("order", [("model", "stream"), ("stream", "model")])
+    async def test_a_stream_that_does_not_ask_comes_to_ask(self, more: dict[str, object], order: Sequence[str]) -> None:
+        body = {name: {"model": "m", "stream": True}[name] for name in order} | more
+        named = await named_json(arriving(json.dumps(body).encode()))
+        assert named.silent
+        changed = json.loads((await named.renamed("n", ask_usage=True)).beginning)
+        assert changed == {**body, "model": "n", "stream_options": {"include_usage": True}}
+        assert json.loads((await named.renamed("m")).beginning) == body
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {},
+            {"stream": False},
+            {"stream": None},
+            {"stream": 1},
+            {"stream": "true"},
+            {"stream": {"stream": True}},
+            {"stream": [True]},
+            {"nested": {"stream": True}},
+            {"nested": [{"stream": True}]},
+            {"text": '"stream": true'},
+            {"stream": True, "stream_options": {"include_usage": True}},
+            {"stream": True, "stream_options": {"include_usage": False}},
+            {"stream_options": {}, "stream": True},
+            {"stream": True, "stream_options": None},
+        ],
+    )
+    async def test_any_other_body_stays_as_it_is(self, more: dict[str, object], said: dict[str, object]) -> None:
+        body = json.dumps({"model": "m", **said, **more}).encode()
+        named = await named_json(arriving(*in_pieces(body, [50_000])))
+        assert not named.silent
+        assert (await named.renamed("m", ask_usage=True)).beginning == body
