@@ -18,6 +18,8 @@ help:  ## list what there is
 run: $(READY)  ## start Keycairn
 	@$(BIN)/keycairn serve
 
+# What each process of the tests would compile again is compiled once, whatever the environment says.
+test night: export PYTHONDONTWRITEBYTECODE :=
 test: check  ## check, then run all tests
 	$(BIN)/pytest -q -n auto --dist worksteal -m "not external and not night"
 

@@ -1,6 +1,6 @@
 """An import that is killed at any moment leaves whole credentials only, and goes on where it ended.
 
-The number of kills is KEYCAIRN_KILLS (default 5), their moments follow from KEYCAIRN_SEED.
+The number of kills is KEYCAIRN_KILLS (default 2), their moments follow from KEYCAIRN_SEED.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from keycairn.domain.audit import Action, EventFilter
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.model import Slot
 
-KILLS = int(os.environ.get("KEYCAIRN_KILLS", "5"))
+KILLS = int(os.environ.get("KEYCAIRN_KILLS", "2"))
 SEED = int(os.environ.get("KEYCAIRN_SEED", "20260101"))
 CREDENTIALS, MODELS = 300, 2
 

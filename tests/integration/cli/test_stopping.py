@@ -80,12 +80,15 @@ async def nothing_was_lost(shell: Shell, calls: int) -> None:
 
 @pytest.mark.parametrize(
     "signals",
-    [
-        (signal.SIGINT, signal.SIGINT),
-        (signal.SIGTERM, signal.SIGTERM),
-        (signal.SIGTERM, signal.SIGINT, signal.SIGINT, signal.SIGTERM),
-        (signal.SIGQUIT, signal.SIGHUP, signal.SIGINT),
-    ],
+    by_day(
+        [
+            (signal.SIGINT, signal.SIGINT),
+            (signal.SIGTERM, signal.SIGTERM),
+            (signal.SIGTERM, signal.SIGINT, signal.SIGINT, signal.SIGTERM),
+            (signal.SIGQUIT, signal.SIGHUP, signal.SIGINT),
+        ],
+        one_in=3,
+    ),
 )
 async def test_a_second_signal_cuts_calls_off_and_loses_nothing(
     shell: Shell, signals: tuple[signal.Signals, ...]
@@ -111,7 +114,7 @@ async def test_a_call_that_outlasts_the_grace_is_counted(shell: Shell) -> None:
     await nothing_was_lost(shell, 1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", by_day([signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2], one_in=3))
 async def test_signals_that_mean_log_files_or_a_closed_terminal_change_nothing(
     shell: Shell, number: signal.Signals
 ) -> None:
@@ -146,7 +149,7 @@ async def test_a_terminal_that_is_gone_does_not_stop_the_service_or_its_answers(
     assert not (shell.data / "server.json").exists()
 
 
-@pytest.mark.parametrize("moment", by_day([0.0, 0.1, 0.2, 0.4], one_in=3))
+@pytest.mark.parametrize("moment", by_day([0.2, 0.0, 0.1, 0.4], one_in=4))
 async def test_a_signal_while_it_starts_ends_it_and_the_next_start_works(shell: Shell, moment: float) -> None:
     """The moment counts from when the process has begun to look at its data folder."""
     process = await asyncio.create_subprocess_exec(

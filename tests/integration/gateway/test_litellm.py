@@ -79,6 +79,7 @@ def python(pytestconfig: pytest.Config) -> Path:
     return python
 
 
+@pytest.mark.night
 @pytest.mark.timeout(600)
 async def test_litellm_as_a_client(
     house: GatewayHouse, openai_server: OpenAIServer, anthropic_server: Any, python: Path, tmp_path: Path

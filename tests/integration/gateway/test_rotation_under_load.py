@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.gateway_house import gateway_house
+from tests.nights import by_day
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
@@ -41,7 +42,7 @@ class EchoingProvider:
         writer.close()
 
 
-@pytest.mark.parametrize("engine", ["memory", "surrealkv"])
+@pytest.mark.parametrize("engine", by_day(["memory", "surrealkv"], one_in=2))
 async def test_no_call_fails_and_none_uses_a_key_older_than_the_last_acknowledged(engine: str, tmp_path: Path) -> None:
     store = MemoryStore() if engine == "memory" else await open_surreal(f"surrealkv://{tmp_path / 'db'}")
     provider = EchoingProvider()

@@ -101,13 +101,16 @@ async def test_a_refusal_of_the_clients_own_question_is_the_clients(house: Gatew
 
 
 async def test_a_stream_whose_client_leaves_is_charged_what_came(house: GatewayHouse) -> None:
-    async with EndlessServer(key=CANARY) as server, await behind(house, server.url) as client:
-        async with client.stream("POST", CHAT, json={**STREAMED, "model": "m"}) as answer:
-            got = b""
-            async for chunk in answer.aiter_raw():
-                got += chunk
-                if got.count(b"word") > 200:
-                    break
+    async with (
+        EndlessServer(key=CANARY) as server,
+        await behind(house, server.url) as client,
+        client.stream("POST", CHAT, json={**STREAMED, "model": "m"}) as answer,
+    ):
+        got = b""
+        async for chunk in answer.aiter_raw():
+            got += chunk
+            if got.count(b"word") > 200:
+                break
     for _ in range(500):
         if await house.usage():
             break
