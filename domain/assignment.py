@@ -35,5 +35,5 @@ def best_model(models: Sequence[Model], type: Modality, preferred: Mapping[str, 
 
 def _rank(model: Model, preferred: Sequence[str]) -> tuple[int, str, int, str]:
     known = PROVIDER_ORDER.index(model.provider) if model.provider in PROVIDER_ORDER else len(PROVIDER_ORDER)
-    wish = next((rank for rank, start in enumerate(preferred) if model.name.startswith(start)), len(preferred))
+    wish = next((rank for rank, start in enumerate(preferred) if model.own_name.startswith(start)), len(preferred))
     return known, model.provider, wish, model.id

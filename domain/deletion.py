@@ -19,6 +19,7 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidMigrationTargetError
 from keycairn.domain.ids import ModelId
 from keycairn.domain.model import Defaults, Model, Slot
+from keycairn.domain.pools import joined
 
 NO_TARGET = "There is no such credential to move the models to."
 
@@ -74,13 +75,13 @@ def plan_move(
     Raises InvalidMigrationTargetError.
     """
     check_target(credential, target)
-    owned = {(model.name, model.type): model.id for model in target_models}
-    successors: dict[ModelId, ModelId] = {
-        model.id: owned[model.name, model.type] for model in models if (model.name, model.type) in owned
-    }
+    owned = {model.offer: model.id for model in target_models}
+    successors: dict[ModelId, ModelId] = {model.id: owned[model.offer] for model in models if model.offer in owned}
     redirected = defaults.without(set(successors), successors)
     changes: list[Change] = [ExpectCredential(target.workspace, target.id), _delete(credential)]
     changes += [DeleteModel(credential.workspace, model) for model in successors]
+    pooled = {successors[model.id] for model in models if model.pooled and model.id in successors}
+    changes += [joined(model) for model in target_models if model.id in pooled and not model.pooled]
     changes.append(RelinkModels(credential.workspace, credential.id, target.id))
     changes.append(_put(redirected))
     return Deletion(

@@ -9,7 +9,7 @@ from keycairn.domain.outcome import DiscoveredModel, Discovery, Provenance
 
 
 class Drift(Struct, frozen=True, kw_only=True):
-    """The difference. Registered models are compared by name with those of one credential's discovery.
+    """The difference. Registered models are compared, by the provider's names, with what one account offers.
 
     `new`: offered, of a known type, not registered. `known`: how many offered ones are registered. `vanished`:
     registered, no longer offered. `returned`: marked missing before, offered again. `retyped`: registered under other
@@ -31,15 +31,15 @@ def compare(registered: Sequence[Model], discovery: Discovery) -> Drift:
     trusted = [model for model in discovery.models if model.provenance is not Provenance.FALLBACK]
     offered = {(model.name, model.type) for model in trusted}
     names = {model.name for model in trusted}
-    have = {(model.name, model.type) for model in registered}
-    owned = {model.name for model in registered}
+    have = {(model.own_name, model.type) for model in registered}
+    owned = {model.own_name for model in registered}
     complete = discovery.failure is None and any(model.provenance is Provenance.LIVE for model in trusted)
     new = {(m.name, m.type): m for m in trusted if m.type is not None and m.name not in owned}
     typed = {model.name for model in trusted if model.type is not None}
     return Drift(
         new=tuple(new.values()),
         known=len(offered & have),
-        vanished=tuple(m for m in registered if complete and m.name not in names and m.missing_since is None),
-        returned=tuple(m for m in registered if m.name in names and m.missing_since is not None),
-        retyped=tuple(m for m in registered if m.name in typed and (m.name, m.type) not in offered),
+        vanished=tuple(m for m in registered if complete and m.own_name not in names and m.missing_since is None),
+        returned=tuple(m for m in registered if m.own_name in names and m.missing_since is not None),
+        retyped=tuple(m for m in registered if m.own_name in typed and (m.own_name, m.type) not in offered),
     )

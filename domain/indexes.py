@@ -225,7 +225,7 @@ class ModelIndex:
 
 def unique_place(model: Model) -> tuple[object, ...]:
     """What no two models share."""
-    return model.workspace, model.provider, model.credential, model.name, model.type
+    return model.workspace, model.provider, model.credential, *model.offer
 
 
 def sealing_keys(credential: Credential) -> list[int]:

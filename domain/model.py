@@ -14,10 +14,13 @@ from keycairn.domain.modality import Modality
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """A registered model. Unique by workspace, provider, credential, name and type.
+    """A registered model. Unique by workspace, provider, credential, both of its names and type.
+
+    Applications call it by `name`. `provider_model` is what its provider calls it, where somebody gave it its name on
+    purpose: the models that were given one name form a pool, whosever they are. None: it has its provider's own name.
 
     `credential` is None for a model nobody has linked yet. `missing_since` is when discovery first did not see it.
-    Where several credentials serve one name, the smallest `priority` goes first; those of one priority share the calls
+    Where several models serve one name, the smallest `priority` goes first; those of one priority share the calls
     in proportion to `weight`, as the SRV records of RFC 2782 do. A weight of 0 serves when the others cannot. `proof`
     is the MAC of all the rest; see `keycairn.domain.proof`.
     """
@@ -35,6 +38,22 @@ class Model(Struct, frozen=True, kw_only=True):
     updated: datetime
     version: int = 1
     proof: str = ""
+    provider_model: str | None = None
+
+    @property
+    def own_name(self) -> str:
+        """What its provider calls it."""
+        return self.name if self.provider_model is None else self.provider_model
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it was given its name on purpose."""
+        return self.provider_model is not None
+
+    @property
+    def offer(self) -> tuple[str, str, Modality]:
+        """What tells it from the other models of its account: its name, its provider's, and its type."""
+        return self.name, self.own_name, self.type
 
 
 LONGEST_MODEL_NAME = 300
@@ -44,6 +63,11 @@ LONGEST_MODEL_NAME = 300
 def is_model_name(name: str) -> bool:
     """Whether a model may be registered under `name` as it is."""
     return 0 < len(name) <= LONGEST_MODEL_NAME and name.isprintable() and name == name.strip()
+
+
+def is_public_name(name: str) -> bool:
+    """Whether a model may be given `name` on purpose: calls by a slot or an id never mean a name."""
+    return is_model_name(name) and not name.startswith(("default:", "model:"))
 
 
 HIGHEST_SHARE = 1_000_000

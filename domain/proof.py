@@ -85,6 +85,7 @@ def statement(record: Proven) -> bytes:
                 _utc(record.created),
                 _utc(record.updated),
                 record.version,
+                *_later(provider_model=record.provider_model),
             )
         case Credential():
             fields = (
@@ -211,6 +212,12 @@ def _text(kid: int, mac: bytes) -> str:
 
 def _weight(mac: bytes) -> int:
     return int.from_bytes(mac[TAG_BYTES:])
+
+
+def _later(**fields: Any) -> tuple[dict[str, Any], ...]:
+    """The fields that records of before do not have, in an object; nothing where all have their defaults, None."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    return (given,) if given else ()
 
 
 def _utc(time: datetime | None) -> datetime | None:

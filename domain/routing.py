@@ -6,11 +6,10 @@ from math import inf, log
 
 from msgspec import Struct
 
-from keycairn.domain.assignment import PROVIDER_ORDER
 from keycairn.domain.credential import Credential
-from keycairn.domain.ids import CredentialId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
+from keycairn.domain.pools import serving
 from keycairn.domain.provider import canonical_name
 
 SLOT_NAMES = {
@@ -38,24 +37,19 @@ class Serving(Struct, frozen=True):
 
 
 def ordered(rows: Sequence[Model], type: Modality | None, providers: frozenset[str] | None = None) -> list[Model]:
-    """The linked models among `rows` that serve one name, in their order of precedence.
+    """The linked models among `rows`, which have one name, that serve it, in their order of precedence.
 
-    They belong to one provider: where several offer the name, the first in auto-assignment's order, so that a call
-    never changes provider by itself. Models of the route's `type` win over others, which serve only where there are
-    none; those discovery misses come last; then `priority`, then age decide. `providers` limits whose models are looked
-    at.
+    They are the name's pool, or belong to one provider: see `keycairn.domain.pools.serving`. Models of the route's
+    `type` win over others, which serve only where there are none; those discovery misses come last; then `priority`,
+    then age decide. `providers` limits whose models are looked at.
     """
     usable = [row for row in rows if row.credential is not None and (providers is None or row.provider in providers)]
     fitting = [row for row in usable if type is None or row.type is type] or usable
-    if not fitting:
-        return []
-    first = min(fitting, key=lambda row: _provider_rank(row.provider)).provider
-    mine = sorted(
-        (row for row in fitting if row.provider == first),
-        key=lambda row: (row.missing_since is not None, row.priority, row.id),
-    )
-    seen: set[CredentialId | None] = set()
-    return [row for row in mine if row.credential not in seen and not seen.add(row.credential)]  # type: ignore[func-returns-value]  # add gives None, which is what it is here for
+    mine = sorted(serving(fitting), key=lambda row: (row.missing_since is not None, row.priority, row.id))
+    first: dict[tuple[str | None, str], Model] = {}
+    for row in mine:
+        first.setdefault((row.credential, row.own_name), row)
+    return list(first.values())
 
 
 def weighted_order(candidates: Sequence[Serving], draw: Callable[[], float]) -> Sequence[Serving]:
@@ -74,10 +68,6 @@ def _turn(model: Model | None, draw: Callable[[], float]) -> tuple[bool, int, fl
         return False, 0, 0.0
     late = -log(1.0 - draw()) / model.weight if model.weight else inf
     return model.missing_since is not None, model.priority, late
-
-
-def _provider_rank(name: str) -> tuple[int, str]:
-    return (PROVIDER_ORDER.index(name) if name in PROVIDER_ORDER else len(PROVIDER_ORDER)), name
 
 
 def qualified(name: str) -> tuple[str, str] | None:

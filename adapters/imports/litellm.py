@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
+from keycairn.adapters.imports.litellm_groups import GroupEntry, entry_of, settle
 from keycairn.adapters.imports.litellm_names import names_of, our_name, provider_of
 from keycairn.adapters.imports.notebook_rows import label
 from keycairn.adapters.imports.variables import ImportVariables, RefusedVariableError, is_name
 from keycairn.domain.errors import UnreadableSourceError
-from keycairn.domain.incoming import IncomingCredential, IncomingModel, IncomingRow, Refused
+from keycairn.domain.incoming import IncomingCredential, IncomingRow, Refused
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import ProviderSpec
 from keycairn.domain.secret import Secret
@@ -34,8 +35,10 @@ _SETTINGS: Mapping[str, str] = {
 }
 _SECRETS: Mapping[str, str] = {"api_key": "api_key"}
 _PASSED = frozenset({"model", "api_base", "base_url", "litellm_credential_name", "custom_llm_provider"})
-_TUNING = frozenset({"rpm", "tpm", "timeout", "stream_timeout", "max_retries", "max_tokens", "temperature", "weight"})
-"""How calls are made rather than who pays for them: it belongs to the model's callers and is left behind unsaid."""
+_TUNING = frozenset(
+    {"rpm", "tpm", "timeout", "stream_timeout", "max_retries", "max_tokens", "temperature", "weight", "order"}
+)
+"""How calls are made rather than who pays for them: it is read with the groups, or belongs to the model's callers."""
 _MODES: Mapping[str, str] = {
     "chat": "language",
     "completion": "language",
@@ -56,7 +59,7 @@ class _Group(Struct):
     secrets: dict[str, Secret]
     unopened: dict[str, str]
     notes: set[str]
-    models: list[IncomingModel]
+    models: list[GroupEntry]
 
 
 class LiteLlmConfig:
@@ -91,6 +94,7 @@ class LiteLlmConfig:
                 named[name] = entry
         for position, entry in enumerate(models, 1):
             refused += self._place(entry, f"model_list[{position}]", named, groups)
+        settle(entry for group in groups.values() for entry in group.models)
         used = {group.name for group in groups.values()}
         for name, entry in named.items():
             if name not in used:
@@ -115,7 +119,8 @@ class LiteLlmConfig:
         self, entry: object, where: str, named: Mapping[str, Mapping[str, Any]], groups: dict[object, _Group]
     ) -> list[Refused]:
         """Put a model into the group of its account; what is wrong with it instead."""
-        params = entry.get("litellm_params") if isinstance(entry, Mapping) else None
+        entry = entry if isinstance(entry, Mapping) else {}
+        params = entry.get("litellm_params")
         if not isinstance(params, Mapping) or not isinstance(params.get("model"), str):
             return [Refused(where=where, reason="it has no litellm_params.model")]
         reference = params.get("litellm_credential_name")
@@ -129,7 +134,7 @@ class LiteLlmConfig:
         if provider is None:
             return [Refused(where=where, reason="its model does not say which provider it is of")]
         group = self._group(provider, values, reference, where)
-        info = entry.get("model_info") if isinstance(entry, Mapping) else None
+        info = entry.get("model_info")
         mode = info.get("mode") if isinstance(info, Mapping) else None
         type = _MODES.get(mode, "") if isinstance(mode, str) else classify(model) or ""
         key = (reference, provider, tuple(sorted(group.settings.items())), str(values.get("api_key")))
@@ -137,8 +142,10 @@ class LiteLlmConfig:
         kept.notes |= group.notes
         if not type:
             return [Refused(where=where, reason="its model does none of the four kinds of work")]
-        if not any(one.name == model and one.type == type for one in kept.models):
-            kept.models.append(IncomingModel(name=model, type=type, where=where))
+        made = entry_of(provider, model, type, where, entry, values)
+        same = (made.model.name, model, type)
+        if not any((one.model.name, one.model.provider_model, one.model.type) == same for one in kept.models):
+            kept.models.append(made)
         return []
 
     def _unused(self, name: str, entry: Mapping[str, Any], groups: dict[object, _Group]) -> list[Refused]:
@@ -249,6 +256,6 @@ def _rows(groups: Mapping[object, _Group]) -> Iterator[IncomingCredential]:
             settings=group.settings,
             secrets=group.secrets,
             unopened=group.unopened,
-            models=tuple(group.models),
+            models=tuple(entry.model for entry in group.models),
             notes=tuple(sorted(group.notes)),
         )

@@ -149,6 +149,10 @@ DEFINE FIELD cached_tokens ON usage TYPE option<int> COMMENT '0 where there is n
 DEFINE FIELD estimated ON usage TYPE option<int> COMMENT '0 where there is none';
 """
 
+_PROVIDER_MODEL = """
+DEFINE FIELD provider_model ON model TYPE option<string> COMMENT 'what its provider calls a model named on purpose';
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -162,6 +166,7 @@ MIGRATIONS: tuple[str, ...] = (
     _LEDGER,
     _AGE,
     _COUNTED,
+    _PROVIDER_MODEL,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from keycairn.app.services.credentials import CredentialPatch
+from keycairn.app.services.models import ModelPatch
 from keycairn.domain.errors import InvalidDefaultError, InvalidIdError, InvalidInputError, UndeclaredFieldError
 from keycairn.domain.ids import ModelId, model_id
 from keycairn.domain.limits import NO_LIMITS, Limits
@@ -149,21 +150,36 @@ class RegisterModels(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class CreateModel(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A new model."""
+    """A new model. Applications call it by `name`; `provider_model` is what its provider is sent, by default the same.
+
+    Given, it says that the model was named on purpose: it joins the pool of its name.
+    """
 
     name: str
     provider: str
+    provider_model: str | None = None
     type: str
     credential: str | None = None
     priority: int = 0
     weight: int = 1
 
 
-class ShareModel(Struct, kw_only=True, forbid_unknown_fields=True):
-    """When a model's credential serves, among those with the same model. Absent: keep."""
+class UpdateModel(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a model is called, and when it serves among those of its name. Absent: keep.
 
+    `provider_model` null takes it out of its pool.
+    """
+
+    name: str | None = None
+    provider_model: _Text = UNSET
     priority: int | None = None
     weight: int | None = None
+
+    def patch(self) -> ModelPatch:
+        """The change for the service."""
+        return ModelPatch(
+            name=self.name, provider_model=self.provider_model, priority=self.priority, weight=self.weight
+        )
 
 
 class CreateToken(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -13,11 +13,13 @@ from keycairn.domain.outcome import Outcome
 class ModelView(Struct, frozen=True, kw_only=True):
     """A registered model. `missing_since`: when the provider first did not list it any more.
 
-    Of several credentials with the same model the smallest `priority` serves; equals share by `weight`.
+    `provider_model`: what its provider is sent, null where that is `name`; a model that has it was named on purpose,
+    and is in the pool of its name. Of several of one name the smallest `priority` serves; equals share by `weight`.
     """
 
     id: str
     name: str
+    provider_model: str | None
     provider: str
     type: Modality
     credential: str | None
@@ -33,6 +35,7 @@ def model_view(model: Model) -> ModelView:
     return ModelView(
         id=model.id,
         name=model.name,
+        provider_model=model.provider_model,
         provider=model.provider,
         type=model.type,
         credential=model.credential,

@@ -7,7 +7,7 @@ from litestar import Controller, Request, Response, delete, get, patch, post, pu
 from litestar.params import JSONBody, QueryParameter
 
 from keycairn.app.api.auth import Touches, reaches
-from keycairn.app.api.bodies import CreateModel, SetDefaults, ShareModel
+from keycairn.app.api.bodies import CreateModel, SetDefaults, UpdateModel
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.model_views import (
     AssignmentView,
@@ -99,7 +99,7 @@ class ModelController(Controller):
 
     @post("/", opt={**WRITE, **CHOSEN}, summary="Register a model")
     async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateModel]) -> ModelView:
-        """Linked to `credential`, where one is named."""
+        """Linked to `credential`, where one is named. Models of one name, given with `provider_model`, form a pool."""
         link = credential_id(data.credential) if data.credential else None
         if not caller.reach.holds(canonical_name(data.provider), link):
             raise OutOfReachError
@@ -109,6 +109,7 @@ class ModelController(Controller):
             data.name,
             provider=data.provider,
             type=model_type(data.type),
+            provider_model=data.provider_model,
             credential=link,
             priority=data.priority,
             weight=data.weight,
@@ -116,13 +117,12 @@ class ModelController(Controller):
         )
         return model_view(model)
 
-    @patch("/{id:str}", opt={**WRITE, **ONE}, summary="Set when a model's credential serves")
-    async def share(
-        self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[ShareModel]
+    @patch("/{id:str}", opt={**WRITE, **ONE}, summary="Change what a model is called, and when it serves")
+    async def change(
+        self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[UpdateModel]
     ) -> ModelView:
-        """Among credentials with the same model: the smallest priority first, equals in proportion to their weights."""
-        model = await keycairn.models.share(model_id(id), priority=data.priority, weight=data.weight, by=caller)
-        return model_view(model)
+        """Among models of one name: the smallest priority first, equals in proportion to their weights."""
+        return model_view(await keycairn.models.update(model_id(id), data.patch(), by=caller))
 
     @delete("/{id:str}", opt={**WRITE, **ONE}, status_code=200, summary="Delete a model")
     async def remove(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> DeletedModelView:

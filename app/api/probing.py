@@ -59,9 +59,9 @@ class ProbingController(Controller):
             failure=discovery.failure,
             withheld=discovery.withheld,
             new=[model.name for model in drift.new],
-            vanished=[model.name for model in drift.vanished],
-            returned=[model.name for model in drift.returned],
-            retyped=[model.name for model in drift.retyped],
+            vanished=[model.own_name for model in drift.vanished],
+            returned=[model.own_name for model in drift.returned],
+            retyped=[model.own_name for model in drift.retyped],
         )
 
     @post(

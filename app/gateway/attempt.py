@@ -162,7 +162,8 @@ def _name(call: Call, serving: Serving, provider: LoadedProvider) -> str:
     """What the credential's provider calls the model; "" for a native call, which names what it names."""
     if serving.model is None:
         return ""
-    return serving.model.name if call.api.anthropic else provider.openai_model_name(serving.model.name)
+    own = serving.model.own_name
+    return own if call.api.anthropic else provider.openai_model_name(own)
 
 
 def _url(call: Call, provider: LoadedProvider, account: Account, name: str) -> str:

@@ -1,6 +1,6 @@
 """Who may call and what serves a name, remembered for as long as the store has not changed."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import TypeVar
@@ -18,10 +18,10 @@ from keycairn.domain.errors import (
     NoDefaultError,
     UnlinkedModelError,
 )
-from keycairn.domain.ids import CredentialId, credential_id, model_id
+from keycairn.domain.ids import CredentialId, ModelId, credential_id, model_id
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Model
+from keycairn.domain.model import Model, Slot
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.routing import SLOT_NAMES, Serving, ordered, qualified
 from keycairn.domain.secret import Secret
@@ -125,14 +125,21 @@ class Directory:
         return known
 
     async def listing(
-        self, workspace: str, key: tuple[object, ...], make: Callable[[Sequence[Model]], Awaitable[bytes]]
+        self,
+        workspace: str,
+        key: tuple[object, ...],
+        make: Callable[[Sequence[Model], Mapping[Slot, ModelId]], Awaitable[bytes]],
     ) -> bytes:
-        """A list of the models of the workspace, by what tells it from others; `make` makes it of all of them."""
+        """A list of the models of the workspace, by what tells it from others.
+
+        `make` makes it of all of them, and of the models of the slots.
+        """
         memory = self._listings
         place = (workspace, *key)
         found = memory.get(place)
         if found is None:
-            found = await make(await self._store.models(workspace, limit=None))
+            slots = (await self._store.defaults(workspace)).slots
+            found = await make(await self._store.models(workspace, limit=None), slots)
             if len(memory) >= MOST_LISTINGS:
                 memory.clear()
             if len(found) <= LONGEST_LISTING:
@@ -145,14 +152,16 @@ class Directory:
             return [await self._default(workspace, name.removeprefix("default:"), reach)]
         if name.startswith("model:") and (row := await self._by_id(workspace, name)) and _within(row, reach):
             return [row]
+        named = [row for row in await self._store.models(workspace, name=name, limit=None) if _within(row, reach)]
         if parts := qualified(name):
+            if pool := [row for row in named if row.pooled]:
+                return pool
             rows = await self._store.models(workspace, provider=parts[0], name=parts[1], limit=None)
             if within := [row for row in rows if _within(row, reach)]:
                 return within
-        rows = await self._store.models(workspace, name=name, limit=None)
-        if within := [row for row in rows if _within(row, reach)]:
-            return within
-        raise ModelNotFoundError
+        if not named:
+            raise ModelNotFoundError
+        return named
 
     async def _by_id(self, workspace: str, name: str) -> Model | None:
         try:

@@ -57,7 +57,7 @@ class Failover:
 
         Raises KeycairnError where no provider gave one. `report` says at any time how far it came.
         """
-        tried: set[tuple[str, int]] = set()
+        tried: set[tuple[str, int, str]] = set()
         failure: KeycairnError = CredentialNotFoundError()
         candidates = call.candidates
         while report.attempts < MOST_ATTEMPTS:
@@ -65,20 +65,21 @@ class Failover:
                 candidates = await self._resolver.renewed(candidates)
             if not self._health.clear:
                 candidates = self._health.ordered(candidates)
-            untried = [one for one in candidates if (one.credential.id, one.credential.version) not in tried]
+            untried = [one for one in candidates if tried.isdisjoint((_account(one), _offer(one)))]
             left, refusals = await self._within_limits(untried)
             if not left:
                 failure = min(refusals, key=lambda refused: refused.retry_after, default=failure)
                 break
             serving, last_one = left[0], len(left) == 1
             self._reconsider(candidates, serving)
-            tried.add((serving.credential.id, serving.credential.version))
+            tried.add(_offer(serving))
             _note(serving, report)
             try:
                 exchange = await self._attempts.run(call, serving, report, patient=last_one)
             except (UndecryptableError, UrlRefusedError, InvalidAuthError, CannotConnectError) as error:
                 self._failed(serving.credential, error)
                 failure = error
+                tried.add(_account(serving))
                 if not _may_repeat(call, error):
                     break
                 continue
@@ -86,6 +87,7 @@ class Failover:
             if outcome is Verdict.BAD_KEY:
                 failure = InvalidAuthError(status=401)
                 self.end(exchange, 0)
+                tried.add(_account(serving))
                 if not call.repeatable:
                     break
                 continue  # also with a key that was rotated meanwhile
@@ -141,11 +143,21 @@ class Failover:
         return outcome
 
 
+def _account(serving: Serving) -> tuple[str, int, str]:
+    """The account of an attempt, as it is stored. Of a pool it may serve several models."""
+    return serving.credential.id, serving.credential.version, ""
+
+
+def _offer(serving: Serving) -> tuple[str, int, str]:
+    """What an attempt is made of."""
+    return serving.credential.id, serving.credential.version, serving.model.id if serving.model else ""
+
+
 def _note(serving: Serving, report: Report) -> None:
     report.attempts += 1
     report.credential, report.provider = serving.credential.id, serving.credential.provider
     if serving.model:
-        report.model, report.model_name = serving.model.id, serving.model.name
+        report.model, report.model_name = serving.model.id, serving.model.own_name
 
 
 def _may_repeat(call: Call, error: KeycairnError) -> bool:

@@ -4,7 +4,7 @@ It may be of tens of thousands, so it is made and encoded in turns.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,8 +15,14 @@ from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.app.services.access import Principal
 from keycairn.app.turns import TURN, json_list
 from keycairn.domain.errors import MethodError, ModelNotFoundError, NoRouteError
-from keycairn.domain.model import Model
+from keycairn.domain.ids import ModelId
+from keycairn.domain.model import Model, Slot
 from keycairn.domain.reach import Reach
+from keycairn.domain.routing import SLOT_NAMES
+
+SEVERAL = "keycairn"
+"""Whose a model is said to be that several providers serve."""
+_SLOT_NAMES = {slot: name for name, slot in SLOT_NAMES.items()}
 
 
 class ModelLists:
@@ -44,7 +50,7 @@ class ModelLists:
         body = await self._directory.listing(
             caller.workspace,
             (listing, wanted, reach),
-            lambda models: listing(models, wanted or None, reach, self._anthropic),
+            lambda models, slots: listing(models, slots, wanted or None, reach, self._anthropic),
         )
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers += SECURITY_HEADERS
@@ -52,35 +58,60 @@ class ModelLists:
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body, "more_body": False})
 
 
-async def openai_models(models: Sequence[Model], wanted: str | None, reach: Reach, providers: frozenset[str]) -> bytes:
-    """All models within reach as `provider/name`, or the one `wanted`. Raises ModelNotFoundError.
+async def openai_models(
+    models: Sequence[Model],
+    slots: Mapping[Slot, ModelId],
+    wanted: str | None,
+    reach: Reach,
+    providers: frozenset[str],
+) -> bytes:
+    """All models within reach, or the one `wanted`: each pool once, by its name, the others as `provider/name`.
 
-    `providers` limits nothing.
+    Each has its type, and the default slots it fills. `providers` limits nothing. Raises ModelNotFoundError.
     """
     del providers
     items: dict[str, Any] = {}
     by_id: dict[str, str] = {}
     for done, model in enumerate(models, 1):
         if model.credential is not None and reach.holds(model.provider, model.credential):
-            id = f"{model.provider}/{model.name}"
+            alone = f"{model.provider}/{model.name}"
+            id = model.name if model.pooled else alone
             by_id[model.id] = id
-            if id not in items:
-                created = int(model.created.timestamp())
-                items[id] = {"id": id, "object": "model", "created": created, "owned_by": model.provider}
+            by_id.setdefault(alone, id)
+            item = items.get(id)
+            if item is None:
+                items[id] = {
+                    "id": id,
+                    "object": "model",
+                    "created": int(model.created.timestamp()),
+                    "owned_by": model.provider,
+                    "type": model.type,
+                    "slots": [],
+                }
+            elif item["owned_by"] != model.provider:
+                item["owned_by"] = SEVERAL
         if done % TURN == 0:
             await asyncio.sleep(0)
+    for slot, model_id in slots.items():
+        if model_id in by_id:
+            items[by_id[model_id]]["slots"].append(_SLOT_NAMES[slot])
     if wanted is not None:
         return msgspec.json.encode(_one(items, wanted, by_id))
     return b'{"object":"list","data":' + await json_list(list(items.values())) + b"}"
 
 
 async def anthropic_models(
-    models: Sequence[Model], wanted: str | None, reach: Reach, providers: frozenset[str]
+    models: Sequence[Model],
+    slots: Mapping[Slot, ModelId],
+    wanted: str | None,
+    reach: Reach,
+    providers: frozenset[str],
 ) -> bytes:
-    """The models within reach of providers that speak Anthropic's API, by their own names.
+    """The models within reach of providers that speak Anthropic's API, each name once. `slots` are not shown.
 
     Raises ModelNotFoundError.
     """
+    del slots
     items: dict[str, Any] = {}
     by_id: dict[str, str] = {}
     for done, model in enumerate(models, 1):

@@ -77,7 +77,7 @@ async def test_credential_comes_back_exactly(store: Store) -> None:
 async def test_other_records_come_back_exactly(store: Store) -> None:
     [account] = await accounts(store, "c-_9")
     model = a_model(name=HOSTILE[1], missing_since=THEN, version=3, credential=account)
-    unlinked = a_model(priority=2**20, weight=0)
+    unlinked = a_model(priority=2**20, weight=0, provider_model=HOSTILE[1])
     token = a_token(name=HOSTILE[2], expires=THEN, revoked=THEN)
     event = an_event(details={"count": 3, "names": HOSTILE, "": "x"}, target=HOSTILE[0], source="::1", request_id="r")
     defaults = Defaults(slots={Slot.CHAT: model.id, Slot.TOOLS: unlinked.id}, version=1)
@@ -215,10 +215,13 @@ async def test_models_are_unique_within_their_credential(store: Store, link: Cre
         {"provider": "groq"},
         {"workspace": "other", "credential": None},
         {"credential": two},
+        {"provider_model": "own"},
+        {"provider_model": "own-too"},
     ):
         await put(store, replace(model, id=a_model().id, **different))
-    with pytest.raises(DuplicateError):
-        await put(store, replace(model, id=a_model().id, version=9))
+    for same in ({"version": 9}, {"provider_model": model.name}):
+        with pytest.raises(DuplicateError):
+            await put(store, replace(model, id=a_model().id, **same))
     other = a_model(credential=link)
     await put(store, other)
     with pytest.raises(DuplicateError):

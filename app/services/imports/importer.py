@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from keycairn.app.services.audit import DELETED_HERE, Deleted, Deletions, Journal
 from keycairn.app.services.imports.ids import ImportIds
 from keycairn.app.services.imports.mapped_rows import Identity, MappedRow, RowMapper
-from keycairn.app.services.imports.plan import ImportPlan, linked_unlinked, new_models, repaired
+from keycairn.app.services.imports.plan import ImportPlan, into_pools, linked_unlinked, new_models, promoted, repaired
 from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import AddCredential, AddModel, Change, PutDefaults
@@ -49,6 +49,7 @@ class _Plan(Struct):
     again: bool
     deleted: Deleted
     planned: set[str]
+    joined: set[str]
     accounts: dict[Identity, str]
     names: dict[str, dict[str, str]]
 
@@ -115,7 +116,7 @@ class Importer:
         no other. Raises SealedError or StoreError.
         """
         gone = Deleted() if again else await self._deletions.of(by.workspace)
-        plan = _Plan(by, dry_run, again, gone, set(planned) if dry_run else set(), {}, {})
+        plan = _Plan(by, dry_run, again, gone, set(planned) if dry_run else set(), set(), {}, {})
         steps: list[ImportPlan] = []
         reports = [ImportReport(dry_run=dry_run)]
         for row in rows:
@@ -157,9 +158,10 @@ class Importer:
         models = await new_models(self._store, mapped.models, fresh, plan.deleted, plan.planned)
         links = await linked_unlinked(self._store, fresh, models, self._clock.now()) if row.adopts else {}
         created = [change.model for change in models if isinstance(change, AddModel)]
-        created = [model for model in created if (model.name, model.type) not in links]
+        created = [model for model in created if model.offer not in links]
         relinks = [change for change in models if not isinstance(change, AddModel)]
-        changes: list[Change] = [AddCredential(fresh), *map(AddModel, created), *relinks, *links.values()]
+        pooled = await into_pools(self._store, created, plan.joined)
+        changes: list[Change] = [AddCredential(fresh), *map(AddModel, created), *relinks, *links.values(), *pooled]
         event = self._journal.event(
             plan.by,
             Action.CREDENTIAL_IMPORTED,
@@ -181,7 +183,9 @@ class Importer:
             models=tuple(model.id for model in created),
             renamed=renamed,
         )
-        return ImportPlan(row=row, changes=(*changes, event), report=report, ids=made)
+        joined = frozenset(change.model.id for change in pooled)
+        plan.joined |= joined
+        return ImportPlan(row=row, changes=(*changes, event), report=report, ids=made, joined=joined)
 
     async def _same_account(self, mapped: MappedRow, plan: _Plan) -> Credential | Skipped | None:
         """What stands here in the place of an mapped: the same account, or why it stays out. None where it is new."""
@@ -225,18 +229,21 @@ class Importer:
         where = mapped.row.where
         healed = repaired(mapped.credential, there, self._clock.now())
         owned = await self._store.models(there.workspace, credential=there.id, limit=None)
-        have = {(model.name, model.type) for model in owned}
-        wanted = tuple(
-            replace(model, credential=there.id) for model in mapped.models if (model.name, model.type) not in have
-        )
+        have = {model.offer for model in owned}
+        meant = tuple(replace(model, credential=there.id) for model in mapped.models)
         if not self._mapper.same_place(there, mapped.credential):
-            wanted, healed = (), None
+            meant, healed = (), None
+        wanted = tuple(model for model in meant if model.offer not in have)
         models = await new_models(self._store, wanted, there, plan.deleted, plan.planned)
         created = [change.model for change in models if isinstance(change, AddModel)]
         linked = tuple(change.model.id for change in models if not isinstance(change, AddModel))
         made = frozenset({there.id, *(model.id for model in created)}) - plan.planned
         plan.planned |= made
-        changes: list[Change] = [*([healed] if healed else []), *models]
+        pooled = [change for change in promoted(meant, owned) if change.model.id not in plan.joined]
+        pooled += await into_pools(self._store, created, plan.joined | {change.model.id for change in pooled})
+        joined = frozenset(change.model.id for change in pooled)
+        plan.joined |= joined
+        changes: list[Change] = [*([healed] if healed else []), *models, *pooled]
         if changes:
             event = self._journal.event(
                 plan.by,
@@ -256,7 +263,7 @@ class Importer:
             relinked=linked,
             models=tuple(model.id for model in created),
         )
-        return ImportPlan(row=mapped.row, changes=tuple(changes), report=report, ids=made)
+        return ImportPlan(row=mapped.row, changes=tuple(changes), report=report, ids=made, joined=joined)
 
     async def _model_alone(self, row: IncomingModel, plan: _Plan) -> ImportPlan:
         given = await self._ids.model(row.id, plan.by.workspace, plan.deleted)
@@ -349,6 +356,7 @@ class Importer:
         if not plan.again:  # perhaps the account was deleted meanwhile
             plan.deleted = await self._deletions.of(plan.by.workspace)
         plan.planned -= step.ids
+        plan.joined -= step.joined
         plan.accounts = {identity: id for identity, id in plan.accounts.items() if id not in step.ids}
         plan.names.clear()
         return await self._step(row, plan)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from keycairn.app.services.credentials import Credentials
 from keycairn.app.services.imports.ids import digested
-from keycairn.app.services.models import checked_model_name
+from keycairn.app.services.models import check_public_name, checked_model_name
 from keycairn.domain.credential import Credential, check_not_repeated, destinations
 from keycairn.domain.errors import (
     InvalidInputError,
@@ -18,7 +18,7 @@ from keycairn.domain.errors import (
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.incoming import COMMON_SETTINGS, IncomingCredential, IncomingModel, unusable_secret
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Model
+from keycairn.domain.model import Model, check_share
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import FieldSpec, ProviderSpec, SettingValue
 from keycairn.domain.redaction import SHORTEST
@@ -103,14 +103,14 @@ class RowMapper:
     def _models(
         self, rows: Iterable[IncomingModel], credential: Credential, now: datetime
     ) -> tuple[tuple[Model, ...], dict[str, str]]:
-        models: dict[tuple[str, str], Model] = {}
+        models: dict[tuple[str, str, Modality], Model] = {}
         refused: dict[str, str] = {}
         for row in rows:
             try:
                 if row.provider and self._registry.get(row.provider).spec.name != credential.provider:
                     raise InvalidInputError("It is another provider's than its credential.")  # noqa: TRY301
                 model = _model(row, credential.provider, credential.workspace, credential.id, now)
-                models.setdefault((model.name, model.type), model)
+                models.setdefault(model.offer, model)
             except InvalidInputError as error:
                 refused[row.where or row.name] = str(error)
         return tuple(models.values()), refused
@@ -123,20 +123,28 @@ def named_id(workspace: str, provider: str, name: str) -> CredentialId:
 
 def _model(row: IncomingModel, provider: str, workspace: str, credential: CredentialId | None, now: datetime) -> Model:
     name = checked_model_name(row.name)
+    own = None if row.provider_model is None else checked_model_name(row.provider_model)
+    if own is not None:
+        check_public_name(name)
+    check_share(row.priority, row.weight)
     try:
-        type = Modality(row.type) if row.type else classify(name)
+        type = Modality(row.type) if row.type else classify(own or name)
     except ValueError:
         type = None
     if type is None:
         raise InvalidInputError(f"A model's type is one of: {', '.join(Modality)}.")
     created = _aware(row.created) or now
+    parts = [workspace, credential or provider, name, type, *([] if own is None else [own])]
     return Model(
-        id=ModelId(row.id) if row.id else ModelId(f"model:{digested(workspace, credential or provider, name, type)}"),
+        id=ModelId(row.id) if row.id else ModelId(f"model:{digested(*parts)}"),
         workspace=workspace,
         provider=provider,
         name=name,
+        provider_model=own,
         type=type,
         credential=credential,
+        priority=row.priority,
+        weight=row.weight,
         created=created,
         updated=_aware(row.updated) or created,
     )
@@ -173,7 +181,8 @@ def _check_clear(row: IncomingCredential, fields: _Fields) -> None:
     check_not_repeated(secrets, {"config": fields.extra, "name": row.name, **fields.settings})
     # The key of a local server, `ollama` say, is also a word in names of models.
     long = [secret for secret in secrets if len(secret.reveal()) >= SHORTEST]
-    check_not_repeated(long, {"models": [row.id, *((model.name, model.id) for model in row.models)]})
+    names = [(model.name, model.provider_model, model.id) for model in row.models]
+    check_not_repeated(long, {"models": [row.id, *names]})
     if looks_secret(row.name):
         raise SecretLikeFieldError("name")
     if holds_secretlike(fields.extra):

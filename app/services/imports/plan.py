@@ -1,6 +1,6 @@
 """The changes one incoming row brings about."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -10,7 +10,9 @@ from keycairn.app.services.audit import Deleted
 from keycairn.domain.change import AddModel, Changeset, ReplaceCredential, ReplaceModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.incoming import ImportReport, IncomingRow
+from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
+from keycairn.domain.pools import joined, joining
 from keycairn.ports.store import Store
 
 
@@ -22,6 +24,8 @@ class ImportPlan(Struct, frozen=True, kw_only=True):
     report: ImportReport
     ids: frozenset[str] = frozenset()
     """What it makes."""
+    joined: frozenset[str] = frozenset()
+    """The models here that come into pools by it."""
 
 
 async def new_models(
@@ -45,11 +49,30 @@ async def new_models(
 
 async def linked_unlinked(
     store: Store, credential: Credential, models: Sequence[AddModel | ReplaceModel], now: datetime
-) -> dict[tuple[str, str], ReplaceModel]:
-    """The changes that link every unlinked model of the provider to `credential`, by the model's name and type."""
+) -> dict[tuple[str, str, Modality], ReplaceModel]:
+    """The changes that link every unlinked model of the provider to `credential`, by what the model is."""
     taken = {change.model.id for change in models if isinstance(change, ReplaceModel)}
     loose = await store.unlinked_models(credential.workspace, credential.provider)
-    return {(model.name, model.type): link(model, credential, now) for model in loose if model.id not in taken}
+    return {model.offer: link(model, credential, now) for model in loose if model.id not in taken}
+
+
+async def into_pools(store: Store, created: Iterable[Model], done: Collection[str]) -> list[ReplaceModel]:
+    """The changes that bring what serves a name alone into the pool that one of `created` begins; `done` are planned.
+
+    So it goes on to serve that name, beside what came in: see `keycairn.domain.pools`.
+    """
+    changes: dict[str, ReplaceModel] = {}
+    for model in created:
+        if model.pooled:
+            named = await store.models(model.workspace, name=model.name, limit=None)
+            changes |= {change.model.id: change for change in joining(model, named)}
+    return [change for id, change in changes.items() if id not in done]
+
+
+def promoted(meant: Iterable[Model], owned: Iterable[Model]) -> list[ReplaceModel]:
+    """The changes that bring models an account has into pools, where the source puts the same ones into them."""
+    pooled = {model.offer for model in meant if model.pooled}
+    return [joined(model) for model in owned if not model.pooled and model.offer in pooled]
 
 
 def link(model: Model, credential: Credential, now: datetime) -> ReplaceModel:

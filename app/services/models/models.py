@@ -7,7 +7,13 @@ from msgspec.structs import replace
 
 from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
-from keycairn.app.services.models.probing import checked_model_name
+from keycairn.app.services.models.naming import (
+    ModelPatch,
+    check_public_name,
+    checked_model_name,
+    entered,
+    patched,
+)
 from keycairn.domain.assignment import best_model
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import (
@@ -80,22 +86,26 @@ class Models:
         *,
         provider: str,
         type: Modality,
+        provider_model: str | None = None,
         credential: CredentialId | None = None,
         priority: int = 0,
         weight: int = 1,
         by: Caller = IN_PROCESS,
     ) -> Model:
-        """Register a model, linked to `credential` where one is given; its share is as `Model` says.
+        """Register a model, linked to `credential` where one is given; its names and its share are as `Model` says.
 
-        Raises UnknownProviderError, InvalidInputError, CredentialNotFoundError or ModelExistsError.
+        It comes into the pool of its name where there is one; with `provider_model` given, also those that served the
+        name alone do. Raises UnknownProviderError, InvalidInputError, CredentialNotFoundError, OutOfReachError or
+        ModelExistsError.
         """
         check_share(priority, weight)
         now = self._clock.now()
-        model = Model(
+        given = Model(
             id=self._ids.model(),
             workspace=by.workspace,
             provider=self._registry.get(provider).spec.name,
             name=checked_model_name(name),
+            provider_model=None if provider_model is None else checked_model_name(provider_model, "provider_model"),
             type=type,
             credential=credential,
             priority=priority,
@@ -103,35 +113,45 @@ class Models:
             created=now,
             updated=now,
         )
-        expectations = await self._link_expectations(model)
-        event = self._journal.event(by, Action.MODEL_CREATED, model.id, details={"provider": model.provider})
+        if given.pooled:
+            check_public_name(given.name)
+
+        async def plan() -> tuple[Changeset, Model]:
+            expectations = await self._link_expectations(given)
+            model, more = await entered(self._store, given, by.reach, by_hand=True)
+            details: Details = {"provider": model.provider, **_names(model)}
+            event = self._journal.event(by, Action.MODEL_CREATED, model.id, details=details)
+            return (*expectations, AddModel(model), *more, event), model
+
         try:
-            await self._journal.commit((*expectations, AddModel(model), event))
+            return await self._journal.retried(plan)
         except DuplicateError:
             raise ModelExistsError from None
-        return model
 
-    async def share(
-        self, id: ModelId, *, priority: int | None = None, weight: int | None = None, by: Caller = IN_PROCESS
-    ) -> Model:
-        """Set when a model's credential serves; None keeps. Raises ModelNotFoundError or InvalidInputError."""
+    async def update(self, id: ModelId, patch: ModelPatch, *, by: Caller = IN_PROCESS) -> Model:
+        """Change a model's names and its share. One that is given a name on purpose comes into the pool of it.
+
+        Raises ModelNotFoundError, InvalidInputError, OutOfReachError or ModelExistsError.
+        """
 
         async def plan() -> tuple[Changeset, Model]:
             before = await self.get(id, workspace=by.workspace)
-            after = replace(
-                before,
-                priority=before.priority if priority is None else priority,
-                weight=before.weight if weight is None else weight,
-            )
+            after = patched(before, patch)
             check_share(after.priority, after.weight)
             if after == before:
                 return (), before
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
-            details: Details = {"priority": after.priority, "weight": after.weight}
+            more: Sequence[Change] = ()
+            if (after.name, after.provider_model) != (before.name, before.provider_model):
+                after, more = await entered(self._store, after, by.reach, by_hand=False)
+            details: Details = {"priority": after.priority, "weight": after.weight, **_names(after)}
             event = self._journal.event(by, Action.MODEL_UPDATED, id, details=details)
-            return (ReplaceModel(after, expected=before.version), event), after
+            return (ReplaceModel(after, expected=before.version), *more, event), after
 
-        return await self._journal.retried(plan)
+        try:
+            return await self._journal.retried(plan)
+        except DuplicateError:
+            raise ModelExistsError from None
 
     async def delete(self, id: ModelId, *, by: Caller = IN_PROCESS) -> tuple[Slot, ...]:
         """Delete a model, and clear the default slots it held; those are given. Raises ModelNotFoundError."""
@@ -225,6 +245,11 @@ async def defaults_within(store: Store, workspace: str, reach: Reach) -> Default
     models = {id: await store.model(workspace, id) for id in set(defaults.slots.values())}
     out = {id for id, model in models.items() if model is None or not reach.holds(model.provider, model.credential)}
     return defaults.without(out)
+
+
+def _names(model: Model) -> Details:
+    """What the audit log says of a name that was given on purpose: whose calls go where."""
+    return {"name": model.name, "provider_model": model.own_name} if model.pooled else {}
 
 
 def _put(before: Defaults, after: Defaults) -> PutDefaults:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.credentials import CredentialOpener
+from keycairn.app.services.models.naming import checked_model_name
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import (
     AddModel,
@@ -30,7 +31,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import LONGEST_MODEL_NAME, Model, is_model_name
+from keycairn.domain.model import Model
 from keycairn.domain.outcome import CheckRecord, ConnectionReport, Discovery, ModelReport, Outcome, outcome_of
 from keycairn.domain.provider import canonical_name
 from keycairn.ports.clock import Clock, Ids
@@ -158,8 +159,10 @@ class Probing:
         async def plan() -> tuple[Changeset, Registered]:
             credential = await require_credential(self._store, by.workspace, id)
             owned = await self._store.models(by.workspace, credential=id, limit=None)
-            have = {(model.name, model.type) for model in owned}
-            fresh = tuple(self._fresh(credential, name, type) for name, type in wanted if (name, type) not in have)
+            have = {model.offer for model in owned}
+            fresh = tuple(
+                self._fresh(credential, name, type) for name, type in wanted if (name, name, type) not in have
+            )
             result = Registered(fresh, len(wanted) - len(fresh))
             if not fresh:
                 return (), result
@@ -203,7 +206,7 @@ class Probing:
         try:
             account = await self._opener.open(credential, purpose="model test", by=by)
             provider = self._registry.get(credential.provider)
-            return await provider.try_model(account, model.name, model.type, self._http)
+            return await provider.try_model(account, model.own_name, model.type, self._http)
         except (ProviderError, UndecryptableError, InvalidInputError) as error:
             return _model_failure(error)
         except KeycairnError as error:
@@ -249,15 +252,6 @@ class Probing:
             created=now,
             updated=now,
         )
-
-
-def checked_model_name(name: str) -> str:
-    """`name`, trimmed; raises InvalidInputError."""
-    text = name.strip()
-    if not is_model_name(text):
-        message = f"A model's name is 1 to {LONGEST_MODEL_NAME} printable characters."
-        raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_MODEL_NAME} printable characters"})
-    return text
 
 
 def _marked(model: Model, missing_since: datetime | None, now: datetime) -> ReplaceModel:

@@ -180,6 +180,6 @@ async def test_no_request_that_writes_holds_the_loop(tmp_path: Path) -> None:
 async def test_a_list_of_thousands_of_names_holds_no_loop(listing: Any) -> None:
     models = [a_model(credential=BIG, provider="anthropic") for _ in range(8_000)]
     async with held() as found:
-        body = await listing(models, None, EVERYWHERE, frozenset({"anthropic"}))
+        body = await listing(models, {}, None, EVERYWHERE, frozenset({"anthropic"}))
     assert len(json.decode(body)["data"]) == 8_000
     assert found.longest < LIMIT

@@ -226,3 +226,24 @@ async def test_a_models_share_is_set_kept_and_bounded(api: Client, credential: s
     assert (wrong.status_code, wrong.json()["errors"]) == (422, {"priority": "must be from 0 to 1000000"})
     assert unknown.status_code == 404
     assert [(one["priority"], one["weight"]) for one in (await api.get("/api/models")).json()] == [(2, 5)]
+
+
+async def test_a_model_has_a_name_for_applications_and_one_for_its_provider(api: Client, credential: str) -> None:
+    body = {"name": "chat", "provider": "openai", "type": "language", "credential": credential}
+    made = (await api.post("/api/models", json={**body, "provider_model": "gpt-4o"})).json()
+    again = await api.post("/api/models", json={**body, "provider_model": "gpt-4o"})
+    renamed = await api.patch(f"/api/models/{made['id']}", json={"name": "talk"})
+    kept = await api.patch(f"/api/models/{made['id']}", json={"weight": 2})
+    left = await api.patch(f"/api/models/{made['id']}", json={"provider_model": None})
+    wrong = await api.post("/api/models", json={**body, "name": "default:chat", "provider_model": "gpt-4o"})
+    plain = (await api.post("/api/models", json={**body, "name": "gpt-5"})).json()
+
+    assert (made["name"], made["provider_model"], again.status_code) == ("chat", "gpt-4o", 400)
+    assert [(one.json()["name"], one.json()["provider_model"]) for one in (renamed, kept, left)] == [
+        ("talk", "gpt-4o"),
+        ("talk", "gpt-4o"),
+        ("gpt-4o", None),
+    ]
+    assert (wrong.status_code, wrong.json()["errors"]) == (422, {"name": "must not begin with default: or model:"})
+    assert plain["provider_model"] is None
+    assert {one["name"] for one in (await api.get("/api/models")).json()} == {"gpt-4o", "gpt-5"}

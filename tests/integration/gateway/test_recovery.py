@@ -8,6 +8,7 @@ import httpx
 import pytest
 from tests.gateway_house import GatewayHouse
 
+from keycairn.app.services.models import ModelPatch
 from keycairn.domain.credential import Credential
 from keycairn.domain.modality import Modality
 from keycairn.testing.openai_server import OpenAIServer
@@ -57,9 +58,9 @@ async def test_the_first_priority_serves_while_it_is_healthy(two: Two) -> None:
 async def test_equals_share_the_calls_by_their_weights(two: Two) -> None:
     models = await two.house.keycairn.models.list(type=Modality.LANGUAGE)
     for model, weight in zip(models, (1, 0), strict=True):
-        await two.house.keycairn.models.share(model.id, priority=0, weight=weight)
+        await two.house.keycairn.models.update(model.id, ModelPatch(priority=0, weight=weight))
     alone = {(await two.chat()).headers["x-keycairn-credential"] for _ in range(10)}
-    await two.house.keycairn.models.share(models[1].id, weight=1)
+    await two.house.keycairn.models.update(models[1].id, ModelPatch(weight=1))
     shared = {(await two.chat()).headers["x-keycairn-credential"] for _ in range(60)}
 
     assert alone == {two.credentials[0].id}

@@ -258,9 +258,9 @@ async def test_litellm_accounts_are_told_apart_by_key_and_address(kc: Keycairn) 
     """
     report = await kc.importer.run(LiteLlmConfig(parse_yaml(shared.encode()), {}))
     assert [(one.name, one.models) for one in report.created] == [
-        ("model_list[1] (LiteLLM)", ("gpt-4o", "gpt-4o-mini")),
-        ("model_list[3] (LiteLLM)", ("gpt-4o",)),
-        ("model_list[4] (LiteLLM)", ("gpt-4o",)),
+        ("model_list[1] (LiteLLM)", ("a", "b")),
+        ("model_list[3] (LiteLLM)", ("c",)),
+        ("model_list[4] (LiteLLM)", ("d",)),
     ]
     assert [one.where for one in report.refused] == ["model_list[5]", "model_list[6]"]
 

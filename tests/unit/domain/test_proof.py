@@ -41,6 +41,7 @@ OTHER: dict[str, Any] = {
     "id": "x:y",
     "workspace": "other",
     "provider": "other",
+    "provider_model": "other",
     "name": "other",
     "modalities": (Modality.EMBEDDING,),
     "settings": {"base_url": "https://other.example"},

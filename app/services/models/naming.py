@@ -1,0 +1,92 @@
+"""Giving models their names, and bringing them into the pools of those names."""
+
+from collections.abc import Iterable
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from keycairn.domain.change import ReplaceModel
+from keycairn.domain.errors import InvalidInputError, ModelExistsError, OutOfReachError
+from keycairn.domain.indexes import unique_place
+from keycairn.domain.model import LONGEST_MODEL_NAME, Model, is_model_name, is_public_name
+from keycairn.domain.pools import joining
+from keycairn.domain.reach import Reach
+from keycairn.domain.routing import qualified
+from keycairn.ports.store import Store
+
+
+class ModelPatch(Struct, frozen=True, kw_only=True):
+    """A change of a model: what is not given stays.
+
+    A new `name` leaves alone what its provider is sent. `provider_model` None takes the model out of its pool: it has
+    its provider's own name again, or `name` where that is given too.
+    """
+
+    name: str | None = None
+    provider_model: str | UnsetType | None = UNSET
+    priority: int | None = None
+    weight: int | None = None
+
+
+def patched(model: Model, patch: ModelPatch) -> Model:
+    """The model with the change made; times and version stay. Raises InvalidInputError."""
+    name, own = model.name, model.provider_model
+    wished = None if patch.name is None else checked_model_name(patch.name)
+    if patch.provider_model is None:
+        name, own = wished or model.own_name, None
+    elif patch.provider_model is not UNSET:
+        name, own = wished or name, checked_model_name(patch.provider_model, "provider_model")
+    elif wished is not None and wished != name:
+        name, own = wished, model.own_name
+    if own is not None:
+        check_public_name(name)
+    return replace(
+        model,
+        name=name,
+        provider_model=own,
+        priority=model.priority if patch.priority is None else patch.priority,
+        weight=model.weight if patch.weight is None else patch.weight,
+    )
+
+
+async def entered(store: Store, model: Model, reach: Reach, *, by_hand: bool) -> tuple[Model, list[ReplaceModel]]:
+    """A model with a new name as it enters the store, and what comes into the pool of that name beside it.
+
+    One that is registered `by_hand` joins the pool its name has. Raises ModelExistsError; OutOfReachError where the
+    name was given on purpose and is, or may mean, a model out of reach: its callers would be led elsewhere.
+    """
+    named = await store.models(model.workspace, name=model.name, limit=None)
+    others = [row for row in named if row.id != model.id]
+    if any(unique_place(row) == unique_place(model) for row in others):
+        raise ModelExistsError
+    if not model.pooled:
+        pool = any(row.pooled and row.type is model.type for row in others)
+        if not by_hand or not pool or not _all_within(others, reach):
+            return model, []
+        return replace(model, provider_model=model.name), []
+    if not reach.whole:
+        parts = qualified(model.name)
+        also = await store.models(model.workspace, provider=parts[0], name=parts[1], limit=None) if parts else []
+        if not _all_within((*others, *also), reach):
+            raise OutOfReachError
+    return model, joining(model, others)
+
+
+def _all_within(rows: Iterable[Model], reach: Reach) -> bool:
+    return all(reach.holds(row.provider, row.credential) for row in rows)
+
+
+def checked_model_name(name: str, field: str = "name") -> str:
+    """`name`, trimmed; raises InvalidInputError."""
+    text = name.strip()
+    if not is_model_name(text):
+        message = f"A model's name is 1 to {LONGEST_MODEL_NAME} printable characters."
+        raise InvalidInputError(message, {field: f"must be 1 to {LONGEST_MODEL_NAME} printable characters"})
+    return text
+
+
+def check_public_name(name: str) -> None:
+    """Raise InvalidInputError for what a call cannot mean a model's name by."""
+    if not is_public_name(name):
+        message = "A name that is given to a model must not begin as a slot (default:) or an id (model:) does."
+        raise InvalidInputError(message, {"name": "must not begin with default: or model:"})
