@@ -90,6 +90,7 @@ class Keycairn:
                 store=store,
                 tokens=self.tokens,
                 accounts=self.credential_opener,
+                vault=self.vault,
                 registry=registry,
                 upstream=upstream,
                 http=http,

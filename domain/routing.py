@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from hashlib import blake2b
 from math import inf, log
+from random import random
 
 from msgspec import Struct
 
@@ -52,21 +54,44 @@ def ordered(rows: Sequence[Model], type: Modality | None, providers: frozenset[s
     return list(first.values())
 
 
-def weighted_order(candidates: Sequence[Serving], draw: Callable[[], float]) -> Sequence[Serving]:
+Draw = Callable[[Serving], float]
+"""Gives a number from 0 up to 1 for a candidate."""
+
+
+def by_chance(_: Serving) -> float:
+    """A `Draw`: another one each time."""
+    return random()  # noqa: S311  # no secret
+
+
+def by_conversation(key: bytes) -> Draw:
+    """A `Draw`: the same for the same key and candidate, so that what one account has cached is asked of it again.
+
+    With the weights it is rendezvous hashing: a candidate that comes or goes moves no calls but its own.
+    """
+
+    def draw(one: Serving) -> float:
+        place = f"{one.credential.id} {one.model.id if one.model else ''}".encode()
+        return int.from_bytes(blake2b(place, key=key[:64], digest_size=6).digest()) / 2**48
+
+    return draw
+
+
+def weighted_order(candidates: Sequence[Serving], draw: Draw) -> Sequence[Serving]:
     """The `ordered` candidates of one call: those of the same priority in an order drawn by their weights.
 
-    `draw` gives numbers from 0 up to 1. The chance to come first is in proportion to the weight; weight 0 comes last.
+    Where `draw` is even, the chance to come first is in proportion to the weight; weight 0 comes last.
     Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.
     """
     if len(candidates) < 2:
         return candidates
-    return sorted(candidates, key=lambda one: _turn(one.model, draw))
+    return sorted(candidates, key=lambda one: _turn(one, draw))
 
 
-def _turn(model: Model | None, draw: Callable[[], float]) -> tuple[bool, int, float]:
+def _turn(one: Serving, draw: Draw) -> tuple[bool, int, float]:
+    model = one.model
     if model is None:
         return False, 0, 0.0
-    late = -log(1.0 - draw()) / model.weight if model.weight else inf
+    late = -log(1.0 - draw(one)) / model.weight if model.weight else inf
     return model.missing_since is not None, model.priority, late
 
 

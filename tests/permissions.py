@@ -119,6 +119,8 @@ RULES: dict[tuple[str, str], Rule] = {
 
 CALL = Rule(Scope.INVOKE, bounded=True, counted=True)
 LISTING = Rule(Scope.INVOKE, bounded=True)
+UNKNOWN = answering(404, CALL)
+"""About what the token has not made."""
 GATEWAY_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/v1/chat/completions"): CALL,
     ("POST", "/v1/completions"): CALL,
@@ -151,6 +153,18 @@ GATEWAY_RULES: dict[tuple[str, str], Rule] = {
     ("PUT", "/native/{id}/callable"): answering(404, CALL),
     ("PATCH", "/native/{id}/callable"): answering(404, CALL),
     ("DELETE", "/native/{id}/callable"): answering(404, CALL),
+    ("POST", "/v1/files"): answering(400, CALL),
+    ("POST", "/v1/batches"): answering(400, CALL),
+    **{(method, path): UNKNOWN for method in METHODS if method != "POST" for path in ("/v1/files", "/v1/batches")},
+    ("GET", "/v1/responses/{id}"): UNKNOWN,
+    ("DELETE", "/v1/responses/{id}"): UNKNOWN,
+    ("POST", "/v1/responses/{id}/cancel"): UNKNOWN,
+    ("GET", "/v1/responses/{id}/input_items"): UNKNOWN,
+    ("GET", "/v1/files/{id}"): UNKNOWN,
+    ("DELETE", "/v1/files/{id}"): UNKNOWN,
+    ("GET", "/v1/files/{id}/content"): UNKNOWN,
+    ("GET", "/v1/batches/{id}"): UNKNOWN,
+    ("POST", "/v1/batches/{id}/cancel"): UNKNOWN,
     **{(method, "/v1/nothing"): answering(404, LISTING) for method in METHODS},
     **{(method, "/native/{id}"): answering(404, CALL) for method in METHODS[:6]},
 }

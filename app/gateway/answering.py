@@ -5,16 +5,18 @@ from contextlib import aclosing
 
 import msgspec
 from litestar.types import Send
+from msgspec import Struct
 
+from keycairn.app.gateway.answer_edits import Edit, EventEdits, WholeEdits
 from keycairn.app.gateway.answer_headers import is_media, returned
 from keycairn.app.gateway.attempt import Exchange
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.errors import Dialect, render
 from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
-from keycairn.app.gateway.stream_usage import UsageEventFilter
+from keycairn.app.gateway.resource_ids import IdEdit
+from keycairn.app.gateway.stream_usage import UsageEdit
 from keycairn.app.gateway.usage_scanner import UsageScanner
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError
-from keycairn.domain.modality import Modality
 
 LARGEST_ERROR = 2**20
 """Bytes of a provider's error that are read, to mask secrets in it."""
@@ -27,13 +29,22 @@ class BrokenOffError(Exception):
     """The answer ended too early, after its beginning was passed on: the client's connection must be cut."""
 
 
-async def pass_on(
-    exchange: Exchange, call: Call, report: Report, send: Send, dialect: Dialect, elapsed: Callable[[], float]
-) -> None:
-    """Send the answer as it comes, and note in `report` what it says of tokens.
+class Answer(Struct, frozen=True):
+    """What is passed on, of which call and in whose dialect. `hold` counts bytes that are held, and may refuse."""
+
+    exchange: Exchange
+    call: Call
+    report: Report
+    dialect: Dialect
+    hold: Callable[[int], None]
+
+
+async def pass_on(passing: Answer, send: Send, elapsed: Callable[[], float]) -> None:
+    """Send the answer as it comes, and note in the report what it says of tokens.
 
     Raises KeycairnError before the first byte, BrokenOffError after.
     """
+    exchange, report, dialect = passing.exchange, passing.report, passing.dialect
     answer = exchange.answer
     if 300 <= answer.status < 400:
         raise ProviderError("The provider answered with a redirect, which is not followed.", status=answer.status)
@@ -43,10 +54,13 @@ async def pass_on(
     if answer.status >= 400:
         await _pass_error(exchange, headers, report, send, dialect)
         return
+    edits = _edits(passing, headers)
+    if edits is not None:
+        headers = [(name, value) for name, value in headers if name != b"content-length"]
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:
-        await _pass_content(exchange, call, headers, report, send, elapsed)
+        await _pass_content(passing, edits, headers, send, elapsed)
     except KeycairnError as error:
         report.code = error.code
         await _break_off(error, headers, send, dialect)
@@ -54,19 +68,17 @@ async def pass_on(
 
 
 async def _pass_content(
-    exchange: Exchange,
-    call: Call,
+    passing: Answer,
+    edits: EventEdits | WholeEdits | None,
     headers: list[tuple[bytes, bytes]],
-    report: Report,
     send: Send,
     elapsed: Callable[[], float],
 ) -> None:
     """The body as it comes. The last chunk, where its length was announced, goes out together with the end."""
-    kind = next((value for name, value in headers if name == b"content-type"), b"")
-    usage, mask, left = UsageScanner(kind), ContentMask(exchange.redactor), _length(headers)
-    unasked = UsageEventFilter() if exchange.usage_asked and kind.startswith(b"text/event-stream") else None
+    exchange, call, report = passing.exchange, passing.call, passing.report
+    usage, mask, left = UsageScanner(_type(headers)), ContentMask(exchange.redactor), _length(headers)
     media = is_media(headers)
-    passing = b""
+    ready = b""
     try:
         async with aclosing(exchange.answer.chunks()) as chunks:
             async for chunk in chunks:
@@ -78,18 +90,30 @@ async def _pass_content(
                 usage.see(chunk)
                 left = None if left is None else left - len(chunk)
                 last = left is not None and left <= 0
-                passing = unasked.see(chunk) if unasked else chunk
-                passing = passing if media else mask.see(passing, last=last)
+                ready = chunk if edits is None else edits.see(chunk)
+                ready = ready if media else mask.see(ready, last=last)
                 if last:
                     break
-                if passing:
-                    await send({"type": "http.response.body", "body": passing, "more_body": True})
+                if ready:
+                    await send({"type": "http.response.body", "body": ready, "more_body": True})
             else:
-                passing = mask.see(unasked.rest()) if unasked else b""
+                ready = b"" if edits is None else mask.see(edits.rest())
     finally:
-        uses = call.api.uses_tokens
-        report.used = usage.counted(sent=report.sent, estimates=uses, answers=call.api.type is not Modality.EMBEDDING)
-    await send({"type": "http.response.body", "body": passing + mask.rest(), "more_body": False})
+        if call.api.counts:
+            answers = call.api.answers or call.api.native
+            report.used = usage.counted(sent=report.sent, estimates=call.api.uses_tokens, answers=answers)
+    await send({"type": "http.response.body", "body": ready + mask.rest(), "more_body": False})
+
+
+def _edits(passing: Answer, headers: list[tuple[bytes, bytes]]) -> EventEdits | WholeEdits | None:
+    """What is changed in the answer, None where nothing is."""
+    exchange, call, kind = passing.exchange, passing.call, _type(headers)
+    edits: list[Edit] = [UsageEdit()] if exchange.usage_asked else []
+    if call.resources is not None:
+        edits.append(IdEdit(call.resources, exchange.credential, call.caller))
+    if edits and kind.startswith(b"text/event-stream"):
+        return EventEdits(edits)
+    return WholeEdits(edits, passing.hold) if edits and kind.startswith(b"application/json") else None
 
 
 def marks(report: Report) -> list[tuple[bytes, bytes]]:
@@ -143,13 +167,17 @@ def _error_object(body: bytes) -> bytes | None:
 
 async def _break_off(error: KeycairnError, headers: list[tuple[bytes, bytes]], send: Send, dialect: Dialect) -> None:
     """Tell the reader of an event stream, in the way its API does, before the connection is cut."""
-    kind = next((value for name, value in headers if name == b"content-type"), b"")
+    kind = _type(headers)
     if not kind.startswith(b"text/event-stream"):
         return
     _, _, body = render(error, dialect)
     name = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
     event = b"\n\n" + name + b"data: " + body + b"\n\n"
     await send({"type": "http.response.body", "body": event, "more_body": True})
+
+
+def _type(headers: list[tuple[bytes, bytes]]) -> bytes:
+    return next((value for name, value in headers if name == b"content-type"), b"")
 
 
 def _length(headers: list[tuple[bytes, bytes]]) -> int | None:

@@ -15,6 +15,7 @@ from keycairn.app.gateway.query_naming import query_with_model
 from keycairn.app.gateway.unpacking import readable
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import NoRouteError, NotSentError
+from keycairn.domain.ids import CredentialId
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.routing import Serving
@@ -36,6 +37,7 @@ class Exchange(Struct, frozen=True):
     answer: UpstreamAnswer
     redactor: Redactor
     subject: Subject
+    credential: CredentialId
     key_refused: bool = False
     """Whether it says that the key is bad."""
     authorized: float = 0.0
@@ -99,7 +101,9 @@ class AttemptRunner:
             answer.close()
             raise
         subject = credential_subject(serving.credential)
-        return Exchange(answer, _knowing(opened.redactor, call, request), subject, refused, authorized, asks)
+        return Exchange(
+            answer, _knowing(opened.redactor, call, request), subject, serving.credential.id, refused, authorized, asks
+        )
 
     async def _refuses_to_tell(self, exchange: Exchange) -> bool:
         """Whether the request was refused because it asks for the usage, which its client did not write."""
@@ -172,10 +176,10 @@ def _url(call: Call, provider: LoadedProvider, account: Account, name: str) -> s
         if not provider.speaks_anthropic:
             raise NoRouteError("This model's provider does not speak Anthropic's API.")
         root = provider.anthropic_base_url(account)
-    elif call.model is not None:
-        root = provider.openai_base_url(account, api.type)
-    else:
+    elif api.native:
         root = provider.base_url(account)
+    else:
+        root = provider.openai_base_url(account, api.type)
     query = call.query if call.model is None else query_with_model(call.query, name)
     return f"{root}{api.path}?{query}" if query else root + api.path
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from keycairn.app.gateway.errors import Dialect
 from keycairn.app.gateway.naming import Body, NamedJson
+from keycairn.app.gateway.resource_ids import ResourceIds
 from keycairn.app.gateway.stream_usage import APIS_THAT_ASK
 from keycairn.app.gateway.usage_scanner import Counted
 from keycairn.app.services.access import Principal
@@ -33,16 +34,27 @@ class Api(Struct, frozen=True):
     type: Modality | None = None
     repeatable: bool = False
     anthropic: bool = False
+    native: bool = False
+    keeps: bool = False
+    """Whether what it makes lives on at the account."""
+    counts: bool = True
+    """Whether calls of it may use tokens."""
 
     @property
     def uses_tokens(self) -> bool:
         """Whether each call of it uses model tokens, whatever its answer tells."""
-        return self.type in {Modality.LANGUAGE, Modality.EMBEDDING} and self.path != "/messages/count_tokens"
+        return self.counts and self.type in {Modality.LANGUAGE, Modality.EMBEDDING}
+
+    @property
+    def answers(self) -> bool:
+        """Whether its answer is made of model tokens."""
+        return self.counts and self.type is Modality.LANGUAGE
 
 
 class Call(Struct, kw_only=True):
-    """A call that may be made. `model` is the name as the client gave it, None for a native call.
+    """A call that may be made. `model` is the name as the client gave it, None for a call that names none.
 
+    `credential` is the only one that may serve it, by its id or its key, None where any of the model's may.
     `headers` are what the client sent, which is more than goes on.
     """
 
@@ -56,6 +68,8 @@ class Call(Struct, kw_only=True):
     model: str | None = None
     credential: str | None = None
     body: Body | None = None
+    resources: ResourceIds | None = None
+    """What seals the ids in the answer, where what they name lives on at the account."""
     candidates: Sequence[Serving] = ()
     """What it was resolved to when it began, in the order in which it is asked."""
 
@@ -72,7 +86,7 @@ class Call(Struct, kw_only=True):
     @property
     def dialect(self) -> Dialect | None:
         """The API the client speaks, None for a provider's own."""
-        if self.model is None:
+        if self.api.native:
             return None
         return Dialect.ANTHROPIC if self.api.anthropic else Dialect.OPENAI
 

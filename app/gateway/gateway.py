@@ -11,9 +11,9 @@ from litestar.types import Receive, Scope, Send
 
 from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
-from keycairn.app.gateway.answering import BrokenOffError, marks, pass_on
+from keycairn.app.gateway.answering import Answer, BrokenOffError, marks, pass_on
 from keycairn.app.gateway.attempt import AttemptRunner
-from keycairn.app.gateway.call import Call, Report
+from keycairn.app.gateway.call import Api, Call, Report
 from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.disconnect_guard import DisconnectGuard
 from keycairn.app.gateway.errors import Dialect, render
@@ -28,19 +28,23 @@ from keycairn.app.gateway.presented import presented_token
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.resolution import Resolver
+from keycairn.app.gateway.resource_ids import ResourceIds
+from keycairn.app.gateway.resources import NEW_BATCH, kind_of, open_references, resource_call
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, model_call, native_call
 from keycairn.app.gateway.usage_scanner import unanswered
 from keycairn.app.ingress.form import check_form, check_headers, check_target
 from keycairn.app.security_headers import SECURITY_HEADERS
-from keycairn.app.services.access import Attempts, Tokens
+from keycairn.app.services.access import Attempts, Principal, Tokens
 from keycairn.app.services.audit import ANONYMOUS, AuditCounters
 from keycairn.app.services.credentials import CredentialOpener
+from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.errors import (
     AuthenticationError,
     ForbiddenError,
     KeycairnError,
     OverloadedError,
+    RequestRefusedError,
     TooManyAttemptsError,
 )
 from keycairn.domain.token import Scope as TokenScope
@@ -74,6 +78,7 @@ class Gateway:
         store: Store,
         tokens: Tokens,
         accounts: CredentialOpener,
+        vault: Vault,
         registry: ProviderRegistry,
         upstream: Upstream,
         http: Http,
@@ -94,6 +99,7 @@ class Gateway:
         self.accounting = Accounting(store)
         self._limiter = Limiter(self.accounting.of_day, clock, tokens.family)
         self._recovery = Recovery(self.health, accounts, registry, http)
+        self._resources = ResourceIds(vault)
         self._resolver = Resolver(self.directory, registry)
         self._lists = ModelLists(self.directory, self._resolver.anthropic)
         opened = OpenAccounts(accounts, registry)
@@ -147,7 +153,7 @@ class Gateway:
             await self._refuse(KeycairnError(), dialect, report, send)
         finally:
             api = APIS.get(path)
-            name = api.name if api else "native" if path.startswith(NATIVE) else "other"
+            name = api.name if api else "native" if path.startswith(NATIVE) else kind_of(path) or "other"
             self.metrics.call(name, report, self._monotonic() - begun)
 
     async def _serve(  # a request and its answer
@@ -163,7 +169,7 @@ class Gateway:
             raise ForbiddenError(TokenScope.INVOKE)
         method = scope["method"]
         api = APIS.get(path)
-        if api is None and not path.startswith(NATIVE):
+        if api is None and not path.startswith(NATIVE) and kind_of(path) is None:
             await self._lists.serve(path, method, caller, send)
             return
         if self._calls >= MOST_CALLS:
@@ -174,12 +180,11 @@ class Gateway:
         self._calls += 1
         incoming = Incoming(receive, self.intake, _length(given))
         try:
-            query = scope["query_string"].decode("latin-1")
-            if api is not None:
-                call = await model_call(api, method, query, headers, caller, incoming)
-            else:
-                raw = _raw_path(scope).partition(NATIVE)[2]
-                call = await native_call(raw, method, query, headers, caller, incoming)
+            call = await self._read(scope, path, api, caller, incoming)
+            if call.api.path == NEW_BATCH and any(one.limits.tokens_per_day is not None for one in known.subjects):
+                raise RequestRefusedError(
+                    "What a batch uses is not told here, so a token with tokens_per_day makes none."
+                )
             call.candidates = await self._resolver.candidates(call)
             call.token = presented_token(given)
             await self._carry_out(call, incoming, send, dialect, report)
@@ -188,6 +193,20 @@ class Gateway:
             for subject in known.subjects:
                 self._limiter.end(subject, report.tokens)
             incoming.close()
+
+    async def _read(self, scope: Any, path: str, api: Api | None, caller: Principal, incoming: Incoming) -> Call:
+        """The call that a request is. Raises as those who read it."""
+        method, headers = scope["method"], scope["headers"]
+        query = scope["query_string"].decode("latin-1")
+        if api is None and path.startswith(NATIVE):
+            raw = _raw_path(scope).partition(NATIVE)[2]
+            return await native_call(raw, method, query, headers, caller, incoming)
+        if api is None:
+            return await resource_call(path, method, query, headers, caller, incoming, self._resources)
+        call = await model_call(api, method, query, headers, caller, incoming)
+        if api.keeps:
+            await open_references(call, self._resources)
+        return call
 
     async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:
         """Who calls. Wrong tokens are subject to the limit on failed attempts, as on every door.
@@ -211,7 +230,8 @@ class Gateway:
             async with DisconnectGuard(incoming):
                 exchange = await self._failover.run(call, report)
                 try:
-                    await pass_on(exchange, call, report, send, dialect, lambda: self._monotonic() - begun)
+                    answer = Answer(exchange, call, report, dialect, incoming.hold)
+                    await pass_on(answer, send, lambda: self._monotonic() - begun)
                 finally:
                     self._failover.end(exchange, report.tokens)
         except ClientGoneError:

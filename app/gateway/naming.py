@@ -14,6 +14,7 @@ from keycairn.app.gateway.json_scan import PIECE, JsonScanner
 from keycairn.app.gateway.kept import KeptBody
 from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
 from keycairn.app.gateway.request_body import Incoming
+from keycairn.app.gateway.resource_ids import MARK, sealed_in
 from keycairn.app.gateway.stream_usage import ASKED
 from keycairn.domain.errors import ModelNameError, RequestRefusedError
 from keycairn.domain.model import LONGEST_CALLED_NAME
@@ -22,6 +23,8 @@ READ_AT_ONCE = 2**16
 """Bytes of a JSON body that are decoded in one; a larger one is scanned piece by piece while it comes in."""
 SLICE = 0.0005
 """Seconds of scanning after which others go on."""
+PIECES_AT_ONCE = 128
+"""Pieces that are searched before others go on: a megabyte."""
 JOINED_AT_ONCE = 2**20
 """Bytes that are copied without a thread. From here on, `bytes.join` lets other threads go on."""
 
@@ -55,13 +58,13 @@ class Named(Struct, frozen=True):
 class NamedJson:
     """A JSON body and the model's name in it."""
 
-    __slots__ = ("_incoming", "_pieces", "_place", "_value", "name", "silent")
+    __slots__ = ("_incoming", "_model", "_pieces", "_references", "name", "silent")
 
     def __init__(self, named: Named, pieces: list[bytes], incoming: Incoming) -> None:
         self.name = named.name
         self.silent = named.silent
-        self._value = msgspec.json.encode(named.name)
-        self._place = named.place
+        self._model = named.place, msgspec.json.encode(named.name)
+        self._references: list[tuple[int, int]] = []
         self._pieces = pieces
         self._incoming = incoming
 
@@ -76,13 +79,49 @@ class NamedJson:
         With `ask_usage`, where it is `silent`, it asks for the stream's usage.
         """
         value = msgspec.json.encode(new) + (ASKED if ask_usage and self.silent else b"")
-        if value != self._value:
-            body = await self._joined(_replaced(self._pieces, self._place, value))
-            self._value, self._place = value, (self._place[0], self._place[0] + len(value))
+        place, before = self._model
+        if value != before:
+            body = await self._joined(_replaced(self._pieces, place, value))
+            self._model = (place[0], place[0] + len(value)), value
         else:
             body = await self._joined(self._pieces)
         self._pieces = [body]
         return WholeBody(body)
+
+    @property
+    def beginning(self) -> bytes:
+        """The first piece, which is all of a body that came in one."""
+        return self._pieces[0]
+
+    async def references(self) -> list[bytes]:
+        """The sealed ids in the body, in order. Raises OverloadedError."""
+        if not await self._holds(MARK):
+            return []
+        body = await self._joined(self._pieces)
+        self._pieces = [body]
+        self._references = list(sealed_in(body))
+        return [body[begin:end] for begin, end in self._references]
+
+    async def refer_to(self, ids: Sequence[str]) -> None:
+        """Put `ids` in the places of the `references`, which were just found."""
+        for (begin, end), id in reversed(list(zip(self._references, ids, strict=True))):
+            self._pieces = [await self._joined(_replaced(self._pieces, (begin, end), id.encode()))]
+            (start, stop), value = self._model
+            if begin < start:
+                moved = len(id) - (end - begin)
+                self._model = (start + moved, stop + moved), value
+        self._references = []
+
+    async def _holds(self, mark: bytes) -> bool:
+        """Whether the body holds `mark`, which may begin in one piece and end in the next."""
+        before = b""
+        for number, piece in enumerate(self._pieces, 1):
+            if mark in piece or mark in before[1 - len(mark) :] + piece[: len(mark) - 1]:
+                return True
+            before = piece
+            if number % PIECES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return False
 
     async def _joined(self, pieces: Sequence[bytes | memoryview]) -> bytes:
         if len(pieces) == 1:

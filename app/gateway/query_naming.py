@@ -23,6 +23,19 @@ def query_with_model(query: str, name: str) -> str:
     )
 
 
+def model_in_query(query: str) -> str | None:
+    """The model that the query names, None for none. Raises RequestRefusedError where readers may find several."""
+    found = set(_models(query))
+    if len(found) > 1 or (found and ";" in query):
+        raise RequestRefusedError('The query names more than one "model".')
+    return found.pop() if found else None
+
+
+def without_model(query: str) -> str:
+    """The query without its models. Nothing else is touched."""
+    return "&".join(part for part in query.split("&") if not _is_model(unquote_plus(part.partition("=")[0])))
+
+
 def _models(query: str) -> Iterator[str]:
     """The models that any reader of the query may find in it."""
     if not query:

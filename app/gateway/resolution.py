@@ -1,15 +1,16 @@
 """Resolving a call: which credentials may serve it. That is done once, when it begins."""
 
-import random
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from keycairn.app.gateway.call import Call
+from keycairn.app.gateway.conversation import conversation_key
 from keycairn.app.gateway.directory import Directory
+from keycairn.app.gateway.naming import NamedJson
 from keycairn.app.gateway.routes import check_native
-from keycairn.domain.errors import CredentialNotFoundError
-from keycairn.domain.routing import Serving, weighted_order
+from keycairn.domain.errors import CredentialNotFoundError, RequestRefusedError
+from keycairn.domain.routing import Draw, Serving, by_chance, by_conversation, weighted_order
 from keycairn.ports.provider import ProviderRegistry
 
 
@@ -31,11 +32,14 @@ class Resolver:
         if call.model is not None:
             providers = self.anthropic if call.api.anthropic else None
             found = await self._directory.serving(workspace, call.model, call.api.type, providers, reach)
-            return weighted_order(found, random.random)
+            if call.credential is not None:
+                return _at_home(found, call.credential)
+            return found if len(found) < 2 else weighted_order(found, _draw(call))
         credential = await self._directory.credential(workspace, call.credential or "")
         if not reach.holds(credential.provider, credential.id):
             raise CredentialNotFoundError
-        check_native(self._registry.get(credential.provider).spec, call.method, call.api.path)
+        if call.api.native:
+            check_native(self._registry.get(credential.provider).spec, call.method, call.api.path)
         return [Serving(None, credential)]
 
     async def renewed(self, candidates: Sequence[Serving]) -> Sequence[Serving]:
@@ -52,3 +56,17 @@ class Resolver:
                 continue
             found.append(one if current is one.credential else replace(one, credential=current))
         return found
+
+
+def _at_home(found: Sequence[Serving], credential: str) -> Sequence[Serving]:
+    """The only one that can serve a call about what lives at its account."""
+    home = [one for one in found if one.credential.id == credential]
+    if not home:
+        raise RequestRefusedError("The call refers to what lives at an account that does not serve this model.")
+    return home
+
+
+def _draw(call: Call) -> Draw:
+    """Who of several goes first: for the turns of one conversation always the same."""
+    key = conversation_key(call.body.beginning) if isinstance(call.body, NamedJson) and call.api.answers else None
+    return by_conversation(key) if key else by_chance

@@ -23,7 +23,7 @@ _L, _E, _S, _T = Modality.LANGUAGE, Modality.EMBEDDING, Modality.SPEECH_TO_TEXT,
 _OPENAI_APIS = (
     Api("chat", "/chat/completions", _L),
     Api("completions", "/completions", _L),
-    Api("responses", "/responses", _L),
+    Api("responses", "/responses", _L, keeps=True),
     Api("embeddings", "/embeddings", _E, repeatable=True),
     Api("transcriptions", "/audio/transcriptions", _S),
     Api("translations", "/audio/translations", _S),
@@ -33,7 +33,7 @@ _OPENAI_APIS = (
 )
 _ANTHROPIC_APIS = (
     Api("messages", "/messages", _L, anthropic=True),
-    Api("count_tokens", "/messages/count_tokens", _L, repeatable=True, anthropic=True),
+    Api("count_tokens", "/messages/count_tokens", _L, repeatable=True, anthropic=True, counts=False),
 )
 APIS: Mapping[str, Api] = {
     **{f"/v1{api.path}": api for api in _OPENAI_APIS},
@@ -89,7 +89,7 @@ async def native_call(  # what a request is made of
         small = _small(incoming)
         body = NativeBody(WholeBody(await incoming.read()) if small else StreamedBody(KeptBody(incoming)))
     return Call(
-        api=Api("native", "/" + rest),
+        api=Api("native", "/" + rest, native=True),
         method=method,
         query=query,
         headers=received(headers),

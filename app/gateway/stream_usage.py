@@ -14,12 +14,8 @@ from msgspec import Struct
 ASKED = b',"stream_options":{"include_usage":true}'
 """What is put behind a member of a body."""
 APIS_THAT_ASK = frozenset({"chat", "completions"})
-LONGEST_EVENT = 2**20
-"""Bytes of an event that is held until it is whole; with a longer one, all goes on as it comes."""
 
 _NO_CHOICES = re.compile(rb'"choices"[ \t]*+:[ \t]*+\[[ \t]*+\]')
-_EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)", re.DOTALL)
-_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
 class _Event(Struct):
@@ -30,33 +26,14 @@ class _Event(Struct):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-class UsageEventFilter:
-    """Lets a stream of events through, event by event, but for those that only tell the usage."""
+class UsageEdit:
+    """A `keycairn.app.gateway.answer_edits.Edit` that takes out the events which only tell the usage."""
 
-    __slots__ = ("_held",)
+    marks = (b'"usage"',)
 
-    def __init__(self) -> None:
-        self._held: bytes | None = b""
-
-    def see(self, chunk: bytes) -> bytes:
-        """What of the stream can go on now. No client acts on an event before its end, so nobody waits for it."""
-        if self._held is None:
-            return chunk
-        data = self._held + chunk
-        end = max(data.rfind(mark) + len(mark) if mark in data else 0 for mark in _ENDS)
-        self._held = data[end:]
-        if len(self._held) > LONGEST_EVENT:
-            self._held = None
-            return data
-        ready = data[:end]
-        if b'"usage"' not in ready or not _NO_CHOICES.search(ready):
-            return ready
-        return b"".join(event for event in _EVENT.findall(ready) if not _only_tells_usage(event))
-
-    def rest(self) -> bytes:
-        """What was held when the stream ended."""
-        held, self._held = self._held or b"", b""
-        return b"" if _only_tells_usage(held) else held
+    def __call__(self, text: bytes) -> bytes:
+        """Nothing for such an event; another one as it is."""
+        return b"" if _NO_CHOICES.search(text) and _only_tells_usage(text) else text
 
 
 def _only_tells_usage(event: bytes) -> bool:

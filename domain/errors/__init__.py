@@ -26,6 +26,7 @@ from keycairn.domain.errors.gateway import (
     NoRouteError,
     OverloadedError,
     RequestRefusedError,
+    ResourceNotFoundError,
     SpoolError,
 )
 from keycairn.domain.errors.input import (
@@ -200,6 +201,7 @@ __all__ = [
     "RepeatedFieldError",
     "RequestFailedError",
     "RequestRefusedError",
+    "ResourceNotFoundError",
     "RestoreMismatchError",
     "RestoringError",
     "RetryableConflictError",

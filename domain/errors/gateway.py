@@ -48,6 +48,16 @@ class NoRouteError(NotFoundError):
         super().__init__(message)
 
 
+class ResourceNotFoundError(NotFoundError):
+    """A response, file or batch of that id was not made with the caller's token."""
+
+    code = "resource_not_found"
+    remedy = "Use the id as it was given, with the token it was given to."
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing of that id, or it was made with another token.")
+
+
 class MethodError(InvalidInputError):
     """The path is there, but takes another method."""
 

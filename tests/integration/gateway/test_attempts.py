@@ -87,7 +87,8 @@ async def test_in_a_body(pools: dict[Modality, Pool], size: int, stream: bool) -
     status = await pool.call("/v1/chat/completions", [(b"content-type", b"application/json")], incoming)
 
     assert status == 200
-    assert [request.json() for request in pool.requests()] == [{"model": name, **rest} for name in NAMES]
+    asks = {"stream_options": {"include_usage": True}} if stream else {}
+    assert [request.json() for request in pool.requests()] == [{"model": name, **asks, **rest} for name in NAMES]
     assert [int(request.headers["content-length"]) for request in pool.requests()] == [
         len(request.body) for request in pool.requests()
     ]

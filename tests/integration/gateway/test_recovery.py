@@ -24,8 +24,10 @@ class Two:
         self.house, self.servers, self.credentials = house, servers, credentials
         self.client = httpx.AsyncClient(base_url=house.url, headers={"authorization": f"Bearer {house.token}"})
 
-    async def chat(self) -> httpx.Response:
-        return await self.client.post("/v1/chat/completions", json=BODY)
+    async def chat(self, about: str = "Hello") -> httpx.Response:
+        """A first question. Those about one thing are one conversation."""
+        body = {**BODY, "messages": [{"role": "user", "content": about}]}
+        return await self.client.post("/v1/chat/completions", json=body)
 
     async def embed(self) -> httpx.Response:
         return await self.client.post("/v1/embeddings", json={"model": "text-embedding-3-small", "input": "a"})
@@ -59,12 +61,20 @@ async def test_equals_share_the_calls_by_their_weights(two: Two) -> None:
     models = await two.house.keycairn.models.list(type=Modality.LANGUAGE)
     for model, weight in zip(models, (1, 0), strict=True):
         await two.house.keycairn.models.update(model.id, ModelPatch(priority=0, weight=weight))
-    alone = {(await two.chat()).headers["x-keycairn-credential"] for _ in range(10)}
+    alone = {(await two.chat(str(n))).headers["x-keycairn-credential"] for n in range(10)}
     await two.house.keycairn.models.update(models[1].id, ModelPatch(weight=1))
-    shared = {(await two.chat()).headers["x-keycairn-credential"] for _ in range(60)}
+    shared = {(await two.chat(str(n))).headers["x-keycairn-credential"] for n in range(60)}
 
     assert alone == {two.credentials[0].id}
     assert shared == {credential.id for credential in two.credentials}
+
+
+async def test_the_turns_of_a_conversation_stay_where_its_beginning_is_cached(two: Two) -> None:
+    for model in await two.house.keycairn.models.list(type=Modality.LANGUAGE):
+        await two.house.keycairn.models.update(model.id, ModelPatch(priority=0, weight=1))
+    for conversation in range(8):
+        turns = {(await two.chat(str(conversation))).headers["x-keycairn-credential"] for _ in range(5)}
+        assert len(turns) == 1
 
 
 async def test_a_refused_key_sends_the_call_to_the_next_and_is_passed_by_after(two: Two) -> None:

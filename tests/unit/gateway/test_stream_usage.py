@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.bodies import arriving, in_pieces
 
+from keycairn.app.gateway.answer_edits import LONGEST_EVENT, EventEdits
 from keycairn.app.gateway.naming import READ_AT_ONCE, named_json
-from keycairn.app.gateway.stream_usage import LONGEST_EVENT, UsageEventFilter
+from keycairn.app.gateway.stream_usage import UsageEdit
 
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}],"usage":null}'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":8,"completion_tokens":2}}'
@@ -21,7 +22,7 @@ PAD = {"messages": [{"role": "user", "content": "x" * READ_AT_ONCE}]}
 
 
 def passed(pieces: Sequence[bytes]) -> bytes:
-    unasked = UsageEventFilter()
+    unasked = EventEdits([UsageEdit()])
     return b"".join(unasked.see(piece) for piece in pieces) + unasked.rest()
 
 
@@ -46,13 +47,21 @@ def test_a_stream_that_ends_in_its_usage_ends_without_it() -> None:
 
 
 def test_an_event_passes_on_as_soon_as_it_is_whole() -> None:
-    unasked = UsageEventFilter()
+    unasked = EventEdits([UsageEdit()])
     assert unasked.see(WORD + b"\n\n" + WORD[:20]) == WORD + b"\n\n"
     assert unasked.see(WORD[20:] + b"\n\n") == WORD + b"\n\n"
 
 
+@given(st.lists(st.integers(1, 2 * LONGEST_EVENT), max_size=6), st.sampled_from([b"\n\n", b"\r\n\r\n", b"\r\r"]))
+def test_an_event_as_long_as_a_picture_passes_on_as_it_comes(sizes: list[int], end: bytes) -> None:
+    picture = b"data: " + b"x" * (2 * LONGEST_EVENT)
+    stream = [WORD, picture, USAGE, picture, USAGE, WORD]
+    left = b"".join(event + end for event in stream if event is not USAGE)
+    assert passed(in_pieces(b"".join(event + end for event in stream), sizes)) == left
+
+
 def test_an_event_without_an_end_is_not_held_for_ever() -> None:
-    unasked = UsageEventFilter()
+    unasked = EventEdits([UsageEdit()])
     long = b"data: " + b"x" * LONGEST_EVENT
     assert unasked.see(long) + unasked.see(b"y") == long + b"y"
 
