@@ -7,6 +7,9 @@ from keycairn.domain.secret import Secret
 LONGEST_TOKEN = 4096
 """Bytes of a token that are looked at."""
 
+_SCHEMES = frozenset({b"bearer", b"token"})
+"""As RFC 6750 has it, and as Deepgram's SDK does."""
+
 
 def presented_token(headers: dict[bytes, bytes]) -> Secret:
     """The token; an empty one where there is none, or nothing that can be one.
@@ -24,4 +27,4 @@ def _bare(name: bytes, value: bytes) -> bytes:
     if name != b"authorization":
         return value.strip()
     scheme, _, token = value.partition(b" ")
-    return token.strip() if scheme.lower() == b"bearer" else value.strip()
+    return token.strip() if scheme.lower() in _SCHEMES else value.strip()

@@ -1,6 +1,7 @@
 """Resolving a call: which credentials may serve it. That is done once, when it begins."""
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -8,10 +9,11 @@ from keycairn.app.gateway.call import Call
 from keycairn.app.gateway.conversation import conversation_key
 from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.naming import NamedJson
-from keycairn.app.gateway.routes import check_native
-from keycairn.domain.errors import CredentialNotFoundError, RequestRefusedError
+from keycairn.app.gateway.routes import below_base, check_native
+from keycairn.domain.credential import Credential, account
+from keycairn.domain.errors import CredentialNotFoundError, KeycairnError, RequestRefusedError
 from keycairn.domain.routing import Draw, Serving, by_chance, by_conversation, weighted_order
-from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.provider import LoadedProvider, ProviderRegistry
 
 
 class Resolver:
@@ -39,7 +41,9 @@ class Resolver:
         if not reach.holds(credential.provider, credential.id):
             raise CredentialNotFoundError
         if call.api.native:
-            check_native(self._registry.get(credential.provider).spec, call.method, call.api.path)
+            provider = self._registry.get(credential.provider)
+            call.api = replace(call.api, path=below_base(call.api.path, _base_path(provider, credential)))
+            check_native(provider.spec, call.method, call.api.path)
         return [Serving(None, credential)]
 
     async def renewed(self, candidates: Sequence[Serving]) -> Sequence[Serving]:
@@ -56,6 +60,14 @@ class Resolver:
                 continue
             found.append(one if current is one.credential else replace(one, credential=current))
         return found
+
+
+def _base_path(provider: LoadedProvider, credential: Credential) -> str:
+    """The path of the URL that a native call's path follows, "" where it cannot be told without the secrets."""
+    try:
+        return urlsplit(provider.base_url(account(provider.spec, credential, {}))).path
+    except (KeycairnError, ValueError):
+        return ""
 
 
 def _at_home(found: Sequence[Serving], credential: str) -> Sequence[Serving]:

@@ -29,6 +29,9 @@ _OPENAI_APIS = (
     Api("translations", "/audio/translations", _S),
     Api("speech", "/audio/speech", _T),
     Api("images", "/images/generations"),
+    Api("image_edits", "/images/edits"),
+    Api("image_variations", "/images/variations"),
+    Api("rerank", "/rerank", repeatable=True),
     Api("moderations", "/moderations", repeatable=True),
 )
 _ANTHROPIC_APIS = (
@@ -109,6 +112,20 @@ def check_query(query: str) -> None:
     """Raise RequestRefusedError for a query that says who calls, who pays, or another method."""
     if names_identity(query):
         raise RequestRefusedError("The query must not name a key, a token, a user's project or a method.")
+
+
+def below_base(path: str, base: str) -> str:
+    """A native call's path without what the path of the provider's base URL has already.
+
+    An SDK that is pointed at `/native/{credential}` puts its own version before each path, such as `/v1`: the segments
+    with which the base URL ends. `path` begins with a slash, and so does what is given.
+    """
+    segments = [one for one in base.split("/") if one]
+    for begin in range(len(segments)):
+        ending = "/" + "/".join(segments[begin:])
+        if path.startswith(ending + "/"):
+            return path.removeprefix(ending)
+    return path
 
 
 def check_native(spec: ProviderSpec, method: str, path: str) -> None:

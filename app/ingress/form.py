@@ -15,7 +15,7 @@ from keycairn.domain.errors import (
 
 LONGEST_TARGET = 8 * 1024
 """Bytes of path and query together."""
-CREDENTIAL_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+CREDENTIAL_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"xi-api-key")
 """Where a client's SDK may put its token."""
 
 _ONCE = frozenset(

@@ -174,6 +174,8 @@ def test_a_request_has_one_form(headers: dict[str, str], expected: int) -> None:
 def test_several_places_for_a_token_hold_the_same_or_the_call_is_refused() -> None:
     assert presented_token({b"authorization": b"bearer t ", b"x-api-key": b"t"}).reveal() == "t"
     assert presented_token({b"authorization": b"", b"x-goog-api-key": b"t"}).reveal() == "t"
+    assert presented_token({b"authorization": b"Token t"}).reveal() == "t"
+    assert presented_token({b"xi-api-key": b"t"}).reveal() == "t"
     assert presented_token({b"accept": b"*/*"}).reveal() == ""
     assert presented_token({b"api-key": b"\xff"}).reveal() == ""
     places = [(b"authorization", b"Bearer t"), (b"x-api-key", b"u"), (b"api-key", b"v"), (b"x-goog-api-key", b"w")]

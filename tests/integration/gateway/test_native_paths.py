@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from anthropic import AsyncAnthropic
 from msgspec.structs import replace
 from openai import AsyncOpenAI
 from tests.gateway_house import GatewayHouse
@@ -12,7 +13,7 @@ from tests.servers.kin_api import VoyageServer
 from tests.servers.speech_api import DeepgramServer, ElevenLabsServer
 from tests.servers.vertex_api import PLACE, VertexServer, service_account
 
-from keycairn.app.gateway.routes import check_native, check_plain
+from keycairn.app.gateway.routes import below_base, check_native, check_plain
 from keycairn.domain.errors import NoRouteError
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
@@ -274,6 +275,64 @@ async def test_geminis_own_form_is_passed_on_and_counted(house: GatewayHouse, *,
     assert server.requests[-1].headers["x-goog-api-key"] == KEY
     (used,) = (await house.usage()).values()
     assert (used.input_tokens, used.output_tokens) == (2, 2)
+
+
+async def test_anthropics_sdk_is_pointed_at_a_credential_as_it_is(
+    house: GatewayHouse, anthropic_server: AnthropicServer
+) -> None:
+    account = await house.credential("anthropic", KEY, base_url=anthropic_server.url)
+    async with AsyncAnthropic(
+        api_key=house.token, base_url=f"{house.url}/native/{account.id}", max_retries=0
+    ) as client:
+        answer = await client.messages.create(
+            model="claude-sonnet-5", max_tokens=9, messages=[{"role": "user", "content": "Hi"}]
+        )
+    assert answer.usage.output_tokens == 2
+    assert anthropic_server.requests[-1].path == "/v1/messages"
+
+
+@pytest.mark.parametrize("version", ["", "v1beta/"])
+async def test_geminis_version_may_stand_first_or_be_left_out(house: GatewayHouse, version: str) -> None:
+    async with GeminiServer() as server:
+        account = await house.credential("google", KEY, base_url=server.url)
+        async with httpx.AsyncClient(headers={"x-goog-api-key": house.token}) as client:
+            url = f"{house.url}/native/{account.id}/{version}models/gemini-2.5-flash:generateContent"
+            answer = await client.post(url, json={"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]})
+    assert answer.status_code == 200
+    assert server.requests[-1].path == "/v1beta/models/gemini-2.5-flash:generateContent"
+
+
+@pytest.mark.parametrize("scheme", ["Token", "Bearer"])
+@pytest.mark.parametrize("version", ["", "v1/"])
+async def test_deepgrams_sdk_puts_its_version_and_its_key_where_it_always_does(
+    house: GatewayHouse, scheme: str, version: str
+) -> None:
+    async with DeepgramServer() as server:
+        account = await house.credential("deepgram", KEY, base_url=server.url)
+        async with httpx.AsyncClient(headers={"authorization": f"{scheme} {house.token}"}) as client:
+            url = f"{house.url}/native/{account.id}/{version}speak?model=aura-2-thalia-en"
+            answer = await client.post(url, json={"text": "Hi"})
+    assert answer.content == SOUND
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "left"),
+    [
+        ("/v1", "/v1/messages", "/messages"),
+        ("/v1", "/messages", "/messages"),
+        ("/v1", "/v1beta/messages", "/v1beta/messages"),
+        ("/v1", "/v1", "/v1"),
+        ("/v1/", "/v1/v1/messages", "/v1/messages"),
+        ("/openai/v1", "/openai/v1/chat/completions", "/chat/completions"),
+        ("/openai/v1", "/v1/chat/completions", "/chat/completions"),
+        ("/openai/v1", "/openai/chat/completions", "/openai/chat/completions"),
+        ("/proxy/anthropic/v1", "/v1/messages", "/messages"),
+        ("", "/v1/chat/completions", "/v1/chat/completions"),
+        ("/", "/api/chat", "/api/chat"),
+    ],
+)
+def test_what_the_base_url_ends_with_is_not_said_twice(base: str, path: str, left: str) -> None:
+    assert below_base(path, base) == left
 
 
 async def test_a_native_sound_arrives_as_it_is(house: GatewayHouse) -> None:
