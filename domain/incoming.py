@@ -55,7 +55,9 @@ class IncomingCredential(
     `where` names it in the report. `secrets` could be read, `unopened` maps those that could not to why. `values` are
     fields whose source does not know which of them are secret. `extra` is configuration nobody here knows, kept for
     the way back. `default`: the provider's default account in the source. `adopts`: the models of its provider that no
-    credential is linked to become its own. `unique_name`: it stays out where its provider has one of its name.
+    credential is linked to become its own. `unique_name`: a person gave it its name, which stands for one account, so
+    that another key under that name is refused; another name is numbered. `alone`: it comes in only where its provider
+    has no credential. `variables` maps its fields to the environment variables they were read from.
     """
 
     where: str
@@ -72,6 +74,8 @@ class IncomingCredential(
     default: bool = False
     adopts: bool = False
     unique_name: bool = False
+    alone: bool = False
+    variables: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
     created: datetime | None = None
     updated: datetime | None = None
@@ -108,13 +112,17 @@ def unusable_secret(row: IncomingCredential) -> str | None:
 
 
 class Imported(Struct, frozen=True, kw_only=True):
-    """A credential that was made, or would be: its models by name, and its secrets that came in unreadable."""
+    """A credential that was made, or would be: its models by name, those that were there as `linked`.
+
+    `broken` maps its secrets that came in unreadable to why; `notes` say what was healed, and what was left behind.
+    """
 
     where: str
     provider: str
     name: str
     id: CredentialId
     models: tuple[str, ...] = ()
+    linked: tuple[str, ...] = ()
     broken: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
 

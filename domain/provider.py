@@ -1,14 +1,14 @@
 """A provider: a kind of service, described as data."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
+from keycairn.domain.env_variable import EnvSwitch, EnvVariable
 from keycairn.domain.errors import InvalidInputError, MissingFieldError, UndeclaredFieldError
 from keycairn.domain.modality import Modality
-from keycairn.domain.passing import passing_faults
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_url
 
@@ -27,11 +27,21 @@ class FieldKind(StrEnum):
     PATH = "path"
 
 
+class SecretForm(StrEnum):
+    """What a secret is, so that it is looked at when it comes in: a key, a service account's JSON, or anything."""
+
+    KEY = "key"
+    SERVICE_ACCOUNT = "service_account"
+    ANY = "any"
+
+
 class FieldSpec(Struct, frozen=True, kw_only=True):
     """One field of a provider's account.
 
-    `env` lists the environment variables it is read from, the first non-blank one wins. `default` is what an unset
-    field means at the moment of use; it is never stored, so a plugin may change it.
+    `env` lists the environment variables it is read from as it is, `variables` those that other software writes in a
+    way of its own. Where several are set they have to agree. `default` is what an unset field means at the moment of
+    use; it is never stored, so a plugin may change it. `form` says what a secret is; unsaid, `api_key` and
+    `api_key_...` are keys, and others may be anything.
 
     `names_host`: a text that becomes part of a host's name, such as a region; it is one label of it. `sent_to`: for a
     secret, the settings that say where it goes, each a URL or one that names a host; empty means all of them. Changing
@@ -48,6 +58,21 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     help: str = ""
     names_host: bool = False
     sent_to: tuple[str, ...] = ()
+    variables: tuple[EnvVariable, ...] = ()
+    form: SecretForm | None = None
+
+    @property
+    def env_names(self) -> tuple[str, ...]:
+        """Every variable it is read from."""
+        return (*self.env, *(variable.name for variable in self.variables))
+
+    @property
+    def holds(self) -> SecretForm:
+        """What a secret is, where its form is unsaid by its name."""
+        if self.form is not None:
+            return self.form
+        named = self.name == "api_key" or self.name.startswith("api_key_")
+        return SecretForm.KEY if self.secret and named else SecretForm.ANY
 
 
 class ProviderSpec(Struct, frozen=True, kw_only=True):
@@ -61,6 +86,13 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     POST, whole segments; an operation says it more closely. `request_headers`: the client's headers, in lower case,
     that go on to this provider besides those every provider gets. `signs_body`: its authorization depends on the body
     of a call, so the gateway takes the whole body in before it asks for it; see `Request.body_sha256`.
+
+    For environments and files that are moved in: `hosts` are the provider's own (`*.acme.example` stands for any below
+    it), and `elsewhere` names the provider whose account a key is where its variables lead to another host.
+    `key_prefixes` are beginnings that only its keys have, and `key_addresses` maps beginnings of keys to the one base
+    URL they are for. `env_families` are the beginnings of its variables, `ACME` for `ACME_BASE_URL`, where they are not
+    its name; a variable of a family that looks like an address and is declared by nobody holds the account back.
+    `env_switches` are variables under which the others mean something else.
     """
 
     name: str
@@ -76,6 +108,26 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     native_operations: tuple[str, ...] = ()
     request_headers: tuple[str, ...] = ()
     signs_body: bool = False
+    hosts: tuple[str, ...] = ()
+    elsewhere: str = ""
+    key_prefixes: tuple[str, ...] = ()
+    key_addresses: Mapping[str, str] = {}
+    env_families: tuple[str, ...] = ()
+    env_switches: tuple[EnvSwitch, ...] = ()
+
+    def owns(self, host: str) -> bool:
+        """Whether a host is one of the provider's own."""
+        return any(host == one or (one.startswith("*.") and host.endswith(one[1:])) for one in self.hosts)
+
+    @property
+    def env_names(self) -> tuple[str, ...]:
+        """Every variable its fields are read from."""
+        return tuple(name for field in self.fields for name in field.env_names)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The beginnings of its variables."""
+        return self.env_families or (self.name.upper(),)
 
     def field(self, name: str) -> FieldSpec | None:
         """The declared field of this name, or None."""
@@ -167,45 +219,6 @@ def canonical_name(name: str) -> str:
 def is_provider_name(name: str) -> bool:
     """Whether a provider may be named so: lower-case letters, digits and underscores, beginning with a letter."""
     return _NAME.fullmatch(name) is not None
-
-
-def spec_faults(spec: ProviderSpec) -> Iterator[str]:
-    """What is wrong with a plugin's spec, one sentence each; nothing when it is sound."""
-    if not is_provider_name(spec.name):
-        yield "the name must be lower-case letters, digits and underscores, beginning with a letter"
-    if not spec.modalities:
-        yield "it declares no modality"
-    names = [field.name for field in spec.fields]
-    yield from (f"the field {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1}))
-    yield from (f"the field name {name!r} is malformed" for name in names if not _NAME.fullmatch(name))
-    for group in (*spec.any_of, *spec.env_requires):
-        yield from (f"{name!r} is required, but not declared" for name in group if name not in names)
-    places = [place.name for place in spec.places()]
-    for field in spec.fields:
-        if field.secret and field.default is not None:
-            yield f"the secret {field.name!r} has a default value"
-        if field.default is not None and not field.secret and not _fits(spec, field):
-            yield f"the default of the field {field.name!r} is none of its kind, {field.kind}"
-        if field.secret and not field.env:
-            yield f"the secret {field.name!r} names no environment variable"
-        if field.names_host and (field.secret or field.kind is not FieldKind.TEXT):
-            yield f"the field {field.name!r} names a host, which only a text setting can"
-        if field.sent_to and not field.secret:
-            yield f"the setting {field.name!r} is sent somewhere, which only a secret is"
-        yield from (
-            f"the secret {field.name!r} is sent to {name!r}, which is neither a URL setting nor one that names a host"
-            for name in field.sent_to
-            if name not in places
-        )
-    yield from passing_faults(spec.native_operations, spec.request_headers)
-
-
-def _fits(spec: ProviderSpec, field: FieldSpec) -> bool:
-    """Whether a setting's default is what the setting itself takes, so that it can be used unchecked."""
-    try:
-        return field.default is not None and spec.check_setting(field.name, field.default) == field.default
-    except InvalidInputError:
-        return False
 
 
 class Account(Struct, frozen=True, kw_only=True):

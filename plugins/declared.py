@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from keycairn.domain.errors import PluginError
-from keycairn.domain.provider import ProviderSpec, spec_faults
+from keycairn.domain.provider import ProviderSpec
+from keycairn.domain.provider_faults import spec_faults
 from keycairn.plugins import hookspecs
 from keycairn.ports.provider import Provider
 

@@ -60,6 +60,8 @@ class _Group(Struct):
     unopened: dict[str, str]
     notes: set[str]
     models: list[GroupEntry]
+    named: bool = False
+    """Whether the file gives it its name."""
 
 
 class LiteLlmConfig:
@@ -158,7 +160,7 @@ class LiteLlmConfig:
         return []
 
     def _group(self, provider: str, values: Mapping[str, Any], name: str | None, where: str) -> _Group:
-        group = _Group(provider, name or "", {}, {}, {}, set(), [])
+        group = _Group(provider, name or "", {}, {}, {}, set(), [], named=bool(name))
         for key, value in values.items():
             target = _SETTINGS.get(key) or _SECRETS.get(key)
             if key in {"api_base", "base_url"}:
@@ -257,5 +259,6 @@ def _rows(groups: Mapping[object, _Group]) -> Iterator[IncomingCredential]:
             secrets=group.secrets,
             unopened=group.unopened,
             models=tuple(entry.model for entry in group.models),
+            unique_name=group.named,
             notes=tuple(sorted(group.notes)),
         )

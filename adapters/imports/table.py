@@ -122,6 +122,7 @@ def _row(where: str, line: object) -> IncomingRow:
         name=title,
         values={field: value for field, value in values.items() if value},
         models=tuple(IncomingModel(name=model) for model in models),
+        unique_name=bool((name or "").strip()),
     )
 
 

@@ -40,7 +40,8 @@ class DuplicateView(Struct, frozen=True, kw_only=True):
 class CredentialView(Struct, frozen=True, kw_only=True):
     """A credential. `config` holds what the provider calls its own; `has_secrets` says which secrets are stored.
 
-    `duplicates` names other credentials with one of the same secrets; lists leave it out.
+    `duplicates` names other credentials with one of the same secrets; lists leave it out. `healed` says, in the answer
+    to what was sent, by field what was put right in it.
     """
 
     id: str
@@ -70,6 +71,7 @@ class CredentialView(Struct, frozen=True, kw_only=True):
     last_check: CheckView | None
     limits: Limits
     duplicates: list[DuplicateView] | UnsetType = UNSET
+    healed: Mapping[str, str] | UnsetType = UNSET
 
 
 def duplicate_views(credentials: Sequence[Credential], reach: Reach) -> list[DuplicateView]:
@@ -105,6 +107,7 @@ def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> 
         last_check=CheckView(**{name: getattr(check, name) for name in CheckView.__struct_fields__}) if check else None,
         limits=credential.limits,
         duplicates=UNSET if listed.duplicates is None else duplicate_views(listed.duplicates, reach),
+        healed=listed.healed or UNSET,
         **flat,
     )
 

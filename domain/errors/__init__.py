@@ -42,6 +42,7 @@ from keycairn.domain.errors.input import (
     UndeclaredFieldError,
     UnknownProviderError,
     UnreadableSourceError,
+    UnusableKeyError,
     UrlRefusedError,
 )
 from keycairn.domain.errors.keys import (
@@ -233,6 +234,7 @@ __all__ = [
     "UnreadableRecordError",
     "UnreadableSourceError",
     "UnsupportedMediaTypeError",
+    "UnusableKeyError",
     "UrlRefusedError",
     "WrongRootKeyError",
     "WrongRootKeyProofError",

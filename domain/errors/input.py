@@ -137,3 +137,14 @@ class UnreadableSourceError(InvalidInputError):
 
     code = "unreadable_source"
     remedy = "Name the format, or export the file again."
+
+
+class UnusableKeyError(InvalidInputError):
+    """What was sent as a secret is certainly none, or none that could be sent on. It is not echoed."""
+
+    code = "unusable_key"
+    remedy = "Send the key alone, as the provider's page shows it."
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"The field {field} holds no usable key: {why}.", {field: why})
+        self.why = why

@@ -16,7 +16,7 @@ from msgspec import Struct
 from keycairn.domain.errors import GarbledAnswerError, InvalidAuthError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, Provenance
-from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
+from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec, SecretForm
 from keycairn.domain.secret import Secret
 from keycairn.plugins.base import Headers, ListedProvider, authorized, dimensions
 from keycairn.plugins.failures import decode
@@ -229,6 +229,7 @@ PROVIDER = Vertex(
                 label="Service account (JSON)",
                 secret=True,
                 env=("VERTEX_SERVICE_ACCOUNT",),
+                form=SecretForm.SERVICE_ACCOUNT,
                 help="The whole key file. Stored sealed.",
             ),
             FieldSpec(

@@ -123,7 +123,9 @@ async def test_what_is_no_model_or_no_name_is_left_out(house: House, kc: Keycair
 
 
 async def test_a_short_key_that_is_a_word_hides_no_model(house: House, kc: Keycairn) -> None:
-    local = (await kc.credentials.create("openai", name="Home", secrets={"api_key": Secret("ollama")})).credential
+    server = {"base_url": "http://localhost:1234/v1"}
+    made = await kc.credentials.create("openai", name="Home", settings=server, secrets={"api_key": Secret("ollama")})
+    local = made.credential
     house.openai.models = (model("ollama/llama3"), model("none"))
 
     assert [one.name for one in (await kc.probing.discover(local.id)).models] == ["ollama/llama3", "none"]

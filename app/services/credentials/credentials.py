@@ -30,6 +30,7 @@ from keycairn.domain.errors import (
     UndeclaredFieldError,
     UndecryptableError,
 )
+from keycairn.domain.healing import Given, healed, is_short_word
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.limits import Limits, check_limits
 from keycairn.domain.modality import Modality
@@ -57,11 +58,20 @@ class Listed(Struct, frozen=True):
     model_count: int
     broken: Mapping[str, str]
     duplicates: tuple[Credential, ...] | None = None
+    healed: Mapping[str, str] = {}
+    """What was put right in the fields that were sent, by field."""
 
     @property
     def decryption_error(self) -> str | None:
         """Why a secret of this record cannot be opened, or None."""
         return "; ".join(f"{name}: {why}" for name, why in sorted(self.broken.items())) or None
+
+
+class CheckedCredential(Struct, frozen=True):
+    """A checked and sealed credential that is not stored yet. `healed` says by field what was put right in it."""
+
+    credential: Credential
+    healed: Mapping[str, str]
 
 
 class CredentialPatch(Struct, frozen=True, kw_only=True):
@@ -138,16 +148,17 @@ class Credentials:
         Raises UnknownProviderError, InvalidInputError (its subclasses name the field) or SealedError.
         """
 
-        async def plan() -> tuple[Changeset, Credential]:
+        async def plan() -> tuple[Changeset, CheckedCredential]:
             draft = self.draft(
                 provider, name=name, settings=settings, secrets=secrets, modalities=modalities, limits=limits, by=by
             )
-            details: Details = {"provider": draft.provider, "secrets": sorted(draft.sealed)}
-            event = self._journal.event(by, Action.CREDENTIAL_CREATED, draft.id, details=details)
-            return (AddCredential(draft), event), draft
+            made = draft.credential
+            details: Details = {"provider": made.provider, "secrets": sorted(made.sealed)}
+            event = self._journal.event(by, Action.CREDENTIAL_CREATED, made.id, details=details)
+            return (AddCredential(made), event), draft
 
         created = await self._journal.retried(plan)
-        return Listed(created, 0, {}, await self.duplicates(created))
+        return Listed(created.credential, 0, {}, await self.duplicates(created.credential), created.healed)
 
     async def duplicates(self, credential: Credential) -> tuple[Credential, ...]:
         """The other credentials of the workspace that hold one of the same secrets; found without opening any."""
@@ -164,7 +175,7 @@ class Credentials:
         modalities: Sequence[Modality] | None = None,
         limits: Limits | None = None,
         by: Caller,
-    ) -> Credential:
+    ) -> CheckedCredential:
         """A checked and sealed credential that is not stored yet. Raises as `create` does."""
         spec = self._registry.get(provider).spec
         now = self._clock.now()
@@ -186,16 +197,24 @@ class Credentials:
         )
         return self._patched(spec, empty, patch)
 
-    def filled(
-        self, start: Credential, *, settings: Mapping[str, SettingValue], secrets: Mapping[str, Secret]
-    ) -> Credential:
-        """`start`, which holds neither settings nor a secret that opens, with both; not stored yet.
+    def looked_at(self, provider: str, *, settings: Mapping[str, SettingValue], secrets: Mapping[str, Secret]) -> Given:
+        """Fields healed as `create` heals them. Raises UnknownProviderError, InvalidInputError or SealedError."""
+        spec = self._registry.get(provider).spec
+        return healed(spec, settings, _checked_secrets(spec, secrets), before={}, elsewhere=self._others_keys(spec))
+
+    def filled(self, start: Credential, given: Given) -> Credential:
+        """`start`, which holds neither settings nor a secret that opens, with what `looked_at` gave; not stored yet.
 
         Raises as `create` does.
         """
         spec = self._registry.get(start.provider).spec
-        given = CredentialPatch(name=start.name, modalities=start.modalities, secrets=dict(secrets))
-        return self._patched(spec, replace(start, settings=self._merged_settings(spec, start, settings)), given)
+        placed = replace(start, settings=self._merged_settings(spec, start, given.settings))
+        patch = CredentialPatch(name=start.name, modalities=start.modalities, secrets=given.secrets)
+        return self._applied(spec, placed, patch)
+
+    def fingerprint(self, workspace: str, secret: Secret) -> str:
+        """See `Vault.fingerprint`."""
+        return self._vault.fingerprint(workspace, secret)
 
     async def update(
         self, id: CredentialId, patch: CredentialPatch, *, if_match: int | None = None, by: Caller = IN_PROCESS
@@ -205,25 +224,28 @@ class Credentials:
         Raises CredentialNotFoundError, PreconditionFailedError, InvalidInputError or SealedError.
         """
 
-        async def plan() -> tuple[Changeset, Credential]:
+        async def plan() -> tuple[Changeset, CheckedCredential]:
             before = await require_credential(self._store, by.workspace, id)
             if if_match is not None and before.version != if_match:
                 raise PreconditionFailedError
             spec = self._registry.get(before.provider).spec
             await self._opener.learn([before])
-            after = self._patched(spec, before, patch)
+            draft = self._patched(spec, before, patch)
+            after = draft.credential
             if after == before:
-                return (), before
+                return (), draft
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
             event = self._journal.event(
                 by, Action.CREDENTIAL_UPDATED, id, details={"fields": _changed(before, after, patch)}
             )
             kept = frozenset(key for key, text in before.sealed.items() if after.sealed.get(key) == text)
-            return (ReplaceCredential(after, expected=before.version, kept=kept), event), after
+            return (ReplaceCredential(after, expected=before.version, kept=kept), event), CheckedCredential(
+                after, draft.healed
+            )
 
-        after = await self._journal.retried(plan)
+        done = await self._journal.retried(plan)
         self._http.tokens.forget(id)
-        return await self._listed(after)
+        return replace(await self._listed(done.credential), healed=done.healed)
 
     async def delete(
         self,
@@ -277,17 +299,39 @@ class Credentials:
         duplicates = await self.duplicates(credential)
         return Listed(credential, len(models), self._opener.unreadable(credential), duplicates)
 
-    def _patched(self, spec: ProviderSpec, before: Credential, patch: CredentialPatch) -> Credential:
-        """`before` with `patch` applied and its secrets sealed; version and times untouched."""
-        secrets = _checked_secrets(spec, patch.secrets)
+    def _others_keys(self, spec: ProviderSpec) -> dict[str, str]:
+        """How keys begin that are certainly another provider's than `spec`, and whose they are."""
+        others = {
+            start: f"those of {other.spec.label} do"
+            for other in self._registry.all()
+            if other.spec.name != spec.name
+            for start in other.spec.key_prefixes
+        }
+        return {start: whose for start, whose in others.items() if start not in spec.key_prefixes}
+
+    def _patched(self, spec: ProviderSpec, before: Credential, patch: CredentialPatch) -> CheckedCredential:
+        """`before` with `patch` applied, healed, and its secrets sealed; version and times untouched."""
+        given = healed(
+            spec,
+            patch.settings,
+            _checked_secrets(spec, patch.secrets),
+            before=before.settings,
+            elsewhere=self._others_keys(spec),
+        )
+        patch = replace(patch, settings=given.settings, secrets=given.secrets)
+        return CheckedCredential(self._applied(spec, before, patch), given.notes)
+
+    def _applied(self, spec: ProviderSpec, before: Credential, patch: CredentialPatch) -> Credential:
+        secrets = patch.secrets
         settings = self._merged_settings(spec, before, patch.settings)
         name = before.name if patch.name is None else _checked_name(patch.name)
         modalities = before.modalities if patch.modalities is None else _checked_modalities(spec, patch.modalities)
         limits = before.limits if patch.limits is None else patch.limits
         check_limits(limits)
         given = {key: secret for key, secret in secrets.items() if secret is not None}
+        sought = (secret for secret in given.values() if not is_short_word(secret.reveal()))
         kept = {key: sealed for key, sealed in before.sealed.items() if key not in secrets}
-        check_not_repeated(given.values(), {"name": name, **settings})
+        check_not_repeated(sought, {"name": name, **settings})
         self._check_not_stored(before, {"name": patch.name, **patch.settings})
         spec.check_complete({*settings, *kept, *given})
         after = replace(before, name=name, modalities=modalities, settings=settings, limits=limits)
@@ -308,7 +352,9 @@ class Credentials:
         """Raise SecretInPlainFieldError for a text that is a stored secret. Fingerprints tell; nothing is opened."""
         marks = frozenset(before.fingerprints.values())
         for name, value in plain.items() if marks else ():
-            if isinstance(value, str) and self._vault.fingerprint(before.workspace, Secret(value.strip())) in marks:
+            if not isinstance(value, str) or is_short_word(value):
+                continue
+            if self._vault.fingerprint(before.workspace, Secret(value.strip())) in marks:
                 raise SecretInPlainFieldError(name)
 
     def _kept(

@@ -160,7 +160,7 @@ class EnvironmentAccounts:
         try:
             draft = self._credentials.draft(
                 account.provider, name=MIGRATED_NAME, settings=account.settings, secrets=account.secrets, by=by
-            )
+            ).credential
         except InvalidInputError as error:
             step = Step.SKIP if account.provider in stored else Step.ERROR
             return replace(entry, step=step, reason=_HAS_ONE if account.provider in stored else str(error))

@@ -15,13 +15,13 @@ from keycairn.domain.errors import (
     SecretLikeFieldError,
     UndeclaredFieldError,
 )
+from keycairn.domain.healing import Given, is_short_word
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.incoming import COMMON_SETTINGS, IncomingCredential, IncomingModel, unusable_secret
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, check_share
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import FieldSpec, ProviderSpec, SettingValue
-from keycairn.domain.redaction import SHORTEST
 from keycairn.domain.sealed import UNOPENED, UNOPENED_REASON
 from keycairn.domain.secret import Secret
 from keycairn.domain.secretlike import holds_secretlike, looks_secret
@@ -31,12 +31,12 @@ Identity = tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
 
 class MappedRow(Struct, frozen=True, kw_only=True):
-    """A row as it would be stored. `named`: its id was made from provider and name, for want of one of its own."""
+    """A row as it would be stored. `keyed`: its id was made here, of its key, for want of one of its own."""
 
     row: IncomingCredential
     credential: Credential
     models: tuple[Model, ...]
-    named: bool
+    keyed: bool
     notes: tuple[str, ...]
     refused: Mapping[str, str]
     """Models that cannot come in, by name, and why."""
@@ -57,8 +57,10 @@ class RowMapper:
         self._registry = registry
         self._credentials = credentials
 
-    def mapped(self, row: IncomingCredential, workspace: str, now: datetime) -> MappedRow:
-        """The row, checked and sealed. Its ids are those `ImportIds` gave it.
+    def mapped(
+        self, row: IncomingCredential, workspace: str, now: datetime, id: CredentialId | None = None
+    ) -> MappedRow:
+        """The row, checked and sealed. Its ids are those `ImportIds` gave it; `id` takes their place.
 
         A secret its source could not read is stored as one that does not open, so that sending it heals the record.
         Raises UnknownProviderError, InvalidInputError or SealedError.
@@ -68,10 +70,11 @@ class RowMapper:
             raise InvalidInputError(f"This cannot come in: {why}.")
         fields = _fields(spec, row)
         _check_clear(row, fields)
+        given = self._credentials.looked_at(spec.name, settings=fields.settings, secrets=fields.secrets)
         own = CredentialId(row.id) if row.id else None
         modalities = tuple(modality for modality in spec.modalities if modality in row.modalities)
         start = Credential(
-            id=own or named_id(workspace, spec.name, row.name),
+            id=id or own or self._made_id(spec, row, workspace, given),
             workspace=workspace,
             provider=spec.name,
             name=row.name.strip() or "Imported",
@@ -82,10 +85,23 @@ class RowMapper:
             created=_aware(row.created) or now,
             updated=_aware(row.updated) or _aware(row.created) or now,
         )
-        credential = self._credentials.filled(start, settings=fields.settings, secrets=fields.secrets)
+        credential = self._credentials.filled(start, given)
         models, refused = self._models(row.models, credential, now)
-        notes = (*row.notes, *fields.notes)
-        return MappedRow(row=row, credential=credential, models=models, named=own is None, notes=notes, refused=refused)
+        notes = (*row.notes, *fields.notes, *(f"{name}: {said}" for name, said in given.notes.items()))
+        return MappedRow(row=row, credential=credential, models=models, keyed=own is None, notes=notes, refused=refused)
+
+    def _made_id(self, spec: ProviderSpec, row: IncomingCredential, workspace: str, given: Given) -> CredentialId:
+        """The id of an account whose source has none: made of its keys and where they go, so of no place or name."""
+        marks = sorted(
+            f"{name}={self._credentials.fingerprint(workspace, secret)}"
+            for name, secret in given.secrets.items()
+            if secret is not None
+        )
+        if not marks:
+            return named_id(workspace, spec.name, row.name)
+        settings = {name: value for name, value in given.settings.items() if value is not None}
+        places = [f"{name}={place}" for name, place in destinations(spec, settings)]
+        return CredentialId(f"credential:{digested(workspace, spec.name, 'key', *places, *marks)}")
 
     def loose(self, row: IncomingModel, workspace: str, now: datetime) -> Model:
         """A model that is linked to nothing. Raises UnknownProviderError or InvalidInputError."""
@@ -117,7 +133,7 @@ class RowMapper:
 
 
 def named_id(workspace: str, provider: str, name: str) -> CredentialId:
-    """The id of a credential whose source has none: the same for the same provider and name, at every import."""
+    """The id of a credential without a readable key: the same for the same provider and name, at every import."""
     return CredentialId(f"credential:{digested(workspace, provider, name.strip())}")
 
 
@@ -178,11 +194,10 @@ def _fields(spec: ProviderSpec, row: IncomingCredential) -> _Fields:
 def _check_clear(row: IncomingCredential, fields: _Fields) -> None:
     """Raise SecretInPlainFieldError or SecretLikeFieldError where a secret would be kept, and shown, in the clear."""
     secrets = [*row.secrets.values(), *fields.secrets.values()]
-    check_not_repeated(secrets, {"config": fields.extra, "name": row.name, **fields.settings})
-    # The key of a local server, `ollama` say, is also a word in names of models.
-    long = [secret for secret in secrets if len(secret.reveal()) >= SHORTEST]
-    names = [(model.name, model.provider_model, model.id) for model in row.models]
-    check_not_repeated(long, {"models": [row.id, *names]})
+    # The key of a local server, `ollama` say, is also a word in names.
+    long = [secret for secret in secrets if not is_short_word(secret.reveal())]
+    named = [row.id, *((model.name, model.provider_model, model.id) for model in row.models)]
+    check_not_repeated(long, {"config": fields.extra, "name": row.name, **fields.settings, "models": named})
     if looks_secret(row.name):
         raise SecretLikeFieldError("name")
     if holds_secretlike(fields.extra):

@@ -1,4 +1,4 @@
-"""The changes one incoming row brings about."""
+"""What one batch of an import works with, and the changes one incoming row brings about."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -7,6 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.services.audit import Deleted
+from keycairn.app.services.imports.mapped_rows import Identity
+from keycairn.domain.audit import Caller
 from keycairn.domain.change import AddModel, Changeset, ReplaceCredential, ReplaceModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.incoming import ImportReport, IncomingRow
@@ -14,6 +16,36 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.pools import joined, joining
 from keycairn.ports.store import Store
+
+
+class Batch(Struct):
+    """The rows of one request. `planned` are the ids it will have made before a later row is looked at.
+
+    `fresh` are the credentials among them by id, `keys` their ids by what tells accounts apart, `models` the names and
+    types that each of them has; `names` are those of credentials that are taken, by provider. `joined` are the models
+    here that come into pools.
+    """
+
+    by: Caller
+    dry_run: bool
+    again: bool
+    deleted: Deleted
+    planned: set[str]
+    fresh: dict[str, Credential] = {}
+    keys: dict[Identity, str] = {}
+    models: dict[str, set[tuple[str, str, Modality]]] = {}
+    names: dict[str, dict[str, str]] = {}
+    joined: set[str] = set()
+
+    def without(self, step: "ImportPlan") -> None:
+        """Forget a step that is to be worked out anew."""
+        ids = step.ids
+        self.planned -= ids
+        self.joined -= step.joined
+        self.fresh = {id: one for id, one in self.fresh.items() if id not in ids}
+        self.keys = {identity: id for identity, id in self.keys.items() if id not in ids}
+        self.models = {id: have for id, have in self.models.items() if id not in ids}
+        self.names.clear()
 
 
 class ImportPlan(Struct, frozen=True, kw_only=True):

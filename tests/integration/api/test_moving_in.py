@@ -88,13 +88,16 @@ async def test_running_it_again_changes_nothing(api: Client, house: House) -> No
     assert await house.store.revision() == revision
 
 
-async def test_a_name_that_is_taken_stays_as_it_is(api: Client, house: House) -> None:
+async def test_a_name_that_is_taken_by_another_key_stays_as_it_is_and_the_entry_is_refused(
+    api: Client, house: House
+) -> None:
     mine = {"name": "Main", "provider": "openai", "api_key": "sk-mine-0123456789"}
     id = (await api.post("/api/credentials", json=mine)).json()["id"]
 
     done = await post(api, LEGACY, {"provider_configs": CONFIGS, "passphrase": PASSPHRASE})
 
-    assert done["skipped"] == ["openai/Main"]
+    assert done["skipped"] == []
+    assert any(error.startswith("openai/Main: ") and "another key" in error for error in done["errors"])
     assert await house.key_of(CredentialId(id)) == "sk-mine-0123456789"
 
 

@@ -271,10 +271,10 @@ async def events(shell: Shell, action: str) -> list[dict[str, Any]]:
 
 
 async def test_keys_are_written_out_only_when_that_is_insisted_on(shell: Shell) -> None:
-    odd = KEY + "'\\$x # y"
-    shell.variables["OPENAI_API_KEY"] = odd
-    await shell.run("migrate-env")
-    del shell.variables["OPENAI_API_KEY"]
+    odd = KEY + "\\$x#y"
+    file = shell.folder / "keys.json"
+    file.write_text(json.dumps([{"provider": "openai", "api_key": odd}]))
+    await shell.run("import", "file", str(file))
 
     refused = await shell.run("env", "--format", "dotenv")
     assert refused.exit_code == 2

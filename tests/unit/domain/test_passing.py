@@ -6,7 +6,7 @@ from tests.headers import FUNCTIONAL, IDENTITY
 from tests.house import plain_spec
 
 from keycairn.domain.passing import header_fault, is_operation, names_identity, operation_fault
-from keycairn.domain.provider import spec_faults
+from keycairn.domain.provider_faults import spec_faults
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from keycairn.domain.credential import Credential, account, destinations
 from keycairn.domain.errors import InvalidInputError, MissingFieldError, UndeclaredFieldError, UrlRefusedError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.modality import Modality
-from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, canonical_name, spec_faults
+from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, canonical_name
+from keycairn.domain.provider_faults import spec_faults
 
 SPEC = ProviderSpec(
     name="acme",

@@ -1,0 +1,64 @@
+"""What can be wrong with a provider's declaration."""
+
+from collections.abc import Collection, Iterator
+
+from keycairn.domain.env_variable import env_faults
+from keycairn.domain.errors import InvalidInputError
+from keycairn.domain.passing import passing_faults
+from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, is_provider_name
+
+
+def spec_faults(spec: ProviderSpec) -> Iterator[str]:
+    """What is wrong with a plugin's spec, one sentence each; nothing when it is sound."""
+    if not is_provider_name(spec.name):
+        yield "the name must be lower-case letters, digits and underscores, beginning with a letter"
+    if not spec.modalities:
+        yield "it declares no modality"
+    names = [field.name for field in spec.fields]
+    yield from (f"the field {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1}))
+    yield from (f"the field name {name!r} is malformed" for name in names if not is_provider_name(name))
+    for group in (*spec.any_of, *spec.env_requires):
+        yield from (f"{name!r} is required, but not declared" for name in group if name not in names)
+    places = {place.name for place in spec.places()}
+    for field in spec.fields:
+        yield from _field_faults(spec, field, places)
+    yield from passing_faults(spec.native_operations, spec.request_headers)
+
+
+def _field_faults(spec: ProviderSpec, field: FieldSpec, places: Collection[str]) -> Iterator[str]:
+    if field.secret:
+        yield from _secret_faults(field, places)
+        return
+    if field.default is not None and not _fits(spec, field):
+        yield f"the default of the field {field.name!r} is none of its kind, {field.kind}"
+    if field.names_host and field.kind is not FieldKind.TEXT:
+        yield f"the field {field.name!r} names a host, which only a text setting can"
+    if field.sent_to:
+        yield f"the setting {field.name!r} is sent somewhere, which only a secret is"
+    if field.form is not None:
+        yield f"the setting {field.name!r} has a form, which only a secret has"
+    yield from (f"the field {field.name!r} {fault}" for fault in env_faults(field.variables))
+
+
+def _secret_faults(field: FieldSpec, places: Collection[str]) -> Iterator[str]:
+    if field.default is not None:
+        yield f"the secret {field.name!r} has a default value"
+    if not field.env_names:
+        yield f"the secret {field.name!r} names no environment variable"
+    if field.names_host:
+        yield f"the field {field.name!r} names a host, which only a text setting can"
+    if field.variables:
+        yield f"the secret {field.name!r} is read in another way than as it is, which only a setting can be"
+    yield from (
+        f"the secret {field.name!r} is sent to {name!r}, which is neither a URL setting nor one that names a host"
+        for name in field.sent_to
+        if name not in places
+    )
+
+
+def _fits(spec: ProviderSpec, field: FieldSpec) -> bool:
+    """Whether a setting's default is what the setting itself takes, so that it can be used unchecked."""
+    try:
+        return field.default is not None and spec.check_setting(field.name, field.default) == field.default
+    except InvalidInputError:
+        return False
