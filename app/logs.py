@@ -4,9 +4,11 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
+import msgspec
 import structlog
 
 QUIET = ("httpx", "httpcore", "uvicorn", "uvicorn.access", "aiohttp", "websockets", "asyncio")
@@ -64,8 +66,34 @@ class _Tolerant:
             self._stream.flush()
 
 
-def configure_logs(level: str) -> None:
-    """Send logs to standard error: readable lines on a terminal, JSON otherwise. `level` as in the settings."""
+class CallLines:
+    """Writes lines of calls as the other lines of the log are, many at once: structlog takes 30 microseconds a line."""
+
+    def __init__(self, stream: TextIO | _Tolerant, *, terminal: bool) -> None:
+        self._stream = stream
+        self._form = _readable if terminal else msgspec.json.encode
+
+    def __call__(self, lines: Sequence[Mapping[str, object]]) -> None:
+        """Write them, each with `event` and `level`. Raises nothing."""
+        texts = [self._form({"event": "call", "level": "info", **line}) for line in lines]
+        self._stream.write(b"\n".join([*texts, b""]).decode("utf-8", "replace"))
+        self._stream.flush()
+
+
+def _readable(line: Mapping[str, object]) -> bytes:
+    values = " ".join(
+        f"{name}={value}"
+        for name, value in line.items()
+        if name not in {"event", "level", "timestamp"} and value not in ("", None)
+    )
+    return f"{str(line.get('timestamp', ''))[:23]} [info     ] {line['event']:<30} {values}".encode("utf-8", "replace")
+
+
+def configure_logs(level: str) -> CallLines | None:
+    """Send logs to standard error: readable lines on a terminal, JSON otherwise. `level` as in the settings.
+
+    Gives what writes the lines of calls, None where the level leaves them out.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     terminal, stream = sys.stderr.isatty(), _Tolerant(sys.stderr)
     shared: list[Any] = [
@@ -96,3 +124,4 @@ def configure_logs(level: str) -> None:
     root.setLevel(max(number, logging.INFO))
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    return CallLines(stream, terminal=terminal) if number <= logging.INFO else None

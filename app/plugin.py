@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
+from secrets import token_hex
 
 from litestar import HttpMethod, Litestar, route
 from litestar.config.app import AppConfig
@@ -23,7 +24,7 @@ from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
 from keycairn.app.first_run import FirstRun
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
-from keycairn.app.gateway.errors import Dialect, render
+from keycairn.app.gateway.errors import render
 from keycairn.app.gateway.routes import ANTHROPIC
 from keycairn.app.ingress.ingress import Ingress
 from keycairn.app.ingress.origins import Origins, parse_public_url
@@ -34,6 +35,7 @@ from keycairn.app.settings import Settings
 from keycairn.app.statuses import api_status, gateway_status
 from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.audit import Action, Caller
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import IngressError
 
 LARGEST_BODY = 64 * 1024
@@ -154,7 +156,7 @@ class KeycairnPlugin(InitPlugin):
             self._keycairn.audit_counters.note(caller, Action.ACCESS_REFUSED, target, outcome=error.code)
         if not calls:
             return raw_problem(error)
-        return render(error, Dialect.ANTHROPIC if path.startswith(ANTHROPIC) else Dialect.OPENAI)
+        return render(error, Dialect.ANTHROPIC if path.startswith(ANTHROPIC) else Dialect.OPENAI, token_hex(8))
 
     def _forget(self) -> None:
         self._keycairn = None

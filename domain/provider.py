@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.env_variable import EnvSwitch, EnvVariable
 from keycairn.domain.errors import InvalidInputError, MissingFieldError, UndeclaredFieldError
 from keycairn.domain.modality import Modality
@@ -85,7 +86,8 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     `keycairn.domain.passing.is_operation` reads them. `native_paths`: beginnings of paths that may be called so with
     POST, whole segments; an operation says it more closely. `request_headers`: the client's headers, in lower case,
     that go on to this provider besides those every provider gets. `signs_body`: its authorization depends on the body
-    of a call, so the gateway takes the whole body in before it asks for it; see `Request.body_sha256`.
+    of a call, so the gateway takes the whole body in before it asks for it; see `Request.body_sha256`. `dialect`: the
+    form of errors that clients of its own API understand, and get of the gateway's own on native paths.
 
     For environments and files that are moved in: `hosts` are the provider's own (`*.acme.example` stands for any below
     it), and `elsewhere` names the provider whose account a key is where its variables lead to another host.
@@ -108,6 +110,7 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     native_operations: tuple[str, ...] = ()
     request_headers: tuple[str, ...] = ()
     signs_body: bool = False
+    dialect: Dialect = Dialect.OPENAI
     hosts: tuple[str, ...] = ()
     elsewhere: str = ""
     key_prefixes: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
@@ -43,7 +44,7 @@ MAX_COMPLETION_TOKENS = "max_completion_tokens"
 """What OpenAI's newer models demand in its place; they answer 400 to `max_tokens`."""
 
 
-def keyed_spec(
+def keyed_spec(  # noqa: PLR0913  # one argument for each thing that differs
     name: str,
     label: str,
     *modalities: Modality,
@@ -54,6 +55,7 @@ def keyed_spec(
     preferred_models: Sequence[str] = (),
     native_operations: Sequence[str] = OPENAI_OPERATIONS,
     request_headers: Sequence[str] = (),
+    dialect: Dialect = Dialect.OPENAI,
 ) -> ProviderSpec:
     """A provider with a required key, from `<NAME>_API_KEY` unless told otherwise, and an optional base URL."""
     return ProviderSpec(
@@ -64,6 +66,7 @@ def keyed_spec(
         preferred_models=tuple(preferred_models),
         native_operations=tuple(native_operations),
         request_headers=tuple(request_headers),
+        dialect=dialect,
         docs_url=docs_url,
     )
 

@@ -30,6 +30,8 @@ _FRAMING = frozenset({"host", "connection", "content-length", "transfer-encoding
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 """Methods to which no body means none, rather than an empty one (RFC 9110, 8.6)."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_VALUE = re.compile("[\t\x20-\x7e\x80-\xff]*")
+"""RFC 9110, section 5.5: what is beyond ASCII is opaque, and goes on byte by byte."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -142,7 +144,7 @@ def _head(request: UpstreamRequest, place: _Place, headers: str) -> bytes:
         framing = "transfer-encoding: chunked\r\n"
     elif method not in _BODILESS:
         framing = "content-length: 0\r\n"
-    return f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\n{headers}{framing}\r\n".encode("ascii")
+    return f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\n{headers}{framing}\r\n".encode("latin-1")
 
 
 def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:
@@ -155,7 +157,7 @@ def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:
         else:
             value = given
         lower = _token(name).lower()
-        if not value.isascii() or not value.isprintable():
+        if _VALUE.fullmatch(value) is None:
             raise InvalidInputError(f"The header {lower} cannot be sent: it holds characters HTTP does not allow.")
         if lower not in _FRAMING:
             lines.append(f"{lower}: {value}\r\n")

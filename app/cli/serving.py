@@ -24,7 +24,7 @@ from keycairn.app.cli.stopping import GracefulServer, Stopping
 from keycairn.app.data_folder import FIRST_TOKEN_FILE
 from keycairn.app.first_run import FirstRun
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.logs import configure_logs
+from keycairn.app.logs import CallLines, configure_logs
 from keycairn.app.privacy import close_off
 from keycairn.app.proof import new_secret
 from keycairn.app.server import create_app, fronted, guarded, hosts_of
@@ -42,32 +42,34 @@ _log = structlog.get_logger()
 
 def serve(chosen: Settings, *, new_database: bool) -> None:
     """Serve until a signal says stop. Raises what opening Keycairn raises, and CannotListenError."""
-    configure_logs(chosen.log_level)
+    call_lines = configure_logs(chosen.log_level)
     _keep_memory_private()
     with _private_files(chosen), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(chosen, new_database=new_database))
+        runner.run(_serve(chosen, call_lines, new_database=new_database))
     _let_go_of_dead_streams()
 
 
-async def _serve(chosen: Settings, *, new_database: bool) -> None:
+async def _serve(chosen: Settings, call_lines: CallLines | None, *, new_database: bool) -> None:
     stopping = Stopping()
     task = cast("asyncio.Task[None]", asyncio.current_task())
     with stopping.on_signals():
         stopping.calls(task.cancel)
         try:
-            await _run(chosen, stopping, new_database=new_database)
+            await _run(chosen, call_lines, stopping, new_database=new_database)
         except asyncio.CancelledError:
             if not stopping.asked:
                 raise
 
 
-async def _run(chosen: Settings, stopping: Stopping, *, new_database: bool) -> None:
+async def _run(chosen: Settings, call_lines: CallLines | None, stopping: Stopping, *, new_database: bool) -> None:
     if (await running(chosen.data_dir))[0] is not None:
         raise DataFolderLockedError(str(chosen.data_dir))
     with _listening(chosen) as listener:
         here = replace(chosen, port=listener.getsockname()[1])
         async with open_with_first_run(here, new_database=new_database) as (keycairn, first_run):
             known = RunningServer(_url(here), os.getpid(), new_secret())
+            if keycairn.gateway is not None:
+                keycairn.gateway.call_log.write = call_lines
             app = create_app(here, keycairn=keycairn, handlers=[proof_handler(known.secret)])
             server = GracefulServer(
                 uvicorn.Config(

@@ -11,11 +11,12 @@ from keycairn.app.gateway.answer_edits import Edit, EventEdits, WholeEdits
 from keycairn.app.gateway.answer_headers import is_media, returned
 from keycairn.app.gateway.attempt import Exchange
 from keycairn.app.gateway.call import Call, Report
-from keycairn.app.gateway.errors import Dialect, render
+from keycairn.app.gateway.errors import render
 from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
 from keycairn.app.gateway.resource_ids import IdEdit
 from keycairn.app.gateway.stream_usage import UsageEdit
 from keycairn.app.gateway.usage_scanner import UsageScanner
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError
 
 LARGEST_ERROR = 2**20
@@ -63,7 +64,7 @@ async def pass_on(passing: Answer, send: Send, elapsed: Callable[[], float]) -> 
         await _pass_content(passing, edits, headers, send, elapsed)
     except KeycairnError as error:
         report.code = error.code
-        await _break_off(error, headers, send, dialect)
+        await _break_off(error, headers, send, dialect, report.id)
         raise BrokenOffError from None
 
 
@@ -118,7 +119,7 @@ def _edits(passing: Answer, headers: list[tuple[bytes, bytes]]) -> EventEdits | 
 
 def marks(report: Report) -> list[tuple[bytes, bytes]]:
     """The headers that say what the gateway decided."""
-    found = [(b"x-keycairn-attempts", str(report.attempts).encode())]
+    found = [(b"x-keycairn-call", report.id.encode()), (b"x-keycairn-attempts", str(report.attempts).encode())]
     if report.credential:
         found.append((b"x-keycairn-credential", report.credential.encode()))
     return found
@@ -143,7 +144,7 @@ async def _pass_error(
     kept = [(name, value) for name, value in headers if name not in _OF_THE_BODY]
     if shown is None:
         why = f"The provider answered with status {answer.status} and no readable reason."
-        _, _, shown = render(ProviderError(why, status=answer.status), dialect)
+        _, _, shown = render(ProviderError(why, status=answer.status), dialect, report.id)
     kept.append((b"content-type", b"application/json"))
     kept += [(b"x-keycairn-error", b"provider_error"), (b"content-length", str(len(shown)).encode())]
     report.begun = True
@@ -165,12 +166,14 @@ def _error_object(body: bytes) -> bytes | None:
     return body if isinstance(decoded, dict) else None
 
 
-async def _break_off(error: KeycairnError, headers: list[tuple[bytes, bytes]], send: Send, dialect: Dialect) -> None:
+async def _break_off(
+    error: KeycairnError, headers: list[tuple[bytes, bytes]], send: Send, dialect: Dialect, call_id: str
+) -> None:
     """Tell the reader of an event stream, in the way its API does, before the connection is cut."""
     kind = _type(headers)
     if not kind.startswith(b"text/event-stream"):
         return
-    _, _, body = render(error, dialect)
+    _, _, body = render(error, dialect, call_id)
     name = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
     event = b"\n\n" + name + b"data: " + body + b"\n\n"
     await send({"type": "http.response.body", "body": event, "more_body": True})

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from keycairn.app.gateway.errors import Dialect
 from keycairn.app.gateway.naming import Body, NamedJson
 from keycairn.app.gateway.resource_ids import ResourceIds
 from keycairn.app.gateway.stream_usage import APIS_THAT_ASK
 from keycairn.app.gateway.usage_scanner import Counted
 from keycairn.app.services.access import Principal
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.modality import Modality
 from keycairn.domain.routing import Serving
 from keycairn.domain.secret import Secret
@@ -94,6 +94,12 @@ class Call(Struct, kw_only=True):
 class Report(Struct):
     """How a call went, for its accounting and its headers."""
 
+    id: str = ""
+    """What tells the call from others: in the log, in the header `x-keycairn-call`, in errors of ours."""
+    caller: str = ""
+    """The token, as in the audit log; "" while that is not known."""
+    dialect: Dialect | None = None
+    """The form of errors, where the path does not say it."""
     attempts: int = 0
     credential: str = ""
     provider: str = ""

@@ -1,11 +1,11 @@
 """Errors in the dialect of the route they happened on."""
 
 from collections.abc import Mapping
-from enum import Enum, auto
 
 import msgspec
 
 from keycairn.app.statuses import gateway_status
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import (
     EgressRefusedError,
     IngressError,
@@ -16,13 +16,6 @@ from keycairn.domain.errors import (
 )
 
 Headers = list[tuple[bytes, bytes]]
-
-
-class Dialect(Enum):
-    """The form of an error, by the API the caller speaks."""
-
-    OPENAI = auto()
-    ANTHROPIC = auto()
 
 
 _OPENAI_TYPES: Mapping[int, str] = {
@@ -46,8 +39,27 @@ _ANTHROPIC_TYPES: Mapping[int, str] = {
 }
 
 
-def render(error: KeycairnError, dialect: Dialect, request_id: str = "") -> tuple[int, Headers, bytes]:
-    """Status, headers and body of an error.
+_GOOGLE_STATUSES: Mapping[int, str] = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    409: "ABORTED",
+    413: "OUT_OF_RANGE",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""Source: google.rpc.Code in github.com/googleapis/googleapis."""
+_ID_HEADERS: Mapping[Dialect, bytes] = {Dialect.OPENAI: b"x-request-id", Dialect.ANTHROPIC: b"request-id"}
+"""Where the official SDKs look for the id of a call that failed."""
+
+
+def render(error: KeycairnError, dialect: Dialect, call_id: str) -> tuple[int, Headers, bytes]:
+    """Status, headers and body of an error of the call with that id.
 
     `x-keycairn-error` carries our code, so that a provider's refusal, passed on as it came, is told from ours.
     `x-should-retry`, which the official SDKs obey, stops them from repeating what cannot get better.
@@ -60,8 +72,11 @@ def render(error: KeycairnError, dialect: Dialect, request_id: str = "") -> tupl
             "type": "error",
             "error": {"type": kind, "message": message, "code": error.code},
         }
-        if request_id:
-            shape["request_id"] = request_id
+        shape["request_id"] = call_id
+    elif dialect is Dialect.GOOGLE:
+        named = _GOOGLE_STATUSES.get(status, "UNAVAILABLE" if status > 500 else "FAILED_PRECONDITION")
+        reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": error.code, "domain": "keycairn"}
+        shape = {"error": {"code": status, "message": message, "status": named, "details": [reason]}}
     else:
         kind = _OPENAI_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
         shape = {"error": {"message": message, "type": kind, "param": None, "code": error.code}}
@@ -71,6 +86,8 @@ def render(error: KeycairnError, dialect: Dialect, request_id: str = "") -> tupl
         (b"content-length", str(len(body)).encode()),
         (b"x-keycairn-error", error.code.encode()),
     ]
+    if id_header := _ID_HEADERS.get(dialect):
+        headers.append((id_header, call_id.encode()))
     if isinstance(error, IngressError) and error.closes:
         headers.append((b"connection", b"close"))
     wait = getattr(error, "retry_after", None)

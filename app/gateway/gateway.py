@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from contextlib import suppress
+from secrets import token_hex
 from typing import Any
 
 import structlog
@@ -14,9 +15,10 @@ from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import Answer, BrokenOffError, marks, pass_on
 from keycairn.app.gateway.attempt import AttemptRunner
 from keycairn.app.gateway.call import Api, Call, Report
+from keycairn.app.gateway.call_log import CallLog
 from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.disconnect_guard import DisconnectGuard
-from keycairn.app.gateway.errors import Dialect, render
+from keycairn.app.gateway.errors import render
 from keycairn.app.gateway.failover import Failover
 from keycairn.app.gateway.headers import RawHeaders
 from keycairn.app.gateway.health import Health
@@ -39,6 +41,7 @@ from keycairn.app.services.audit import ANONYMOUS, AuditCounters
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import Action, Caller
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import (
     AuthenticationError,
     ForbiddenError,
@@ -112,6 +115,7 @@ class Gateway:
             count=self.metrics.attempt,
         )
         self.intake = Intake(spools=spools)
+        self.call_log = CallLog(clock.now)
         self._calls = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -128,6 +132,7 @@ class Gateway:
         self._tasks = []
         await self._recovery.aclose()
         await self.accounting.flush()
+        self.call_log.flush()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -135,7 +140,7 @@ class Gateway:
             return
         path: str = scope["path"]
         dialect = Dialect.ANTHROPIC if path.startswith(ANTHROPIC) else Dialect.OPENAI
-        report = Report()
+        report = Report(id=token_hex(8))
         begun = self._monotonic()
         try:
             await self._serve(scope, path, receive, send, dialect, report)
@@ -154,7 +159,10 @@ class Gateway:
         finally:
             api = APIS.get(path)
             name = api.name if api else "native" if path.startswith(NATIVE) else kind_of(path) or "other"
-            self.metrics.call(name, report, self._monotonic() - begun)
+            seconds = self._monotonic() - begun
+            self.metrics.call(name, report, seconds)
+            if report.caller:
+                self.call_log.note(name, report.caller, report, seconds)
 
     async def _serve(  # a request and its answer
         self, scope: Any, path: str, receive: Receive, send: Send, dialect: Dialect, report: Report
@@ -165,6 +173,7 @@ class Gateway:
         given = dict(headers)
         known = await self._known(scope, given)
         caller = known.principal
+        report.caller = caller.actor
         if not carries(caller.scopes, TokenScope.INVOKE):
             raise ForbiddenError(TokenScope.INVOKE)
         method = scope["method"]
@@ -186,6 +195,8 @@ class Gateway:
                     "What a batch uses is not told here, so a token with tokens_per_day makes none."
                 )
             call.candidates = await self._resolver.candidates(call)
+            if call.api.native:
+                dialect = report.dialect = self._resolver.dialect(call.candidates[0].credential)
             call.token = presented_token(given)
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
@@ -280,7 +291,7 @@ class Gateway:
             self._counters.note(caller, Action.ACCESS_REFUSED, api.name if api else "gateway", outcome=error.code)
 
     async def _refuse(self, error: KeycairnError, dialect: Dialect, report: Report, send: Send) -> None:
-        status, headers, body = render(error, dialect)
+        status, headers, body = render(error, report.dialect or dialect, report.id)
         report.status, report.code = status, error.code
         await send(
             {"type": "http.response.start", "status": status, "headers": [*headers, *marks(report), *SECURITY_HEADERS]}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from keycairn.app.gateway.errors import Dialect
+from keycairn.domain.dialect import Dialect
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -18,6 +18,8 @@ _OF_AN_API = {
     Dialect.OPENAI: frozenset({"openai-beta"}),
     Dialect.ANTHROPIC: frozenset({"anthropic-beta", "anthropic-version"}),
 }
+_ALONE = frozenset({"content-encoding", "content-type", "idempotency-key", "traceparent", "user-agent"})
+"""Those that are no lists: of several the last one counts."""
 _KNOWN = 1024
 
 
@@ -36,10 +38,15 @@ def received(headers: RawHeaders) -> list[tuple[str, str]]:
 def forwarded(headers: Iterable[tuple[str, str]], dialect: Dialect | None, declared: tuple[str, ...]) -> dict[str, str]:
     """Those of the client's headers that go on to a provider: of every call, of the API spoken, of its plugin.
 
-    `dialect` is None for a call of the provider's own API; `declared` are the plugin's.
+    `dialect` is None for a call of the provider's own API; `declared` are the plugin's. Lines of one name become one,
+    as RFC 9110, section 5.3, has it for lists.
     """
     allowed = _allowed(dialect, declared)
-    return {name: value for name, value in headers if name in allowed}
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name in allowed:
+            found[name] = f"{found[name]}, {value}" if name in found and name not in _ALONE else value
+    return found
 
 
 @lru_cache(maxsize=_KNOWN)

@@ -11,6 +11,7 @@ from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.naming import NamedJson
 from keycairn.app.gateway.routes import below_base, check_native
 from keycairn.domain.credential import Credential, account
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import CredentialNotFoundError, KeycairnError, RequestRefusedError
 from keycairn.domain.routing import Draw, Serving, by_chance, by_conversation, weighted_order
 from keycairn.ports.provider import LoadedProvider, ProviderRegistry
@@ -45,6 +46,10 @@ class Resolver:
             call.api = replace(call.api, path=below_base(call.api.path, _base_path(provider, credential)))
             check_native(provider.spec, call.method, call.api.path)
         return [Serving(None, credential)]
+
+    def dialect(self, credential: Credential) -> Dialect:
+        """The form of errors that clients of the provider's own API understand."""
+        return self._registry.get(credential.provider).spec.dialect
 
     async def renewed(self, candidates: Sequence[Serving]) -> Sequence[Serving]:
         """The same candidates, each with its credential as it is stored at this moment; without those deleted.

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import CannotConnectError, GarbledAnswerError, ProviderError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel, Discovery, Provenance
@@ -133,6 +134,7 @@ PROVIDER = Anthropic(
         Modality.LANGUAGE,
         docs_url="https://console.anthropic.com/settings/keys",
         url_env=("ANTHROPIC_BASE_URL",),
+        dialect=Dialect.ANTHROPIC,
         native_operations=NATIVE_OPERATIONS,
         request_headers=REQUEST_HEADERS,
         preferred_models=("claude-sonnet", "claude-opus", "claude-haiku"),

@@ -1,5 +1,6 @@
 """Any server that speaks Anthropic's API. It runs as Anthropic, under its own base URL."""
 
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import ProviderError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, Outcome
@@ -35,6 +36,7 @@ PROVIDER = AnthropicCompatible(
             url_field(env=("ANTHROPIC_COMPATIBLE_BASE_URL",), help="Such as https://llm.example; /v1 is added."),
         ),
         any_of=(("base_url",),),
+        dialect=Dialect.ANTHROPIC,
         native_operations=NATIVE_OPERATIONS,
         request_headers=REQUEST_HEADERS,
     )

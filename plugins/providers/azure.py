@@ -14,8 +14,19 @@ from keycairn.ports.http import Http, Request
 
 API_VERSION = "2024-10-21"
 _DEPLOYED = frozenset(
-    {"/chat/completions", "/embeddings", "/audio/transcriptions", "/audio/translations", "/audio/speech"}
+    {
+        "/chat/completions",
+        "/completions",
+        "/embeddings",
+        "/audio/transcriptions",
+        "/audio/translations",
+        "/audio/speech",
+        "/images/generations",
+        "/images/edits",
+    }
 )
+RESPONSES_SINCE = "2025-03-01-preview"
+"""The first version of the API with responses. Source: learn.microsoft.com/azure/ai-foundry/openai/how-to/responses."""
 
 
 class Azure(OpenAICompatible):
@@ -50,7 +61,10 @@ class Azure(OpenAICompatible):
             parts = parts._replace(path=f"{head}/openai/deployments/{quote(request.model, safe='')}{path}")
         query = parse_qsl(parts.query, keep_blank_values=True)
         if not any(name == "api-version" for name, _ in query):
-            parts = parts._replace(query=urlencode([*query, ("api-version", _version(account))]))
+            version = _version(account)
+            if path.startswith("/responses"):
+                version = max(version, RESPONSES_SINCE)
+            parts = parts._replace(query=urlencode([*query, ("api-version", version)]))
         return Request(method=ready.method, url=parts.geturl(), headers=ready.headers, body=ready.body)
 
     def type_of(self, item: Mapping[str, Any], name: str) -> Modality | None:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 from msgspec import Struct
 
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
@@ -158,6 +159,7 @@ PROVIDER = Google(
         docs_url="https://aistudio.google.com/app/apikey",
         key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         url_env=("GEMINI_API_BASE_URL",),
+        dialect=Dialect.GOOGLE,
         native_operations=(
             *(f"POST models/*:{verb}" for verb in _VERBS),
             *(f"POST openai/{call}" for call in ("chat/completions", "embeddings", "images/generations")),

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import GarbledAnswerError, InvalidAuthError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, Provenance
@@ -244,6 +245,7 @@ PROVIDER = Vertex(
         ),
         docs_url="https://console.cloud.google.com/iam-admin/serviceaccounts",
         preferred_models=("gemini-2.5-flash", "text-embedding"),
+        dialect=Dialect.GOOGLE,
         native_operations=(
             *(f"POST publishers/*/models/*:{verb}" for verb in _VERBS),
             "POST endpoints/openapi/chat/completions",

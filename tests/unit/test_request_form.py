@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keycairn.app.gateway.errors import Dialect
 from keycairn.app.gateway.headers import forwarded, received
 from keycairn.app.gateway.presented import presented_token
 from keycairn.app.gateway.routes import check_plain
 from keycairn.app.ingress.form import LONGEST_TARGET, check_form
 from keycairn.app.statuses import api_status
+from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import AmbiguousRequestError, IngressError, NoRouteError
 
 PLAIN = {"host": "localhost", "authorization": "Bearer x", "content-type": "application/json", "content-length": "2"}

@@ -21,7 +21,7 @@ CANARY = "canary-of-the-client"
 HELD = {"expect", "te", "trailer", "transfer-encoding", "content-length", "host", "connection", "upgrade"}
 """Of a connection: the client's library or our server deals with them."""
 NAMES = [name for name in (*IDENTITY, *MORE) if name not in HELD and name != "authorization"]
-OF_A_TOKEN = {"x-api-key", "api-key", "x-goog-api-key"}
+OF_A_TOKEN = {"x-api-key", "api-key", "x-goog-api-key", "xi-api-key"}
 """Where a client may put its Keycairn token; two that differ are refused."""
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}
 

@@ -1,0 +1,62 @@
+"""A line of log for each call: who, what, which account, how it ended, what it used, how long it took; never a body."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from keycairn.app.gateway.call import Report
+
+EVERY = 0.25
+"""Seconds after which the lines of the calls that ended are written, together."""
+MOST_WAITING = 500
+"""Lines that wait at most; with the next one all are written."""
+
+Write = Callable[[Sequence[Mapping[str, object]]], None]
+"""Writes lines of log, each an event of its own. It blocks a little, and raises nothing."""
+
+
+class CallLog:
+    """Collects the lines and writes them in groups. Nothing is logged until `write` is set."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.write: Write | None = None
+        self._now = now
+        self._lines: list[Mapping[str, object]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, api: str, token: str, report: Report, seconds: float) -> None:
+        """One call that is over. `token` is who called, as in the audit log."""
+        if self.write is None:
+            return
+        line: dict[str, object] = {
+            "timestamp": self._now(),
+            "id": report.id,
+            "api": api,
+            "token": token,
+            "model": report.model_name,
+            "credential": report.credential,
+            "provider": report.provider,
+            "status": report.status,
+            "error": report.code,
+            "attempts": report.attempts,
+            "input_tokens": report.used.input,
+            "output_tokens": report.used.output,
+            "cached_tokens": report.used.cached,
+            "estimated": report.used.estimated,
+            "first_byte": None if report.first_byte is None else round(report.first_byte, 4),
+            "seconds": round(seconds, 4),
+        }
+        self._lines.append(line)
+        if len(self._lines) >= MOST_WAITING:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(EVERY, self.flush)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines and self.write is not None:
+            lines, self._lines = self._lines, []
+            self.write(lines)
