@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bodies import arriving, in_pieces
 
@@ -52,6 +52,7 @@ def test_an_event_passes_on_as_soon_as_it_is_whole() -> None:
     assert unasked.see(WORD[20:] + b"\n\n") == WORD + b"\n\n"
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(1, 2 * LONGEST_EVENT), max_size=6), st.sampled_from([b"\n\n", b"\r\n\r\n", b"\r\r"]))
 def test_an_event_as_long_as_a_picture_passes_on_as_it_comes(sizes: list[int], end: bytes) -> None:
     picture = b"data: " + b"x" * (2 * LONGEST_EVENT)
