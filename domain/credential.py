@@ -11,6 +11,7 @@ from keycairn.domain.errors import SecretInPlainFieldError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
+from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec, SettingValue
 from keycairn.domain.redaction import LONGEST, Redactor
@@ -26,10 +27,10 @@ class Credential(Struct, frozen=True, kw_only=True):
     """One account. Holds no plaintext secret, ever.
 
     `fingerprints` are keyed, by secret name, and equal where two secrets of the workspace are; a record may lack them.
-    `limits` bound what the gateway does with the account. `extra` keeps unknown configuration of imported records for
-    the way back. `broken` maps the name of a secret that does not open to why; sending the secret again clears it.
-    `version` counts edits and is the ETag; recording a check or a broken secret is not an edit. `proof` is the MAC
-    of all the rest, those two apart; see `keycairn.domain.proof`.
+    `limits` bound what the gateway does with the account, `options` say how it is called. `extra` keeps unknown
+    configuration of imported records for the way back. `broken` maps the name of a secret that does not open to why;
+    sending the secret again clears it. `version` counts edits and is the ETag; recording a check or a broken secret is
+    not an edit. `proof` is the MAC of all the rest, those two apart; see `keycairn.domain.proof`.
     """
 
     id: CredentialId
@@ -48,6 +49,7 @@ class Credential(Struct, frozen=True, kw_only=True):
     updated: datetime
     version: int = 1
     proof: str = ""
+    options: Options = NO_OPTIONS
 
     @property
     def has_api_key(self) -> bool:

@@ -57,7 +57,8 @@ class IncomingCredential(
     the way back. `default`: the provider's default account in the source. `adopts`: the models of its provider that no
     credential is linked to become its own. `unique_name`: a person gave it its name, which stands for one account, so
     that another key under that name is refused; another name is numbered. `alone`: it comes in only where its provider
-    has no credential. `variables` maps its fields to the environment variables they were read from.
+    has no credential. `variables` maps its fields to the environment variables they were read from. `any_model` is as
+    that of `keycairn.domain.options.Options`.
     """
 
     where: str
@@ -76,6 +77,7 @@ class IncomingCredential(
     unique_name: bool = False
     alone: bool = False
     variables: Mapping[str, str] = {}
+    any_model: bool = False
     notes: tuple[str, ...] = ()
     created: datetime | None = None
     updated: datetime | None = None

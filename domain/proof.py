@@ -13,6 +13,7 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.model import Defaults, Model
+from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.reach import Reach
 from keycairn.domain.record import Record, kind_of, record_key
 from keycairn.domain.token import Token
@@ -103,6 +104,7 @@ def statement(record: Proven) -> bytes:
                 _utc(record.created),
                 _utc(record.updated),
                 record.version,
+                *_later(options=_options(record.options)),
             )
         case Token():
             fields = (
@@ -230,6 +232,12 @@ def _limits(limits: Limits) -> dict[str, int] | None:
 
 def _reach(reach: Reach) -> dict[str, Any] | None:
     return None if reach.whole else _filled(reach)
+
+
+def _options(options: Options) -> dict[str, Any] | None:
+    """What is not the default: an option that is added later changes no proof of before."""
+    given = {name: getattr(options, name) for name in options.__struct_fields__}
+    return {name: value for name, value in given.items() if value != getattr(NO_OPTIONS, name)} or None
 
 
 def _filled(struct: msgspec.Struct) -> dict[str, Any]:

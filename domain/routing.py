@@ -9,6 +9,7 @@ from random import random
 from msgspec import Struct
 
 from keycairn.domain.credential import Credential
+from keycairn.domain.ids import ModelId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
 from keycairn.domain.pools import serving
@@ -99,6 +100,20 @@ def qualified(name: str) -> tuple[str, str] | None:
     """`provider/name` as its two parts, None where there is no provider in front."""
     provider, slash, rest = name.partition("/")
     return (canonical_name(provider), rest) if slash and provider and rest else None
+
+
+def unregistered(name: str, type: Modality | None, credential: Credential) -> Model:
+    """What stands for a model of a provider that is called though it is not registered: it has no id."""
+    return Model(
+        id=ModelId(""),
+        workspace=credential.workspace,
+        provider=credential.provider,
+        name=name,
+        type=type or Modality.LANGUAGE,
+        credential=credential.id,
+        created=credential.created,
+        updated=credential.updated,
+    )
 
 
 class Verdict(Enum):

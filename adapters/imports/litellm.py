@@ -62,6 +62,7 @@ class _Group(Struct):
     models: list[GroupEntry]
     named: bool = False
     """Whether the file gives it its name."""
+    any_model: bool = False
 
 
 class LiteLlmConfig:
@@ -134,7 +135,9 @@ class LiteLlmConfig:
         values |= {str(key): value for key, value in params.items() if value is not None}
         provider, model = provider_of(values)
         if provider is None:
-            return [Refused(where=where, reason="its model does not say which provider it is of")]
+            every = "it stands for models of every provider; name each, as provider/*"
+            said = every if model == "*" else "its model does not say which provider it is of"
+            return [Refused(where=where, reason=said)]
         group = self._group(provider, values, reference, where)
         info = entry.get("model_info")
         mode = info.get("mode") if isinstance(info, Mapping) else None
@@ -142,6 +145,10 @@ class LiteLlmConfig:
         key = (reference, provider, tuple(sorted(group.settings.items())), str(values.get("api_key")))
         kept = groups.setdefault(key, group)
         kept.notes |= group.notes
+        if "*" in model:
+            kept.any_model = True
+            kept.notes.add(f"any model of it can be called, as {provider}/NAME")
+            return []
         if not type:
             return [Refused(where=where, reason="its model does none of the four kinds of work")]
         made = entry_of(provider, model, type, where, entry, values)
@@ -260,5 +267,6 @@ def _rows(groups: Mapping[object, _Group]) -> Iterator[IncomingCredential]:
             unopened=group.unopened,
             models=tuple(entry.model for entry in group.models),
             unique_name=group.named,
+            any_model=group.any_model,
             notes=tuple(sorted(group.notes)),
         )

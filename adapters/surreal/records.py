@@ -26,6 +26,7 @@ from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
+from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.proof import PROVEN, Check
 from keycairn.domain.provider import SettingValue
@@ -49,6 +50,7 @@ _slots = msgspec.json.Decoder(dict[Slot, ModelId])
 _keyset = msgspec.json.Decoder(Keyset)
 _reach = msgspec.json.Decoder(Reach)
 _limits = msgspec.json.Decoder(Limits)
+_options = msgspec.json.Decoder(Options)
 _details = msgspec.json.Decoder(Details)
 _proofs = msgspec.json.Decoder(dict[str, str | None])
 
@@ -99,6 +101,7 @@ def credential_row(credential: Credential) -> Row:
         "extra": json.dumps(dict(credential.extra), ensure_ascii=False) if credential.extra else None,
         "broken": filled(credential.broken),
         "limits": limits_text(credential.limits),
+        "options": None if credential.options == NO_OPTIONS else json_text(credential.options),
         "last_check": json_text(credential.last_check) if credential.last_check else None,
         "created": credential.created,
         "updated": credential.updated,
@@ -130,6 +133,7 @@ def credential_of(row: Row) -> Credential:
         broken=_texts.decode(broken) if broken else {},
         last_check=_check.decode(check) if check else None,
         limits=_limits.decode(row["limits"]) if row.get("limits") else NO_LIMITS,
+        options=_options.decode(row["options"]) if row.get("options") else NO_OPTIONS,
         created=row["created"],
         updated=row["updated"],
         version=row["version"],
@@ -364,7 +368,8 @@ _TYPES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "keyset": {"content": str, "generation": int, "install_id": str},
     "credential": {
         **dict.fromkeys(("workspace", "provider", "name", "place"), str),
-        **dict.fromkeys(("settings", "sealed", "fingerprints", "extra", "broken", "limits", "last_check"), _MAYBE_TEXT),
+        **dict.fromkeys(("settings", "sealed", "fingerprints", "extra", "broken", "last_check"), _MAYBE_TEXT),
+        **dict.fromkeys(("limits", "options"), _MAYBE_TEXT),
         "modalities": list,
         "created": _TIME,
         "updated": _TIME,

@@ -153,6 +153,8 @@ _PROVIDER_MODEL = """
 DEFINE FIELD provider_model ON model TYPE option<string> COMMENT 'what its provider calls a model named on purpose';
 """
 
+_OPTIONS = "DEFINE FIELD options ON credential TYPE option<string> COMMENT 'JSON: how the account is called';"
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -167,6 +169,7 @@ MIGRATIONS: tuple[str, ...] = (
     _AGE,
     _COUNTED,
     _PROVIDER_MODEL,
+    _OPTIONS,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

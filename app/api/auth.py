@@ -104,7 +104,7 @@ async def _check_reach(keycairn: Keycairn, caller: Caller, touches: object, path
                 raise CredentialNotFoundError
         case Touches.MODEL:
             model = await keycairn.store.model(caller.workspace, model_id(path["id"]))
-            if model is None or not caller.reach.holds(model.provider, model.credential):
+            if model is None or not caller.reach.serves(model):
                 raise ModelNotFoundError
         case Touches.PROVIDER:
             if not caller.reach.holds(canonical_name(path["provider"])):

@@ -13,6 +13,7 @@ from keycairn.domain.ids import ModelId, model_id
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
+from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
@@ -52,6 +53,7 @@ class _Account(Struct, kw_only=True, forbid_unknown_fields=True):
     credentials_path: _Text = UNSET
     num_ctx: int | UnsetType | None = UNSET
     limits: Limits | UnsetType | None = UNSET
+    options: Options | UnsetType | None = UNSET
     config: dict[str, Any] = {}
     secrets: dict[str, Secret | None] = {}
 
@@ -110,6 +112,7 @@ class UpdateCredential(_Account, kw_only=True, forbid_unknown_fields=True):
             settings={**dict(self.flat()), **own_settings(spec, self.config, extra)},
             secrets=self.given_secrets(),
             limits=None if self.limits is UNSET else self.limits or NO_LIMITS,
+            options=None if self.options is UNSET else self.options or NO_OPTIONS,
         )
 
 

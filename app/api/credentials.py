@@ -28,6 +28,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.limits import NO_LIMITS
+from keycairn.domain.options import NO_OPTIONS
 from keycairn.domain.provider import ProviderSpec, canonical_name
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST, Position
@@ -155,6 +156,7 @@ class CredentialController(Controller):
             secrets=data.new_secrets(),
             modalities=data.modalities,
             limits=data.limits or NO_LIMITS,
+            options=data.options or NO_OPTIONS,
             by=caller,
         )
         return single(keycairn, listed, caller, status=201)

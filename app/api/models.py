@@ -103,6 +103,7 @@ class ModelController(Controller):
         link = credential_id(data.credential) if data.credential else None
         if not caller.reach.holds(canonical_name(data.provider), link):
             raise OutOfReachError
+        _check_named(caller, canonical_name(data.provider), data.name, data.provider_model)
         if link and not await reaches(keycairn, caller, link):
             raise CredentialNotFoundError
         model = await keycairn.models.create(
@@ -122,6 +123,10 @@ class ModelController(Controller):
         self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[UpdateModel]
     ) -> ModelView:
         """Among models of one name: the smallest priority first, equals in proportion to their weights."""
+        if caller.reach.models is not None and (data.name is not None or isinstance(data.provider_model, str)):
+            model = await keycairn.models.get(model_id(id), workspace=caller.workspace)
+            own = data.provider_model if isinstance(data.provider_model, str) else model.own_name
+            _check_named(caller, model.provider, data.name or model.name, own)
         return model_view(await keycairn.models.update(model_id(id), data.patch(), by=caller))
 
     @delete("/{id:str}", opt={**WRITE, **ONE}, status_code=200, summary="Delete a model")
@@ -161,7 +166,7 @@ class ModelController(Controller):
         found = await shown_page(
             read,
             lambda model: model.id,
-            None if reach.whole else lambda model: reach.holds(model.provider, model.credential),
+            None if reach.whole else reach.serves,
             cursors.read(cursor, ModelId),
             limit,
         )
@@ -169,3 +174,9 @@ class ModelController(Controller):
         if len(found) == limit:
             headers = next_link(request, cursors.write(found[-1].id), type=type, limit=limit)
         return await listed(found, model_view, headers)
+
+
+def _check_named(caller: Caller, provider: str, *names: str | None) -> None:
+    """Raise OutOfReachError where a token that may call certain models only would give their names to another one."""
+    if not all(caller.reach.names(provider, name.strip()) for name in names if name is not None):
+        raise OutOfReachError

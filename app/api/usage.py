@@ -32,9 +32,10 @@ class By(StrEnum):
 
 
 class UsageView(Struct, frozen=True, kw_only=True):
-    """Sums of calls. What was not asked for in `by` is null; `model` is "" for native calls.
+    """Sums of calls. What was not asked for in `by` is null.
 
-    `cached_tokens` are among `input_tokens`. `estimated` counts the requests whose tokens were not told, or not all.
+    `model` is "" for native calls, and `provider/name` where the model is not registered. `cached_tokens` are among
+    `input_tokens`. `estimated` counts the requests whose tokens were not told, or not all.
     """
 
     day: date | None

@@ -13,6 +13,7 @@ from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.credential import Credential
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
+from keycairn.domain.options import Options
 from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.reach import Reach
@@ -70,6 +71,7 @@ class CredentialView(Struct, frozen=True, kw_only=True):
     version: int
     last_check: CheckView | None
     limits: Limits
+    options: Options
     duplicates: list[DuplicateView] | UnsetType = UNSET
     healed: Mapping[str, str] | UnsetType = UNSET
 
@@ -106,6 +108,7 @@ def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> 
         version=credential.version,
         last_check=CheckView(**{name: getattr(check, name) for name in CheckView.__struct_fields__}) if check else None,
         limits=credential.limits,
+        options=credential.options,
         duplicates=UNSET if listed.duplicates is None else duplicate_views(listed.duplicates, reach),
         healed=listed.healed or UNSET,
         **flat,

@@ -31,6 +31,7 @@ def token() -> None:
 )
 @click.option("--provider", "providers", multiple=True, help="Reach credentials of this provider only; repeatable.")
 @click.option("--credential", "credentials", multiple=True, help="Reach this credential only; repeatable.")
+@click.option("--model", "models", multiple=True, help="Call these models only: a name, or openai/*; repeatable.")
 @click.option("--workspace", help="Make it for another workspace, which begins to exist by that.")
 @click.option("--expires", type=click.DateTime(), help="When it stops working, in UTC.")
 @as_json
@@ -42,6 +43,7 @@ async def create(
     scopes: tuple[str, ...],
     providers: tuple[str, ...],
     credentials: tuple[str, ...],
+    models: tuple[str, ...],
     workspace: str | None,
     expires: datetime | None,
     as_json: bool,
@@ -56,7 +58,11 @@ async def create(
     wish = {
         "name": name,
         "scopes": list(scopes),
-        "reach": {"providers": list(providers) or None, "credentials": list(credentials) or None},
+        "reach": {
+            "providers": list(providers) or None,
+            "credentials": list(credentials) or None,
+            "models": list(models) or None,
+        },
         "workspace": workspace,
         "expires": expires.replace(tzinfo=UTC).isoformat() if expires else None,
     }
@@ -82,7 +88,8 @@ async def list_tokens(client: "Client", *, workspace: str | None, as_json: bool)
                     t["name"],
                     t["workspace"],
                     ", ".join(t["scopes"]),
-                    ", ".join((t["reach"]["providers"] or []) + (t["reach"]["credentials"] or [])) or "all",
+                    ", ".join(one for kind in ("providers", "credentials", "models") for one in t["reach"][kind] or ())
+                    or "all",
                     t["last_used"],
                     t["expires"],
                     t["revoked"],

@@ -21,9 +21,9 @@ from keycairn.domain.errors import (
 from keycairn.domain.ids import CredentialId, ModelId, credential_id, model_id
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Model, Slot
+from keycairn.domain.model import Model, Slot, is_model_name
 from keycairn.domain.reach import EVERYWHERE, Reach
-from keycairn.domain.routing import SLOT_NAMES, Serving, ordered, qualified
+from keycairn.domain.routing import SLOT_NAMES, Serving, ordered, qualified, unregistered
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock
 from keycairn.ports.store import Store
@@ -62,6 +62,7 @@ class Directory:
         self._serving: dict[tuple[str, str, Modality | None, frozenset[str] | None, Reach], Sequence[Serving]] = {}
         self._credentials: dict[tuple[str, str], Credential] = {}
         self._listings: dict[tuple[object, ...], bytes] = {}
+        self._open_accounts: dict[tuple[str, str], Sequence[Credential]] = {}
 
     async def refresh(self) -> None:
         """Forget everything unless the store is as it was. Call it first, once for each request."""
@@ -97,19 +98,46 @@ class Directory:
     ) -> Sequence[Serving]:
         """What serves a model's name and is within reach, in order of precedence, at least one.
 
-        `name` is a model's id, `default:` and a slot, `provider/name`, or a name. Raises ModelNotFoundError,
+        `name` is a model's id, `default:` and a slot, `provider/name`, or a name. `provider/name` that is not
+        registered is served by the accounts of that provider that say so. Raises ModelNotFoundError,
         UnlinkedModelError, NoDefaultError or CredentialNotFoundError.
         """
         key = (workspace, name, type, providers, reach)
         memory = self._serving
         found = memory.get(key)
         if found is None:
-            rows = ordered(await self._rows(workspace, name, reach), type, providers)
+            try:
+                named = await self._rows(workspace, name, reach)
+            except ModelNotFoundError:
+                # Not remembered: whoever calls makes up such names.
+                if passed := await self._unregistered(workspace, name, type, providers, reach):
+                    return passed
+                raise
+            rows = ordered(named, type, providers)
             if not rows:
                 raise UnlinkedModelError
             found = [Serving(row, await self._credential_of(row)) for row in rows]
             _remember(memory, key, found)
         return found
+
+    async def _unregistered(
+        self, workspace: str, name: str, type: Modality | None, providers: frozenset[str] | None, reach: Reach
+    ) -> Sequence[Serving]:
+        """What takes `provider/name` though it is not registered: accounts of that provider whose options say so."""
+        provider, own = qualified(name) or ("", "")
+        if not is_model_name(own) or (providers is not None and provider not in providers):
+            return ()
+        memory = self._open_accounts
+        accounts = memory.get((workspace, provider))
+        if accounts is None:
+            listed = await self._store.credentials(workspace, provider=provider)
+            accounts = [one for one in listed if one.options.any_model]
+            _remember(memory, (workspace, provider), accounts)
+        return [
+            Serving(unregistered(own, type, one), one)
+            for one in accounts
+            if reach.holds(provider, one.id) and reach.names(provider, own) and (type is None or type in one.modalities)
+        ]
 
     async def credential(self, workspace: str, key: str) -> Credential:
         """A credential by its id, with or without the `credential:` before it. Raises CredentialNotFoundError."""
@@ -195,10 +223,11 @@ class Directory:
     def _forget(self, revision: int) -> None:
         self._revision = revision
         self._callers, self._serving, self._credentials, self._listings = {}, {}, {}, {}
+        self._open_accounts = {}
 
 
 def _within(model: Model, reach: Reach) -> bool:
-    return reach.holds(model.provider, model.credential)
+    return reach.serves(model)
 
 
 def _digest(token: Secret) -> bytes:

@@ -150,7 +150,7 @@ def _account(serving: Serving) -> tuple[str, int, str]:
 
 def _offer(serving: Serving) -> tuple[str, int, str]:
     """What an attempt is made of."""
-    return serving.credential.id, serving.credential.version, serving.model.id if serving.model else ""
+    return serving.credential.id, serving.credential.version, serving.model.own_name if serving.model else ""
 
 
 def _note(serving: Serving, report: Report) -> None:

@@ -261,14 +261,17 @@ class Gateway:
 
     def _account(self, call: Call, report: Report) -> None:
         now = self._clock.now()
+        failed = not 200 <= report.status < 400 or bool(report.code)
+        model = report.model
+        if not model and report.model_name and not failed:  # what is not registered is booked where it was there
+            model = f"{report.provider}/{report.model_name}"
         key = UsageKey(
             day=now.date(),
             workspace=call.caller.workspace,
             token=call.caller.actor,
             credential=report.credential,
-            model=report.model,
+            model=model,
         )
-        failed = not 200 <= report.status < 400 or bool(report.code)
         self.accounting.add(
             key,
             Usage(

@@ -73,7 +73,7 @@ async def openai_models(
     items: dict[str, Any] = {}
     by_id: dict[str, str] = {}
     for done, model in enumerate(models, 1):
-        if model.credential is not None and reach.holds(model.provider, model.credential):
+        if model.credential is not None and reach.serves(model):
             alone = f"{model.provider}/{model.name}"
             id = model.name if model.pooled else alone
             by_id[model.id] = id
@@ -115,7 +115,7 @@ async def anthropic_models(
     items: dict[str, Any] = {}
     by_id: dict[str, str] = {}
     for done, model in enumerate(models, 1):
-        if model.credential is not None and reach.holds(model.provider, model.credential):
+        if model.credential is not None and reach.serves(model):
             by_id[model.id] = model.name
             if model.provider in providers and model.name not in items:
                 created = model.created.isoformat().replace("+00:00", "Z")

@@ -9,10 +9,11 @@ from keycairn.app.gateway.call import Call
 from keycairn.app.gateway.conversation import conversation_key
 from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.naming import NamedJson
+from keycairn.app.gateway.resources import NEW_BATCH
 from keycairn.app.gateway.routes import below_base, check_native
 from keycairn.domain.credential import Credential, account
 from keycairn.domain.dialect import Dialect
-from keycairn.domain.errors import CredentialNotFoundError, KeycairnError, RequestRefusedError
+from keycairn.domain.errors import CredentialNotFoundError, KeycairnError, ListedModelsError, RequestRefusedError
 from keycairn.domain.routing import Draw, Serving, by_chance, by_conversation, weighted_order
 from keycairn.ports.provider import LoadedProvider, ProviderRegistry
 
@@ -29,7 +30,8 @@ class Resolver:
     async def candidates(self, call: Call) -> Sequence[Serving]:
         """What can do the call, in the order in which it is asked, at least one.
 
-        Raises as `Directory.serving` and `Directory.credential`; NoRouteError for a native call that is not declared.
+        Raises as `Directory.serving` and `Directory.credential`; NoRouteError for a native call that is not declared,
+        ListedModelsError for one of a token that may not call every model of the provider, and for its batches.
         """
         workspace, reach = call.caller.workspace, call.caller.reach
         if call.model is not None:
@@ -41,6 +43,8 @@ class Resolver:
         credential = await self._directory.credential(workspace, call.credential or "")
         if not reach.holds(credential.provider, credential.id):
             raise CredentialNotFoundError
+        if (call.api.native or call.api.path == NEW_BATCH) and not reach.everything_of(credential.provider):
+            raise ListedModelsError
         if call.api.native:
             provider = self._registry.get(credential.provider)
             call.api = replace(call.api, path=below_base(call.api.path, _base_path(provider, credential)))

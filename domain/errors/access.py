@@ -60,13 +60,28 @@ class BeyondMakerError(ForbiddenError):
 
 
 class OutOfReachError(ForbiddenError):
-    """The token reaches certain credentials only."""
+    """The token reaches certain credentials or models only."""
 
     code = "out_of_reach"
     remedy = "Ask for less, or use a token that reaches it."
 
     def __init__(self) -> None:
-        KeycairnError.__init__(self, "This token reaches certain credentials only, and this request asks for more.")
+        KeycairnError.__init__(
+            self, "This token reaches certain credentials or models only, and this request asks for more."
+        )
+
+
+class ListedModelsError(ForbiddenError):
+    """The token may call certain models only; which ones a provider's own call, or a batch, names is not looked at."""
+
+    code = "listed_models_only"
+    remedy = "Call the model through /v1 or /anthropic, or use a token that may call every model of the provider."
+
+    def __init__(self) -> None:
+        KeycairnError.__init__(
+            self,
+            "This token may call certain models only. What a provider's own API, or a batch, names is not looked at.",
+        )
 
 
 class InstallationOnlyError(ForbiddenError):

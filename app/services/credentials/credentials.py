@@ -35,6 +35,7 @@ from keycairn.domain.ids import CredentialId
 from keycairn.domain.limits import Limits, check_limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
+from keycairn.domain.options import Options
 from keycairn.domain.provider import FieldKind, ProviderSpec, SettingValue, canonical_name
 from keycairn.domain.sealed import SealedSecret, is_former
 from keycairn.domain.secret import Secret
@@ -82,6 +83,7 @@ class CredentialPatch(Struct, frozen=True, kw_only=True):
     settings: Mapping[str, SettingValue | None] = {}
     secrets: Mapping[str, Secret | None] = {}
     limits: Limits | None = None
+    options: Options | None = None
 
 
 class Credentials:
@@ -141,6 +143,7 @@ class Credentials:
         secrets: Mapping[str, Secret] | None = None,
         modalities: Sequence[Modality] | None = None,
         limits: Limits | None = None,
+        options: Options | None = None,
         by: Caller = IN_PROCESS,
     ) -> Listed:
         """Store a new credential.
@@ -150,7 +153,14 @@ class Credentials:
 
         async def plan() -> tuple[Changeset, CheckedCredential]:
             draft = self.draft(
-                provider, name=name, settings=settings, secrets=secrets, modalities=modalities, limits=limits, by=by
+                provider,
+                name=name,
+                settings=settings,
+                secrets=secrets,
+                modalities=modalities,
+                limits=limits,
+                options=options,
+                by=by,
             )
             made = draft.credential
             details: Details = {"provider": made.provider, "secrets": sorted(made.sealed)}
@@ -174,6 +184,7 @@ class Credentials:
         secrets: Mapping[str, Secret] | None = None,
         modalities: Sequence[Modality] | None = None,
         limits: Limits | None = None,
+        options: Options | None = None,
         by: Caller,
     ) -> CheckedCredential:
         """A checked and sealed credential that is not stored yet. Raises as `create` does."""
@@ -194,6 +205,7 @@ class Credentials:
             settings=dict(settings or {}),
             secrets=dict(secrets or {}),
             limits=limits,
+            options=options,
         )
         return self._patched(spec, empty, patch)
 
@@ -334,7 +346,8 @@ class Credentials:
         check_not_repeated(sought, {"name": name, **settings})
         self._check_not_stored(before, {"name": patch.name, **patch.settings})
         spec.check_complete({*settings, *kept, *given})
-        after = replace(before, name=name, modalities=modalities, settings=settings, limits=limits)
+        options = before.options if patch.options is None else patch.options
+        after = replace(before, name=name, modalities=modalities, settings=settings, limits=limits, options=options)
         moved = [key for key in kept if destinations(spec, settings, key) != destinations(spec, before.settings, key)]
         if moved:
             raise SecretReentryRequiredError(sorted(moved))
@@ -427,7 +440,7 @@ def _checked_secrets(spec: ProviderSpec, secrets: Mapping[str, Secret | None]) -
 
 
 def _changed(before: Credential, after: Credential, patch: CredentialPatch) -> list[str]:
-    plain = [key for key in ("name", "modalities", "limits") if getattr(before, key) != getattr(after, key)]
+    plain = [key for key in ("name", "modalities", "limits", "options") if getattr(before, key) != getattr(after, key)]
     keys = before.settings.keys() | after.settings.keys()
     settings = [key for key in keys if before.settings.get(key) != after.settings.get(key)]
     return sorted([*plain, *settings, *patch.secrets])

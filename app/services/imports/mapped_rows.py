@@ -21,6 +21,7 @@ from keycairn.domain.incoming import COMMON_SETTINGS, IncomingCredential, Incomi
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, check_share
 from keycairn.domain.modeltypes import classify
+from keycairn.domain.options import Options
 from keycairn.domain.provider import FieldSpec, ProviderSpec, SettingValue
 from keycairn.domain.sealed import UNOPENED, UNOPENED_REASON
 from keycairn.domain.secret import Secret
@@ -82,6 +83,7 @@ class RowMapper:
             sealed=dict.fromkeys(fields.unopened, UNOPENED),
             broken=dict.fromkeys(fields.unopened, UNOPENED_REASON),
             extra=fields.extra,
+            options=Options(any_model=row.any_model),
             created=_aware(row.created) or now,
             updated=_aware(row.updated) or _aware(row.created) or now,
         )

@@ -243,7 +243,7 @@ async def defaults_within(store: Store, workspace: str, reach: Reach) -> Default
     if reach.whole:
         return defaults
     models = {id: await store.model(workspace, id) for id in set(defaults.slots.values())}
-    out = {id for id, model in models.items() if model is None or not reach.holds(model.provider, model.credential)}
+    out = {id for id, model in models.items() if model is None or not reach.serves(model)}
     return defaults.without(out)
 
 

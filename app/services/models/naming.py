@@ -73,7 +73,7 @@ async def entered(store: Store, model: Model, reach: Reach, *, by_hand: bool) ->
 
 
 def _all_within(rows: Iterable[Model], reach: Reach) -> bool:
-    return all(reach.holds(row.provider, row.credential) for row in rows)
+    return all(reach.serves(row) for row in rows)
 
 
 def checked_model_name(name: str, field: str = "name") -> str:

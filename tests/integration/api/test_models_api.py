@@ -247,3 +247,38 @@ async def test_a_model_has_a_name_for_applications_and_one_for_its_provider(api:
     assert (wrong.status_code, wrong.json()["errors"]) == (422, {"name": "must not begin with default: or model:"})
     assert plain["provider_model"] is None
     assert {one["name"] for one in (await api.get("/api/models")).json()} == {"gpt-4o", "gpt-5"}
+
+
+async def test_a_token_with_a_list_sees_and_names_listed_models_only(api: Client, credential: str) -> None:
+    await register(api, credential, ("gpt-4o", "language"), ("o3", "language"))
+    wish = {"name": "t", "scopes": ["models:read", "models:write"], "reach": {"models": ["gpt*", "openai/tts"]}}
+    made = (await api.post("/api/tokens", json=wish)).json()
+    mine = {"authorization": f"Bearer {made['token']}"}
+    all_of_them = {row["name"]: row["id"] for row in (await api.get("/api/models")).json()}
+    body = {"name": "gpt-x", "provider": "openai", "type": "language", "credential": credential}
+
+    shown = [row["name"] for row in (await api.get("/api/models", headers=mine)).json()]
+    hidden = await api.delete(f"/api/models/{all_of_them['o3']}", headers=mine)
+    tried = [
+        await api.post("/api/models", json={**body, "provider_model": "o3"}, headers=mine),
+        await api.post("/api/models", json={**body, "name": "o3-too"}, headers=mine),
+        await api.patch(f"/api/models/{all_of_them['gpt-4o']}", json={"provider_model": "o3"}, headers=mine),
+        await api.patch(f"/api/models/{all_of_them['gpt-4o']}", json={"name": "o4"}, headers=mine),
+    ]
+    fine = await api.post("/api/models", json={**body, "provider_model": "gpt-5"}, headers=mine)
+
+    assert (made["reach"]["models"], shown) == (["gpt*", "openai/tts"], ["gpt-4o"])
+    assert hidden.status_code == 404
+    assert [answer.json()["code"] for answer in tried] == ["out_of_reach"] * 4
+    assert fine.status_code == 201
+
+
+async def test_the_options_of_a_credential_are_set_kept_and_cleared(api: Client, credential: str) -> None:
+    path = f"/api/credentials/{credential}"
+    assert (await api.get(path)).json()["options"]["any_model"] is False
+    await api.put(path, json={"options": {"any_model": True}})
+    kept = (await api.put(path, json={"name": "Other"})).json()["options"]
+    back = (await api.put(path, json={"options": kept})).json()["options"]
+    cleared = (await api.put(path, json={"options": None})).json()["options"]
+    unknown = await api.put(path, json={"options": {"any_modle": True}})
+    assert (kept["any_model"], back, cleared["any_model"], unknown.status_code) == (True, kept, False, 422)

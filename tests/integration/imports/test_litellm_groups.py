@@ -9,6 +9,7 @@ from keycairn.adapters.imports.litellm import LiteLlmConfig
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.models import ModelPatch
 from keycairn.domain.incoming import ImportReport
+from keycairn.domain.options import Options
 from keycairn.domain.provider import FieldKind, FieldSpec
 from keycairn.domain.routing import ordered
 from keycairn.domain.secret import Secret
@@ -150,3 +151,29 @@ async def test_a_name_no_call_can_mean_is_refused_with_its_place(kc: Keycairn, n
     assert [row.name for row in await kc.models.list()] == ["good"]
     (refused,) = report.refused
     assert "model_list[1]" in refused.where
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "where"),
+    [
+        ("openai/*", "openai/*", "openai"),
+        ("*", "groq/*", "groq"),
+        ("gpt-*", "openai/gpt-*", "openai"),
+        ("claude-x", "groq/*", "groq"),
+    ],
+)
+async def test_a_wildcard_opens_its_account_for_any_model(kc: Keycairn, name: str, model: str, where: str) -> None:
+    report = await take(kc, entry(name, model), entry("good", "azure/prod", "azure"))
+    made = {listed.credential.provider: listed.credential.options for listed in await kc.credentials.list()}
+    assert made == {where: Options(any_model=True), "azure": Options()}
+    assert [row.name for row in await kc.models.list()] == ["good"]
+    assert f"any model of it can be called, as {where}/NAME" in report.created[0].notes
+    again = await take(kc, entry(name, model), entry("good", "azure/prod", "azure"))
+    assert (again.created, again.models, again.refused) == ((), (), ())
+
+
+async def test_a_wildcard_for_every_provider_is_refused_with_what_to_do(kc: Keycairn) -> None:
+    report = await take(kc, entry("*", "*"))
+    assert [one.reason for one in report.refused] == [
+        "it stands for models of every provider; name each, as provider/*"
+    ]

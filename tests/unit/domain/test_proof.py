@@ -13,6 +13,7 @@ from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
+from keycairn.domain.options import Options
 from keycairn.domain.proof import (
     FORGED,
     MARKS,
@@ -48,6 +49,7 @@ OTHER: dict[str, Any] = {
     "sealed": {"api_key": SealedSecret("kc1:other")},
     "fingerprints": {"api_key": "ff"},
     "limits": Limits(concurrent=1),
+    "options": Options(any_model=True),
     "extra": {"a": 1},
     "created": THEN + timedelta(microseconds=1),
     "updated": THEN + timedelta(microseconds=1),
