@@ -32,6 +32,7 @@ from keycairn.domain.draft import Draft
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.limits import Limits
 from keycairn.domain.model import Defaults, Slot
+from keycairn.domain.options import Options
 from keycairn.domain.reach import Reach
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
@@ -142,6 +143,7 @@ def everything() -> list[Change]:
             name=f"account {number}",
             fingerprints={"api_key": f"{number:064x}"},
             limits=Limits(concurrent=3),
+            options=Options(any_model=True),
             extra={"note": "kept"},
         )
         token = a_token(
@@ -150,7 +152,7 @@ def everything() -> list[Change]:
             expires=THEN + timedelta(days=36500),
             revoked=THEN if number % 2 else None,
             limits=Limits(requests_per_minute=9),
-            reach=Reach(providers=("openai",)),
+            reach=Reach(providers=("openai",), models=("gpt*",)),
             maker="token:T000" if number else None,
         )
         model = a_model(
@@ -159,6 +161,7 @@ def everything() -> list[Change]:
             credential=credential.id,
             priority=2,
             weight=3,
+            provider_model="gpt",
             missing_since=THEN,
         )
         changes += [AddCredential(credential), PutToken(token), AddModel(model)]

@@ -60,10 +60,10 @@ async def test_a_litellm_config_becomes_accounts_with_their_models(shell: Shell)
     report = json.loads(done.stdout)
     assert report["created"] == planned["created"]
     assert {(one["provider"], one["name"]): one["models"] for one in report["created"]} == {
-        ("openai", "OPENAI_API_KEY (LiteLLM)"): ["gpt-4o", "text-embedding-3-small"],
-        ("openai", "model_list[3] (LiteLLM)"): ["gpt-4o"],
-        ("anthropic", "NOT_SET_ANYWHERE (LiteLLM)"): ["claude-4"],
-        ("azure", "my-azure"): ["my-deployment"],
+        ("openai", "OPENAI_API_KEY (LiteLLM)"): ["chat", "embed"],
+        ("openai", "model_list[3] (LiteLLM)"): ["other"],
+        ("anthropic", "NOT_SET_ANYWHERE (LiteLLM)"): ["unset"],
+        ("azure", "my-azure"): ["named"],
         ("groq", "spare"): [],
     }
     assert {one["where"] for one in report["refused"]} == {"bedrock/model_list[6] (LiteLLM)", "model_list[5]"}
