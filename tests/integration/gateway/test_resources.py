@@ -13,6 +13,8 @@ from keycairn.app.gateway.naming import READ_AT_ONCE
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
+from keycairn.domain.reach import Reach
+from keycairn.domain.token import Scope
 
 KEYS = {"one": "sk-one-0123456789abcdef", "two": "sk-two-0123456789abcdef"}
 
@@ -238,3 +240,22 @@ async def test_an_answer_whose_length_was_announced_is_whole(
         answer = await client.post("/v1/responses", json={"model": "gpt-4o", "input": "Hello"})
     assert json.loads(answer.content)["object"] == "response"
     assert answer.headers.get("content-length") in {None, str(len(answer.content))}
+
+
+@pytest.mark.parametrize(("models", "fine"), [(("gpt-4o",), False), (("openai/*",), True)])
+async def test_a_token_with_a_list_of_models_makes_no_batch_that_may_name_others(
+    house: GatewayHouse,
+    accounts: dict[str, KeepingServer],
+    models: tuple[str, ...],
+    fine: bool,  # noqa: FBT001
+) -> None:
+    del accounts
+    _, text = await house.keycairn.tokens.create("t", (Scope.INVOKE,), reach=Reach(models=models))
+    async with openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key=text.reveal(), max_retries=0) as client:
+        file = await client.files.create(file=("f.jsonl", b"{}"), purpose="batch", extra_query={"model": "gpt-4o"})
+        asked = client.batches.create(input_file_id=file.id, endpoint="/v1/responses", completion_window="24h")
+        if fine:
+            assert (await asked).input_file_id == file.id
+        else:
+            with pytest.raises(openai.PermissionDeniedError, match="certain models only"):
+                await asked
