@@ -68,7 +68,7 @@ class Keycairn:
         self.environment = EnvironmentAccounts(
             store, registry, environment, self.vault, self.credentials, deletions, clock, self.journal
         )
-        self.probing = Probing(store, registry, self.credential_opener, http, clock, ids, self.journal)
+        self.probing = Probing(store, registry, self.credential_opener, http, clock, ids, self.journal, environment)
         self.models = Models(store, registry, clock, ids, self.journal)
         self.provisioning = Provisioning(store, registry, self.credential_opener)
         self.env_export = EnvExport(store, registry, self.credential_opener, self.journal)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from msgspec import Struct
@@ -60,6 +61,20 @@ class Credential(Struct, frozen=True, kw_only=True):
     def decryption_error(self) -> str | None:
         """Why a secret of this record cannot be opened, or None."""
         return next((f"{name}: {why}" for name, why in sorted(self.broken.items())), None)
+
+
+def account_mark(credential: Credential) -> str:
+    """What tells the secrets and settings of a credential from all others, and nothing of what they are.
+
+    A check of the account is one of these only: another key, host or project makes it a check of a former one.
+    """
+    said = json.dumps([sorted(credential.fingerprints.items()), sorted(credential.settings.items())])
+    return sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def is_current(check: CheckRecord, credential: Credential) -> bool:
+    """Whether a check is of the account as it is stored now; of a check of before, whether nothing was edited since."""
+    return check.account == account_mark(credential) if check.account else check.at >= credential.updated
 
 
 def destinations(

@@ -6,13 +6,16 @@ from enum import StrEnum
 from msgspec import Struct
 
 from keycairn.domain.errors import (
+    AddressNotFoundError,
+    CallRefusedError,
     CannotConnectError,
     EgressRefusedError,
     GarbledAnswerError,
     InvalidAuthError,
     KeycairnError,
     ModelGoneError,
-    ProviderError,
+    NoPermissionError,
+    ProviderDownError,
     QuotaExhaustedError,
     RateLimitedError,
 )
@@ -20,37 +23,67 @@ from keycairn.domain.modality import Modality
 
 
 class Outcome(StrEnum):
-    """What a check proved."""
+    """What came of asking a provider: the one list of kinds that tests of keys, discovery and the gateway share."""
 
     OK = "ok"
     INVALID_AUTH = "invalid_auth"
-    CANNOT_CONNECT = "cannot_connect"
+    """The key is not good."""
+    NO_PERMISSION = "no_permission"
+    """The key is known, but may not do this."""
+    QUOTA = "quota"
+    """The account has no credit, budget or quota left."""
     RATE_LIMITED = "rate_limited"
-    QUOTA_EXHAUSTED = "quota_exhausted"
-    PROVIDER_ERROR = "provider_error"
+    NOT_FOUND = "not_found"
+    """Nothing is at this address, or the provider does not have what the call names."""
+    CANNOT_CONNECT = "cannot_connect"
+    """No answer: name, route, connection, TLS, time; or a destination that is refused here."""
+    NOT_A_PROVIDER = "not_a_provider"
+    """Something answered that is not the provider's API: a page, a proxy, a portal, JSON of something else."""
+    BAD_REQUEST = "bad_request"
+    """The call itself was refused; another account would refuse it too."""
+    PROVIDER_DOWN = "provider_down"
     UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Outcome | None":
+        return {"quota_exhausted": cls.QUOTA, "provider_error": cls.UNKNOWN}.get(str(value))  # in older records
+
+
+PROVEN = frozenset({Outcome.OK, Outcome.RATE_LIMITED})
+"""What proves a key: that its provider limits the rate does so too."""
 
 
 class ConnectionReport(Struct, frozen=True, kw_only=True):
-    """The result of a check. `message` is ours, safe to show; `models` are names seen on the way, if any."""
+    """The result of a check. `message` is ours, safe to show; `models` are names seen on the way, if any.
+
+    `proven`: whatever the outcome is of, another call of the check proved the key.
+    """
 
     outcome: Outcome
     message: str
     models: tuple[str, ...] = ()
+    proven: bool = False
 
     @property
     def success(self) -> bool:
         """Whether the key is proven good. A rate limit proves it too; an account without quota is of no use."""
-        return self.outcome in {Outcome.OK, Outcome.RATE_LIMITED}
+        return self.proven or self.outcome in PROVEN
 
 
 class CheckRecord(Struct, frozen=True, kw_only=True):
-    """The last check of a credential, as it is stored. `duration_ms` is whole milliseconds."""
+    """The last check of a credential, as it is stored. `duration_ms` is whole milliseconds.
+
+    `version` is that of the credential that was checked; `account` tells its secrets and settings from all others, see
+    `keycairn.domain.credential.account_mark`. Both are empty in records of before.
+    """
 
     outcome: Outcome
     message: str
     at: datetime
     duration_ms: int
+    success: bool | None = None
+    version: int = 0
+    account: str = ""
 
 
 class Provenance(StrEnum):
@@ -62,6 +95,8 @@ class Provenance(StrEnum):
     """The provider has no such list; the plugin knows it."""
     FALLBACK = "fallback"
     """The list could not be reached; the plugin knows it from before."""
+    NONE = "none"
+    """Of a discovery without models: the server has no list. They are registered by name."""
 
 
 class DiscoveredModel(Struct, frozen=True, kw_only=True):
@@ -74,7 +109,7 @@ class DiscoveredModel(Struct, frozen=True, kw_only=True):
 
 
 class Discovery(Struct, frozen=True, kw_only=True):
-    """What discovery found. `failure` says why the list is only a fallback, None when it was reached.
+    """What discovery found. `failure` says why the list is only a fallback or missing, None when it was reached.
 
     `withheld`: how many models were left out because a secret stands in their names, or they are no names at all.
     """
@@ -82,6 +117,14 @@ class Discovery(Struct, frozen=True, kw_only=True):
     models: tuple[DiscoveredModel, ...]
     failure: str | None = None
     withheld: int = 0
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the list as a whole comes from: the best source of any of its models."""
+        sources = {model.provenance for model in self.models}
+        if self.failure is not None:
+            return Provenance.FALLBACK if sources else Provenance.NONE
+        return Provenance.STATIC if sources == {Provenance.STATIC} else Provenance.LIVE
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):
@@ -99,13 +142,16 @@ class ModelReport(Struct, frozen=True, kw_only=True):
 
 _OUTCOMES: tuple[tuple[type[KeycairnError], Outcome], ...] = (
     (InvalidAuthError, Outcome.INVALID_AUTH),
+    (NoPermissionError, Outcome.NO_PERMISSION),
     (RateLimitedError, Outcome.RATE_LIMITED),
-    (QuotaExhaustedError, Outcome.QUOTA_EXHAUSTED),
+    (QuotaExhaustedError, Outcome.QUOTA),
+    (AddressNotFoundError, Outcome.NOT_FOUND),
     (CannotConnectError, Outcome.CANNOT_CONNECT),
     (EgressRefusedError, Outcome.CANNOT_CONNECT),
-    (GarbledAnswerError, Outcome.PROVIDER_ERROR),
+    (GarbledAnswerError, Outcome.NOT_A_PROVIDER),
+    (CallRefusedError, Outcome.BAD_REQUEST),
+    (ProviderDownError, Outcome.PROVIDER_DOWN),
     (ModelGoneError, Outcome.OK),
-    (ProviderError, Outcome.PROVIDER_ERROR),
 )
 
 

@@ -12,8 +12,10 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.ids import ModelId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
+from keycairn.domain.outcome import Outcome
 from keycairn.domain.pools import serving
 from keycairn.domain.provider import canonical_name
+from keycairn.domain.provider_failure import Failure
 
 SLOT_NAMES = {
     "chat": Slot.CHAT,
@@ -28,8 +30,16 @@ SLOT_NAMES = {
 
 FIRST_REST, REST_GROWTH = 15.0, 2.0
 """Seconds until a refused credential is probed again, and how they grow with each probe that fails."""
+LONGEST_HOLD = 30.0
+"""Seconds a refused credential is not asked at all, at most, where there is no other."""
 SHORT_REST = 5.0
 """Seconds a credential is passed over after its provider failed or could not be reached."""
+QUOTA_REST = 60.0
+"""Seconds a credential is passed over after its account had no credit left."""
+
+
+_CLIENTS = frozenset({Outcome.OK, Outcome.BAD_REQUEST})
+_RESTS = {Outcome.QUOTA: QUOTA_REST}
 
 
 class Serving(Struct, frozen=True):
@@ -123,16 +133,20 @@ class Verdict(Enum):
     """The answer is the client's, good or bad."""
     BAD_KEY = auto()
     """The provider refused the key: another credential may do."""
-    WAIT = auto()
-    """The provider asks for patience and has done nothing: another credential may do, or the same one later."""
-    FAILED = auto()
-    """The provider failed, perhaps in the middle of the work."""
+    NEXT = auto()
+    """The call was not done, for a reason of the account or its provider: another credential may do it."""
 
 
-def verdict(status: int) -> Verdict:
-    """What a provider's status stands for. 503 and Anthropic's 529 say that the work was not begun."""
-    if status == 401:
+def verdict(failure: Failure) -> Verdict:
+    """What a failure stands for. A call that any account would refuse, or that names what is not there, is done."""
+    if failure.kind is Outcome.INVALID_AUTH:
         return Verdict.BAD_KEY
-    if status in {429, 503, 529}:
-        return Verdict.WAIT
-    return Verdict.FAILED if status in {500, 502, 504} else Verdict.DONE
+    gone = failure.kind is Outcome.NOT_FOUND and failure.of_model
+    return Verdict.DONE if failure.kind in _CLIENTS or gone else Verdict.NEXT
+
+
+def rest_after(failure: Failure) -> float:
+    """Seconds a credential is passed over after a failure that sent its call to the next."""
+    if failure.retry_after is not None:
+        return failure.retry_after
+    return _RESTS.get(failure.kind, SHORT_REST)

@@ -31,6 +31,7 @@ async def report(given: object, redactor: Redactor) -> ConnectionReport:
         models=tuple(
             [name async for one in _several(given.models) if (name := _model_name(one, redactor)) is not None]
         ),
+        proven=given.proven is True,
     )
 
 

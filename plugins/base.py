@@ -1,13 +1,22 @@
 """What nearly every provider shares: a model list proves the key, and a model is tried by its type."""
 
 from abc import ABC, abstractmethod
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from keycairn.domain.errors import ProviderError
+from keycairn.domain.errors import (
+    GarbledAnswerError,
+    InvalidAuthError,
+    ModelGoneError,
+    NoPermissionError,
+    ProviderError,
+    RateLimitedError,
+)
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
 from keycairn.domain.provider import Account, FieldKind, ProviderSpec
@@ -19,7 +28,13 @@ MODEL_DEADLINE = 60.0
 """Seconds a tried model may take: a local server may have to load it first."""
 MOST_PAGES = 20
 """The most pages of a model list that are read."""
+NO_MODEL = "keycairn-key-check"
+"""A model that no provider has: a call of it costs nothing, and only who takes the key says that it is not there."""
 _NAMED = 3
+_FLOAT = 4
+"""Bytes of a number in a base64 embedding."""
+
+_PROBED = (Modality.LANGUAGE, Modality.EMBEDDING, Modality.TEXT_TO_SPEECH, Modality.SPEECH_TO_TEXT)
 
 Headers = Mapping[str, str | Secret]
 
@@ -27,8 +42,11 @@ Headers = Mapping[str, str | Secret]
 class ListedProvider(ABC):
     """A provider that lists its models to whoever holds a good key.
 
-    A subclass says how to list, how to authorize, and how to try a model of each type it declares.
+    A subclass says how to list, how to authorize, and how to try a model of each type it declares. `proves_by` is what
+    its first proof does, as it is said of a key that may not.
     """
+
+    proves_by = "list models"
 
     def __init__(self, spec: ProviderSpec, *, client_name: str | None = None) -> None:
         self.spec = spec
@@ -56,8 +74,34 @@ class ListedProvider(ABC):
         return Discovery(models=await self.list_models(account, http))
 
     async def check(self, account: Account, http: Http) -> ConnectionReport:
-        """Prove the key by listing models."""
+        """Prove the key by what costs nothing, or, where it may not do that, by a small call. Raises ProviderError."""
+        try:
+            return await self.first_proof(account, http)
+        except NoPermissionError as refused:
+            lacking = f"The key may not {self.proves_by}"
+            try:
+                await self.prove_by_call(account, http)
+            except InvalidAuthError:
+                raise
+            except ProviderError as error:
+                why = f"{lacking}, and a small call with it proved nothing more: {error}"
+                raise NoPermissionError(why, status=refused.status) from None
+        message = f"The key works for calls, but {lacking.removeprefix('The key ')}. Register models by name."
+        return ConnectionReport(outcome=Outcome.NO_PERMISSION, message=message, proven=True)
+
+    async def first_proof(self, account: Account, http: Http) -> ConnectionReport:
+        """Prove the key without a call of a model: here by listing models. Raises ProviderError."""
         return self.report(account, await self.list_models(account, http))
+
+    async def prove_by_call(self, account: Account, http: Http) -> None:
+        """Prove the key by a small call of a model. Raises ProviderError where that does not prove it."""
+        type, name = self.probe(account)
+        with suppress(ModelGoneError, RateLimitedError):  # only who takes the key says so
+            await self.try_model(account, name, type, http)
+
+    def probe(self, account: Account) -> tuple[Modality, str]:  # noqa: ARG002  # for subclasses
+        """The type and the name of the model that proves a key by a call."""
+        return next(type for type in _PROBED if type in self.spec.modalities), NO_MODEL
 
     async def try_model(self, account: Account, name: str, type: Modality, http: Http) -> ModelReport:
         """One small real call of the model. Raises ProviderError, also for a type the provider does not have."""
@@ -148,6 +192,18 @@ def unique(models: Iterable[DiscoveredModel]) -> tuple[DiscoveredModel, ...]:
     return tuple({model.name: model for model in usable}.values())
 
 
-def dimensions(vector: list[float]) -> str:
-    """What is told of an embedding."""
-    return f"{len(vector)} dimensions"
+def dimensions(vector: list[float] | str, status: int = 200) -> str:
+    """What is told of an embedding: numbers, or base64 of 32-bit ones as OpenAI's API gives them when asked to.
+
+    Raises GarbledAnswerError for one that is neither, or empty.
+    """
+    size = len(vector)
+    if isinstance(vector, str):
+        try:
+            raw = b64decode(vector, validate=True)
+        except ValueError:
+            raise GarbledAnswerError(status=status) from None
+        size = 0 if len(raw) % _FLOAT else len(raw) // _FLOAT
+    if not size:
+        raise GarbledAnswerError(status=status)
+    return f"{size} dimensions"

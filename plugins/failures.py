@@ -1,57 +1,34 @@
 """Reading a provider's answer: the one place where it becomes a value or a typed error.
 
-A provider's text is read for the codes it documents, and never passed on: it may repeat the key.
+What an answer stands for is decided by `keycairn.domain.provider_failure`. A provider's text is never passed on: it may
+repeat the key.
 """
 
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 
 from keycairn.domain.errors import (
+    AddressNotFoundError,
+    CallRefusedError,
     GarbledAnswerError,
     InvalidAuthError,
     ModelGoneError,
+    NoPermissionError,
+    ProviderDownError,
     ProviderError,
     QuotaExhaustedError,
     RateLimitedError,
 )
-from keycairn.domain.retry_after import retry_after
+from keycairn.domain.hidden_failure import hidden_failure
+from keycairn.domain.outcome import Outcome
+from keycairn.domain.provider_failure import Failure, read_failure
 from keycairn.ports.http import Response
 
-QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",  # OpenAI, DashScope
-        "billing_hard_limit_reached",  # OpenAI
-        "billing_not_active",  # OpenAI
-        "billing_error",  # Anthropic
-        "insufficient_balance",  # DeepSeek, MiniMax
-        "insufficient_credits",  # OpenRouter
-        "quota_exceeded",  # ElevenLabs
-        "arrearage",  # DashScope
-    }
-)
-AUTH_CODES = frozenset(
-    {
-        "invalid_api_key",  # OpenAI, Groq, ElevenLabs
-        "api_key_invalid",  # Google, which answers 400
-        "api_key_service_blocked",  # Google
-        "authentication_error",  # Anthropic
-        "invalidapikey",  # DashScope
-        "invalid_grant",  # Google's token endpoint, for a service account
-    }
-)
-MODEL_CODES = frozenset(
-    {
-        "model_not_found",  # OpenAI, xAI, Groq
-        "deploymentnotfound",  # Azure
-        "invalid_model",  # Mistral, which answers 400
-    }
-)
+BOM = b"\xef\xbb\xbf"
+"""What some servers begin JSON with, against RFC 8259."""
 
-_QUOTA_WORDS = ("credit balance is too low", "insufficient balance")
-_AUTH_WORDS = ("incorrect api key provided",)
-"""xAI's, which answers 400 and gives no code of its own to it."""
-_NESTED = 4
 _T = TypeVar("_T")
 
 
@@ -59,7 +36,7 @@ def decode(response: Response, type: type[_T], *, of_model: bool = False) -> _T:
     """The JSON body of a good answer as `type`. Raises as `raise_for_failure`, and GarbledAnswerError."""
     raise_for_failure(response, of_model=of_model)
     try:
-        return msgspec.json.decode(response.body, type=type)
+        return msgspec.json.decode(response.body.removeprefix(BOM), type=type)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         raise GarbledAnswerError(status=response.status) from None
 
@@ -74,65 +51,60 @@ def audio(response: Response) -> bytes:
 
 
 def raise_for_failure(response: Response, *, of_model: bool = False) -> None:
-    """Raise the ProviderError an answer stands for, unless its status is 2xx.
+    """Raise the ProviderError an answer stands for, unless it is a good one.
 
-    `of_model`: the call was for one model, so 404 means that there is no such model.
+    An error inside an answer of a good status is one too. `of_model`: the call was for one model, which the provider
+    may say it does not have.
     """
-    status = response.status
-    if 200 <= status < 300:
-        return
-    codes = _codes(response.body)
-    if of_model and (status == 404 or codes & MODEL_CODES):
-        raise ModelGoneError(status=status)
-    if status == 402 or codes & QUOTA_CODES:
-        raise QuotaExhaustedError(status=status)
-    if status in {401, 403} or codes & AUTH_CODES:
-        raise InvalidAuthError(status=status)
-    if status == 429:
-        raise RateLimitedError(retry_after=retry_after(response.headers.items()))
-    raise ProviderError(_sentence(status), status=status)
+    failure = failure_of(response)
+    if failure is not None:
+        hidden = response.status < 300 and failure.kind is not Outcome.NOT_A_PROVIDER
+        status = failure.status if hidden else response.status
+        raise _error(failure, status, of_model=of_model)
+
+
+def failure_of(response: Response) -> Failure | None:
+    """What an answer stands for that is none; None for a good one."""
+    status, headers = response.status, response.headers.items()
+    if not 200 <= status < 300:
+        return read_failure(status, headers, response.body)
+    return hidden_failure(status, headers, response.body)
 
 
 def refuses_key(status: int, body: bytes) -> bool:
-    """Whether an error says that the key is bad: by its status, or by a code in its body."""
-    return status == 401 or bool(_codes(body) & AUTH_CODES)
+    """Whether an error says that the key is bad: by its status, or by what its body says."""
+    return read_failure(status, (), body).kind is Outcome.INVALID_AUTH
 
 
-def _sentence(status: int) -> str:
-    if status < 400:
+def _error(failure: Failure, status: int, *, of_model: bool) -> ProviderError:
+    if failure.of_model and of_model:
+        return ModelGoneError(status=status)
+    if failure.kind is Outcome.RATE_LIMITED and not failure.by_api:
+        why = f"Something in front of the provider limits the rate ({status}). It proves nothing of the key."
+        return GarbledAnswerError(why, status=status)
+    make = _ERRORS.get(failure.kind)
+    if make is None:
+        return ProviderError(f"The provider answered with an error ({status}).", status=status)
+    return make(failure, status)
+
+
+def _stranger(status: int) -> str:
+    if 300 <= status < 400:
         return f"The provider answered with a redirect ({status}), which is not followed. Check the URL."
-    if status in {404, 405}:
-        return f"There is no such address at the provider ({status}). Check the URL."
-    if status >= 500:
-        return f"The provider failed ({status}). Try again later."
-    return f"The provider refused the request ({status})."
+    return f"A page or a proxy answered ({status}), not the provider's API. Check the URL, and what is in between."
 
 
-def _codes(body: bytes) -> frozenset[str]:
-    """The short words of an error body that can be codes, lower case, and marks for sentences that stand for one."""
-    try:
-        decoded = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return frozenset()
-    found: set[str] = set()
-    _collect(decoded, found, _NESTED)
-    marks = set()
-    if any(words in text for text in found for words in _QUOTA_WORDS):
-        marks.add("insufficient_quota")
-    if any(text.startswith(_AUTH_WORDS) for text in found):
-        marks.add("invalid_api_key")
-    return frozenset(found | marks)
-
-
-def _collect(value: Any, found: set[str], depth: int) -> None:
-    if depth < 0:
-        return
-    if isinstance(value, dict):
-        for name in ("error", "details", "detail"):
-            _collect(value.get(name), found, depth - 1)
-        for name in ("code", "type", "status", "reason", "message", "error"):
-            if isinstance(text := value.get(name), str):
-                found.add(text.lower())
-    elif isinstance(value, list):
-        for one in value:
-            _collect(one, found, depth - 1)
+_ERRORS: Mapping[Outcome, Callable[[Failure, int], ProviderError]] = {
+    Outcome.INVALID_AUTH: lambda _, status: InvalidAuthError(status=status),
+    Outcome.NO_PERMISSION: lambda _, status: NoPermissionError(status=status),
+    Outcome.QUOTA: lambda _, status: QuotaExhaustedError(status=status),
+    Outcome.RATE_LIMITED: lambda failure, _: RateLimitedError(retry_after=failure.retry_after),
+    Outcome.NOT_FOUND: lambda _, status: AddressNotFoundError(status=status),
+    Outcome.NOT_A_PROVIDER: lambda _, status: GarbledAnswerError(_stranger(status), status=status),
+    Outcome.BAD_REQUEST: lambda _, status: CallRefusedError(
+        f"The provider refused the request ({status}).", status=status
+    ),
+    Outcome.PROVIDER_DOWN: lambda _, status: ProviderDownError(
+        f"The provider failed ({status}). Try again later.", status=status
+    ),
+}

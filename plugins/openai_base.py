@@ -17,6 +17,7 @@ from keycairn.domain.provider import Account, FieldSpec, ProviderSpec
 from keycairn.plugins.base import MODEL_DEADLINE, Headers, ListedProvider, dimensions, unique
 from keycairn.plugins.failures import audio, decode
 from keycairn.plugins.fields import api_key, header_secret, own_url, required_header_secret, required_url, url_field
+from keycairn.plugins.listing import page
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING, multipart, silent_wav
 from keycairn.ports.http import Http, Request, Response
 
@@ -71,16 +72,12 @@ def keyed_spec(  # noqa: PLR0913  # one argument for each thing that differs
     )
 
 
-class _Listing(Struct):
-    data: list[dict[str, Any]] | None
-
-
 class _Chat(Struct):
     choices: list[dict[str, Any]]
 
 
 class _Embedding(Struct):
-    embedding: list[float]
+    embedding: list[float] | str
 
 
 class _Embeddings(Struct):
@@ -134,26 +131,19 @@ class OpenAICompatible(ListedProvider):
         return self.base_url(account, type) + path
 
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
-        """`{data: [{id}]}`, or a bare array as some servers give."""
+        """`{data: [{id}]}`; also `{models: [...]}` and a bare array, as some servers give."""
         headers = self.headers(account)
         response = await http.send(Request(url=self.url(account, self._list_path), headers=headers))
         return self.read_list(response)
 
     def read_list(self, response: Response) -> tuple[DiscoveredModel, ...]:
         """The models in an answer. Raises ProviderError."""
-        listing = decode(response, _Listing | list[dict[str, Any]])  # type: ignore[arg-type]  # a union is no type[T]
-        items = listing if isinstance(listing, list) else listing.data or []
-        return unique(self._model(item, response.status) for item in items)
+        listed = page(response, "data", "models")
+        return unique(listed.models(lambda name, item: self.found(name, self.type_of(item, name))))
 
     def type_of(self, item: Mapping[str, Any], name: str) -> Modality | None:  # noqa: ARG002  # for subclasses
         """The type of a listed model: what the item says where the provider says it, else judged by the name."""
         return classify(name)
-
-    def _model(self, item: Mapping[str, Any], status: int) -> DiscoveredModel:
-        name = item.get("id")
-        if not isinstance(name, str):
-            raise GarbledAnswerError(status=status)
-        return self.found(name, self.type_of(item, name))
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
         """A chat. When the model refuses one name of the token limit, the other one is tried."""
@@ -176,9 +166,9 @@ class OpenAICompatible(ListedProvider):
         body = {"model": name, "input": GREETING}
         response = await self.post(http, url, body, self.headers(account, Modality.EMBEDDING))
         data = decode(response, _Embeddings, of_model=True).data
-        if not data or not data[0].embedding:
+        if not data:
             raise GarbledAnswerError(status=response.status)
-        return dimensions(data[0].embedding)
+        return dimensions(data[0].embedding, response.status)
 
     async def try_listening(self, account: Account, name: str, http: Http) -> str:
         """The transcription of silence, sent as a form."""

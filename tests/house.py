@@ -1,6 +1,6 @@
 """A whole Keycairn on fakes: the memory store, a transparent cipher, providers that answer as they are told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256, shake_256
 from pathlib import Path
@@ -131,13 +131,17 @@ class FakeProvider:
         self.failure: str | None = None
         self.report = ConnectionReport(outcome=Outcome.OK, message="The key works.")
         self.error: Exception | None = None
+        self.error_for: Mapping[str, Exception] = {}
+        """What is raised for the account with that key."""
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        """What happens while a check is under way."""
         self.keys: list[str] = []
 
     def _called(self, account: Account) -> None:
         secret = account.secret()
         self.keys.append(secret.reveal() if secret else "")
-        if self.error:
-            raise self.error
+        if error := self.error_for.get(self.keys[-1], self.error):
+            raise error
 
     async def discover(self, account: Account, http: Http) -> Discovery:
         self._called(account)
@@ -145,6 +149,8 @@ class FakeProvider:
 
     async def check(self, account: Account, http: Http) -> ConnectionReport:
         self._called(account)
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return self.report
 
     async def try_model(self, account: Account, name: str, type: Modality, http: Http) -> ModelReport:

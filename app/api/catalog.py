@@ -4,12 +4,11 @@ from litestar import Controller, get, post
 
 from keycairn.app.api.auth import Touches
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.model_views import AvailabilityView, SyncAllView, SyncView
+from keycairn.app.api.model_views import AvailabilityView, SyncAllView, SyncView, sync_view
+from keycairn.app.api.probing_views import FoundModelView, found_view
 from keycairn.app.api.views import (
-    FoundModelView,
     PluginView,
     ProviderView,
-    found_view,
     plugin_view,
     provider_view,
 )
@@ -59,17 +58,17 @@ class CatalogController(Controller):
 
     @get("/models/discover/{provider:str}", opt={**READ, **PROVIDER}, summary="List the models a provider offers")
     async def discover(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> list[FoundModelView]:
-        """To any of the provider's credentials. Nothing is registered."""
+        """To any of the provider's credentials, else to the environment's account. Nothing is registered."""
         name = keycairn.registry.get(provider).spec.name
         discovery = await keycairn.probing.discover_provider(name, by=caller)
         return [found_view(model, name) for model in discovery.models]
 
     @post("/models/sync", opt=WRITE, status_code=200, summary="Bring all providers up to date")
     async def sync_all(self, keycairn: TheKeycairn, caller: TheCaller) -> SyncAllView:
-        """Every provider that has a credential."""
+        """Every provider that has a credential, or an account in the environment; each account has its own result."""
         sources = await keycairn.environment.sources(workspace=caller.workspace)
-        stored = [name for name, source in sources.items() if source is Source.DATABASE]
-        results = {name: await _sync(keycairn, caller, name) for name in stored}
+        used = [name for name, source in sources.items() if source is not Source.NONE]
+        results = {name: await _sync(keycairn, caller, name) for name in used}
         return SyncAllView(
             results,
             sum(result.discovered for result in results.values()),
@@ -88,5 +87,4 @@ class CatalogController(Controller):
 
 
 async def _sync(keycairn: Keycairn, caller: Caller, provider: str) -> SyncView:
-    synced = await keycairn.probing.sync(provider, by=caller)
-    return SyncView(**{name: getattr(synced, name) for name in SyncView.__struct_fields__})
+    return sync_view(await keycairn.probing.sync(provider, by=caller))

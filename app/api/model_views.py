@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from keycairn.app.services.models import Synced
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import Outcome
@@ -63,8 +64,21 @@ class DeletedModelView(Struct, frozen=True):
     cleared_defaults: Sequence[str]
 
 
+class AccountSyncView(Struct, frozen=True, kw_only=True):
+    """One account brought up to date: a credential's id, or `environment`. `message` says what was wrong with it."""
+
+    account: str
+    outcome: Outcome
+    message: str
+    discovered: int
+    new: int
+    existing: int
+    missing: int
+    withheld: int
+
+
 class SyncView(Struct, frozen=True, kw_only=True):
-    """One provider brought up to date. `failures` maps a credential to why it was passed over."""
+    """One provider brought up to date. `failures` maps an account to why it was passed over."""
 
     provider: str
     discovered: int
@@ -72,6 +86,17 @@ class SyncView(Struct, frozen=True, kw_only=True):
     existing: int
     missing: int
     failures: Mapping[str, str]
+    accounts: Sequence[AccountSyncView]
+
+
+def sync_view(synced: Synced) -> SyncView:
+    """The view of a provider that was brought up to date."""
+    fields = {name: getattr(synced, name) for name in SyncView.__struct_fields__ if name != "accounts"}
+    accounts = [
+        AccountSyncView(**{name: getattr(one, name) for name in AccountSyncView.__struct_fields__})
+        for one in synced.accounts
+    ]
+    return SyncView(**fields, accounts=accounts)
 
 
 class SyncAllView(Struct, frozen=True):

@@ -6,12 +6,7 @@ from litestar.params import JSONBody
 from keycairn.app.api.auth import Touches
 from keycairn.app.api.bodies import RegisterModels
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
-from keycairn.app.api.views import (
-    DiscoveryView,
-    RegisteredView,
-    TestView,
-    found_view,
-)
+from keycairn.app.api.probing_views import DiscoveryView, RegisteredView, TestView, found_view
 from keycairn.app.services.models import NewModel
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import credential_id
@@ -43,6 +38,7 @@ class ProbingController(Controller):
             message=report.message,
             outcome=report.outcome,
             models=report.models,
+            version=listed.credential.version,
         )
 
     @post("/{id:str}/discover", opt={**READ, **ONE}, status_code=200, summary="List the models a credential can use")
@@ -57,6 +53,7 @@ class ProbingController(Controller):
             provider=provider,
             discovered=[found_view(model, provider) for model in discovery.models],
             failure=discovery.failure,
+            provenance=discovery.provenance,
             withheld=discovery.withheld,
             new=[model.name for model in drift.new],
             vanished=[model.own_name for model in drift.vanished],

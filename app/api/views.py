@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from keycairn.app.api.bodies import WELL_KNOWN
+from keycairn.app.api.probing_views import CheckView, check_view
 from keycairn.app.services.credentials import Listed
 from keycairn.app.services.imports import Migration, MigrationEntry, Step
 from keycairn.domain.audit import Action, AuditEvent
@@ -14,20 +15,10 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.options import Options
-from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.reach import Reach
 from keycairn.domain.token import Scope, Token
 from keycairn.ports.provider import PluginStatus
-
-
-class CheckView(Struct, frozen=True, kw_only=True):
-    """The last check of a credential."""
-
-    outcome: Outcome
-    message: str
-    at: datetime
-    duration_ms: int
 
 
 class DuplicateView(Struct, frozen=True, kw_only=True):
@@ -106,7 +97,7 @@ def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> 
         has_secrets={name: name in credential.sealed for name in sorted({*declared, *credential.sealed})},
         workspace=credential.workspace,
         version=credential.version,
-        last_check=CheckView(**{name: getattr(check, name) for name in CheckView.__struct_fields__}) if check else None,
+        last_check=check_view(check, credential) if check else None,
         limits=credential.limits,
         options=credential.options,
         duplicates=UNSET if listed.duplicates is None else duplicate_views(listed.duplicates, reach),
@@ -135,61 +126,6 @@ class DeletionView(Struct, frozen=True, kw_only=True):
     merged: Sequence[str]
     cleared_defaults: Sequence[str]
     redirected_defaults: Sequence[str]
-
-
-class TestView(Struct, frozen=True, kw_only=True):
-    """The result of a credential's test."""
-
-    provider: str
-    success: bool
-    message: str
-    outcome: Outcome
-    models: Sequence[str] = ()
-
-
-class FoundModelView(Struct, frozen=True, kw_only=True):
-    """A discovered model. `model_type` is null for one that is of none of the four types."""
-
-    name: str
-    provider: str
-    model_type: Modality | None
-    description: str
-    provenance: Provenance
-
-
-def found_view(model: DiscoveredModel, provider: str) -> FoundModelView:
-    """The view of a discovered model."""
-    return FoundModelView(
-        name=model.name,
-        provider=provider,
-        model_type=model.type,
-        description=model.description,
-        provenance=model.provenance,
-    )
-
-
-class DiscoveryView(Struct, frozen=True, kw_only=True):
-    """What a credential can use. `failure` says why the list is only a fallback; the drift lists hold names.
-
-    `withheld` counts models that were left out because their names repeat a secret or are no names.
-    """
-
-    credential_id: str
-    provider: str
-    discovered: Sequence[FoundModelView]
-    failure: str | None
-    new: Sequence[str]
-    vanished: Sequence[str]
-    returned: Sequence[str]
-    retyped: Sequence[str]
-    withheld: int = 0
-
-
-class RegisteredView(Struct, frozen=True):
-    """How many models were registered, and how many were there already."""
-
-    created: int
-    existing: int
 
 
 class FieldView(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from keycairn.app.gateway.stream_usage import UsageEdit
 from keycairn.app.gateway.usage_scanner import UsageScanner
 from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import GarbledAnswerError, KeycairnError, ProviderError
+from keycairn.domain.outcome import Outcome
 
 LARGEST_ERROR = 2**20
 """Bytes of a provider's error that are read, to mask secrets in it."""
@@ -144,7 +145,11 @@ async def _pass_error(
     kept = [(name, value) for name, value in headers if name not in _OF_THE_BODY]
     if shown is None:
         why = f"The provider answered with status {answer.status} and no readable reason."
+        if exchange.failure is not None and exchange.failure.kind is Outcome.NOT_A_PROVIDER:
+            why = "A page or a proxy answered in place of the provider's API. See the credential's URL."
         _, _, shown = render(ProviderError(why, status=answer.status), dialect, report.id)
+    if exchange.failure is not None:
+        kept.append((b"x-keycairn-failure", exchange.failure.kind.value.encode()))
     kept.append((b"content-type", b"application/json"))
     kept += [(b"x-keycairn-error", b"provider_error"), (b"content-length", str(len(shown)).encode())]
     report.begun = True

@@ -4,19 +4,22 @@ import asyncio
 import time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, Call, Report
 from keycairn.app.gateway.headers import forwarded
 from keycairn.app.gateway.limits import Limiter, Subject
 from keycairn.app.gateway.opened import OpenAccounts, Opened
 from keycairn.app.gateway.outgoing import NO_BODY, Outgoing
-from keycairn.app.gateway.peeked_response import PeekedResponse
+from keycairn.app.gateway.peeked_response import FailedResponse, PeekedResponse
 from keycairn.app.gateway.query_naming import query_with_model
 from keycairn.app.gateway.unpacking import readable
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import NoRouteError, NotSentError
 from keycairn.domain.ids import CredentialId
+from keycairn.domain.outcome import Outcome
 from keycairn.domain.provider import Account
+from keycairn.domain.provider_failure import Failure, needs_body, read_failure
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.routing import Serving
 from keycairn.domain.secret import Secret
@@ -38,8 +41,8 @@ class Exchange(Struct, frozen=True):
     redactor: Redactor
     subject: Subject
     credential: CredentialId
-    key_refused: bool = False
-    """Whether it says that the key is bad."""
+    failure: Failure | None = None
+    """What it stands for, where it is no good answer."""
     authorized: float = 0.0
     """When the call had its authorization, as `time.monotonic` tells."""
     usage_asked: bool = False
@@ -71,7 +74,7 @@ class AttemptRunner:
                 exchange.answer.close()
                 self._note_refusal(serving.credential)
                 exchange = await self._exchanged(call, serving, report, patient=patient)
-            if exchange.key_refused and self._another_token(call, exchange):
+            if key_refused(exchange) and self._another_token(call, exchange):
                 exchange.answer.close()
                 report.attempts += 1
                 exchange = await self._exchanged(call, serving, report, patient=patient)
@@ -96,13 +99,13 @@ class AttemptRunner:
         report.origin = "/".join(request.url.split("/", 3)[:3])
         answer = await self._sent(call, request, body, report, patient=patient)
         try:
-            answer, refused = await _understood(readable(answer), opened.provider)
+            answer, failure = await _understood(readable(answer), opened.provider)
         except BaseException:
             answer.close()
             raise
         subject = credential_subject(serving.credential)
         return Exchange(
-            answer, _knowing(opened.redactor, call, request), subject, serving.credential.id, refused, authorized, asks
+            answer, _knowing(opened.redactor, call, request), subject, serving.credential.id, failure, authorized, asks
         )
 
     async def _refuses_to_tell(self, exchange: Exchange) -> bool:
@@ -192,11 +195,23 @@ def _knowing(redactor: Redactor, call: Call, request: Request) -> Redactor:
     return redactor.and_also(call.token.reveal())
 
 
-async def _understood(answer: UpstreamAnswer, provider: LoadedProvider) -> tuple[UpstreamAnswer, bool]:
-    """The answer, and whether it says that the key is bad. Some providers say that in the body only."""
-    if answer.status not in {400, 403, 422}:
-        return answer, answer.status == 401
+def key_refused(exchange: Exchange) -> bool:
+    """Whether the answer says that the key is bad."""
+    return exchange.failure is not None and exchange.failure.kind is Outcome.INVALID_AUTH
+
+
+async def _understood(answer: UpstreamAnswer, provider: LoadedProvider) -> tuple[UpstreamAnswer, Failure | None]:
+    """The answer, and what it stands for where it is a failure. Some providers say that in the body only."""
+    status, headers = answer.status, answer.headers
+    if 200 <= status < 300:
+        peeked = PeekedResponse(answer)
+        hidden = await peeked.failure()
+        return (peeked, None) if hidden is None else (FailedResponse(peeked, hidden), hidden)
+    if not needs_body(status):
+        return answer, read_failure(status, headers, b"")
     peeked = PeekedResponse(answer)
-    if answer.status == 422:
-        return peeked, False
-    return peeked, provider.refuses_key(answer.status, await peeked.look())
+    body = await peeked.look()
+    failure = read_failure(status, headers, body)
+    if status in {400, 403} and failure.kind is not Outcome.INVALID_AUTH and provider.refuses_key(status, body):
+        failure = replace(failure, kind=Outcome.INVALID_AUTH)
+    return peeked, failure

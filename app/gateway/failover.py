@@ -14,18 +14,22 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     CannotConnectError,
     CredentialNotFoundError,
+    GarbledAnswerError,
     InvalidAuthError,
     KeycairnError,
+    KeyRestsError,
     LimitReachedError,
     NotSentError,
+    ProviderError,
     UndecryptableError,
     UrlRefusedError,
 )
 from keycairn.domain.limits import NO_LIMITS
-from keycairn.domain.retry_after import retry_after
-from keycairn.domain.routing import Serving, Verdict, verdict
+from keycairn.domain.routing import Serving, Verdict, rest_after, verdict
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+_OF_THE_ACCOUNT = (UndecryptableError, UrlRefusedError, InvalidAuthError, CannotConnectError, GarbledAnswerError)
+"""What an attempt may end with that another account may do better."""
 _log = structlog.get_logger()
 
 
@@ -65,10 +69,9 @@ class Failover:
                 candidates = await self._resolver.renewed(candidates)
             if not self._health.clear:
                 candidates = self._health.ordered(candidates)
-            untried = [one for one in candidates if tried.isdisjoint((_account(one), _offer(one)))]
-            left, refusals = await self._within_limits(untried)
+            left, why_not = await self._askable(candidates, tried)
             if not left:
-                failure = min(refusals, key=lambda refused: refused.retry_after, default=failure)
+                failure = failure if why_not is None else why_not
                 break
             serving, last_one = left[0], len(left) == 1
             self._reconsider(candidates, serving)
@@ -76,7 +79,7 @@ class Failover:
             _note(serving, report)
             try:
                 exchange = await self._attempts.run(call, serving, report, patient=last_one)
-            except (UndecryptableError, UrlRefusedError, InvalidAuthError, CannotConnectError) as error:
+            except _OF_THE_ACCOUNT as error:
                 self._failed(serving.credential, error)
                 failure = error
                 tried.add(_account(serving))
@@ -91,14 +94,30 @@ class Failover:
                 if not call.repeatable:
                     break
                 continue  # also with a key that was rotated meanwhile
-            if outcome is Verdict.DONE or last_one or not _goes_on(call, outcome, report):
+            if outcome is Verdict.DONE or last_one or not call.repeatable or report.attempts >= MOST_ATTEMPTS:
                 return exchange
+            failure = ProviderError(status=exchange.answer.status)
             self.end(exchange, 0)
         raise failure
 
     def end(self, exchange: Exchange, tokens: int) -> None:
         """End an exchange, which used so many model tokens. Once only."""
         self._attempts.end(exchange, tokens)
+
+    async def _askable(
+        self, candidates: Sequence[Serving], tried: set[tuple[str, int, str]]
+    ) -> tuple[Sequence[Serving], KeycairnError | None]:
+        """Those left to ask, and where there are none the reason that is not in what was tried."""
+        untried = [one for one in candidates if tried.isdisjoint((_account(one), _offer(one)))]
+        left, refusals = await self._within_limits(untried)
+        if not left:
+            return left, min(refusals, key=lambda refused: refused.retry_after, default=None)
+        if self._health.clear:
+            return left, None
+        asked = [one for one in left if not self._health.held(one.credential)]
+        if asked or tried:
+            return asked, None
+        return (), KeyRestsError(min(self._health.held(one.credential) for one in left))
 
     async def _within_limits(self, untried: Sequence[Serving]) -> tuple[Sequence[Serving], Sequence[LimitReachedError]]:
         """Those whose credential's own limits allow a call now, and why the others are passed over."""
@@ -129,17 +148,16 @@ class Failover:
         self._health.rest(credential)
 
     def _learn(self, credential: Credential, exchange: Exchange) -> Verdict:
-        answer = exchange.answer
-        outcome = Verdict.BAD_KEY if exchange.key_refused else verdict(answer.status)
-        if outcome is Verdict.DONE:
-            if answer.status < 400:
-                self._health.good(credential)
-        elif outcome is Verdict.BAD_KEY:
+        self._count(credential.provider, str(exchange.answer.status))
+        if exchange.failure is None:
+            self._health.good(credential)
+            return Verdict.DONE
+        outcome = verdict(exchange.failure)
+        if outcome is Verdict.BAD_KEY:
             self._health.refused(credential)
             _log.warning("a provider refused a key", credential=credential.id, provider=credential.provider)
-        else:
-            self._health.rest(credential, retry_after(answer.headers))
-        self._count(credential.provider, str(answer.status))
+        elif outcome is Verdict.NEXT:
+            self._health.rest(credential, rest_after(exchange.failure))
         return outcome
 
 
@@ -164,13 +182,6 @@ def _may_repeat(call: Call, error: KeycairnError) -> bool:
     """Whether another credential is asked after such a failure."""
     if not call.repeatable:
         return False
-    if isinstance(error, (UndecryptableError, UrlRefusedError, InvalidAuthError, NotSentError)):
+    if not isinstance(error, CannotConnectError) or isinstance(error, NotSentError):
         return True
     return call.api.repeatable or call.method in _SAFE_METHODS
-
-
-def _goes_on(call: Call, outcome: Verdict, report: Report) -> bool:
-    """Whether another credential is asked after such an answer."""
-    if report.attempts >= MOST_ATTEMPTS or not call.repeatable:
-        return False
-    return outcome is Verdict.WAIT or call.api.repeatable or call.method in _SAFE_METHODS

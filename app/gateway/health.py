@@ -6,13 +6,16 @@ from msgspec import Struct
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.retry_after import LONGEST_PATIENCE
-from keycairn.domain.routing import FIRST_REST, REST_GROWTH, SHORT_REST, Serving
+from keycairn.domain.routing import FIRST_REST, LONGEST_HOLD, REST_GROWTH, SHORT_REST, Serving
 
 
 class _State(Struct):
+    version: int
     until: float
     bad: bool = False
     rest: float = FIRST_REST
+    held: float = 0.0
+    """Until when a refused key is not asked at all."""
 
 
 class Health:
@@ -20,7 +23,7 @@ class Health:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._states: dict[tuple[str, int], _State] = {}
+        self._states: dict[str, _State] = {}
 
     @property
     def clear(self) -> bool:
@@ -35,7 +38,7 @@ class Health:
         return sorted(candidates, key=lambda one: self._rank(one.credential, now))
 
     def _rank(self, credential: Credential, now: float) -> tuple[bool, float]:
-        state = self._states.get(_key(credential))
+        state = self._state(credential)
         if state is None:
             return False, 0.0
         # A refused key comes last until it has been proven again, however long ago it was refused.
@@ -43,29 +46,35 @@ class Health:
 
     def good(self, credential: Credential) -> None:
         """The provider took the key and did the work."""
-        if self._states:
-            self._states.pop(_key(credential), None)
+        if self._states and self._state(credential) is not None:
+            del self._states[credential.id]
 
     def rest(self, credential: Credential, seconds: float | None = None) -> None:
-        """Pass it over for a while: a rate limit, or a provider that fails."""
-        state = self._states.get(_key(credential))
+        """Pass it over for a while: a rate limit, an account without credit, a provider that fails."""
+        state = self._state(credential)
         if state is None or not state.bad:
-            self._states[_key(credential)] = _State(self._monotonic() + (SHORT_REST if seconds is None else seconds))
+            self._keep(credential, self._monotonic() + (SHORT_REST if seconds is None else seconds))
 
     def refused(self, credential: Credential) -> None:
         """The provider refused the key. It is probed again after a while that grows."""
-        state = self._states.get(_key(credential))
+        state = self._state(credential)
         rest = min(state.rest * REST_GROWTH, LONGEST_PATIENCE) if state and state.bad else FIRST_REST
-        self._states[_key(credential)] = _State(self._monotonic() + rest, bad=True, rest=rest)
+        now = self._monotonic()
+        self._keep(credential, now + rest, bad=True, rest=rest, held=now + min(rest, LONGEST_HOLD))
+
+    def held(self, credential: Credential) -> float:
+        """Seconds for which a refused key is not asked at all: providers lock out who keeps asking. 0 for any other."""
+        state = self._state(credential)
+        return max(0.0, state.held - self._monotonic()) if state is not None else 0.0
 
     def is_bad(self, credential: Credential) -> bool:
         """Whether its key was refused, and not proven since."""
-        state = self._states.get(_key(credential))
+        state = self._state(credential)
         return state is not None and state.bad
 
     def due(self, credential: Credential) -> bool:
         """Whether a refused key has rested long enough to be probed. Answers yes once for each rest."""
-        state = self._states.get(_key(credential))
+        state = self._state(credential)
         if state is None or not state.bad or state.until > self._monotonic():
             return False
         state.until = self._monotonic() + state.rest
@@ -76,10 +85,22 @@ class Health:
         now = self._monotonic()
         return {
             id: "bad" if state.bad else "resting"
-            for (id, _), state in self._states.items()
+            for id, state in self._states.items()
             if state.bad or state.until > now
         }
 
+    def _state(self, credential: Credential) -> _State | None:
+        """What is known of this version; what is known of an older one is forgotten."""
+        state = self._states.get(credential.id)
+        if state is None or state.version == credential.version:
+            return state
+        if state.version < credential.version:
+            del self._states[credential.id]
+        return None
 
-def _key(credential: Credential) -> tuple[str, int]:
-    return credential.id, credential.version
+    def _keep(
+        self, credential: Credential, until: float, *, bad: bool = False, rest: float = FIRST_REST, held: float = 0.0
+    ) -> None:
+        known = self._states.get(credential.id)
+        if known is None or known.version <= credential.version:
+            self._states[credential.id] = _State(credential.version, until, bad, rest, held)

@@ -2,10 +2,14 @@
 
 from collections.abc import AsyncGenerator
 
+from keycairn.domain.hidden_failure import error_json, hidden_failure, is_suspect, is_whole
+from keycairn.domain.provider_failure import Failure
 from keycairn.ports.upstream import Headers, UpstreamAnswer
 
 WINDOW = 65_536
 """Bytes of a refusal that are read to find its reason."""
+TOO_SHORT = 16
+"""Bytes with which an answer has not begun in a way that tells anything."""
 
 
 class PeekedResponse:
@@ -26,6 +30,21 @@ class PeekedResponse:
                 break
         return self.seen
 
+    async def failure(self) -> Failure | None:
+        """What is wrong with an answer of a good status, judged by its first bytes. Raises as `look`.
+
+        More than the first chunk is read only where that begins as a failure does.
+        """
+        async for chunk in self._rest:
+            self.seen = self.seen + chunk if self.seen else chunk
+            if len(self.seen) < TOO_SHORT:
+                continue
+            if not is_suspect(self.seen):
+                return None
+            if len(self.seen) >= WINDOW or is_whole(self.seen):
+                break
+        return hidden_failure(self.status, self.headers, self.seen)
+
     @property
     def status(self) -> int:
         """See `UpstreamAnswer.status`."""
@@ -42,6 +61,29 @@ class PeekedResponse:
             yield self.seen
         async for chunk in self._rest:
             yield chunk
+
+    def close(self) -> None:
+        """See `UpstreamAnswer.close`."""
+        self._answer.close()
+
+
+class FailedResponse:
+    """A `keycairn.ports.upstream.UpstreamAnswer` in place of one that said its error with a good status.
+
+    It has the status the error should have had, and the error alone as its body.
+    """
+
+    __slots__ = ("_answer", "_body", "headers", "status")
+
+    def __init__(self, answer: PeekedResponse, failure: Failure) -> None:
+        self._answer = answer
+        self._body = error_json(answer.seen)
+        self.status = failure.status
+        self.headers: Headers = answer.headers
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """See `UpstreamAnswer.chunks`."""
+        yield self._body
 
     def close(self) -> None:
         """See `UpstreamAnswer.close`."""

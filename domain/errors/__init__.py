@@ -56,13 +56,18 @@ from keycairn.domain.errors.keys import (
     WrongRootKeyProofError,
 )
 from keycairn.domain.errors.providers import (
+    AddressNotFoundError,
+    CallRefusedError,
     CannotConnectError,
     EgressRefusedError,
     GarbledAnswerError,
     InvalidAuthError,
+    KeyRestsError,
     ModelGoneError,
+    NoPermissionError,
     NotSentError,
     PluginFailedError,
+    ProviderDownError,
     ProviderError,
     ProviderTimeoutError,
     QuotaExhaustedError,
@@ -130,6 +135,7 @@ from keycairn.domain.errors.store import (
 )
 
 __all__ = [
+    "AddressNotFoundError",
     "AmbiguousRequestError",
     "AuthenticationError",
     "BackupFileError",
@@ -139,6 +145,7 @@ __all__ = [
     "BodyTooLargeError",
     "BodyTooSlowError",
     "BrokenCursorError",
+    "CallRefusedError",
     "CannotConnectError",
     "CannotListenError",
     "CommitPendingError",
@@ -168,6 +175,7 @@ __all__ = [
     "InvalidModelTypeError",
     "KeyInUseError",
     "KeyNeededError",
+    "KeyRestsError",
     "KeycairnError",
     "KeysStayInsideError",
     "KeysetMovedError",
@@ -183,6 +191,7 @@ __all__ = [
     "ModelNameError",
     "ModelNotFoundError",
     "NoDefaultError",
+    "NoPermissionError",
     "NoRouteError",
     "NotFoundError",
     "NotSentError",
@@ -193,6 +202,7 @@ __all__ = [
     "PluginError",
     "PluginFailedError",
     "PreconditionFailedError",
+    "ProviderDownError",
     "ProviderError",
     "ProviderTimeoutError",
     "QuotaExhaustedError",

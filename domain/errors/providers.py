@@ -26,13 +26,60 @@ class ProviderError(KeycairnError):
 
 
 class InvalidAuthError(ProviderError):
-    """The provider refused the key (401, 403)."""
+    """The provider refused the key."""
 
     code = "provider_invalid_auth"
     remedy = "Send a good key for the credential."
 
     def __init__(self, message: str = "The provider refused the key.", *, status: int | None = None) -> None:
         super().__init__(message, status=status)
+
+
+class KeyRestsError(InvalidAuthError):
+    """The provider refused the key a moment ago, so it is not asked again yet. `retry_after` is in seconds."""
+
+    remedy = "Send a good key for the credential: it is used at once."
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("The provider refused the key a moment ago. It is asked again after a short rest.")
+        self.retry_after = retry_after
+
+
+class NoPermissionError(ProviderError):
+    """The provider knows the key, but does not let it do this."""
+
+    code = "provider_no_permission"
+    remedy = "Give the key the permission at the provider, or use one that has it."
+
+    def __init__(
+        self, message: str = "The provider does not let this key do that.", *, status: int | None = None
+    ) -> None:
+        super().__init__(message, status=status)
+
+
+class AddressNotFoundError(ProviderError):
+    """Nothing of the provider's API is at this address (404, 405, 410)."""
+
+    code = "provider_not_found"
+    remedy = "Correct the credential's base URL; many end in /v1."
+
+    def __init__(self, *, status: int | None = 404) -> None:
+        shown = "" if status is None else f" ({status})"
+        super().__init__(f"There is no such address at the provider{shown}. Check the URL.", status=status)
+
+
+class CallRefusedError(ProviderError):
+    """The provider refused the call itself, such as 400 or 422. This tells nothing of the key."""
+
+    code = "provider_bad_request"
+    remedy = "Mend the call; for a test, see that the URL and the settings are those of this provider."
+
+
+class ProviderDownError(ProviderError):
+    """The provider failed or is overloaded."""
+
+    code = "provider_down"
+    remedy = "Try again later; see the provider's own status page."
 
 
 class CannotConnectError(ProviderError):

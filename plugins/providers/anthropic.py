@@ -14,6 +14,7 @@ from keycairn.domain.provider import Account, ProviderSpec
 from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, required_header_secret, required_url
+from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request
@@ -39,17 +40,6 @@ FALLBACK = (
     "claude-haiku-4-5",
 )
 """Offered, marked as such, while the list cannot be reached."""
-
-
-class _Model(Struct):
-    id: str
-    display_name: str = ""
-
-
-class _Page(Struct):
-    data: list[_Model]
-    has_more: bool = False
-    last_id: str | None = None
 
 
 class _Message(Struct):
@@ -111,12 +101,17 @@ class Anthropic(ListedProvider):
         models: list[DiscoveredModel] = []
         for _ in range(MOST_PAGES):
             url = f"{self.base_url(account)}/models?{urlencode(query)}"
-            page = decode(await http.send(Request(url=url, headers=headers)), _Page)
-            models += [self.found(m.id, Modality.LANGUAGE, description=m.display_name) for m in page.data]
-            if not page.has_more or not page.last_id:
+            listed = page(await http.send(Request(url=url, headers=headers)), "data", "models")
+            models += listed.models(self._model)
+            last = listed.more.get("last_id")
+            if listed.more.get("has_more") is not True or not isinstance(last, str) or not last:
                 break
-            query = {"limit": PAGE, "after_id": page.last_id}
+            query = {"limit": PAGE, "after_id": last}
         return unique(models)
+
+    def _model(self, name: str, item: Mapping[str, Any]) -> DiscoveredModel:
+        label = item.get("display_name")
+        return self.found(name, Modality.LANGUAGE, description=label if isinstance(label, str) else "")
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
         """A message."""

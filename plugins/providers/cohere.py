@@ -13,6 +13,7 @@ from keycairn.domain.provider import Account
 from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, dimensions, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, required_header_secret
+from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request
@@ -29,16 +30,6 @@ NATIVE_OPERATIONS = (
     "GET v1/models/*",
 )
 """Calls of models; not the data sets, connectors and keys of the account."""
-
-
-class _Model(Struct):
-    name: str
-    endpoints: list[str] = []
-
-
-class _Page(Struct):
-    models: list[_Model]
-    next_page_token: str | None = None
 
 
 class _Chat(Struct):
@@ -75,15 +66,19 @@ class Cohere(ListedProvider):
         models: list[DiscoveredModel] = []
         for _ in range(MOST_PAGES):
             url = f"{self.base_url(account)}/v1/models?{urlencode(query)}"
-            page = decode(await http.send(Request(url=url, headers=headers)), _Page)
-            for model in page.models:
-                type = next((type for endpoint, type in _TYPES.items() if endpoint in model.endpoints), None)
-                if type is not None:
-                    models.append(self.found(model.name, type))
-            if not page.next_page_token:
+            listed = page(await http.send(Request(url=url, headers=headers)), "models", "data")
+            models += listed.models(self._model, ("name", "id"))
+            token = listed.more.get("next_page_token")
+            if not token or not isinstance(token, str):
                 break
-            query = {"page_size": PAGE, "page_token": page.next_page_token}
+            query = {"page_size": PAGE, "page_token": token}
         return unique(models)
+
+    def _model(self, name: str, item: Mapping[str, Any]) -> DiscoveredModel | None:
+        endpoints = item.get("endpoints")
+        served = endpoints if isinstance(endpoints, list) else []
+        type = next((type for endpoint, type in _TYPES.items() if endpoint in served), None)
+        return None if type is None else self.found(name, type)
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
         """A chat."""
@@ -97,9 +92,9 @@ class Cohere(ListedProvider):
         body = {"model": name, "texts": [GREETING], "input_type": "search_query", "embedding_types": ["float"]}
         response = await self.post(http, f"{self.base_url(account)}/v2/embed", body, self.headers(account))
         vectors = decode(response, _Embedded, of_model=True).embeddings.floats
-        if not vectors or not vectors[0]:
+        if not vectors:
             raise GarbledAnswerError(status=response.status)
-        return dimensions(vectors[0])
+        return dimensions(vectors[0], response.status)
 
 
 PROVIDER = Cohere(

@@ -1,5 +1,7 @@
 """Deepgram. Source: developers.deepgram.com/reference (models, projects, listen, speak)."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +14,7 @@ from keycairn.domain.provider import Account
 from keycairn.plugins.base import MODEL_DEADLINE, Headers, ListedProvider, unique
 from keycairn.plugins.failures import audio, decode
 from keycairn.plugins.fields import own_url, required_header_secret
+from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import GREETING, silent_wav
 from keycairn.ports.http import Http, Request
@@ -28,16 +31,6 @@ KNOWN = {
 """What its list may leave out."""
 
 
-class _Model(Struct):
-    canonical_name: str
-    name: str = ""
-
-
-class _Models(Struct):
-    stt: list[_Model]
-    tts: list[_Model]
-
-
 class _Projects(Struct):
     projects: list[dict[str, Any]]
 
@@ -49,6 +42,8 @@ class _Heard(Struct):
 class Deepgram(ListedProvider):
     """Listens and speaks."""
 
+    proves_by = "list its projects"
+
     def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
         """The base URL, ending in `/v1` whether or not the account's does."""
         own = own_url(account, "base_url", strip=("/models", "/v1"))
@@ -58,24 +53,32 @@ class Deepgram(ListedProvider):
         """The key, under a scheme of Deepgram's own."""
         return {"Authorization": required_header_secret(account, prefix="Token ")}
 
-    async def check(self, account: Account, http: Http) -> ConnectionReport:
+    async def first_proof(self, account: Account, http: Http) -> ConnectionReport:
         """The projects of the key."""
         response = await http.send(Request(url=f"{self.base_url(account)}/projects", headers=self.headers(account)))
         decode(response, _Projects)
         return ConnectionReport(outcome=Outcome.OK, message="The key works.")
 
+    def probe(self, account: Account) -> tuple[Modality, str]:  # noqa: ARG002  # the base's
+        """Half a second of silence: it has no free word for a model that it does not know."""
+        return Modality.SPEECH_TO_TEXT, "nova-2"
+
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
         """Those of both kinds it lists, and those known besides."""
         response = await http.send(Request(url=f"{self.base_url(account)}/models", headers=self.headers(account)))
-        listed = decode(response, _Models)
+        kinds = (("stt", Modality.SPEECH_TO_TEXT), ("tts", Modality.TEXT_TO_SPEECH))
         models = [
-            self.found(model.canonical_name, type, description=model.name)
-            for type, some in ((Modality.SPEECH_TO_TEXT, listed.stt), (Modality.TEXT_TO_SPEECH, listed.tts))
-            for model in some
+            model
+            for member, type in kinds
+            for model in page(response, member).models(partial(self._model, type), ("canonical_name",))
         ]
         names = {model.name for model in models}
         known = (self.found(name, type, provenance=Provenance.STATIC) for name, type in KNOWN.items())
         return unique([*models, *(model for model in known if model.name not in names)])
+
+    def _model(self, type: Modality, name: str, item: Mapping[str, Any]) -> DiscoveredModel:
+        label = item.get("name")
+        return self.found(name, type, description=label if isinstance(label, str) else "")
 
     async def try_speaking(self, account: Account, name: str, http: Http) -> str:
         """A short speech; its size."""

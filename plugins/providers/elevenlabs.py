@@ -11,6 +11,7 @@ from keycairn.domain.provider import Account
 from keycairn.plugins.base import MODEL_DEADLINE, Headers, ListedProvider, unique
 from keycairn.plugins.failures import audio, decode
 from keycairn.plugins.fields import own_url, required_header_secret
+from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import Transcription, keyed_spec
 from keycairn.plugins.payloads import GREETING, multipart, silent_wav
 from keycairn.ports.http import Http, Request
@@ -38,18 +39,14 @@ KNOWN = {
 """What its list may leave out; it never lists the models that listen."""
 
 
-class _Model(Struct):
-    model_id: str
-    name: str = ""
-    can_do_text_to_speech: bool = False
-
-
 class _User(Struct):
     user_id: str
 
 
 class ElevenLabs(ListedProvider):
     """Speaks and listens."""
+
+    proves_by = "see whose it is"
 
     def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
         """The base URL, ending in `/v1` whether or not the account's does."""
@@ -60,23 +57,29 @@ class ElevenLabs(ListedProvider):
         """The key."""
         return {"xi-api-key": required_header_secret(account)}
 
-    async def check(self, account: Account, http: Http) -> ConnectionReport:
+    async def first_proof(self, account: Account, http: Http) -> ConnectionReport:
         """Whose key it is."""
         response = await http.send(Request(url=f"{self.base_url(account)}/user", headers=self.headers(account)))
         decode(response, _User)
         return ConnectionReport(outcome=Outcome.OK, message="The key works.")
 
+    def probe(self, account: Account) -> tuple[Modality, str]:  # noqa: ARG002  # the base's
+        """Two letters, spoken: it has no free word for a model that it does not know."""
+        return Modality.TEXT_TO_SPEECH, "eleven_flash_v2_5"
+
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
         """Those that speak, and those known besides."""
         response = await http.send(Request(url=f"{self.base_url(account)}/models", headers=self.headers(account)))
-        models = [
-            self.found(model.model_id, Modality.TEXT_TO_SPEECH, description=model.name)
-            for model in decode(response, list[_Model])
-            if model.can_do_text_to_speech
-        ]
+        models = page(response, "models").models(self._model, ("model_id",))
         known = (self.found(name, type, provenance=Provenance.STATIC) for name, type in KNOWN.items())
         names = {model.name for model in models}
         return unique([*models, *(model for model in known if model.name not in names)])
+
+    def _model(self, name: str, item: Mapping[str, Any]) -> DiscoveredModel | None:
+        label = item.get("name")
+        if item.get("can_do_text_to_speech") is not True:
+            return None
+        return self.found(name, Modality.TEXT_TO_SPEECH, description=label if isinstance(label, str) else "")
 
     async def try_speaking(self, account: Account, name: str, http: Http) -> str:
         """A short speech; its size."""

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import msgspec
 from msgspec import Struct
 
 from keycairn.domain.dialect import Dialect
@@ -23,6 +22,7 @@ from keycairn.domain.provider import Account
 from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, authorized, dimensions, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, required_header_secret
+from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING, silent_wav
 from keycairn.ports.http import Http, Request
@@ -30,18 +30,8 @@ from keycairn.ports.http import Http, Request
 URL = "https://generativelanguage.googleapis.com/v1beta"
 PAGE = 1000
 VOICE = "Kore"
+_METHODS = "supportedGenerationMethods"
 _VERBS = ("generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents", "predict")
-
-
-class _Model(Struct):
-    name: str
-    methods: list[str] = msgspec.field(default_factory=list, name="supportedGenerationMethods")
-    label: str = msgspec.field(default="", name="displayName")
-
-
-class _Page(Struct):
-    models: list[_Model] = []
-    next_page: str = msgspec.field(default="", name="nextPageToken")
 
 
 class _Generated(Struct):
@@ -85,14 +75,18 @@ class Google(ListedProvider):
         models: list[DiscoveredModel] = []
         for _ in range(MOST_PAGES):
             url = f"{self.base_url(account)}/models?{urlencode(query)}"
-            page = decode(await http.send(Request(url=url, headers=headers)), _Page)
-            for model in page.models:
-                name = model.name.removeprefix("models/")
-                models.append(self.found(name, type_of(name, model.methods), description=model.label))
-            if not page.next_page:
+            listed = page(await http.send(Request(url=url, headers=headers)), "models", optional=True)
+            models += listed.models(self._model, ("name",))
+            token = listed.more.get("nextPageToken")
+            if not token or not isinstance(token, str):
                 break
-            query = {"pageSize": PAGE, "pageToken": page.next_page}
+            query = {"pageSize": PAGE, "pageToken": token}
         return unique(models)
+
+    def _model(self, path: str, item: Mapping[str, Any]) -> DiscoveredModel:
+        name, methods, label = path.removeprefix("models/"), item.get(_METHODS), item.get("displayName")
+        type = type_of(name, [one for one in methods if isinstance(one, str)] if isinstance(methods, list) else ())
+        return self.found(name, type, description=label if isinstance(label, str) else "")
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
         """A greeting."""
@@ -105,9 +99,7 @@ class Google(ListedProvider):
         url = self._url(account, name, "embedContent")
         response = await self.post(http, url, body, self.headers(account))
         vector = decode(response, _Embedded, of_model=True).embedding.values
-        if not vector:
-            raise GarbledAnswerError(status=response.status)
-        return dimensions(vector)
+        return dimensions(vector, response.status)
 
     async def try_listening(self, account: Account, name: str, http: Http) -> str:
         """Silence, as audio inside a prompt."""

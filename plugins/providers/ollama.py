@@ -13,6 +13,7 @@ from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
 from keycairn.plugins.base import Headers, ListedProvider, dimensions, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, url_field
+from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import OPENAI_OPERATIONS
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request
@@ -20,19 +21,6 @@ from keycairn.ports.http import Http, Request
 URL = "http://localhost:11434"
 _EMBEDDING_FAMILIES = ("bert", "embed")
 """What the families of models that only embed have in their names: bert, nomic-bert, gemma-embedding."""
-
-
-class _Details(Struct):
-    family: str = ""
-
-
-class _Model(Struct):
-    name: str
-    details: _Details | None = None
-
-
-class _Tags(Struct):
-    models: list[_Model] | None
 
 
 class _Chat(Struct):
@@ -60,8 +48,8 @@ class Ollama(ListedProvider):
 
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
         """The models that were pulled."""
-        tags = decode(await http.send(Request(url=f"{self.base_url(account)}/api/tags")), _Tags)
-        return unique(self.found(model.name, _type_of(model)) for model in tags.models or [])
+        listed = page(await http.send(Request(url=f"{self.base_url(account)}/api/tags")), "models")
+        return unique(listed.models(lambda name, item: self.found(name, _type_of(name, item)), ("name", "model")))
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
         """A chat, with the context size the account asks for, as that decides whether the model fits into memory."""
@@ -79,9 +67,9 @@ class Ollama(ListedProvider):
         url = f"{self.base_url(account)}/api/embed"
         response = await self.post(http, url, {"model": name, "input": GREETING}, {})
         vectors = decode(response, _Embeddings, of_model=True).embeddings
-        if not vectors or not vectors[0]:
+        if not vectors:
             raise GarbledAnswerError(status=response.status)
-        return dimensions(vectors[0])
+        return dimensions(vectors[0], response.status)
 
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
         """The base URL; for language models the context size as well."""
@@ -91,9 +79,10 @@ class Ollama(ListedProvider):
         return config
 
 
-def _type_of(model: _Model) -> Modality | None:
-    family = model.details.family.lower() if model.details else ""
-    return Modality.EMBEDDING if any(part in family for part in _EMBEDDING_FAMILIES) else classify(model.name)
+def _type_of(name: str, item: Mapping[str, Any]) -> Modality | None:
+    details = item.get("details")
+    family = str(details.get("family", "")).lower() if isinstance(details, dict) else ""
+    return Modality.EMBEDDING if any(part in family for part in _EMBEDDING_FAMILIES) else classify(name)
 
 
 PROVIDER = Ollama(

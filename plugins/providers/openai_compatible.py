@@ -9,9 +9,10 @@ from keycairn.domain.errors import MissingFieldError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel
 from keycairn.domain.provider import Account, ProviderSpec
-from keycairn.plugins.base import Headers, authorized, unique
+from keycairn.plugins.base import NO_MODEL, Headers, authorized, unique
 from keycairn.plugins.fields import SUFFIXES, api_key, header_secret, own_url, required_url, url_field
 from keycairn.plugins.openai_base import ALL_MODALITIES, OPENAI_OPERATIONS, OpenAICompatible
+from keycairn.plugins.unlisted import UnlistedProvider
 from keycairn.ports.http import Http, Request
 
 ENV = "OPENAI_COMPATIBLE"
@@ -33,7 +34,7 @@ class _Server(Struct):
     only: Modality | None
 
 
-class Compatible(OpenAICompatible):
+class Compatible(UnlistedProvider, OpenAICompatible):
     """One server for everything, or one for each kind of work, with a key for all, one for each, or none."""
 
     def base_url(self, account: Account, type: Modality | None = None) -> str:
@@ -75,6 +76,10 @@ class Compatible(OpenAICompatible):
             general = _below(request.url, self._own(account, None))
             type = None if general or not asked else asked[0]
         return authorized(request, self.headers(account, type))
+
+    def probe(self, account: Account) -> tuple[Modality, str]:
+        """Of the first kind of work that the account has a server for."""
+        return next((one for one in SUFFIXES if self._own(account, one)), Modality.LANGUAGE), NO_MODEL
 
     def _own(self, account: Account, type: Modality | None) -> str:
         """`base_url`, "" where the account has none."""

@@ -28,7 +28,9 @@ class _Key(Struct):
 class OpenRouter(OpenAICompatible):
     """Lists its models to everyone, so another call has to prove the key."""
 
-    async def check(self, account: Account, http: Http) -> ConnectionReport:
+    proves_by = "see what is known of it"
+
+    async def first_proof(self, account: Account, http: Http) -> ConnectionReport:
         """What it knows of the key."""
         response = await http.send(Request(url=self.url(account, "/key"), headers=self.headers(account)))
         decode(response, _Key)

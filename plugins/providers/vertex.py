@@ -136,9 +136,9 @@ class Vertex(ListedProvider):
         """One embedding; its dimensions."""
         response = await self._call(account, name, "predict", {"instances": [{"content": GREETING}]}, http)
         predictions = decode(response, _Predicted, of_model=True).predictions
-        if not predictions or not predictions[0].embeddings.values:
+        if not predictions:
             raise GarbledAnswerError(status=response.status)
-        return dimensions(predictions[0].embeddings.values)
+        return dimensions(predictions[0].embeddings.values, response.status)
 
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
         """The project, the location, and the path where there is one; esperanto takes no service account itself.

@@ -15,7 +15,6 @@ from tests.servers.ollama_api import OllamaServer
 from tests.servers.speech_api import DeepgramServer, ElevenLabsServer
 from tests.servers.vertex_api import PLACE, VertexServer, service_account
 
-from keycairn.domain.errors import ModelGoneError
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
@@ -215,7 +214,6 @@ _VOYAGE = kin(
     checks=[Sent("POST", "/v1/embeddings", {"model": "voyage-3-lite", "input": "Hi"})],
     discovers=[],
     public_list=True,
-    outcomes={404: ModelGoneError},  # the check is a call of a model
     models=dict.fromkeys(
         ("voyage-3", "voyage-3-lite", "voyage-code-3", "voyage-finance-2", "voyage-law-2", "voyage-multilingual-2"), E
     ),
@@ -338,6 +336,5 @@ CASES = [
     replace(
         _ANTHROPIC,
         provider=PROVIDERS["anthropic_compatible"],
-        outcomes={404: None},
     ),
 ]

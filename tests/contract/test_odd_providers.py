@@ -12,8 +12,9 @@ from tests.servers.vertex_api import PLACE, VertexServer, service_account
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.errors import InvalidAuthError
-from keycairn.domain.outcome import Provenance
+from keycairn.domain.outcome import Outcome, Provenance
 from keycairn.domain.provider import Account
+from keycairn.plugins.base import NO_MODEL
 from keycairn.plugins.providers.vertex import TOKEN_URL
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.http import Http, Request, Response
@@ -63,14 +64,32 @@ async def test_cohere_reads_every_page(http: RecordingHttp) -> None:
     assert [model.name for model in models] == ["command-a-03-2025", "embed-v4.0", "command-r7b"]
 
 
-async def test_an_anthropic_compatible_server_without_a_list_is_told_to_have_proven_nothing(
-    http: RecordingHttp,
+@pytest.mark.parametrize("name", ["anthropic_compatible", "openai_compatible"])
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_server_without_a_list_is_proven_by_a_call_that_costs_nothing(
+    name: str, status: int, http: RecordingHttp
 ) -> None:
-    case = BY_NAME["anthropic_compatible"]
+    case = BY_NAME[name]
     async with case.server() as server:
-        server.fault = 404
+        server.faults = [status]
         report = await case.provider.check(case.account(server.url), http)
-        assert "only a call" in report.message
+        assert (report.outcome, report.success) == (Outcome.OK, True)
+        assert "no list of models" in report.message
+        assert server.requests[-1].json()["model"] == NO_MODEL
+
+        server.faults = [status]
+        with pytest.raises(InvalidAuthError):
+            await case.provider.check(case.account(server.url, case.wrong_secrets()), http)
+
+
+@pytest.mark.parametrize("name", ["anthropic_compatible", "openai_compatible"])
+async def test_a_server_without_a_list_offers_no_model_and_says_why(name: str, http: RecordingHttp) -> None:
+    case = BY_NAME[name]
+    async with case.server() as server:
+        server.faults = [404]
+        found = await case.provider.discover(case.account(server.url), http)
+    assert (found.models, found.provenance) == ((), Provenance.NONE)
+    assert "Register models by name" in (found.failure or "")
 
 
 class StandIn:

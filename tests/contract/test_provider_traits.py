@@ -14,9 +14,11 @@ from keycairn.adapters.guarded_http import GuardedHttp, MemoryTokenCache
 from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.environment import read_account
 from keycairn.domain.errors import (
+    CallRefusedError,
     InvalidAuthError,
     MissingFieldError,
     ModelGoneError,
+    ProviderDownError,
     ProviderError,
     QuotaExhaustedError,
     RateLimitedError,
@@ -314,8 +316,8 @@ class TestOpenAICompatible:
         (400, {"error": {"message": "Your credit balance is too low to access the API."}}, QuotaExhaustedError),
         (403, {"error": {"code": "model_not_found"}}, ModelGoneError),
         (401, {"error": {"code": "insufficient_quota"}}, QuotaExhaustedError),
-        (418, "a teapot", ProviderError),
-        (500, [[[[[[["deep"]]]]]]], ProviderError),
+        (418, "a teapot", CallRefusedError),
+        (500, [[[[[[["deep"]]]]]]], ProviderDownError),
     ],
 )
 def test_codes_decide_where_the_status_does_not(status: int, body: object, kind: type[ProviderError]) -> None:
@@ -338,5 +340,5 @@ def test_codes_decide_where_the_status_does_not(status: int, body: object, kind:
 )
 def test_patience_is_told_in_seconds(headers: dict[str, str], seconds: float | None) -> None:
     with pytest.raises(RateLimitedError) as caught:
-        raise_for_failure(Response(status=429, headers=headers))
+        raise_for_failure(Response(status=429, headers=headers, body=b'{"error": {"message": "Slow down."}}'))
     assert caught.value.retry_after == seconds

@@ -57,7 +57,8 @@ class AnthropicServer(LocalServer):
 
     def _message(self, body: dict[str, Any]) -> Answer:
         if body.get("model") not in self.models:
-            return as_json(self.error(404), 404)
+            gone = {"type": "not_found_error", "message": f"model: {body.get('model')}"}
+            return as_json({"type": "error", "error": gone}, 404)
         if not body.get("messages") or not body.get("max_tokens"):
             return as_json(self.error(400), 400)
         usage = {"input_tokens": 8, "output_tokens": 2}

@@ -15,8 +15,10 @@ class AzureServer(OpenAIServer):
     scheme: ClassVar[str] = ""
 
     def error(self, status: int) -> object:
-        codes = {401: "401", 404: "DeploymentNotFound", 429: "429"}
-        return {"error": {"code": codes.get(status, str(status)), "message": f"About the key {self.key} you sent."}}
+        return {"error": {"code": str(status), "message": f"About the key {self.key} you sent."}}
+
+    def gone(self, model: str) -> object:
+        return {"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}
 
     def answer(self, recorded: Recorded) -> Answer:
         if not recorded.query.get("api-version"):

@@ -44,4 +44,5 @@ class CohereServer(LocalServer):
                     return as_json(self.error(400), 400)
                 vectors = {"float": [VECTOR for _ in body["texts"]]}
                 return as_json({"id": "1", "embeddings": vectors, "texts": body["texts"]})
-        return as_json(self.error(404), 404)
+        why = "model not found, make sure the correct model ID was used and that you have access to the model."
+        return as_json({"id": "3f6c", "message": why}, 404)

@@ -49,7 +49,8 @@ class GeminiServer(LocalServer):
         name, _, method = path.removeprefix("/v1beta/models/").partition(":")
         known = {"streamGenerateContent": "generateContent", "batchEmbedContents": "embedContent"}.get(method, method)
         if recorded.method != "POST" or known not in self.models.get(name, []):
-            return as_json(self.error(404), 404)
+            why = f"models/{name} is not found for API version v1beta, or is not supported for {method}."
+            return as_json({"error": {"code": 404, "message": why, "status": "NOT_FOUND"}}, 404)
         body = recorded.json()
         if method == "embedContent":
             return as_json({"embedding": {"values": VECTOR}})

@@ -79,7 +79,7 @@ class OpenRouterServer(OpenAIServer):
         if path == "/audio/transcriptions":
             body = recorded.json()
             if self.models.get(body["model"]) != HEARING:
-                return as_json(self.error(404), 404)
+                return as_json(self.gone(body["model"]), 404)
             sound = base64.b64decode(body["input_audio"]["data"])
             good = sound.startswith(b"RIFF") and body["input_audio"]["format"] == "wav"
             return as_json({"text": "you"}) if good else self._bad("input_audio")
@@ -93,7 +93,11 @@ class VoyageServer(OpenAIServer):
         super().__init__(models={"voyage-3": EMBEDDING, "voyage-3-lite": EMBEDDING})
 
     def call(self, recorded: Recorded, path: str, model: str = "") -> Answer:
-        return super().call(recorded, path, model) if path == "/embeddings" else as_json(self.error(404), 404)
+        if path != "/embeddings":
+            return as_json({"detail": "Not Found"}, 404)
+        if recorded.json()["model"] not in self.models:
+            return as_json({"detail": f"Model {recorded.json()['model']} is not supported."}, 400)
+        return super().call(recorded, path, model)
 
     def error(self, status: int) -> object:
         return {"detail": f"Something about the key {self.key} you sent."}

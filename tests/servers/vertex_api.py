@@ -17,6 +17,7 @@ from keycairn.testing.server import Answer, LocalServer, Recorded, as_json
 
 EMAIL = "keycairn@project.iam.gserviceaccount.com"
 MODELS = ("gemini-2.5-flash", "gemini-2.5-flash-tts", "text-embedding-005")
+_STATUSES = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 PLACE = "/v1/projects/my-project/locations/us-central1"
 
 
@@ -44,7 +45,8 @@ class VertexServer(LocalServer):
     audience = ""
 
     def error(self, status: int) -> object:
-        return {"error": {"code": status, "message": f"About the key {self.key}.", "status": "UNAUTHENTICATED"}}
+        kind = _STATUSES.get(status, "UNAVAILABLE")
+        return {"error": {"code": status, "message": f"About the key {self.key}.", "status": kind}}
 
     def authorized(self, recorded: Recorded) -> bool:
         return recorded.path == "/token" or super().authorized(recorded)
@@ -54,7 +56,8 @@ class VertexServer(LocalServer):
             return self._sell(recorded)
         head, _, method = recorded.path.rpartition(":")
         if recorded.method != "POST" or head.removeprefix(f"{PLACE}/publishers/google/models/") not in MODELS:
-            return as_json(self.error(404), 404)
+            why = "Publisher Model was not found, or your project does not have access to it."
+            return as_json({"error": {"code": 404, "message": why, "status": "NOT_FOUND"}}, 404)
         if method == "predict":
             return as_json({"predictions": [{"embeddings": {"values": [0.5, 0.25], "statistics": {}}}]})
         part: dict[str, Any] = {"text": "Hello!"}

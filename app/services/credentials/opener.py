@@ -64,10 +64,15 @@ class CredentialOpener:
             await self._mark(credential, broken)
             raise UndecryptableError("; ".join(f"{name}: {why}" for name, why in sorted(broken.items())))
         await self._heal(credential, secrets)
-        if secrets and purpose:
-            user = replace(by, workspace=credential.workspace)
-            self._counters.note(user, Action.SECRET_USED, credential.id, purpose=purpose)
-        return account(spec, credential, secrets)
+        opened = account(spec, credential, secrets)
+        if purpose:
+            self.used(opened, credential.id, purpose=purpose, by=by)
+        return opened
+
+    def used(self, account: Account, target: str, *, purpose: str, by: Caller) -> None:
+        """Count a use of an account's secrets for the audit log, where it has any."""
+        if account.secrets:
+            self._counters.note(replace(by, workspace=account.workspace), Action.SECRET_USED, target, purpose=purpose)
 
     async def learn(self, credentials: Iterable[Credential]) -> None:
         """Have the keys of `credentials`, where another instance rotated them meanwhile; a no-op while sealed.

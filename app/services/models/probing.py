@@ -1,70 +1,94 @@
 """Asking providers: does this key work, which models are there, does this model answer."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from keycairn.app.lookup import require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.credentials import CredentialOpener
-from keycairn.app.services.models.naming import checked_model_name
-from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
-from keycairn.domain.change import (
-    AddModel,
-    Change,
-    Changeset,
-    ExpectCredential,
-    RecordCheck,
-    ReplaceModel,
-)
-from keycairn.domain.credential import Credential
+from keycairn.app.services.models.registration import NewModel, Registered, Registration
+from keycairn.domain.audit import IN_PROCESS, Action, Caller
+from keycairn.domain.change import RecordCheck
+from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential, account_mark
 from keycairn.domain.drift import Drift, compare
+from keycairn.domain.environment import read_account
 from keycairn.domain.errors import (
     ConflictError,
     CredentialNotFoundError,
+    EgressRefusedError,
     InvalidInputError,
     KeycairnError,
     ProviderError,
     UndecryptableError,
 )
 from keycairn.domain.ids import CredentialId, ModelId
-from keycairn.domain.modality import Modality
-from keycairn.domain.model import Model
 from keycairn.domain.outcome import CheckRecord, ConnectionReport, Discovery, ModelReport, Outcome, outcome_of
-from keycairn.domain.provider import canonical_name
+from keycairn.domain.provider import Account, canonical_name
 from keycairn.ports.clock import Clock, Ids
+from keycairn.ports.environment import Environment
 from keycairn.ports.http import Http
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
-
-class NewModel(Struct, frozen=True):
-    """A model to register."""
-
-    name: str
-    type: Modality
-
-
-class Registered(Struct, frozen=True):
-    """What registering did: the models made, and how many were there already."""
-
-    created: tuple[Model, ...]
-    existing: int
+ENVIRONMENT = "environment"
+"""What an account is called that is in the environment only."""
+_NOT_STORED = "This account is in the environment only. Migrate it, and its models can be registered and used."
+_OF_ONE_ACCOUNT = (ProviderError, UndecryptableError, ConflictError, InvalidInputError, EgressRefusedError)
+"""What can be wrong with one account, whatever the others do."""
 
 
-class Synced(Struct, frozen=True, kw_only=True):
-    """One provider brought up to date over all its credentials. `failures` maps a credential to why it was skipped."""
+class AccountSync(Struct, frozen=True, kw_only=True):
+    """One account brought up to date. `account` is a credential's id, or `ENVIRONMENT`; `message` says what failed.
 
-    provider: str
+    `withheld`: discovered models that were left out because their names cannot be kept; see `Discovery`.
+    """
+
+    account: str
+    outcome: Outcome = Outcome.OK
+    message: str = ""
     discovered: int = 0
     new: int = 0
     existing: int = 0
     missing: int = 0
     withheld: int = 0
-    """Discovered models that were left out because their names cannot be kept; see `Discovery`."""
-    failures: dict[CredentialId, str] = {}
+
+
+class Synced(Struct, frozen=True, kw_only=True):
+    """One provider brought up to date, account by account; the numbers are their sums."""
+
+    provider: str
+    accounts: tuple[AccountSync, ...] = ()
+
+    @property
+    def discovered(self) -> int:
+        """Models that were found."""
+        return sum(one.discovered for one in self.accounts)
+
+    @property
+    def new(self) -> int:
+        """Models that were registered."""
+        return sum(one.new for one in self.accounts)
+
+    @property
+    def existing(self) -> int:
+        """Found models that were registered before."""
+        return sum(one.existing for one in self.accounts)
+
+    @property
+    def missing(self) -> int:
+        """Registered models that were not found any more."""
+        return sum(one.missing for one in self.accounts)
+
+    @property
+    def withheld(self) -> int:
+        """Found models that were left out."""
+        return sum(one.withheld for one in self.accounts)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why an account was passed over, by the account."""
+        return {one.account: one.message for one in self.accounts if one.message}
 
 
 class Probing:
@@ -79,6 +103,7 @@ class Probing:
         clock: Clock,
         ids: Ids,
         journal: Journal,
+        environment: Environment,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -87,6 +112,8 @@ class Probing:
         self._clock = clock
         self._ids = ids
         self._journal = journal
+        self._environment = environment
+        self._registration = Registration(store, clock, ids, journal)
 
     async def test(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> ConnectionReport:
         """Prove the credential's key at its provider, and store the result with it.
@@ -110,6 +137,9 @@ class Probing:
             message=report.message,
             at=self._clock.now(),
             duration_ms=round((self._clock.monotonic() - started) * 1000),
+            success=report.success,
+            version=credential.version,
+            account=account_mark(credential),
         )
         event = self._journal.event(by, Action.CREDENTIAL_TESTED, id, outcome=report.outcome)
         await self._journal.commit((RecordCheck(by.workspace, id, check), event))
@@ -126,19 +156,22 @@ class Probing:
         return discovery, compare(registered, discovery)
 
     async def discover_provider(self, provider: str, *, by: Caller = IN_PROCESS) -> Discovery:
-        """The models of all credentials of a provider, each name once.
+        """The models of all credentials of a provider, each name once; without any, those of the environment's account.
 
         Raises UnknownProviderError, CredentialNotFoundError when it has none, or the first failure when all fail.
         """
         credentials = await self._credentials_of(provider, by.workspace)
         if not credentials:
-            raise CredentialNotFoundError
+            account = self._in_environment(self._registry.get(provider).spec.name, by.workspace)
+            if account is None:
+                raise CredentialNotFoundError
+            return await self._ask_environment(account, by)
         found: list[Discovery] = []
         failures: list[KeycairnError] = []
         for credential in credentials:
             try:
                 found.append(await self._discover(credential, by))
-            except (ProviderError, UndecryptableError) as error:
+            except _OF_ONE_ACCOUNT as error:
                 failures.append(error)
         if not found:
             raise failures[0]
@@ -150,52 +183,45 @@ class Probing:
         )
 
     async def register(self, id: CredentialId, models: Sequence[NewModel], *, by: Caller = IN_PROCESS) -> Registered:
-        """Register `models` and link them to the credential, in one commit. Those it has already are left alone.
-
-        Raises CredentialNotFoundError or InvalidInputError.
-        """
-        wanted = {(checked_model_name(model.name), model.type): None for model in models}
-
-        async def plan() -> tuple[Changeset, Registered]:
-            credential = await require_credential(self._store, by.workspace, id)
-            owned = await self._store.models(by.workspace, credential=id, limit=None)
-            have = {model.offer for model in owned}
-            fresh = tuple(
-                self._fresh(credential, name, type) for name, type in wanted if (name, name, type) not in have
-            )
-            result = Registered(fresh, len(wanted) - len(fresh))
-            if not fresh:
-                return (), result
-            event = self._journal.event(by, Action.MODELS_REGISTERED, id, details={"created": len(fresh)})
-            return (ExpectCredential(by.workspace, id), *map(AddModel, fresh), event), result
-
-        return await self._journal.retried(plan)
+        """See `Registration.register`."""
+        return await self._registration.register(id, models, by=by)
 
     async def sync(self, provider: str, *, by: Caller = IN_PROCESS) -> Synced:
         """Register what is new, mark what vanished, for every credential of the provider. Deletes nothing.
 
-        A credential that fails is reported in the result; the others go on. Raises UnknownProviderError.
+        Each account has its own result; one that fails holds up no other. Without a credential, the environment's
+        account is discovered, and nothing is registered. Raises UnknownProviderError.
         """
-        result = Synced(provider=self._registry.get(provider).spec.name)
-        for credential in await self._credentials_of(provider, by.workspace):
-            try:
-                discovery = await self._discover(credential, by)
-                if discovery.failure:
-                    result.failures[credential.id] = discovery.failure
-                    continue
-                drift = await self._apply(credential, discovery, by)
-            except (ProviderError, UndecryptableError, ConflictError) as error:
-                result.failures[credential.id] = str(error)
-                continue
-            result = replace(
-                result,
-                discovered=result.discovered + len(discovery.models),
-                new=result.new + len(drift.new),
-                existing=result.existing + drift.known,
-                missing=result.missing + len(drift.vanished),
-                withheld=result.withheld + discovery.withheld,
-            )
-        return result
+        name = self._registry.get(provider).spec.name
+        credentials = await self._credentials_of(provider, by.workspace)
+        results = [await self._synced(credential, by) for credential in credentials]
+        if not credentials and (account := self._in_environment(name, by.workspace)) is not None:
+            results.append(await self._of_environment(account, by))
+        return Synced(provider=name, accounts=tuple(results))
+
+    async def _synced(self, credential: Credential, by: Caller) -> AccountSync:
+        try:
+            discovery = await self._discover(credential, by)
+            if discovery.failure:
+                return AccountSync(account=credential.id, outcome=Outcome.UNKNOWN, message=discovery.failure)
+            drift = await self._registration.apply(credential, discovery, by)
+        except _OF_ONE_ACCOUNT as error:
+            return AccountSync(account=credential.id, outcome=outcome_of(error), message=str(error))
+        return AccountSync(
+            account=credential.id,
+            discovered=len(discovery.models),
+            new=len(drift.new),
+            existing=drift.known,
+            missing=len(drift.vanished),
+            withheld=discovery.withheld,
+        )
+
+    async def _of_environment(self, account: Account, by: Caller) -> AccountSync:
+        try:
+            found = await self._ask_environment(account, by)
+        except _OF_ONE_ACCOUNT as error:
+            return AccountSync(account=ENVIRONMENT, outcome=outcome_of(error), message=str(error))
+        return AccountSync(account=ENVIRONMENT, message=_NOT_STORED, discovered=len(found.models))
 
     async def try_model(self, id: ModelId, *, by: Caller = IN_PROCESS) -> ModelReport:
         """One small real call of the model. A failure is a report. Raises ModelNotFoundError or SealedError."""
@@ -214,51 +240,33 @@ class Probing:
                 raise
             return _model_failure(error)
 
-    async def _apply(self, credential: Credential, discovery: Discovery, by: Caller) -> Drift:
-        async def plan() -> tuple[Changeset, Drift]:
-            registered = await self._store.models(by.workspace, credential=credential.id, limit=None)
-            drift = compare(registered, discovery)
-            now = self._clock.now()
-            changes: list[Change] = [ExpectCredential(by.workspace, credential.id)]
-            changes += [AddModel(self._fresh(credential, m.name, m.type)) for m in drift.new if m.type is not None]
-            changes += [_marked(model, now, now) for model in drift.vanished]
-            changes += [_marked(model, None, now) for model in drift.returned]
-            if len(changes) == 1:
-                return (), drift
-            details: Details = {"new": len(drift.new), "vanished": len(drift.vanished)}
-            event = self._journal.event(by, Action.MODELS_SYNCED, credential.id, details=details)
-            return (*changes, event), drift
-
-        return await self._journal.retried(plan)
-
     async def _discover(self, credential: Credential, by: Caller) -> Discovery:
         account = await self._opener.open(credential, purpose="discovery", by=by)
         provider = self._registry.get(credential.provider)
         return await provider.discover(account, self._http)
 
+    def _in_environment(self, provider: str, workspace: str) -> Account | None:
+        """The account that the environment describes, None where it does not; it is the default workspace's."""
+        if workspace != DEFAULT_WORKSPACE:
+            return None
+        spec = self._registry.get(provider).spec
+        found = read_account(spec, self._environment.variables())
+        if not found.configured:
+            return None
+        settings = {name: spec.check_setting(name, value) for name, value in found.settings.items()}
+        return Account(
+            provider=spec.name, settings=spec.effective(settings), secrets=found.secrets, workspace=workspace
+        )
+
+    async def _ask_environment(self, account: Account, by: Caller) -> Discovery:
+        self._opener.used(account, f"{ENVIRONMENT}:{account.provider}", purpose="discovery", by=by)
+        return await self._registry.get(account.provider).discover(account, self._http)
+
     async def _credentials_of(self, provider: str, workspace: str) -> Sequence[Credential]:
         name = self._registry.get(canonical_name(provider)).spec.name
         return await self._store.credentials(workspace, provider=name)
 
-    def _fresh(self, credential: Credential, name: str, type: Modality) -> Model:
-        now = self._clock.now()
-        return Model(
-            id=self._ids.model(),
-            workspace=credential.workspace,
-            provider=credential.provider,
-            name=name,
-            type=type,
-            credential=credential.id,
-            created=now,
-            updated=now,
-        )
-
-
-def _marked(model: Model, missing_since: datetime | None, now: datetime) -> ReplaceModel:
-    marked = replace(model, missing_since=missing_since, updated=now, version=model.version + 1)
-    return ReplaceModel(marked, expected=model.version)
-
 
 def _model_failure(error: KeycairnError) -> ModelReport:
     outcome = outcome_of(error)
-    return ModelReport(outcome=Outcome.PROVIDER_ERROR if outcome is Outcome.OK else outcome, message=str(error))
+    return ModelReport(outcome=Outcome.NOT_FOUND if outcome is Outcome.OK else outcome, message=str(error))

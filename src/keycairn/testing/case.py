@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keycairn.domain.errors import (
+    AddressNotFoundError,
     GarbledAnswerError,
     InvalidAuthError,
+    NoPermissionError,
+    ProviderDownError,
     ProviderError,
     ProviderTimeoutError,
     QuotaExhaustedError,
@@ -26,16 +29,16 @@ Fault = int | str
 OUTCOMES: Mapping[Fault, type[ProviderError]] = {
     401: InvalidAuthError,
     402: QuotaExhaustedError,
-    403: InvalidAuthError,
-    404: ProviderError,
+    403: NoPermissionError,
+    404: AddressNotFoundError,
     429: RateLimitedError,
-    500: ProviderError,
-    503: ProviderError,
+    500: ProviderDownError,
+    503: ProviderDownError,
     "html": GarbledAnswerError,
     "truncated": GarbledAnswerError,
     "empty": GarbledAnswerError,
     "wrong_shape": GarbledAnswerError,
-    "redirect": ProviderError,
+    "redirect": GarbledAnswerError,
     "slow": ProviderTimeoutError,
 }
 """The error a check ends with when the server has that fault: the very class, no subclass."""

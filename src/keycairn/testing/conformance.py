@@ -142,7 +142,8 @@ class ProviderConformance(BindingConformance):
             return
         assert fault not in {401, 403}, "known models are no stand-in where the key is refused"
         assert discovery.failure, "a list that was not read has to say so"
-        assert {model.provenance for model in discovery.models} == {Provenance.FALLBACK}
+        assert discovery.provenance is (Provenance.FALLBACK if discovery.models else Provenance.NONE)
+        assert all(model.provenance is Provenance.FALLBACK for model in discovery.models)
         assert not _shown(stage, discovery.failure)
 
     @staged

@@ -50,11 +50,17 @@ class OpenAIServer(LocalServer):
 
     def error(self, status: int) -> object:
         """An error that repeats the key, as some do."""
-        codes = {401: "invalid_api_key", 429: "rate_limit_exceeded", 404: "model_not_found", 402: "insufficient_quota"}
+        codes = {401: "invalid_api_key", 429: "rate_limit_exceeded", 404: "unknown_url", 402: "insufficient_quota"}
         kinds = {401: "invalid_request_error", 429: "requests", 402: "insufficient_quota"}
         kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
         message = f"Something about the key {self.key} you sent."
         return {"error": {"message": message, "type": kind, "param": None, "code": codes.get(status)}}
+
+    def gone(self, model: str) -> object:
+        """The error of a call of a model that is not there."""
+        message = f"The model `{model}` does not exist or you do not have access to it."
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": "model_not_found"}
+        return {"error": error}
 
     def answer(self, recorded: Recorded) -> Answer:
         """What is below `base`."""
@@ -72,7 +78,7 @@ class OpenAIServer(LocalServer):
         named = body.get("model", "")
         model = model or (named.decode() if isinstance(named, bytes) else named)
         if self.models.get(model) != _KINDS[path]:
-            return as_json(self.error(404), 404)
+            return as_json(self.gone(model), 404)
         answers = {
             "/chat/completions": self._chat,
             "/embeddings": self._embed,

@@ -6,7 +6,7 @@ from tests.house import EMBEDDING, LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials.credentials import CredentialPatch
-from keycairn.app.services.models.probing import NewModel
+from keycairn.app.services.models import NewModel
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.change import ReplaceCredential
 from keycairn.domain.credential import Credential

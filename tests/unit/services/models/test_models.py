@@ -4,7 +4,7 @@ import pytest
 from tests.house import EMBEDDING, LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.models.probing import NewModel
+from keycairn.app.services.models import NewModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     CredentialNotFoundError,

@@ -8,9 +8,8 @@ from tests.house import EMBEDDING, LANGUAGE, FakeProvider, House, plain_spec
 from tests.samples import a_model
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.models import ModelPatch
+from keycairn.app.services.models import ModelPatch, NewModel
 from keycairn.app.services.models.naming import patched
-from keycairn.app.services.models.probing import NewModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError, ModelExistsError
 from keycairn.domain.model import Slot

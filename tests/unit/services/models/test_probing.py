@@ -1,19 +1,29 @@
+from datetime import timedelta
+
 import pytest
 from tests.house import EMBEDDING, LANGUAGE, House
+from tests.samples import THEN, a_check, a_credential
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.models.probing import NewModel
-from keycairn.domain.credential import Credential
+from keycairn.app.services.credentials import CredentialPatch
+from keycairn.app.services.models import NewModel
+from keycairn.app.services.models.probing import ENVIRONMENT
+from keycairn.domain.audit import Caller
+from keycairn.domain.credential import Credential, is_current
 from keycairn.domain.errors import (
     CannotConnectError,
     CredentialNotFoundError,
+    EgressRefusedError,
     InvalidAuthError,
     InvalidInputError,
+    MissingFieldError,
     ModelGoneError,
     ModelNotFoundError,
+    NoPermissionError,
     ProviderError,
     QuotaExhaustedError,
     RateLimitedError,
+    UrlRefusedError,
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.outcome import DiscoveredModel, Outcome, Provenance
@@ -48,10 +58,10 @@ def offer(*names: str, provenance: Provenance = Provenance.LIVE) -> tuple[Discov
         (InvalidAuthError(), Outcome.INVALID_AUTH, False),
         (CannotConnectError(), Outcome.CANNOT_CONNECT, False),
         (RateLimitedError(), Outcome.RATE_LIMITED, True),
-        (QuotaExhaustedError(), Outcome.QUOTA_EXHAUSTED, False),
+        (QuotaExhaustedError(), Outcome.QUOTA, False),
         (ModelGoneError(), Outcome.OK, True),
-        (ProviderError(), Outcome.PROVIDER_ERROR, False),
-        (RuntimeError(f"boom {KEY}"), Outcome.PROVIDER_ERROR, False),
+        (ProviderError(), Outcome.UNKNOWN, False),
+        (RuntimeError(f"boom {KEY}"), Outcome.UNKNOWN, False),
     ],
 )
 async def test_a_check_says_what_it_proved_and_the_record_remembers_it(
@@ -175,7 +185,7 @@ async def test_a_model_that_is_gone_does_not_answer(house: House, kc: Keycairn, 
 
     report = await kc.probing.try_model(model.id)
 
-    assert (report.success, report.outcome) == (False, Outcome.PROVIDER_ERROR)
+    assert (report.success, report.outcome) == (False, Outcome.NOT_FOUND)
 
 
 async def test_trying_an_unlinked_or_unknown_model_says_so(kc: Keycairn) -> None:
@@ -194,3 +204,121 @@ async def test_discovering_a_provider_joins_its_accounts_and_survives_one_failin
     assert [model.name for model in (await kc.probing.discover_provider("openai")).models] == ["a"]
     with pytest.raises(CredentialNotFoundError):
         await kc.probing.discover_provider("anthropic")
+
+
+async def test_discovering_a_provider_that_is_in_the_environment_only_uses_the_environments_key(
+    house: House, kc: Keycairn
+) -> None:
+    house.environment.values["OPENAI_API_KEY"] = KEY
+    house.openai.models = offer("a")
+
+    found = await kc.probing.discover_provider("openai")
+
+    assert [model.name for model in found.models] == ["a"]
+    assert house.openai.keys == [KEY]
+    with pytest.raises(CredentialNotFoundError):
+        await kc.probing.discover_provider("openai", by=Caller(actor="someone", workspace="other"))
+
+
+async def test_what_the_database_holds_is_asked_before_the_environment(
+    house: House, kc: Keycairn, credential: Credential
+) -> None:
+    house.environment.values["OPENAI_API_KEY"] = "sk-of-the-environment"
+    await kc.probing.discover_provider("openai")
+    assert house.openai.keys == [KEY]
+
+
+async def test_a_sync_of_an_account_in_the_environment_says_what_to_do(house: House, kc: Keycairn) -> None:
+    house.environment.values["OPENAI_API_KEY"] = KEY
+    house.openai.models = offer("a", "b")
+
+    synced = await kc.probing.sync("openai")
+
+    assert (synced.discovered, synced.new) == (2, 0)
+    assert "Migrate it" in synced.failures[ENVIRONMENT]
+    assert await kc.models.list() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (MissingFieldError("openai", [["base_url"]]), Outcome.UNKNOWN),
+        (EgressRefusedError("it is a private address"), Outcome.CANNOT_CONNECT),
+        (UrlRefusedError("it is none"), Outcome.UNKNOWN),
+        (InvalidAuthError(), Outcome.INVALID_AUTH),
+        (NoPermissionError(), Outcome.NO_PERMISSION),
+        (RuntimeError("boom"), Outcome.UNKNOWN),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_sync_gives_each_account_its_own_result_and_goes_on(
+    house: House, kc: Keycairn, credential: Credential, error: Exception, outcome: Outcome
+) -> None:
+    good = (
+        await kc.credentials.create("openai", name="Home", secrets={"api_key": Secret("sk-good-0123456789")})
+    ).credential
+    house.openai.models = offer("a")
+    house.openai.error_for = {KEY: error}
+
+    synced = await kc.probing.sync("openai")
+
+    results = {one.account: (one.outcome, one.new) for one in synced.accounts}
+    assert results == {credential.id: (outcome, 0), good.id: (Outcome.OK, 1)}
+    assert list(synced.failures) == [credential.id]
+    assert KEY not in repr(synced)
+
+
+async def test_discovering_goes_on_past_an_account_that_may_not_be_asked(
+    house: House, kc: Keycairn, credential: Credential
+) -> None:
+    await kc.credentials.create("openai", name="Home", secrets={"api_key": Secret("sk-good-0123456789")})
+    house.openai.models = offer("a")
+    house.openai.error_for = {KEY: EgressRefusedError("it is a private address")}
+
+    assert len((await kc.probing.discover_provider("openai")).models) == 1
+
+
+class TestCheckOfAFormerKey:
+    """A check belongs to the secret and the settings it was made with."""
+
+    async def last(self, kc: Keycairn, id: CredentialId) -> tuple[int, bool]:
+        credential = (await kc.credentials.get(id)).credential
+        assert credential.last_check is not None
+        return credential.last_check.version, is_current(credential.last_check, credential)
+
+    async def test_is_shown_as_such(self, kc: Keycairn, credential: Credential) -> None:
+        await kc.probing.test(credential.id)
+        assert await self.last(kc, credential.id) == (1, True)
+
+        await kc.credentials.update(credential.id, CredentialPatch(secrets={"api_key": Secret("sk-another-0123456")}))
+        assert await self.last(kc, credential.id) == (1, False)
+
+        await kc.probing.test(credential.id)
+        assert await self.last(kc, credential.id) == (2, True)
+
+    async def test_is_none_after_a_change_of_name(self, kc: Keycairn, credential: Credential) -> None:
+        await kc.probing.test(credential.id)
+        await kc.credentials.update(credential.id, CredentialPatch(name="Renamed"))
+        assert await self.last(kc, credential.id) == (1, True)
+
+    async def test_is_one_after_a_change_of_settings(self, kc: Keycairn, credential: Credential) -> None:
+        await kc.probing.test(credential.id)
+        await kc.credentials.update(credential.id, CredentialPatch(settings={"num_ctx": 7}))
+        assert await self.last(kc, credential.id) == (1, False)
+
+    async def test_that_was_under_way_while_the_key_changed_belongs_to_the_former_one(
+        self, house: House, kc: Keycairn, credential: Credential
+    ) -> None:
+        async def rotate() -> None:
+            await kc.credentials.update(
+                credential.id, CredentialPatch(secrets={"api_key": Secret("sk-new-0123456789")})
+            )
+
+        house.openai.meanwhile = rotate
+        await kc.probing.test(credential.id)
+        assert await self.last(kc, credential.id) == (1, False)
+
+    def test_of_before_counts_while_nothing_was_edited_since(self) -> None:
+        check = a_check(at=THEN)
+        assert is_current(check, a_credential(updated=THEN))
+        assert not is_current(check, a_credential(updated=THEN + timedelta(seconds=1)))

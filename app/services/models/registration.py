@@ -1,0 +1,126 @@
+"""Registering models with the credential that pays for them, and keeping them in step with what is offered."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.app.lookup import require_credential
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.models.naming import checked_model_name
+from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
+from keycairn.domain.change import AddModel, Change, Changeset, ExpectCredential, ReplaceModel
+from keycairn.domain.credential import Credential
+from keycairn.domain.drift import Drift, compare
+from keycairn.domain.ids import CredentialId
+from keycairn.domain.modality import Modality
+from keycairn.domain.model import Model
+from keycairn.domain.outcome import Discovery
+from keycairn.ports.clock import Clock, Ids
+from keycairn.ports.store import Store
+
+
+class NewModel(Struct, frozen=True):
+    """A model to register."""
+
+    name: str
+    type: Modality
+
+
+class Registered(Struct, frozen=True):
+    """What registering did: the models made or linked, and how many were there already."""
+
+    created: tuple[Model, ...]
+    existing: int
+
+
+class Registration:
+    """Makes models of a credential, one commit at a time."""
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids, journal: Journal) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._journal = journal
+
+    async def register(self, id: CredentialId, models: Sequence[NewModel], *, by: Caller = IN_PROCESS) -> Registered:
+        """Register `models` and link them to the credential, in one commit. Those it has already are left alone.
+
+        One that is registered without a credential is linked. Raises CredentialNotFoundError or InvalidInputError.
+        """
+        wanted = {(checked_model_name(model.name), model.type): None for model in models}
+
+        async def plan() -> tuple[Changeset, Registered]:
+            credential = await require_credential(self._store, by.workspace, id)
+            owned = await self._store.models(by.workspace, credential=id, limit=None)
+            loose = await self._store.unlinked_models(by.workspace, credential.provider)
+            have = {_place(model) for model in owned}
+            waiting = {_place(model): model for model in loose}
+            changes: list[Change] = []
+            made: list[Model] = []
+            for name, type in wanted:
+                key = (name.casefold(), name.casefold(), type)
+                if key in have:
+                    continue
+                have.add(key)
+                if (unlinked := waiting.get(key)) is not None:
+                    linked = self._linked(unlinked, credential)
+                    changes.append(ReplaceModel(linked, expected=unlinked.version))
+                    made.append(linked)
+                else:
+                    made.append(self._fresh(credential, name, type))
+                    changes.append(AddModel(made[-1]))
+            result = Registered(tuple(made), len(wanted) - len(made))
+            if not made:
+                return (), result
+            event = self._journal.event(by, Action.MODELS_REGISTERED, id, details={"created": len(made)})
+            return (ExpectCredential(by.workspace, id), *changes, event), result
+
+        return await self._journal.retried(plan)
+
+    async def apply(self, credential: Credential, discovery: Discovery, by: Caller) -> Drift:
+        """Register what is new and mark what vanished of a credential. Deletes nothing."""
+
+        async def plan() -> tuple[Changeset, Drift]:
+            registered = await self._store.models(by.workspace, credential=credential.id, limit=None)
+            drift = compare(registered, discovery)
+            now = self._clock.now()
+            changes: list[Change] = [ExpectCredential(by.workspace, credential.id)]
+            changes += [AddModel(self._fresh(credential, m.name, m.type)) for m in drift.new if m.type is not None]
+            changes += [_marked(model, now, now) for model in drift.vanished]
+            changes += [_marked(model, None, now) for model in drift.returned]
+            if len(changes) == 1:
+                return (), drift
+            details: Details = {"new": len(drift.new), "vanished": len(drift.vanished)}
+            event = self._journal.event(by, Action.MODELS_SYNCED, credential.id, details=details)
+            return (*changes, event), drift
+
+        return await self._journal.retried(plan)
+
+    def _fresh(self, credential: Credential, name: str, type: Modality) -> Model:
+        now = self._clock.now()
+        return Model(
+            id=self._ids.model(),
+            workspace=credential.workspace,
+            provider=credential.provider,
+            name=name,
+            type=type,
+            credential=credential.id,
+            created=now,
+            updated=now,
+        )
+
+    def _linked(self, model: Model, credential: Credential) -> Model:
+        return replace(model, credential=credential.id, updated=self._clock.now(), version=model.version + 1)
+
+
+def _place(model: Model) -> tuple[str, str, Modality]:
+    """What two models of one account may not share: names are alike without regard to case."""
+    name, own, type = model.offer
+    return name.casefold(), own.casefold(), type
+
+
+def _marked(model: Model, missing_since: datetime | None, now: datetime) -> ReplaceModel:
+    marked = replace(model, missing_since=missing_since, updated=now, version=model.version + 1)
+    return ReplaceModel(marked, expected=model.version)
