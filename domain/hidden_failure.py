@@ -8,6 +8,7 @@ from keycairn.domain.error_body import is_error, is_page, of_json
 from keycairn.domain.outcome import Outcome
 from keycairn.domain.provider_failure import Failure, Headers, classified
 
+_BOM = b"\xef\xbb\xbf"
 _SUSPECT = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<|\[?\s*\{\s*\"(?:error|errors|detail|base_resp|err_code|success|code|status|message|msg"
     rb"|type\"\s*:\s*\"error|object\"\s*:\s*\"error)\""
@@ -17,11 +18,13 @@ _SUSPECT = re.compile(
 _ERROR = re.compile(rb'"error"\s*:\s*[{"]')
 _SMALL = 2048
 """Bytes of an answer that is looked through for an error behind its first member."""
+_ENOUGH = 16
+"""Bytes with which an answer has begun as what it is."""
+_BEGINNINGS = (b"<", b"{", b"[", b"data:", b"event:", _BOM)
 _EVENTS = re.compile(rb"((?::[^\n]*\n|\s)*)(?:event|data|id|retry):")
 _USUAL = (b'{"id":', b'data: {"id":', b'{"model":', b"event: message_start", b'{"candidates":', b"event: response.")
 """How most answers begin, so that no more is asked of them."""
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-_BOM = b"\xef\xbb\xbf"
 
 
 def is_suspect(first: bytes) -> bool:
@@ -29,6 +32,14 @@ def is_suspect(first: bytes) -> bool:
     if not first.startswith(_USUAL) and _SUSPECT.match(first) is not None:
         return True
     return len(first) <= _SMALL and b'"error"' in first and _ERROR.search(first) is not None
+
+
+def is_undecided(first: bytes) -> bool:
+    """Whether so little of an answer may still become the beginning of a suspect."""
+    if len(first) >= _ENOUGH or _BLANK_LINE.search(first):
+        return False
+    text = first.lstrip()
+    return not text or text.startswith(_BEGINNINGS) or any(one.startswith(text) for one in _BEGINNINGS)
 
 
 def is_whole(seen: bytes) -> bool:

@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncGenerator
 
-from keycairn.domain.hidden_failure import error_json, hidden_failure, is_suspect, is_whole
+from keycairn.domain.hidden_failure import error_json, hidden_failure, is_suspect, is_undecided, is_whole
 from keycairn.domain.provider_failure import Failure
 from keycairn.ports.upstream import Headers, UpstreamAnswer
 
 WINDOW = 65_536
 """Bytes of a refusal that are read to find its reason."""
-TOO_SHORT = 16
-"""Bytes with which an answer has not begun in a way that tells anything."""
 
 
 class PeekedResponse:
@@ -37,7 +35,7 @@ class PeekedResponse:
         """
         async for chunk in self._rest:
             self.seen = self.seen + chunk if self.seen else chunk
-            if len(self.seen) < TOO_SHORT:
+            if is_undecided(self.seen):
                 continue
             if not is_suspect(self.seen):
                 return None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keycairn.domain.hidden_failure import error_json, hidden_failure, is_suspect, is_whole
+from keycairn.domain.hidden_failure import error_json, hidden_failure, is_suspect, is_undecided, is_whole
 from keycairn.domain.outcome import Outcome
 
 OVERLOADED = (
@@ -81,6 +81,18 @@ def test_what_is_good_is_left_alone(body: bytes) -> None:
 def test_an_event_is_judged_when_it_is_whole(cut: int) -> None:
     assert not is_whole(OVERLOADED[:cut])
     assert is_whole(OVERLOADED)
+
+
+@pytest.mark.parametrize("first", [b"x", b"RIFF", b"data: {}\n\n", b": alive\n\n", b"He", b'{"id": "1", "choices'])
+def test_what_can_be_no_failure_any_more_waits_for_nothing(first: bytes) -> None:
+    assert not is_undecided(first)
+
+
+@pytest.mark.parametrize(
+    "first", [b"", b" ", b"{", b'{"err', b"<", b"ev", b"event: er", b"d", b"data: {", b"[", b"\xef\xbb"]
+)
+def test_what_may_become_a_failure_waits_for_a_few_bytes(first: bytes) -> None:
+    assert is_undecided(first)
 
 
 def test_of_an_event_stream_the_error_alone_is_told() -> None:
