@@ -8,7 +8,9 @@ LARGEST_LIMIT = 2**40
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much models may be called; None is no limit. `tokens_per_day` are model tokens, the day is UTC's.
+    """How much models may be called; None is no limit. `tokens_per_day` are model tokens, days and months are UTC's.
+
+    `micros_per_day` and `micros_per_month` are millionths of the currency of the models' prices: 5000000 is 5.
 
     Each process counts for itself.
     """
@@ -16,6 +18,13 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     concurrent: int | None = None
     requests_per_minute: int | None = None
     tokens_per_day: int | None = None
+    micros_per_day: int | None = None
+    micros_per_month: int | None = None
+
+    @property
+    def counts_use(self) -> bool:
+        """Whether any of them is about what calls used, which is known when they are over."""
+        return (self.tokens_per_day, self.micros_per_day, self.micros_per_month) != (None, None, None)
 
     def beyond(self, other: "Limits") -> tuple[str, ...]:
         """The kinds in which this allows more than `other`."""

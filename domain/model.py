@@ -11,6 +11,7 @@ from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import InvalidDefaultError, InvalidInputError
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
+from keycairn.domain.price import Price
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -22,7 +23,7 @@ class Model(Struct, frozen=True, kw_only=True):
     `credential` is None for a model nobody has linked yet. `missing_since` is when discovery first did not see it.
     Where several models serve one name, the smallest `priority` goes first; those of one priority share the calls
     in proportion to `weight`, as the SRV records of RFC 2782 do. A weight of 0 serves when the others cannot. `proof`
-    is the MAC of all the rest; see `keycairn.domain.proof`.
+    is the MAC of all the rest; see `keycairn.domain.proof`. Without a `price` what it is used for costs nothing.
     """
 
     id: ModelId
@@ -39,6 +40,7 @@ class Model(Struct, frozen=True, kw_only=True):
     version: int = 1
     proof: str = ""
     provider_model: str | None = None
+    price: Price | None = None
 
     @property
     def own_name(self) -> str:

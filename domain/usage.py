@@ -24,7 +24,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Sums. `failed` are the requests among `requests` that ended in an error, the provider's or ours.
 
     `cached_tokens` are those among `input_tokens` that the provider had read before. `estimated` are the requests whose
-    tokens the provider did not tell, or not all of them.
+    tokens the provider did not tell, or not all of them. `nanos` is what all that cost by the models' prices, in
+    billionths of the unit these are in.
     """
 
     requests: int = 0
@@ -33,6 +34,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     cached_tokens: int = 0
     estimated: int = 0
+    nanos: int = 0
     last_used: datetime | None = None
 
     def plus(self, other: "Usage") -> "Usage":
@@ -45,6 +47,7 @@ class Usage(Struct, frozen=True, kw_only=True):
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             estimated=self.estimated + other.estimated,
+            nanos=self.nanos + other.nanos,
             last_used=max(moments, default=None),
         )
 

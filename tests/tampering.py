@@ -33,6 +33,7 @@ from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.limits import Limits
 from keycairn.domain.model import Defaults, Slot
 from keycairn.domain.options import Options
+from keycairn.domain.price import Price
 from keycairn.domain.reach import Reach
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
@@ -162,6 +163,7 @@ def everything() -> list[Change]:
             priority=2,
             weight=3,
             provider_model="gpt",
+            price=Price(input=2.5, output=10.0),
             missing_since=THEN,
         )
         changes += [AddCredential(credential), PutToken(token), AddModel(model)]

@@ -28,6 +28,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.outcome import CheckRecord
+from keycairn.domain.price import Price
 from keycairn.domain.proof import PROVEN, Check
 from keycairn.domain.provider import SettingValue
 from keycairn.domain.reach import EVERYWHERE, Reach
@@ -51,6 +52,7 @@ _keyset = msgspec.json.Decoder(Keyset)
 _reach = msgspec.json.Decoder(Reach)
 _limits = msgspec.json.Decoder(Limits)
 _options = msgspec.json.Decoder(Options)
+_price = msgspec.json.Decoder(Price)
 _details = msgspec.json.Decoder(Details)
 _proofs = msgspec.json.Decoder(dict[str, str | None])
 
@@ -156,6 +158,7 @@ def model_row(model: Model) -> Row:
         "priority": model.priority or None,
         "weight": None if model.weight == 1 else model.weight,
         "provider_model": model.provider_model,
+        "price": None if model.price is None else json_text(model.price),
         "created": model.created,
         "updated": model.updated,
         "version": model.version,
@@ -177,6 +180,7 @@ def model_of(row: Row) -> Model:
         priority=row.get("priority") or 0,
         weight=1 if row.get("weight") is None else row["weight"],
         provider_model=row.get("provider_model"),
+        price=_price.decode(row["price"]) if row.get("price") else None,
         created=row["created"],
         updated=row["updated"],
         version=row["version"],
@@ -280,6 +284,7 @@ def usage_of(row: Row) -> tuple[UsageKey, Usage]:
         output_tokens=row["output_tokens"],
         cached_tokens=row.get("cached_tokens") or 0,
         estimated=row.get("estimated") or 0,
+        nanos=row.get("nanos") or 0,
         last_used=row.get("last_used"),
     )
     return key, sums
@@ -383,7 +388,7 @@ _TYPES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         "updated": _TIME,
         "missing_since": _MAYBE_TIME,
         "version": int,
-        **dict.fromkeys(("provider_model", "proof"), _MAYBE_TEXT),
+        **dict.fromkeys(("provider_model", "price", "proof"), _MAYBE_TEXT),
     },
     "defaults": {"workspace": str, "slots": str, "version": int, "proof": _MAYBE_TEXT},
     "token": {
@@ -396,7 +401,7 @@ _TYPES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "usage": {
         **dict.fromkeys(("workspace", "day", "token", "credential", "model"), str),
         **dict.fromkeys(("requests", "failed", "input_tokens", "output_tokens"), int),
-        **dict.fromkeys(("cached_tokens", "estimated"), (int, NoneType)),
+        **dict.fromkeys(("cached_tokens", "estimated", "nanos"), (int, NoneType)),
         "last_used": _MAYBE_TIME,
     },
     "event": {

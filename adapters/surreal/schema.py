@@ -155,6 +155,11 @@ DEFINE FIELD provider_model ON model TYPE option<string> COMMENT 'what its provi
 
 _OPTIONS = "DEFINE FIELD options ON credential TYPE option<string> COMMENT 'JSON: how the account is called';"
 
+_PRICES = """
+DEFINE FIELD price ON model TYPE option<string> COMMENT 'JSON';
+DEFINE FIELD nanos ON usage TYPE option<int> COMMENT '0 where there is none; billionths of what prices are in';
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -170,6 +175,7 @@ MIGRATIONS: tuple[str, ...] = (
     _COUNTED,
     _PROVIDER_MODEL,
     _OPTIONS,
+    _PRICES,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

@@ -143,6 +143,7 @@ def _add_usage(change: AddUsage, to: Transaction) -> None:
         "requests = (requests ?? 0) + {requests}, failed = (failed ?? 0) + {failed}, "
         "input_tokens = (input_tokens ?? 0) + {input}, output_tokens = (output_tokens ?? 0) + {output}, "
         "cached_tokens = (cached_tokens ?? 0) + {cached}, estimated = (estimated ?? 0) + {estimated}, "
+        "nanos = (nanos ?? 0) + {nanos}, "
         "last_used = array::max(array::filter([last_used, {last_used}], |$one| $one != NONE))",
         id=usage_id(key),
         workspace=key.workspace,
@@ -156,5 +157,6 @@ def _add_usage(change: AddUsage, to: Transaction) -> None:
         output=usage.output_tokens,
         cached=usage.cached_tokens,
         estimated=usage.estimated,
+        nanos=usage.nanos,
         last_used=usage.last_used,
     )

@@ -14,6 +14,7 @@ from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
 from keycairn.domain.options import NO_OPTIONS, Options
+from keycairn.domain.price import Price
 from keycairn.domain.provider import ProviderSpec, SettingValue
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
@@ -165,23 +166,29 @@ class CreateModel(Struct, kw_only=True, forbid_unknown_fields=True):
     credential: str | None = None
     priority: int = 0
     weight: int = 1
+    price: Price | None = None
 
 
 class UpdateModel(Struct, kw_only=True, forbid_unknown_fields=True):
     """What a model is called, and when it serves among those of its name. Absent: keep.
 
-    `provider_model` null takes it out of its pool.
+    `provider_model` null takes it out of its pool, `price` null away its price.
     """
 
     name: str | None = None
     provider_model: _Text = UNSET
     priority: int | None = None
     weight: int | None = None
+    price: Price | UnsetType | None = UNSET
 
     def patch(self) -> ModelPatch:
         """The change for the service."""
         return ModelPatch(
-            name=self.name, provider_model=self.provider_model, priority=self.priority, weight=self.weight
+            name=self.name,
+            provider_model=self.provider_model,
+            priority=self.priority,
+            weight=self.weight,
+            price=self.price,
         )
 
 

@@ -9,6 +9,7 @@ from keycairn.app.services.models import Synced
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import Outcome
+from keycairn.domain.price import Price
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
@@ -16,6 +17,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
 
     `provider_model`: what its provider is sent, null where that is `name`; a model that has it was named on purpose,
     and is in the pool of its name. Of several of one name the smallest `priority` serves; equals share by `weight`.
+    `price`: what its use costs, null where nobody said.
     """
 
     id: str
@@ -29,6 +31,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
     missing_since: datetime | None
     priority: int
     weight: int
+    price: Price | None
 
 
 def model_view(model: Model) -> ModelView:
@@ -45,6 +48,7 @@ def model_view(model: Model) -> ModelView:
         missing_since=model.missing_since,
         priority=model.priority,
         weight=model.weight,
+        price=model.price,
     )
 
 

@@ -114,11 +114,12 @@ class ModelController(Controller):
             credential=link,
             priority=data.priority,
             weight=data.weight,
+            price=data.price,
             by=caller,
         )
         return model_view(model)
 
-    @patch("/{id:str}", opt={**WRITE, **ONE}, summary="Change what a model is called, and when it serves")
+    @patch("/{id:str}", opt={**WRITE, **ONE}, summary="Change what a model is called, costs, and when it serves")
     async def change(
         self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[UpdateModel]
     ) -> ModelView:

@@ -14,6 +14,7 @@ from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.api.paging import listed
 from keycairn.app.turns import TURN
 from keycairn.domain.errors import BadRequestError
+from keycairn.domain.price import NANOS
 from keycairn.domain.token import Scope
 from keycairn.domain.usage import Usage, UsageKey
 
@@ -35,7 +36,8 @@ class UsageView(Struct, frozen=True, kw_only=True):
     """Sums of calls. What was not asked for in `by` is null.
 
     `model` is "" for native calls, and `provider/name` where the model is not registered. `cached_tokens` are among
-    `input_tokens`. `estimated` counts the requests whose tokens were not told, or not all.
+    `input_tokens`. `estimated` counts the requests whose tokens were not told, or not all. `cost` is by
+    the models' prices, in their currency.
     """
 
     day: date | None
@@ -48,6 +50,7 @@ class UsageView(Struct, frozen=True, kw_only=True):
     output_tokens: int
     cached_tokens: int
     estimated: int
+    cost: float
     last_used: datetime | None
 
 
@@ -103,5 +106,6 @@ def _view(key: UsageKey, usage: Usage, by: Sequence[By]) -> UsageView:
         output_tokens=usage.output_tokens,
         cached_tokens=usage.cached_tokens,
         estimated=usage.estimated,
+        cost=usage.nanos / NANOS,
         last_used=usage.last_used,
     )

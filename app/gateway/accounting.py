@@ -41,10 +41,10 @@ class Accounting:
             for key, usage in batch.items():
                 self.add(key, usage)
 
-    async def of_day(self, workspace: str, day: date) -> Mapping[UsageKey, Usage]:
-        """What a workspace used on a day, everything counted so far included."""
+    async def between(self, workspace: str, since: date, until: date) -> Mapping[UsageKey, Usage]:
+        """What a workspace used on these days, everything counted so far included."""
         await self.flush()
-        return await self._store.usage(workspace, since=day, until=day)
+        return await self._store.usage(workspace, since=since, until=until)
 
     async def run(self) -> None:
         """Write again and again, until cancelled."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, Call, Report
 from keycairn.app.gateway.headers import forwarded
-from keycairn.app.gateway.limits import Limiter, Subject
+from keycairn.app.gateway.limits import FREE, Charge, Limiter, Subject
 from keycairn.app.gateway.opened import OpenAccounts, Opened
 from keycairn.app.gateway.outgoing import NO_BODY, Outgoing
 from keycairn.app.gateway.peeked_response import FailedResponse, PeekedResponse
@@ -79,14 +79,14 @@ class AttemptRunner:
                 report.attempts += 1
                 exchange = await self._exchanged(call, serving, report, patient=patient)
         except BaseException:
-            self._limiter.end(subject, 0)
+            self._limiter.end(subject, FREE)
             raise
         return exchange
 
-    def end(self, exchange: Exchange, tokens: int) -> None:
-        """End an exchange, which used so many model tokens. Once only."""
+    def end(self, exchange: Exchange, charge: Charge) -> None:
+        """End an exchange, and count what it used. Once only."""
         exchange.answer.close()
-        self._limiter.end(exchange.subject, tokens)
+        self._limiter.end(exchange.subject, charge)
 
     async def _exchanged(self, call: Call, serving: Serving, report: Report, *, patient: bool) -> Exchange:
         opened = await self._opened.open(serving.credential)

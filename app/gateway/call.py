@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from keycairn.app.gateway.limits import Charge
 from keycairn.app.gateway.naming import Body, NamedJson
 from keycairn.app.gateway.resource_ids import ResourceIds
 from keycairn.app.gateway.stream_usage import APIS_THAT_ASK
@@ -11,6 +12,7 @@ from keycairn.app.gateway.usage_scanner import Counted
 from keycairn.app.services.access import Principal
 from keycairn.domain.dialect import Dialect
 from keycairn.domain.modality import Modality
+from keycairn.domain.price import Price
 from keycairn.domain.routing import Serving
 from keycairn.domain.secret import Secret
 
@@ -117,7 +119,14 @@ class Report(Struct):
     used: Counted = Counted()
     """The tokens it is charged with."""
 
+    price: Price | None = None
+    """Of the model of the last attempt."""
+
     @property
-    def tokens(self) -> int:
-        """Input and output together."""
-        return self.used.input + self.used.output
+    def charge(self) -> Charge:
+        """What the call used so far. Of a call that was refused there is nothing to pay."""
+        used = self.used
+        if self.price is None or not (200 <= self.status < 400 or used.input or used.output):
+            return Charge(used.input + used.output)
+        nanos = self.price.nanos(input=used.input, cached=used.cached, output=used.output)
+        return Charge(used.input + used.output, nanos)

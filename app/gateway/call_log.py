@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from keycairn.app.gateway.call import Report
+from keycairn.domain.price import NANOS
 
 EVERY = 0.25
 """Seconds after which the lines of the calls that ended are written, together."""
@@ -43,6 +44,7 @@ class CallLog:
             "output_tokens": report.used.output,
             "cached_tokens": report.used.cached,
             "estimated": report.used.estimated,
+            "cost": report.charge.nanos / NANOS,
             "first_byte": None if report.first_byte is None else round(report.first_byte, 4),
             "seconds": round(seconds, 4),
         }

@@ -7,7 +7,7 @@ import structlog
 from keycairn.app.gateway.attempt import AttemptRunner, Exchange, credential_subject
 from keycairn.app.gateway.call import MOST_ATTEMPTS, Call, Report
 from keycairn.app.gateway.health import Health
-from keycairn.app.gateway.limits import Limiter
+from keycairn.app.gateway.limits import FREE, Charge, Limiter
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.resolution import Resolver
 from keycairn.domain.credential import Credential
@@ -89,7 +89,7 @@ class Failover:
             outcome = self._learn(serving.credential, exchange)
             if outcome is Verdict.BAD_KEY:
                 failure = InvalidAuthError(status=401)
-                self.end(exchange, 0)
+                self.end(exchange, FREE)
                 tried.add(_account(serving))
                 if not call.repeatable:
                     break
@@ -97,12 +97,12 @@ class Failover:
             if outcome is Verdict.DONE or last_one or not call.repeatable or report.attempts >= MOST_ATTEMPTS:
                 return exchange
             failure = ProviderError(status=exchange.answer.status)
-            self.end(exchange, 0)
+            self.end(exchange, FREE)
         raise failure
 
-    def end(self, exchange: Exchange, tokens: int) -> None:
-        """End an exchange, which used so many model tokens. Once only."""
-        self._attempts.end(exchange, tokens)
+    def end(self, exchange: Exchange, charge: Charge) -> None:
+        """End an exchange, and count what it used. Once only."""
+        self._attempts.end(exchange, charge)
 
     async def _askable(
         self, candidates: Sequence[Serving], tried: set[tuple[str, int, str]]
@@ -176,6 +176,7 @@ def _note(serving: Serving, report: Report) -> None:
     report.credential, report.provider = serving.credential.id, serving.credential.provider
     if serving.model:
         report.model, report.model_name = serving.model.id, serving.model.own_name
+        report.price = serving.model.price
 
 
 def _may_repeat(call: Call, error: KeycairnError) -> bool:

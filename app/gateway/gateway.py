@@ -100,7 +100,7 @@ class Gateway:
         self.directory = Directory(store, tokens, clock)
         self.health = Health(clock.monotonic)
         self.accounting = Accounting(store)
-        self._limiter = Limiter(self.accounting.of_day, clock, tokens.family)
+        self._limiter = Limiter(self.accounting.between, clock, tokens.family)
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._resources = ResourceIds(vault)
         self._resolver = Resolver(self.directory, registry)
@@ -190,9 +190,9 @@ class Gateway:
         incoming = Incoming(receive, self.intake, _length(given))
         try:
             call = await self._read(scope, path, api, caller, incoming)
-            if call.api.path == NEW_BATCH and any(one.limits.tokens_per_day is not None for one in known.subjects):
+            if call.api.path == NEW_BATCH and any(one.limits.counts_use for one in known.subjects):
                 raise RequestRefusedError(
-                    "What a batch uses is not told here, so a token with tokens_per_day makes none."
+                    "What a batch uses is not told here, so a token that has a limit of tokens or money makes none."
                 )
             call.candidates = await self._resolver.candidates(call)
             if call.api.native:
@@ -202,7 +202,7 @@ class Gateway:
         finally:
             self._calls -= 1
             for subject in known.subjects:
-                self._limiter.end(subject, report.tokens)
+                self._limiter.end(subject, report.charge)
             incoming.close()
 
     async def _read(self, scope: Any, path: str, api: Api | None, caller: Principal, incoming: Incoming) -> Call:
@@ -244,7 +244,7 @@ class Gateway:
                     answer = Answer(exchange, call, report, dialect, incoming.hold)
                     await pass_on(answer, send, lambda: self._monotonic() - begun)
                 finally:
-                    self._failover.end(exchange, report.tokens)
+                    self._failover.end(exchange, report.charge)
         except ClientGoneError:
             if not report.begun and report.attempts and call.api.uses_tokens:
                 report.used = unanswered(report.sent)  # the provider may be at work on it
@@ -281,6 +281,7 @@ class Gateway:
                 output_tokens=report.used.output,
                 cached_tokens=report.used.cached,
                 estimated=int(report.used.estimated),
+                nanos=report.charge.nanos,
                 last_used=now,
             ),
         )

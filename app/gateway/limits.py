@@ -1,7 +1,7 @@
 """Holding tokens and credentials to their limits, in the memory of this process."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from msgspec import Struct
 
@@ -13,8 +13,11 @@ from keycairn.ports.clock import Clock
 MOST = 10_000
 """Tokens and credentials that are remembered; then those that have nothing under way are forgotten."""
 
-UsageOf = Callable[[str, date], Awaitable[Mapping[UsageKey, Usage]]]
-"""Gives what a workspace used on a day, all that this process has counted included."""
+_NANOS = 1000
+"""In a millionth."""
+
+UsageOf = Callable[[str, date, date], Awaitable[Mapping[UsageKey, Usage]]]
+"""Gives what a workspace used from one day to another, all that this process has counted included."""
 
 FamilyOf = Callable[[str, str], Awaitable[frozenset[str]]]
 """Gives the ids of a token, and of all tokens of its workspace that were made with it, and with those."""
@@ -29,6 +32,16 @@ class Subject(Struct, frozen=True):
     limits: Limits
 
 
+class Charge(Struct, frozen=True):
+    """What a call used: model tokens, and billionths of the currency of the models' prices."""
+
+    tokens: int = 0
+    nanos: int = 0
+
+
+FREE = Charge()
+
+
 class _State(Struct):
     room: float
     """How many requests may begin now; it refills steadily up to a minute's worth."""
@@ -36,6 +49,10 @@ class _State(Struct):
     under_way: int = 0
     day: date | None = None
     used: int = 0
+    """Model tokens of the day."""
+    spent: int = 0
+    """Billionths of the day, and of the month."""
+    spent_in_month: int = 0
 
 
 class Limiter:
@@ -48,17 +65,23 @@ class Limiter:
         self._states: dict[str, _State] = {}
 
     async def prepare(self, subject: Subject) -> None:
-        """Learn what the subject used today, where that matters and is not known yet."""
-        if subject.limits.tokens_per_day is None:
+        """Learn what the subject used today, and this month, where that matters and is not known yet."""
+        if not subject.limits.counts_use:
             return
         state, today = self._state(subject), self._clock.now().date()
         if state.day != today:
-            state.used = 0  # what ends from here on is counted as it ends
-            sums = await self._usage_of(subject.workspace, today)
+            state.used = state.spent = state.spent_in_month = 0  # what ends from here on is counted as it ends
+            since = today if subject.limits.micros_per_month is None else today.replace(day=1)
+            sums = await self._usage_of(subject.workspace, since, today)
             ids = await self._counted(subject)
-            used = (one.input_tokens + one.output_tokens for key, one in sums.items() if _id_in(key, subject) in ids)
             if state.day != today:  # otherwise another call was faster
-                state.day, state.used = today, state.used + sum(used)
+                state.day = today
+                for key, one in sums.items():
+                    if _id_in(key, subject) in ids:
+                        state.spent_in_month += one.nanos
+                        if key.day == today:
+                            state.spent += one.nanos
+                            state.used += one.input_tokens + one.output_tokens
 
     def refusal(self, subject: Subject) -> LimitReachedError | None:
         """Why a call must not begin now, None where it may. Counts nothing; `prepare` comes first."""
@@ -68,16 +91,26 @@ class Limiter:
         state = self._state(subject)
         if limits.concurrent is not None and state.under_way >= limits.concurrent:
             return LimitReachedError(f"{limits.concurrent} calls of this {subject.kind} at one time", 1.0)
-        if limits.tokens_per_day is not None and state.used >= limits.tokens_per_day:
-            now = self._clock.now()
-            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-            what = f"{limits.tokens_per_day} model tokens of this {subject.kind} in a day (UTC)"
-            return LimitReachedError(what, (midnight - now).total_seconds())
+        if limits.counts_use and (used_up := self._used_up(subject, state)):
+            return used_up
         if limits.requests_per_minute is not None:
             room, rate = self._room(state, limits.requests_per_minute), limits.requests_per_minute / 60
             if room < 1:
                 what = f"{limits.requests_per_minute} requests of this {subject.kind} in a minute"
                 return LimitReachedError(what, (1 - room) / rate)
+        return None
+
+    def _used_up(self, subject: Subject, state: _State) -> LimitReachedError | None:
+        limits = subject.limits
+        if limits.tokens_per_day is not None and state.used >= limits.tokens_per_day:
+            what = f"{limits.tokens_per_day} model tokens of this {subject.kind} in a day (UTC)"
+            return LimitReachedError(what, self._until_tomorrow())
+        if limits.micros_per_day is not None and state.spent >= limits.micros_per_day * _NANOS:
+            what = f"{limits.micros_per_day / 10**6:g} spent with this {subject.kind} in a day (UTC)"
+            return LimitReachedError(what, self._until_tomorrow())
+        if limits.micros_per_month is not None and state.spent_in_month >= limits.micros_per_month * _NANOS:
+            what = f"{limits.micros_per_month / 10**6:g} spent with this {subject.kind} in a month (UTC)"
+            return LimitReachedError(what, self._until_next_month())
         return None
 
     def begin(self, *subjects: Subject) -> None:
@@ -92,13 +125,23 @@ class Limiter:
             if subject.limits.requests_per_minute is not None:
                 state.room -= 1
 
-    def end(self, subject: Subject, tokens: int) -> None:
-        """Count a call that began as over, and the model tokens it used."""
+    def end(self, subject: Subject, charge: Charge) -> None:
+        """Count a call that began as over, and what it used."""
         if subject.limits == NO_LIMITS:
             return
         state = self._state(subject)
         state.under_way -= 1
-        state.used += tokens
+        state.used += charge.tokens
+        state.spent += charge.nanos
+        state.spent_in_month += charge.nanos
+
+    def _until_tomorrow(self) -> float:
+        now = self._clock.now()
+        return (_midnight(now) + timedelta(days=1) - now).total_seconds()
+
+    def _until_next_month(self) -> float:
+        now = self._clock.now()
+        return ((_midnight(now).replace(day=1) + timedelta(days=32)).replace(day=1) - now).total_seconds()
 
     async def _counted(self, subject: Subject) -> frozenset[str]:
         """Whose use counts: its own, and that of all tokens made with it."""
@@ -120,6 +163,10 @@ class Limiter:
             room = subject.limits.requests_per_minute or 0
             state = self._states[subject.id] = _State(room, self._clock.monotonic())
         return state
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _id_in(key: UsageKey, subject: Subject) -> str:

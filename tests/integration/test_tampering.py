@@ -55,6 +55,7 @@ COVERED: dict[str, dict[str, Any]] = {
         "priority": 1,
         "weight": 1000,
         "provider_model": None,
+        "price": '{"input":0.0}',
         "created": THEN - timedelta(days=1),
         "updated": THEN + timedelta(days=1),
         "version": 7,
@@ -106,7 +107,16 @@ UNCOVERED: dict[str, dict[str, str]] = {
     "usage": dict.fromkeys(
         (
             *("workspace", "day", "token", "credential", "model"),
-            *("requests", "failed", "input_tokens", "output_tokens", "last_used"),
+            *(
+                "requests",
+                "failed",
+                "input_tokens",
+                "output_tokens",
+                "cached_tokens",
+                "estimated",
+                "nanos",
+                "last_used",
+            ),
         ),
         "sums that every call alters, which no event tells of; they are no limit: those are counted in memory",
     ),
@@ -425,6 +435,7 @@ GARBAGE: dict[str, dict[str, Any]] = {
         "name": "",
         "weight": -(2**62),
         "provider_model": "",
+        "price": '{"input":"nothing"}',
         "holder": "x" * 100_000,
         "version": 0,
     },

@@ -35,6 +35,7 @@ from keycairn.domain.errors import (
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import SLOT_TYPES, Defaults, Model, Slot, check_share
+from keycairn.domain.price import Price, check_price
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.ports.clock import Clock, Ids
@@ -90,15 +91,18 @@ class Models:
         credential: CredentialId | None = None,
         priority: int = 0,
         weight: int = 1,
+        price: Price | None = None,
         by: Caller = IN_PROCESS,
     ) -> Model:
-        """Register a model, linked to `credential` where one is given; its names and its share are as `Model` says.
+        """Register a model, linked to `credential` where one is given; its names, share and price are as `Model` says.
 
         It comes into the pool of its name where there is one; with `provider_model` given, also those that served the
         name alone do. Raises UnknownProviderError, InvalidInputError, CredentialNotFoundError, OutOfReachError or
         ModelExistsError.
         """
         check_share(priority, weight)
+        if price is not None:
+            check_price(price)
         now = self._clock.now()
         given = Model(
             id=self._ids.model(),
@@ -110,6 +114,7 @@ class Models:
             credential=credential,
             priority=priority,
             weight=weight,
+            price=price,
             created=now,
             updated=now,
         )
@@ -129,7 +134,7 @@ class Models:
             raise ModelExistsError from None
 
     async def update(self, id: ModelId, patch: ModelPatch, *, by: Caller = IN_PROCESS) -> Model:
-        """Change a model's names and its share. One that is given a name on purpose comes into the pool of it.
+        """Change a model's names, share and price. One that is given a name on purpose comes into the pool of it.
 
         Raises ModelNotFoundError, InvalidInputError, OutOfReachError or ModelExistsError.
         """
@@ -138,6 +143,8 @@ class Models:
             before = await self.get(id, workspace=by.workspace)
             after = patched(before, patch)
             check_share(after.priority, after.weight)
+            if after.price is not None:
+                check_price(after.price)
             if after == before:
                 return (), before
             after = replace(after, updated=self._clock.now(), version=before.version + 1)

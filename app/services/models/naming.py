@@ -10,6 +10,7 @@ from keycairn.domain.errors import InvalidInputError, ModelExistsError, OutOfRea
 from keycairn.domain.indexes import unique_place
 from keycairn.domain.model import LONGEST_MODEL_NAME, Model, is_model_name, is_public_name
 from keycairn.domain.pools import joining
+from keycairn.domain.price import Price
 from keycairn.domain.reach import Reach
 from keycairn.domain.routing import qualified
 from keycairn.ports.store import Store
@@ -26,6 +27,7 @@ class ModelPatch(Struct, frozen=True, kw_only=True):
     provider_model: str | UnsetType | None = UNSET
     priority: int | None = None
     weight: int | None = None
+    price: Price | UnsetType | None = UNSET
 
 
 def patched(model: Model, patch: ModelPatch) -> Model:
@@ -46,6 +48,7 @@ def patched(model: Model, patch: ModelPatch) -> Model:
         provider_model=own,
         priority=model.priority if patch.priority is None else patch.priority,
         weight=model.weight if patch.weight is None else patch.weight,
+        price=model.price if patch.price is UNSET else patch.price,
     )
 
 

@@ -44,7 +44,7 @@ class Pool:
         call.candidates = self.candidates
         report = Report()
         exchange = await self.house.gateway._failover.run(call, report)
-        self.house.gateway._failover.end(exchange, 0)
+        self.house.gateway._failover.end(exchange, report.charge)
         incoming.close()
         assert incoming.intake.held == incoming.intake.spooled == 0
         assert report.model_name == NAMES[-1]

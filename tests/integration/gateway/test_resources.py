@@ -208,7 +208,7 @@ async def test_a_token_whose_tokens_are_counted_makes_no_batch(
     _, token = await house.new_token(limits=Limits(tokens_per_day=1000))
     async with openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key=token, max_retries=0) as client:
         file = await client.files.create(file=("f.jsonl", b"{}"), purpose="batch")
-        with pytest.raises(openai.BadRequestError, match="tokens_per_day"):
+        with pytest.raises(openai.BadRequestError, match="a limit of tokens or money"):
             await client.batches.create(input_file_id=file.id, endpoint="/v1/responses", completion_window="24h")
 
 

@@ -56,7 +56,7 @@ async def test_model_tokens_of_a_day_are_shared_after_a_restart_too(house: Gatew
     assert [await status(house, token) for token in (one, other)] == [200, 200]
     stored = next(token for token in await house.keycairn.tokens.list() if token.limits == limits and not token.maker)
     subject = Subject("token", stored.id, stored.workspace, limits)
-    fresh = Limiter(house.gateway.accounting.of_day, house.clock, house.keycairn.tokens.family)
+    fresh = Limiter(house.gateway.accounting.between, house.clock, house.keycairn.tokens.family)
     await fresh.prepare(subject)
     assert fresh.refusal(subject) is not None
 

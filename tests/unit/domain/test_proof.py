@@ -14,6 +14,7 @@ from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.options import Options
+from keycairn.domain.price import Price
 from keycairn.domain.proof import (
     FORGED,
     MARKS,
@@ -43,6 +44,7 @@ OTHER: dict[str, Any] = {
     "workspace": "other",
     "provider": "other",
     "provider_model": "other",
+    "price": Price(input=1.0),
     "name": "other",
     "modalities": (Modality.EMBEDDING,),
     "settings": {"base_url": "https://other.example"},
