@@ -13,7 +13,10 @@ from keycairn.domain.model import Model
 from keycairn.domain.sealed import kid_of
 
 MANY = 100
-"""Entries that enter or leave an ordered list at once, from which on going through the whole list is cheaper."""
+"""Entries that enter or leave an ordered list at once, from which on going through it is cheaper."""
+
+A_TURN = 4_000
+"""Entries that are copied in one turn: a few milliseconds."""
 
 Place = tuple[str, datetime, CredentialId]
 _Shelf = tuple[str, str | None, Modality | None]
@@ -32,6 +35,13 @@ class CredentialIndex:
         self._places: dict[str, list[Place]] = {}
         self._prints: dict[tuple[str, str], set[CredentialId]] = {}
         self._kids: Counter[int] = Counter()
+
+    def copying(self, other: "CredentialIndex") -> Iterator[None]:
+        """Become as `other` is, which stays so, in turns."""
+        self.keys = other.keys.copy()
+        self._places = {workspace: places.copy() for workspace, places in other._places.items()}
+        self._kids = other._kids.copy()
+        yield from _copied(other._prints, self._prints)
 
     def change(self, changes: Iterable[tuple[Credential | None, Credential | None]]) -> None:
         """Take in credentials that changed, each as it was and as it is; None where it was not, or is not."""
@@ -117,6 +127,15 @@ class ModelIndex:
         self._unique: dict[tuple[object, ...], ModelId] = {}
         self._linked: dict[CredentialId, set[ModelId]] = {}
         self._links: dict[str, Counter[CredentialId]] = {}
+
+    def copying(self, other: "ModelIndex") -> Iterator[None]:
+        """Become as `other` is, which stays so, in turns."""
+        self._lists = {shelf: keys.copy() for shelf, keys in other._lists.items()}
+        yield
+        self._unique = other._unique.copy()
+        self._links = {workspace: counts.copy() for workspace, counts in other._links.items()}
+        yield from _copied(other._named, self._named)
+        yield from _copied(other._linked, self._linked)
 
     def change(self, changes: Iterable[tuple[Model | None, Model | None]]) -> None:
         """Take in models that changed, each as it was and as it is; None where it was not, or is not."""
@@ -267,10 +286,20 @@ def _without(order: list[_O], some: Sequence[_O]) -> list[_O]:
     """An ordered list without some of its entries."""
     if len(some) > MANY:
         gone = set(some)
-        return [one for one in order if one not in gone]
+        begin, end = bisect_left(order, min(gone)), bisect_right(order, max(gone))
+        order[begin:end] = [one for one in order[begin:end] if one not in gone]
+        return order
     for one in some:
         order.pop(bisect_left(order, one))
     return order
+
+
+def _copied(index: Mapping[_K, set[_T]], to: dict[_K, set[_T]]) -> Iterator[None]:
+    for number, (key, group) in enumerate(index.items(), 1):
+        to[key] = group.copy()
+        if number % A_TURN == 0:
+            yield
+    yield
 
 
 def _discard(index: dict[_K, set[_T]], key: _K, item: _T) -> None:

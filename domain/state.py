@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TypeVar, cast
 
 from keycairn.domain.credential import Credential
@@ -20,6 +21,9 @@ Images = Mapping[Key, Record | None]
 
 CURRENT = "current"
 """The key of a record that there is one of."""
+
+AT_ONCE = 1500
+"""Records that are absorbed in one turn: some 8 ms."""
 
 _R = TypeVar("_R", bound=Record)
 _CREDENTIAL, _MODEL = NAMES[Credential], NAMES[Model]
@@ -136,6 +140,23 @@ class State:
                 credentials.append((cast("Credential | None", before), cast("Credential | None", after)))
         self._credentials.change(credentials)
         self._models.change(models)
+
+    def absorbing(self, images: Images, *, at_once: int = AT_ONCE) -> Iterator[None]:
+        """As `absorb`, in turns of some milliseconds where there are many: until the last one, all is as it was."""
+        if len(images) <= at_once:
+            self.absorb(images)
+            return
+        fresh = State(self.kinds)
+        for kind, table in self.tables.items():
+            fresh.tables[kind] = table.copy()
+            yield
+        yield from fresh._credentials.copying(self._credentials)
+        yield from fresh._models.copying(self._models)
+        items = iter(images.items())
+        while some := dict(islice(items, at_once)):
+            fresh.absorb(some)
+            yield
+        self.tables, self._credentials, self._models = fresh.tables, fresh._credentials, fresh._models
 
     def by_kind(self) -> dict[str, list[Record]]:
         """Everything by kind, ordered by key."""

@@ -279,7 +279,8 @@ class EmbeddedStore(StateReads, HistoryReads):
                 self._settled.clear()
                 await self._accept(draft)
                 pending = await self._hand_over(parts)
-                self._state.absorb(draft.images)  # only here, or the head would be ahead of the events
+                for _ in self._state.absorbing(draft.images):  # only here, or the head would be ahead of the events
+                    await asyncio.sleep(0)
                 self._event_ids.added(draft.appended)
                 for key in draft.images:
                     self._unreadable.pop(key, None)

@@ -79,6 +79,22 @@ def test_any_changesets_leave_indexes_that_agree_with_the_records(seed: int) -> 
         agrees(state)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_many_records_are_absorbed_in_turns_and_seen_at_once(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311  # a test's dice
+    state, other = State(), State()
+    for _ in range(12):
+        records = [a_record(chance) for _ in range(chance.randrange(1, 40))]
+        images = {key_for(record): record if chance.random() < 0.6 else None for record in records}
+        before = other.records()
+        for _ in state.absorbing(images, at_once=7):
+            assert state.records() == before
+            agrees(state)
+        other.absorb(images)
+        assert state.records() == other.records()
+        agrees(state)
+
+
 @pytest.mark.parametrize("count", [MANY - 1, MANY, MANY + 1, 3 * MANY])
 def test_many_models_that_go_at_once_leave_the_others(count: int) -> None:
     state = State()
