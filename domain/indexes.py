@@ -39,9 +39,9 @@ class CredentialIndex:
     def copying(self, other: "CredentialIndex") -> Iterator[None]:
         """Become as `other` is, which stays so, in turns."""
         self.keys = other.keys.copy()
-        self._places = {workspace: places.copy() for workspace, places in other._places.items()}
-        self._kids = other._kids.copy()
-        yield from _copied(other._prints, self._prints)
+        self._places = {workspace: places.copy() for workspace, places in other._places.items()}  # noqa: SLF001  # of the same class
+        self._kids = other._kids.copy()  # noqa: SLF001  # of the same class
+        yield from _copied(other._prints, self._prints)  # noqa: SLF001  # of the same class
 
     def change(self, changes: Iterable[tuple[Credential | None, Credential | None]]) -> None:
         """Take in credentials that changed, each as it was and as it is; None where it was not, or is not."""
@@ -130,12 +130,12 @@ class ModelIndex:
 
     def copying(self, other: "ModelIndex") -> Iterator[None]:
         """Become as `other` is, which stays so, in turns."""
-        self._lists = {shelf: keys.copy() for shelf, keys in other._lists.items()}
+        self._lists = {shelf: keys.copy() for shelf, keys in other._lists.items()}  # noqa: SLF001  # of the same class
         yield
-        self._unique = other._unique.copy()
-        self._links = {workspace: counts.copy() for workspace, counts in other._links.items()}
-        yield from _copied(other._named, self._named)
-        yield from _copied(other._linked, self._linked)
+        self._unique = other._unique.copy()  # noqa: SLF001  # of the same class
+        self._links = {workspace: counts.copy() for workspace, counts in other._links.items()}  # noqa: SLF001  # of the same class
+        yield from _copied(other._named, self._named)  # noqa: SLF001  # of the same class
+        yield from _copied(other._linked, self._linked)  # noqa: SLF001  # of the same class
 
     def change(self, changes: Iterable[tuple[Model | None, Model | None]]) -> None:
         """Take in models that changed, each as it was and as it is; None where it was not, or is not."""
