@@ -1,12 +1,13 @@
 """The process environment and a .env file."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
 
+from keycairn.domain.environment import Place
 from keycairn.domain.errors import SettingsError
 from keycairn.domain.secret import Secret
 
@@ -24,6 +25,12 @@ class ProcessEnvironment:
         """See the port. Raises SettingsError, naming the file, when it exists but is unreadable or not UTF-8."""
         merged = {**(_read(self._env_file) if self._env_file else {}), **os.environ}
         return {name: Secret(value) for name, value in merged.items()}
+
+    def places(self) -> Sequence[Place]:
+        """See the port. Raises as `variables`."""
+        file = _read(self._env_file) if self._env_file else {}
+        named = [("the environment", dict(os.environ)), *([(str(self._env_file), file)] if file else [])]
+        return [Place(name, {key: Secret(text) for key, text in values.items()}) for name, values in named]
 
 
 def read_env_file(path: Path) -> dict[str, Secret]:

@@ -61,13 +61,9 @@ class Keycairn:
         self.credentials = Credentials(
             store, self.vault, registry, self.credential_opener, http, clock, ids, self.journal
         )
-        deletions = Deletions(store)
-        self.importer = Importer(
-            store, RowMapper(registry, self.credentials), deletions, self.vault, self.journal, clock
-        )
-        self.environment = EnvironmentAccounts(
-            store, registry, environment, self.vault, self.credentials, deletions, clock, self.journal
-        )
+        mapper = RowMapper(registry, self.credentials)
+        self.importer = Importer(store, mapper, Deletions(store), self.vault, self.journal, clock)
+        self.environment = EnvironmentAccounts(store, registry, environment, self.vault, self.importer)
         self.probing = Probing(store, registry, self.credential_opener, http, clock, ids, self.journal, environment)
         self.models = Models(store, registry, clock, ids, self.journal)
         self.provisioning = Provisioning(store, registry, self.credential_opener)

@@ -24,7 +24,8 @@ class SourceSpec(Struct, frozen=True, kw_only=True):
     """What to import. `place` is a file, or for Open Notebook's two forms also `ws://`, `wss://` or `surrealkv://`.
 
     `specs` are the providers whose variables a .env file may hold and LiteLLM's references may name; `env_file` is what
-    these are looked up in, besides the environment, and `allowed` are other variables they may name.
+    these are looked up in, besides the environment, and `allowed` are other variables they may name. `anyway`: what
+    looks like an address and is not understood holds no account back.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class SourceSpec(Struct, frozen=True, kw_only=True):
     specs: Sequence[ProviderSpec] = ()
     env_file: Path | None = None
     allowed: tuple[str, ...] = ()
+    anyway: bool = False
 
     @property
     def is_database(self) -> bool:

@@ -14,7 +14,7 @@ from keycairn.adapters.file_spool import FileSpools
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.ids import UlidIds
-from keycairn.adapters.imports.dotenv import DotEnv
+from keycairn.adapters.imports.env_source import EnvSource
 from keycairn.adapters.imports.exported import exported, read_json
 from keycairn.adapters.imports.legacy import LegacyConfig, legacy_document
 from keycairn.adapters.imports.legacy_configs import NotebookLegacy, StoredLegacyConfig
@@ -32,6 +32,7 @@ from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.volume import is_kept
 from keycairn.domain.egress import EgressPolicy, parse_allow
+from keycairn.domain.environment import Place
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.keyset import KeysetOpener
@@ -206,10 +207,10 @@ def open_source(spec: SourceSpec) -> ImportSource:
     file = Path(spec.place)
     match spec.kind:
         case Kind.ENV:
-            return DotEnv(read_env_file(file), spec.specs)
+            return EnvSource([Place(str(file), read_env_file(file))], spec.specs, anyway=spec.anyway)
         case Kind.LITELLM:
             variables = ProcessEnvironment(spec.env_file).variables()
-            return LiteLlmConfig(read_yaml(file), variables, spec.specs, spec.allowed)
+            return LiteLlmConfig(read_yaml(file), variables, spec.specs, spec.allowed, anyway=spec.anyway)
         case Kind.TABLE:
             return read_table(file)
         case Kind.LEGACY if not spec.is_database and file.suffix.lower() == ".json":

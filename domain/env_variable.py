@@ -5,9 +5,14 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from keycairn.domain.secretlike import looks_secret
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
+LONGEST_NAME = 64
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
 _PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
+TRUE = ("1", "true", "yes", "on", "t", "y")
+"""What switches a variable on that is either on or off."""
 EVERYWHERE = frozenset({"", "0.0.0.0", "[::]", "::", "*"})  # noqa: S104  # what is told apart, and not listened at
 """Addresses a server listens at; nobody can be called there."""
 
@@ -57,19 +62,27 @@ class EnvVariable(Struct, frozen=True, kw_only=True):
 
 
 class EnvSwitch(Struct, frozen=True, kw_only=True):
-    """A variable under which a provider's others are another account's: then they are not read at all.
+    """A variable under which a provider's others mean something else: then they are not read.
 
-    `values` are those that switch, in lower case; none named, any does. `why` completes "because ...".
+    `values` are those that switch, in lower case; none named, any does. `of` are the variables it speaks of; none
+    named, all. `why` says what they mean then. `asks`: the owner may say that they are meant all the same.
     """
 
     name: str
-    values: tuple[str, ...] = ()
     why: str
+    values: tuple[str, ...] = ()
+    of: tuple[str, ...] = ()
+    asks: bool = False
 
     def is_on(self, value: str) -> bool:
         """Whether the value switches."""
         text = value.strip().lower()
         return text in self.values if self.values else bool(text)
+
+
+def is_variable_name(text: str) -> bool:
+    """Whether `text` can be the name of a variable, and is none of a key that was put there."""
+    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None and not looks_secret(text)
 
 
 def env_faults(variables: Iterable[EnvVariable]) -> Iterator[str]:

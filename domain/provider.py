@@ -89,12 +89,13 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     of a call, so the gateway takes the whole body in before it asks for it; see `Request.body_sha256`. `dialect`: the
     form of errors that clients of its own API understand, and get of the gateway's own on native paths.
 
-    For environments and files that are moved in: `hosts` are the provider's own (`*.acme.example` stands for any below
-    it), and `elsewhere` names the provider whose account a key is where its variables lead to another host.
-    `key_prefixes` are beginnings that only its keys have, and `key_addresses` maps beginnings of keys to the one base
-    URL they are for. `env_families` are the beginnings of its variables, `ACME` for `ACME_BASE_URL`, where they are not
-    its name; a variable of a family that looks like an address and is declared by nobody holds the account back.
-    `env_switches` are variables under which the others mean something else.
+    For environments that are moved in: `hosts` are the provider's own (`*.acme.example` stands for any below it);
+    `elsewhere` names the provider whose account a key is where its variables lead to another host, and with
+    `keeps_to_hosts` such a host is asked about. `key_prefixes` are beginnings that only its keys have; `key_addresses`
+    maps beginnings of keys to the one base URL they are for. `env_families` are the beginnings of its variables where
+    they are not its name (`ACME` for `ACME_BASE_URL`); one of a family that looks like an address and is declared by
+    nobody holds the account back, unless it is one of `env_besides`, which may end in `*`. `env_switches` are variables
+    under which the others mean something else.
     """
 
     name: str
@@ -115,7 +116,9 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     elsewhere: str = ""
     key_prefixes: tuple[str, ...] = ()
     key_addresses: Mapping[str, str] = {}
+    keeps_to_hosts: bool = False
     env_families: tuple[str, ...] = ()
+    env_besides: tuple[str, ...] = ()
     env_switches: tuple[EnvSwitch, ...] = ()
 
     def owns(self, host: str) -> bool:

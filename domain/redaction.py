@@ -7,7 +7,7 @@ then once more in what the text is when its escapes are undone and its base64 an
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import AnyStr
 
 import msgspec
@@ -35,7 +35,7 @@ PUBLIC_KEYS = frozenset({"sk-no-key-required", "no-key-required", "not-required"
 class Redactor:
     """Knows the secrets of one call. Its repr shows none of them."""
 
-    __slots__ = ("_beginnings", "_encoded", "_exact", "_more", "_pieces", "_sizes", "_words", "needles")
+    __slots__ = ("_begun", "_encoded", "_exact", "_more", "_pieced", "_words", "needles")
 
     def __init__(self, secrets: Iterable[Secret | str] = ()) -> None:
         texts = {part for one in secrets for part in _parts(one.reveal() if isinstance(one, Secret) else one)}
@@ -56,15 +56,8 @@ class Redactor:
         """The spellings that are looked for everywhere, in letters and digits."""
         self._encoded = tuple(encoded)
         self._exact = tuple(exact)
-        self._beginnings = frozenset(one[:size] for one in (*needles, *encoded) for size in range(1, len(one)))
-        self._sizes: dict[str, list[int]] = {}
-        for one in sorted(self._beginnings, key=len, reverse=True):
-            sizes = self._sizes.setdefault(one[-1], [])
-            if len(one) not in sizes:
-                sizes.append(len(one))
-        self._pieces = frozenset(
-            one[begin : begin + SHORTEST_PIECE] for one in needles for begin in range(len(one) - SHORTEST_PIECE + 1)
-        )
+        self._begun: tuple[frozenset[str], Mapping[str, Sequence[int]]] | None = None
+        self._pieced: frozenset[str] | None = None
         self._more: dict[str, Redactor] = {}
         self._words = tuple(sorted((one for one in texts if len(one) >= SHORTEST_WORD), key=len, reverse=True))
 
@@ -85,10 +78,37 @@ class Redactor:
             more = self._more[text] = Redactor((*self._words, text))
         return more
 
+    @property
+    def _beginnings(self) -> tuple[frozenset[str], Mapping[str, Sequence[int]]]:
+        """All beginnings of what is looked for, and their lengths by their last character, longest first.
+
+        They are for texts that come in pieces, and cost more than all the rest: made when first asked for.
+        """
+        if self._begun is None:
+            beginnings = frozenset(one[:size] for one in (*self.needles, *self._encoded) for size in range(1, len(one)))
+            sizes: dict[str, list[int]] = {}
+            for one in sorted(beginnings, key=len, reverse=True):
+                known = sizes.setdefault(one[-1], [])
+                if len(one) not in known:
+                    known.append(len(one))
+            self._begun = beginnings, sizes
+        return self._begun
+
+    @property
+    def _pieces(self) -> frozenset[str]:
+        """The shortest pieces of what is looked for, made when first asked for."""
+        if self._pieced is None:
+            self._pieced = frozenset(
+                one[begin : begin + SHORTEST_PIECE]
+                for one in self.needles
+                for begin in range(len(one) - SHORTEST_PIECE + 1)
+            )
+        return self._pieced
+
     def resembles(self, data: bytes) -> bool:
         """Whether any piece of a secret stands in `data`."""
-        squeezed = folded(data)
-        return any(squeezed[begin : begin + SHORTEST_PIECE] in self._pieces for begin in range(len(squeezed)))
+        squeezed, pieces = folded(data), self._pieces
+        return any(squeezed[begin : begin + SHORTEST_PIECE] in pieces for begin in range(len(squeezed)))
 
     def piece_ends(self, squeezed: str) -> bool:
         """Whether the last characters of a folded text are some of a secret, more than chance makes alike."""
@@ -96,10 +116,11 @@ class Redactor:
 
     def beginning(self, squeezed: str, least: int = 1) -> int:
         """How many of the last characters of a folded text begin a secret, 0 where fewer than `least` do."""
-        for size in self._sizes.get(squeezed[-1:], ()):
+        beginnings, sizes = self._beginnings
+        for size in sizes.get(squeezed[-1:], ()):
             if size < least:
                 return 0
-            if size <= len(squeezed) and squeezed[-size:] in self._beginnings:
+            if size <= len(squeezed) and squeezed[-size:] in beginnings:
                 return size
         return 0
 

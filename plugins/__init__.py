@@ -3,6 +3,7 @@
 What is named here is what the author of a plugin needs; it changes only with the version of the API.
 """
 
+from keycairn.domain.env_variable import EnvSwitch, EnvVariable
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
 from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
@@ -23,6 +24,8 @@ __all__ = [
     "ConnectionReport",
     "DiscoveredModel",
     "Discovery",
+    "EnvSwitch",
+    "EnvVariable",
     "FieldKind",
     "FieldSpec",
     "Http",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from keycairn.domain.env_variable import EnvVariable
 from keycairn.domain.errors import InvalidAuthError, InvalidInputError, MissingFieldError
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account, FieldKind, FieldSpec, is_host_label
@@ -31,12 +32,26 @@ def url_field(
     name: str = "base_url",
     label: str = "Base URL",
     *,
-    env: Sequence[str] = (),
+    env: Sequence[str | EnvVariable] = (),
     default: str | None = None,
     help: str = "Only for a proxy or a server of your own.",
 ) -> FieldSpec:
-    """A URL, optional."""
-    return FieldSpec(name=name, label=label, kind=FieldKind.URL, env=tuple(env), default=default, help=help)
+    """A URL, optional. `env` are variables that hold it as it is, or say how those who read them write it."""
+    return FieldSpec(
+        name=name,
+        label=label,
+        kind=FieldKind.URL,
+        env=tuple(one for one in env if isinstance(one, str)),
+        variables=tuple(one for one in env if isinstance(one, EnvVariable)),
+        default=default,
+        help=help,
+    )
+
+
+def url_names(*families: str) -> tuple[str, ...]:
+    """The variables a base URL of a family is read from most often: by SDKs, LangChain, LiteLLM and LobeChat."""
+    endings = ("BASE_URL", "API_BASE", "API_BASE_URL", "PROXY_URL")
+    return tuple(f"{family}_{ending}" for family in families for ending in endings)
 
 
 def header_secret(account: Account, name: str = "api_key", *, prefix: str = "") -> Secret | None:

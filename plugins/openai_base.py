@@ -4,11 +4,12 @@ Wire format: the OpenAPI description in github.com/openai/openai-openapi.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from msgspec import Struct
 
 from keycairn.domain.dialect import Dialect
+from keycairn.domain.env_variable import EnvSwitch, EnvVariable
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
@@ -45,30 +46,51 @@ MAX_COMPLETION_TOKENS = "max_completion_tokens"
 """What OpenAI's newer models demand in its place; they answer 400 to `max_tokens`."""
 
 
-def keyed_spec(  # noqa: PLR0913  # one argument for each thing that differs
+class MoreOfSpec(TypedDict, total=False):
+    """Fields of `ProviderSpec` that not every provider has."""
+
+    any_of: tuple[tuple[str, ...], ...]
+    dialect: Dialect
+    elsewhere: str
+    hosts: tuple[str, ...]
+    key_prefixes: tuple[str, ...]
+    key_addresses: Mapping[str, str]
+    env_families: tuple[str, ...]
+    env_besides: tuple[str, ...]
+    env_switches: tuple[EnvSwitch, ...]
+
+
+def keyed_spec(
     name: str,
     label: str,
     *modalities: Modality,
     docs_url: str,
     key_env: Sequence[str] = (),
-    url_env: Sequence[str] = (),
+    url_env: Sequence[str | EnvVariable] = (),
     more_fields: Sequence[FieldSpec] = (),
     preferred_models: Sequence[str] = (),
     native_operations: Sequence[str] = OPENAI_OPERATIONS,
     request_headers: Sequence[str] = (),
-    dialect: Dialect = Dialect.OPENAI,
+    **more: Unpack[MoreOfSpec],
 ) -> ProviderSpec:
-    """A provider with a required key, from `<NAME>_API_KEY` unless told otherwise, and an optional base URL."""
+    """A provider with a required key, from `<NAME>_API_KEY` unless told otherwise, and an optional base URL.
+
+    `more` goes into the spec as it is.
+    """
     return ProviderSpec(
         name=name,
         label=label,
         modalities=modalities or ALL_MODALITIES,
-        fields=(api_key(*(key_env or (f"{name.upper()}_API_KEY",))), url_field(env=url_env), *more_fields),
+        fields=(
+            api_key(*(key_env or (f"{name.upper()}_API_KEY",))),
+            url_field(env=url_env),
+            *more_fields,
+        ),
         preferred_models=tuple(preferred_models),
         native_operations=tuple(native_operations),
         request_headers=tuple(request_headers),
-        dialect=dialect,
         docs_url=docs_url,
+        **more,
     )
 
 

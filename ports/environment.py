@@ -1,8 +1,9 @@
 """The variables credentials are read from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from keycairn.domain.environment import Place
 from keycairn.domain.secret import Secret
 
 
@@ -11,4 +12,8 @@ class Environment(Protocol):
 
     def variables(self) -> Mapping[str, Secret]:
         """Every variable as it is now; the process environment wins over the file. A missing file adds nothing."""
+        ...
+
+    def places(self) -> Sequence[Place]:
+        """The same, each place by itself: the process environment first. A missing file is no place."""
         ...

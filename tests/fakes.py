@@ -1,9 +1,10 @@
 """Hand-written stand-ins for the small ports: time, ids, environment, cipher."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from keycairn.domain.environment import Place
 from keycairn.domain.errors import InvalidInputError, UndecryptableError
 from keycairn.domain.ids import CredentialId, EventId, ModelId
 from keycairn.domain.sealed import LONGEST_TEXT, SUITE, SealContext, SealedSecret, join, pad, split, unpad
@@ -72,9 +73,15 @@ class FakeEnvironment:
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self.values = dict(values or {})
+        self.file: dict[str, str] = {}
 
     def variables(self) -> Mapping[str, Secret]:
-        return {name: Secret(value) for name, value in self.values.items()}
+        merged = {**self.file, **self.values}
+        return {name: Secret(value) for name, value in merged.items()}
+
+    def places(self) -> Sequence[Place]:
+        both = (("the environment", self.values), (".env", self.file))
+        return [Place(name, {key: Secret(text) for key, text in values.items()}) for name, values in both]
 
 
 class FakeCipher:

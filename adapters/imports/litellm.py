@@ -3,18 +3,16 @@
 Source of the format: https://docs.litellm.ai/docs/proxy/configs
 """
 
-import re
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from msgspec import Struct
 
-from keycairn.adapters.imports.litellm_groups import GroupEntry, entry_of, settle
-from keycairn.adapters.imports.litellm_names import names_of, our_name, provider_of
+from keycairn.adapters.imports.litellm_accounts import FoundAccount, LiteLlmAccounts, RefusedAccountError
+from keycairn.adapters.imports.litellm_groups import entry_of, settle
+from keycairn.adapters.imports.litellm_names import our_name, provider_of
 from keycairn.adapters.imports.notebook_rows import label
-from keycairn.adapters.imports.variables import ImportVariables, RefusedVariableError, is_name
 from keycairn.domain.errors import UnreadableSourceError
 from keycairn.domain.incoming import IncomingCredential, IncomingRow, Refused
 from keycairn.domain.modeltypes import classify
@@ -25,20 +23,8 @@ LARGEST = 16 * 1024 * 1024
 """Bytes."""
 MOST_MERGED = 10_000
 """Keys of one mapping."""
-ENVIRONMENT = "os.environ/"
-
-_SETTINGS: Mapping[str, str] = {
-    "api_version": "api_version",
-    "vertex_project": "project",
-    "vertex_location": "location",
-    "num_ctx": "num_ctx",
-}
-_SECRETS: Mapping[str, str] = {"api_key": "api_key"}
-_PASSED = frozenset({"model", "api_base", "base_url", "litellm_credential_name", "custom_llm_provider"})
-_TUNING = frozenset(
-    {"rpm", "tpm", "timeout", "stream_timeout", "max_retries", "max_tokens", "temperature", "weight", "order"}
-)
-"""How calls are made rather than who pays for them: it is read with the groups, or belongs to the model's callers."""
+NOBODY = "its model does not say which provider it is of"
+EVERY = "it stands for models of every provider; name each, as provider/*"
 _MODES: Mapping[str, str] = {
     "chat": "language",
     "completion": "language",
@@ -47,28 +33,13 @@ _MODES: Mapping[str, str] = {
     "audio_transcription": "speech_to_text",
     "audio_speech": "text_to_speech",
 }
-_ACCOUNT_PATH = re.compile(r"vertex_credentials|aws_|azure_ad_token|client_secret|tenant_id", re.ASCII)
-
-
-class _Group(Struct):
-    """One account, found piece by piece."""
-
-    provider: str
-    name: str
-    settings: dict[str, str | int]
-    secrets: dict[str, Secret]
-    unopened: dict[str, str]
-    notes: set[str]
-    models: list[GroupEntry]
-    named: bool = False
-    """Whether the file gives it its name."""
-    any_model: bool = False
 
 
 class LiteLlmConfig:
     """`keycairn.ports.source.ImportSource` over the document; `variables` are what `os.environ/NAME` refers to.
 
     It may name those of the provider it stands for, by its `specs`, and those `allowed`: see `ImportVariables`.
+    `anyway`: what looks like an address and is not understood holds no account back.
     """
 
     label = "LiteLLM's config.yaml"
@@ -79,14 +50,16 @@ class LiteLlmConfig:
         variables: Mapping[str, Secret],
         specs: Sequence[ProviderSpec] = (),
         allowed: Collection[str] = (),
+        *,
+        anyway: bool = False,
     ) -> None:
         self._document = document
-        self._variables = ImportVariables(variables, specs, allowed)
+        self._accounts = LiteLlmAccounts(own_variables(document), variables, specs, allowed, anyway=anyway)
 
     async def rows(self) -> AsyncIterator[IncomingRow]:
         """See the port. A reference that is not set, or may not be read, arrives as a secret to be entered."""
         models, credentials = self._lists()
-        groups: dict[object, _Group] = {}
+        groups: dict[object, FoundAccount] = {}
         refused: list[Refused] = []
         named: dict[str, Mapping[str, Any]] = {}
         for position, entry in enumerate(credentials, 1):
@@ -119,90 +92,69 @@ class LiteLlmConfig:
         return models, credentials
 
     def _place(
-        self, entry: object, where: str, named: Mapping[str, Mapping[str, Any]], groups: dict[object, _Group]
+        self, entry: object, where: str, named: Mapping[str, Mapping[str, Any]], groups: dict[object, FoundAccount]
     ) -> list[Refused]:
         """Put a model into the group of its account; what is wrong with it instead."""
         entry = entry if isinstance(entry, Mapping) else {}
-        params = entry.get("litellm_params")
-        if not isinstance(params, Mapping) or not isinstance(params.get("model"), str):
-            return [Refused(where=where, reason="it has no litellm_params.model")]
-        reference = params.get("litellm_credential_name")
-        values: dict[str, Any] = {}
-        if reference is not None:
-            if not isinstance(reference, str) or reference not in named:
-                return [Refused(where=where, reason="its litellm_credential_name is not in credential_list")]
-            values = dict(named[reference]["credential_values"])
-        values |= {str(key): value for key, value in params.items() if value is not None}
-        provider, model = provider_of(values)
-        if provider is None:
-            every = "it stands for models of every provider; name each, as provider/*"
-            said = every if model == "*" else "its model does not say which provider it is of"
-            return [Refused(where=where, reason=said)]
-        group = self._group(provider, values, reference, where)
+        try:
+            reference, values = _parameters(entry, named)
+            provider, model = provider_of(values)
+            if provider is None:
+                raise RefusedAccountError(EVERY if model == "*" else NOBODY)  # noqa: TRY301  # told like the others
+            group = self._accounts.of(provider, values, reference, where)
+        except RefusedAccountError as error:
+            return [Refused(where=where, reason=str(error))]
         info = entry.get("model_info")
         mode = info.get("mode") if isinstance(info, Mapping) else None
         type = _MODES.get(mode, "") if isinstance(mode, str) else classify(model) or ""
-        key = (reference, provider, tuple(sorted(group.settings.items())), str(values.get("api_key")))
+        key = (reference, group.provider, tuple(sorted(group.settings.items())), str(values.get("api_key")))
         kept = groups.setdefault(key, group)
         kept.notes |= group.notes
         if "*" in model:
             kept.any_model = True
-            kept.notes.add(f"any model of it can be called, as {provider}/NAME")
+            kept.notes.add(f"any model of it can be called, as {group.provider}/NAME")
             return []
         if not type:
             return [Refused(where=where, reason="its model does none of the four kinds of work")]
-        made = entry_of(provider, model, type, where, entry, values)
+        made = entry_of(group.provider, model, type, where, entry, values)
         same = (made.model.name, model, type)
         if not any((one.model.name, one.model.provider_model, one.model.type) == same for one in kept.models):
             kept.models.append(made)
         return []
 
-    def _unused(self, name: str, entry: Mapping[str, Any], groups: dict[object, _Group]) -> list[Refused]:
+    def _unused(self, name: str, entry: Mapping[str, Any], groups: dict[object, FoundAccount]) -> list[Refused]:
         info = entry.get("credential_info")
         said = info.get("custom_llm_provider") if isinstance(info, Mapping) else None
         if not isinstance(said, str):
             return [Refused(where=label("credential_list", name), reason="nothing says which provider it is of")]
         values = dict(entry["credential_values"])
-        groups[name,] = self._group(our_name(said), values, name, name)
+        try:
+            groups[name,] = self._accounts.of(our_name(said), values, name, name)
+        except RefusedAccountError as error:
+            return [Refused(where=label("credential_list", name), reason=str(error))]
         return []
 
-    def _group(self, provider: str, values: Mapping[str, Any], name: str | None, where: str) -> _Group:
-        group = _Group(provider, name or "", {}, {}, {}, set(), [], named=bool(name))
-        for key, value in values.items():
-            target = _SETTINGS.get(key) or _SECRETS.get(key)
-            if key in {"api_base", "base_url"}:
-                target = "endpoint" if provider == "azure" else "base_url"
-            if target is None:
-                if key not in _PASSED | _TUNING:
-                    what = "an account's secret in another form" if _ACCOUNT_PATH.match(key) else "a parameter"
-                    group.notes.add(f"left behind: {what} that Keycairn does not take over")
-                continue
-            self._put(group, target, value)
-        if not group.name:
-            group.name = _account_name(values, where)
-        names = [name for key in _SECRETS if (name := _reference(values.get(key)))]
-        told = [values[key] for key in ("api_base", "base_url") if values.get(key) and _reference(values[key]) is None]
-        if group.secrets and names and told:
-            group.notes.add(f"its key is that of the variable {names[0]}, and it goes where the file says")
-        return group
 
-    def _put(self, group: _Group, target: str, value: object) -> None:
-        secret = target in _SECRETS.values()
-        if (name := _reference(value)) is not None:
-            try:
-                value = self._variables.read(name, group.provider, names_of(group.provider), secret=secret)
-            except RefusedVariableError as error:
-                if secret:
-                    group.unopened[target] = str(error)
-                else:
-                    group.notes.add(f"{target}: {error}")
-                return
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            group.notes.add(f"left behind: {target}, which is neither text nor a number")
-        elif secret:
-            group.secrets[target] = Secret(str(value))
-        else:
-            group.settings[target] = value
+def _parameters(entry: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, dict[str, Any]]:
+    """The credential an entry names, and its parameters with that credential's. Raises RefusedAccountError."""
+    params = entry.get("litellm_params")
+    if not isinstance(params, Mapping) or not isinstance(params.get("model"), str):
+        raise RefusedAccountError("it has no litellm_params.model")
+    reference = params.get("litellm_credential_name")
+    values: dict[str, Any] = {}
+    if reference is not None:
+        if not isinstance(reference, str) or reference not in named:
+            raise RefusedAccountError("its litellm_credential_name is not in credential_list")
+        values = dict(named[reference]["credential_values"])
+    return reference, values | {str(key): value for key, value in params.items() if value is not None}
+
+
+def own_variables(document: object) -> dict[str, Secret]:
+    """The `environment_variables` of a config, which LiteLLM sets before it reads the rest."""
+    given = document.get("environment_variables") if isinstance(document, Mapping) else None
+    if not isinstance(given, Mapping):
+        return {}
+    return {str(name): Secret(str(value)) for name, value in given.items() if isinstance(value, str | int)}
 
 
 def read_yaml(file: Path) -> Any:
@@ -237,20 +189,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError
 
 
-def _reference(value: object) -> str | None:
-    """What `os.environ/NAME` names, None for another value."""
-    return value.removeprefix(ENVIRONMENT).strip() if isinstance(value, str) and value.startswith(ENVIRONMENT) else None
-
-
-def _account_name(values: Mapping[str, Any], where: str) -> str:
-    """What an account that has no name is called: the variable of its key, or where it first stands."""
-    name = _reference(values.get("api_key"))
-    if name is not None and is_name(name):
-        return f"{name} (LiteLLM)"
-    return f"{where} (LiteLLM)"
-
-
-def _rows(groups: Mapping[object, _Group]) -> Iterator[IncomingCredential]:
+def _rows(groups: Mapping[object, FoundAccount]) -> Iterator[IncomingCredential]:
     taken: set[tuple[str, str]] = set()
     for group in groups.values():
         name, number = group.name, 1

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from keycairn.domain.env_variable import is_variable_name
 from keycairn.domain.provider import ProviderSpec, canonical_name
 from keycairn.domain.secret import Secret
-from keycairn.domain.secretlike import looks_secret
 
+REFERENCE = "os.environ/"
 OWN_PREFIX = "KEYCAIRN_"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _PLAIN_ENDINGS = r"API_BASE|BASE_URL|API_URL|ENDPOINT|API_VERSION|PROJECT|LOCATION|REGION"
 
 
@@ -21,7 +21,8 @@ class ImportVariables:
 
     Those are the ones the provider declares for fields of the same kind (a key is read where a key is wanted, and not
     where it would be shown), and `<name>_API_KEY` and the like of the names the file's format has for the provider.
-    `allowed` are others the operator allows by name. Keycairn's own are never read.
+    `allowed` are others the operator allows by name. Keycairn's own are never read. `own` are variables that the file
+    sets itself: they are its own words, whoever they are named for.
     """
 
     def __init__(
@@ -29,15 +30,24 @@ class ImportVariables:
         variables: Mapping[str, Secret],
         specs: Sequence[ProviderSpec],
         allowed: Collection[str] = (),
+        own: Mapping[str, Secret] | None = None,
     ) -> None:
         self._variables = variables
         self._specs = {spec.name: spec for spec in specs}
         self._allowed = frozenset(allowed)
+        self._own = own or {}
 
     def read(self, name: str, provider: str, aliases: Iterable[str], *, secret: bool) -> str:
         """The value of a variable for a field of `provider`, trimmed. Raises RefusedVariableError."""
-        if not is_name(name):
+        if not is_variable_name(name):
             raise RefusedVariableError("what it refers to is no variable's name")
+        if (given := self._own.get(name)) is not None:
+            text = given.reveal().strip()
+            if text and not text.startswith(REFERENCE):
+                return text
+            name = text.removeprefix(REFERENCE) or name
+            if not is_variable_name(name):
+                raise RefusedVariableError("what it refers to is no variable's name")
         if is_own(name):
             raise RefusedVariableError("it refers to a variable of Keycairn's own, which no import reads")
         spec = self._specs.get(canonical_name(provider))
@@ -60,11 +70,6 @@ class ImportVariables:
         prefixes = "|".join(re.escape(form) for name in names for form in (name, name.replace("_", "")))
         endings = "API_KEY" if secret else _PLAIN_ENDINGS
         return re.fullmatch(rf"(?:{prefixes})_(?:{endings})(?:_[A-Z0-9_]+)?", name, re.ASCII) is not None
-
-
-def is_name(text: str) -> bool:
-    """Whether `text` can be the name of a variable, and is none of a key that was put there."""
-    return _NAME.fullmatch(text) is not None and not looks_secret(text)
 
 
 def is_own(name: str) -> bool:

@@ -32,9 +32,7 @@ class CatalogController(Controller):
     @get("/providers", opt=CATALOG, summary="List providers")
     async def providers(self, keycairn: TheKeycairn, caller: TheCaller) -> list[ProviderView]:
         """Built-in ones first, in declaration order, each with the fields of its accounts."""
-        configured = {
-            account.provider for account in keycairn.environment.found(caller.workspace) if account.configured
-        }
+        configured = {account.provider for account in keycairn.environment.found(caller.workspace) if account.usable}
         return [
             provider_view(provider.spec, env_configured=provider.spec.name in configured)
             for provider in keycairn.registry.all()

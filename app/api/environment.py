@@ -40,8 +40,10 @@ class EnvironmentController(Controller):
 
     @get("/env-status", opt=READ, summary="Which providers the environment configures")
     async def env_status(self, keycairn: TheKeycairn, caller: TheCaller) -> dict[str, bool]:
-        """A blank variable counts as unset."""
-        return {account.provider: account.configured for account in keycairn.environment.found(caller.workspace)}
+        """A blank variable counts as unset; one that cannot be used, such as a placeholder, configures nothing."""
+        found = keycairn.environment.found(caller.workspace)
+        usable = {account.provider for account in found if account.usable}
+        return {provider.spec.name: provider.spec.name in usable for provider in keycairn.registry.all()}
 
     @post("/migrate-from-env", opt=WRITE, status_code=200, summary="Move the environment's keys into the database")
     async def migrate(
@@ -51,6 +53,14 @@ class EnvironmentController(Controller):
         *,
         dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
         again: Annotated[bool, QueryParameter(description="Also bring back what was deleted here.")] = False,
+        anyway: Annotated[
+            bool, QueryParameter(description="Also where variables that look like addresses are not understood.")
+        ] = False,
     ) -> MigrationView:
-        """Each configured provider without a credential gets one. Running it again changes nothing."""
-        return migration_view(await keycairn.environment.migrate(dry_run=dry_run, again=again, by=caller), caller.reach)
+        """Each configured provider without a credential gets one. Running it again changes nothing.
+
+        `refused` names the accounts that did not come in and are not here, the database's provider having another key
+        among them, with the reason.
+        """
+        done = await keycairn.environment.migrate(dry_run=dry_run, again=again, anyway=anyway, by=caller)
+        return migration_view(done, caller.reach)

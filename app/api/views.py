@@ -170,7 +170,7 @@ def provider_view(spec: ProviderSpec, *, env_configured: bool) -> ProviderView:
                 kind=field.kind,
                 secret=field.secret,
                 required=field.required,
-                env=field.env,
+                env=field.env_names,
                 default=field.default,
                 help=field.help,
                 in_config=field.name not in {*WELL_KNOWN, "api_key"},
@@ -237,29 +237,34 @@ def event_view(event: AuditEvent) -> EventView:
 
 
 class MigrationEntryView(Struct, frozen=True, kw_only=True):
-    """One provider in a migration. `variables` maps fields to the names of the variables they came from.
+    """One account in a migration. `variables` maps fields to the names of the variables they came from.
 
-    `removable` names the variables that nobody needs any more: what they hold stands in the database.
+    `goes_to` is where its keys go. `removable` names the variables that nobody needs any more: what they hold stands in
+    the database as it is. `refused`: what they hold did not come in, and is not here.
     """
 
     provider: str
     step: str
     reason: str
     variables: Mapping[str, str]
+    goes_to: Sequence[str]
     linked_models: Sequence[str]
     removable: Sequence[str]
     credential: str | None
+    refused: bool
+    notes: Sequence[str]
     duplicates: list[DuplicateView] = []
 
 
 class MigrationView(Struct, frozen=True, kw_only=True):
-    """A migration of the environment. The lists hold provider names, `errors` a reason with each."""
+    """A migration of the environment. The lists hold provider names, `errors` and `refused` a reason with each."""
 
     message: str
     migrated: Sequence[str]
     skipped: Sequence[str]
     not_configured: Sequence[str]
     errors: Sequence[str]
+    refused: Sequence[str]
     dry_run: bool
     entries: Sequence[MigrationEntryView]
 
@@ -274,6 +279,7 @@ def migration_view(migration: Migration, reach: Reach) -> MigrationView:
         skipped=[entry.provider for entry in migration.of(Step.SKIP)],
         not_configured=[entry.provider for entry in migration.of(Step.NOT_CONFIGURED)],
         errors=[f"{entry.provider}: {entry.reason}" for entry in migration.of(Step.ERROR)],
+        refused=[f"{entry.provider}: {entry.reason}" for entry in migration.entries if entry.refused],
         dry_run=migration.dry_run,
         entries=[_entry_view(entry, reach) for entry in migration.entries],
     )

@@ -74,8 +74,8 @@ async def _show_env(client: "Client", *, as_json: bool) -> None:
     if shown(found, as_json=as_json):
         return
     table(
-        ("provider", "variables", "then"),
-        ((e["provider"], ", ".join(e["variables"].values()), _then(e)) for e in found),
+        ("provider", "variables", "goes to", "then"),
+        ((e["provider"], ", ".join(e["variables"].values()), ", ".join(e["goes_to"]), _then(e)) for e in found),
         empty="No provider variable is set.",
     )
     if plan["migrated"]:
@@ -92,36 +92,44 @@ def _then(entry: dict[str, str]) -> str:
 @click.command("migrate-env")
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 @click.option("--again", is_flag=True, help="Also bring back keys that were deleted in Keycairn.")
+@click.option("--anyway", is_flag=True, help="Also where variables that look like addresses are not understood.")
 @as_json
 @with_client
-async def migrate_env(client: "Client", *, dry_run: bool, again: bool, as_json: bool) -> int | None:
+async def migrate_env(client: "Client", *, dry_run: bool, again: bool, anyway: bool, as_json: bool) -> int | None:
     """Move the environment's keys into the database. Running it again changes nothing.
 
-    A provider that has a credential already is skipped. The variables stay as they are; take them away yourself when
-    all is well. Try it first: `keycairn migrate-env --dry-run`
+    A provider that has a credential already is skipped; where the environment has another key than that one, it is said
+    and the exit code is 1. The variables stay as they are; take them away yourself when all is well. Try it first, and
+    see where each key would go: `keycairn migrate-env --dry-run`
     """
     done = await client.post(
-        "/api/credentials/migrate-from-env", dry_run=str(dry_run).lower(), again=str(again).lower()
+        "/api/credentials/migrate-from-env",
+        dry_run=str(dry_run).lower(),
+        again=str(again).lower(),
+        anyway=str(anyway).lower(),
     )
-    failed = FAILED if done["errors"] else None
+    failed = FAILED if done["errors"] or done["refused"] else None
     if shown(done, as_json=as_json):
         return failed
     entries = [entry for entry in done["entries"] if entry["variables"]]
-    verbs = {"migrate": "would be moved in" if dry_run else "moved in", "skip": "skipped", "error": "FAILED"}
+    verbs = {"migrate": "would be moved in" if dry_run else "moved in", "skip": "skipped", "error": "REFUSED"}
     table(
-        ("provider", "result", "variables", "models linked", "why"),
+        ("provider", "result", "variables", "goes to", "models linked", "why"),
         (
             (
                 e["provider"],
                 verbs.get(e["step"], "incomplete"),
                 ", ".join(e["variables"].values()),
+                ", ".join(e["goes_to"]),
                 ", ".join(e["linked_models"]),
-                e["reason"],
+                "; ".join([*([e["reason"]] if e["reason"] else []), *e["notes"]]),
             )
             for e in entries
         ),
         empty="No provider variable is set.",
     )
+    if entries and not done["migrated"] and not failed:
+        say("There is nothing to do.", DULL)
     for entry in entries:
         for twin in entry["duplicates"]:
             say(f"You already have the {entry['provider']} key as {twin['name']} ({twin['id']}).", DULL)

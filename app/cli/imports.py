@@ -76,14 +76,18 @@ def _notebook(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @import_group.command("env")
 @click.argument("file", type=_FILE, default=Path(".env"))
+@click.option("--anyway", is_flag=True, help="Also where variables that look like addresses are not understood.")
 @_options
 @with_client
-async def import_env(client: "Client", *, file: Path, dry_run: bool, again: bool, as_json: bool) -> int | None:
+async def import_env(
+    client: "Client", *, file: Path, anyway: bool, dry_run: bool, again: bool, as_json: bool
+) -> int | None:
     """Import the provider variables of a .env FILE; without one, of ./.env.
 
-    `keycairn migrate-env` does the same with the environment of the service.
+    A key goes to its provider's own host, or to the address of the same provider in the same file. Another key than the
+    one that is here is another account. `keycairn migrate-env` moves in what the service itself finds.
     """
-    spec = SourceSpec(kind=Kind.ENV, place=str(file), specs=_specs())
+    spec = SourceSpec(kind=Kind.ENV, place=str(file), specs=_specs(), anyway=anyway)
     return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
@@ -134,20 +138,28 @@ async def import_legacy(
     callback=_allowed,
     help="A variable the file may name besides those of the provider it configures. Repeat it for more.",
 )
+@click.option("--anyway", is_flag=True, help="Also where variables that look like addresses are not understood.")
 @_options
 @with_client
 async def import_litellm(
-    client: "Client", *, file: Path, allowed: tuple[str, ...], dry_run: bool, again: bool, as_json: bool
+    client: "Client", *, file: Path, allowed: tuple[str, ...], anyway: bool, dry_run: bool, again: bool, as_json: bool
 ) -> int | None:
     """Import the accounts and models of a LiteLLM config.yaml.
 
     `os.environ/NAME` is looked up in the environment of this command and in KEYCAIRN_ENV_FILE, where NAME is a variable
     of the provider it stands for: whoever wrote the file is not to choose what of yours is sent where. Others are named
     in the report, and read with --allow-variable; Keycairn's own never are. A variable that is not set, or not read,
-    gives a credential that waits for its key.
+    gives a credential that waits for its key; an address that is not refuses the entry. An entry without a key has
+    that of its provider's own variable, as in LiteLLM.
     """
-    place = str(file)
-    spec = SourceSpec(kind=Kind.LITELLM, place=place, env_file=settings().env_file, specs=_specs(), allowed=allowed)
+    spec = SourceSpec(
+        kind=Kind.LITELLM,
+        place=str(file),
+        env_file=settings().env_file,
+        specs=_specs(),
+        allowed=allowed,
+        anyway=anyway,
+    )
     return await _bring(client, spec, dry_run=dry_run, again=again, as_json=as_json)
 
 
@@ -296,6 +308,8 @@ def _print(whole: dict[str, Any]) -> None:
         say("Defaults " + would + "set: " + ", ".join(f"{slot} = {id}" for slot, id in whole["defaults"].items()))
     if not any(whole[name] for name in (*_LISTS, "defaults")):
         say("There is nothing to import.", DULL)
+    elif not any(whole[name] for name in _LISTS if name != "skipped") and not whole["defaults"]:
+        say("There is nothing to do.", DULL)
     broken = sum(bool(one["broken"]) for one in whole["created"])
     if broken:
         say(f"{broken} came without a readable key; send their keys, or import again with the right passphrase.", BAD)

@@ -155,11 +155,10 @@ def _greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun) ->
     found = [account for account in keycairn.environment.found() if account.variables]
     for account in found:
         names = ", ".join(account.variables.values())
-        missing = "; ".join(" or ".join(group) for group in account.missing)
-        say(f"  Found {account.provider}: {names}" + (f" (also needs {missing})" if missing else ""))
+        say(f"  Found {account.provider}: {names}" + (f" ({account.why_not})" if account.why_not else ""))
     if not found:
         say("  Found no provider variables in the environment or in .env.", "dim")
-    elif any(account.configured for account in found):
+    elif any(account.usable for account in found):
         say("    Move them into the database with: keycairn migrate-env", "dim")
 
 

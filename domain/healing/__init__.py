@@ -2,7 +2,7 @@
 
 from keycairn.domain.healing.addresses import healed_address, healed_version, split_version
 from keycairn.domain.healing.fields import Given, healed
-from keycairn.domain.healing.keys import Healed, healed_key, is_short_word
+from keycairn.domain.healing.keys import Healed, healed_key, is_short_word, speaks_of_a_placeholder
 from keycairn.domain.healing.service_accounts import healed_service_account
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "healed_service_account",
     "healed_version",
     "is_short_word",
+    "speaks_of_a_placeholder",
     "split_version",
 ]

@@ -94,7 +94,7 @@ def _secret(
                 text,
                 field.name,
                 names=field.env_names,
-                own_server=not field.required or any(not spec.owns(host) for host in hosts),
+                own_server=any(not spec.owns(host) for host in hosts) or not (field.required or spec.hosts),
                 elsewhere={} if hosts else elsewhere,
             )
         case SecretForm.SERVICE_ACCOUNT:

@@ -74,6 +74,7 @@ _SHAPES = tuple(
         (r"(?:[a-z0-9]{1,8}[-_])*x{3,}(?:[-_]+x+)*", "it is a placeholder made of x"),
     )
 )
+_MARKS = ("<", ">", "...", "\u2026", "{", "[your", "xxx")
 _NOTHING = frozenset({"bearer", '""', "''", "``"})
 _CHARACTERS = (
     (frozenset("\r\n"), "it holds a line break: a key is one line"),
@@ -148,6 +149,17 @@ def is_short_word(secret: str) -> bool:
     """Whether a key is a word such as `ollama`: too common to be looked for where other things are named."""
     text = secret.strip()
     return len(text) < SHORTEST or text.lower() in LOCAL_WORDS
+
+
+def speaks_of_a_placeholder(text: str) -> bool:
+    """Whether the words of a text, such as an address, say that something is to be put in their place."""
+    words = _WORDS.findall(text.lower())
+    pairs = {f"{one} {other}" for one, other in pairwise(words)}
+    return (
+        any(mark in text for mark in _MARKS)
+        or any(word.startswith("your") or word in {"changeme", "placeholder", "replaceme"} for word in words)
+        or not _PAIRS.isdisjoint(pairs)
+    )
 
 
 def _assigned_to(key: str, names: Collection[str], field: str) -> str | None:

@@ -5,15 +5,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keycairn.domain.dialect import Dialect
+from keycairn.domain.env_variable import TRUE, EnvSwitch
 from keycairn.domain.errors import CannotConnectError, GarbledAnswerError, ProviderError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel, Discovery, Provenance
-from keycairn.domain.provider import Account, ProviderSpec
+from keycairn.domain.provider import Account, FieldSpec, ProviderSpec, SecretForm
 from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, unique
 from keycairn.plugins.failures import decode
-from keycairn.plugins.fields import own_url, required_header_secret, required_url
+from keycairn.plugins.fields import header_secret, own_url, required_header_secret, required_url, url_names
 from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
@@ -40,6 +42,13 @@ FALLBACK = (
     "claude-haiku-4-5",
 )
 """Offered, marked as such, while the list cannot be reached."""
+
+
+def auth_token(*env: str) -> FieldSpec:
+    """A token that is sent as a bearer's, in place of a key."""
+    return FieldSpec(
+        name="auth_token", label="Bearer token", secret=True, env=env, form=SecretForm.KEY, help="In place of a key."
+    )
 
 
 class _Message(Struct):
@@ -71,8 +80,10 @@ class Anthropic(ListedProvider):
         return self.base_url(account)
 
     def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
-        """The key and the version of the API."""
-        return {"x-api-key": required_header_secret(account), "anthropic-version": VERSION}
+        """The key, else the token, and the version of the API."""
+        token = None if account.secret() else header_secret(account, "auth_token", prefix="Bearer ")
+        secret = {"x-api-key": required_header_secret(account)} if token is None else {"Authorization": token}
+        return {**secret, "anthropic-version": VERSION}
 
     async def authorize(self, account: Account, request: Request, http: Http) -> Request:
         """The key; and the version of the API, unless the caller asks for one."""
@@ -122,18 +133,25 @@ class Anthropic(ListedProvider):
         return "It answered a greeting."
 
 
-PROVIDER = Anthropic(
-    keyed_spec(
-        "anthropic",
-        "Anthropic",
-        Modality.LANGUAGE,
-        docs_url="https://console.anthropic.com/settings/keys",
-        url_env=("ANTHROPIC_BASE_URL",),
-        dialect=Dialect.ANTHROPIC,
-        native_operations=NATIVE_OPERATIONS,
-        request_headers=REQUEST_HEADERS,
-        preferred_models=("claude-sonnet", "claude-opus", "claude-haiku"),
+_KEYED = keyed_spec(
+    "anthropic",
+    "Anthropic",
+    Modality.LANGUAGE,
+    docs_url="https://console.anthropic.com/settings/keys",
+    url_env=(*url_names("ANTHROPIC"), "ANTHROPIC_API_URL", "ANTHROPIC_REVERSE_PROXY"),
+    more_fields=(auth_token("ANTHROPIC_AUTH_TOKEN"),),
+    hosts=("api.anthropic.com",),
+    key_prefixes=("sk-ant-",),
+    any_of=(("api_key", "auth_token"),),
+    dialect=Dialect.ANTHROPIC,
+    elsewhere="anthropic_compatible",
+    env_switches=tuple(
+        EnvSwitch(name=f"CLAUDE_CODE_USE_{cloud}", values=TRUE, why=f"Claude is called at {label} then", asks=True)
+        for cloud, label in (("BEDROCK", "Bedrock"), ("VERTEX", "Vertex AI"), ("FOUNDRY", "Azure"))
     ),
-    url="https://api.anthropic.com/v1",
-    fallback=FALLBACK,
+    native_operations=NATIVE_OPERATIONS,
+    request_headers=REQUEST_HEADERS,
+    preferred_models=("claude-sonnet", "claude-opus", "claude-haiku"),
 )
+SPEC = replace(_KEYED, fields=tuple(replace(field, required=False) for field in _KEYED.fields))
+PROVIDER = Anthropic(SPEC, url="https://api.anthropic.com/v1", fallback=FALLBACK)

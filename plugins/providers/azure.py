@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from keycairn.domain.env_variable import EnvVariable
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import Account, FieldSpec, ProviderSpec
@@ -111,15 +112,23 @@ PROVIDER = Azure(
         label="Azure OpenAI",
         modalities=ALL_MODALITIES,
         fields=(
-            api_key("AZURE_OPENAI_API_KEY"),
+            api_key("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
             url_field(
-                "endpoint", "Endpoint", env=("AZURE_OPENAI_ENDPOINT",), help="Such as https://NAME.openai.azure.com."
+                "endpoint",
+                "Endpoint",
+                env=(
+                    "AZURE_OPENAI_ENDPOINT",
+                    "AZURE_API_BASE",
+                    "AZURE_ENDPOINT",
+                    EnvVariable(name="AZURE_RESOURCE_NAME", bare="https://{}.openai.azure.com"),
+                ),
+                help="Such as https://NAME.openai.azure.com.",
             ),
             url_field(help="Stands for the endpoint where that is not set."),
             FieldSpec(
                 name="api_version",
                 label="API version",
-                env=("AZURE_OPENAI_API_VERSION",),
+                env=("AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION", "AZURE_API_VERSION"),
                 default=API_VERSION,
             ),
             *_PER_MODE,
@@ -127,6 +136,20 @@ PROVIDER = Azure(
         any_of=(("endpoint", "base_url", *(field.name for field in _PER_MODE)),),
         env_requires=(("endpoint",), ("api_version",)),
         docs_url="https://portal.azure.com/",
+        hosts=(
+            "*.openai.azure.com",
+            "*.cognitiveservices.azure.com",
+            "*.services.ai.azure.com",
+            "*.api.cognitive.microsoft.com",
+            "*.azure-api.net",
+            "*.openai.azure.us",
+            "*.openai.azure.cn",
+        ),
+        keeps_to_hosts=True,
+        env_besides=(
+            "AZURE_AUTHORITY_HOST",
+            *(f"AZURE_{service}*" for service in ("STORAGE", "SEARCH", "KEYVAULT", "KEY_VAULT", "COSMOS", "SPEECH")),
+        ),
         native_operations=(
             *(
                 operation.replace("POST ", "POST deployments/*/")

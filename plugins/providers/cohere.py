@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from keycairn.domain.env_variable import EnvVariable
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel
@@ -104,6 +105,13 @@ PROVIDER = Cohere(
         Modality.LANGUAGE,
         Modality.EMBEDDING,
         docs_url="https://dashboard.cohere.com/api-keys",
+        key_env=("COHERE_API_KEY", "CO_API_KEY"),
+        url_env=(
+            *("CO_API_URL", "COHERE_BASE_URL", "COHERE_API_URL", "COHERE_PROXY_URL"),
+            *(EnvVariable(name="COHERE_API_BASE", ends="/chat"),),
+        ),
+        hosts=("api.cohere.com", "api.cohere.ai"),
+        env_families=("COHERE", "CO"),
         native_operations=NATIVE_OPERATIONS,
         preferred_models=("command-a", "command-r", "embed-v4", "embed-multilingual"),
     )

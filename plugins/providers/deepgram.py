@@ -7,13 +7,14 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from keycairn.domain.env_variable import EnvVariable
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import Account
 from keycairn.plugins.base import MODEL_DEADLINE, Headers, ListedProvider, unique
 from keycairn.plugins.failures import audio, decode
-from keycairn.plugins.fields import own_url, required_header_secret
+from keycairn.plugins.fields import own_url, required_header_secret, url_names
 from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import GREETING, silent_wav
@@ -104,6 +105,8 @@ PROVIDER = Deepgram(
         Modality.TEXT_TO_SPEECH,
         Modality.SPEECH_TO_TEXT,
         docs_url="https://console.deepgram.com",
+        url_env=(*url_names("DEEPGRAM"), *(EnvVariable(name="DEEPGRAM_HOST", bare="https://{}"),)),
+        hosts=("api.deepgram.com", "*.deepgram.com"),
         native_operations=("POST listen", "POST speak", "POST read", "GET models", "GET models/*"),
     )
 )

@@ -10,7 +10,7 @@ from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, 
 from keycairn.domain.provider import Account
 from keycairn.plugins.base import MODEL_DEADLINE, Headers, ListedProvider, unique
 from keycairn.plugins.failures import audio, decode
-from keycairn.plugins.fields import own_url, required_header_secret
+from keycairn.plugins.fields import own_url, required_header_secret, url_names
 from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import Transcription, keyed_spec
 from keycairn.plugins.payloads import GREETING, multipart, silent_wav
@@ -113,6 +113,10 @@ PROVIDER = ElevenLabs(
         Modality.TEXT_TO_SPEECH,
         Modality.SPEECH_TO_TEXT,
         docs_url="https://elevenlabs.io/app/settings/api-keys",
+        key_env=("ELEVENLABS_API_KEY", "ELEVEN_API_KEY"),
+        url_env=url_names("ELEVENLABS", "ELEVEN"),
+        hosts=("api.elevenlabs.io", "*.elevenlabs.io"),
+        env_families=("ELEVENLABS", "ELEVEN"),
         native_operations=(
             *(f"POST text-to-speech/*{way}" for way in _WAYS),
             *(f"POST text-to-dialogue{way}" for way in _WAYS),

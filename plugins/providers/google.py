@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from msgspec import Struct
 
 from keycairn.domain.dialect import Dialect
+from keycairn.domain.env_variable import TRUE, EnvSwitch, EnvVariable
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
@@ -149,9 +150,32 @@ PROVIDER = Google(
         "google",
         "Google AI",
         docs_url="https://aistudio.google.com/app/apikey",
-        key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
-        url_env=("GEMINI_API_BASE_URL",),
         dialect=Dialect.GOOGLE,
+        key_env=(
+            "GOOGLE_API_KEY",
+            "GEMINI_API_KEY",
+            "GOOGLE_GENERATIVE_AI_API_KEY",
+            "GOOGLE_KEY",
+            "LLM_GEMINI_KEY",
+        ),
+        url_env=(
+            *("GEMINI_API_BASE_URL", "GEMINI_API_BASE", "GEMINI_PROXY_URL"),
+            *tuple(
+                EnvVariable(name=name, adds="/v1beta")
+                for name in ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_BASE", "GOOGLE_PROXY_URL", "GOOGLE_REVERSE_PROXY")
+            ),
+        ),
+        hosts=("generativelanguage.googleapis.com",),
+        key_prefixes=("AIza",),
+        env_families=("GOOGLE", "GEMINI"),
+        env_switches=(
+            EnvSwitch(name="GOOGLE_GENAI_USE_VERTEXAI", values=TRUE, why="the key is one of Vertex AI then"),
+            EnvSwitch(
+                name="GOOGLE_CSE_ID",
+                of=("GOOGLE_API_KEY",),
+                why="GOOGLE_API_KEY is a key of Google's search beside it. Set GEMINI_API_KEY",
+            ),
+        ),
         native_operations=(
             *(f"POST models/*:{verb}" for verb in _VERBS),
             *(f"POST openai/{call}" for call in ("chat/completions", "embeddings", "images/generations")),

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from keycairn.domain.env_variable import EnvSwitch, EnvVariable
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import Account
 from keycairn.plugins.failures import audio
+from keycairn.plugins.fields import url_names
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.plugins.payloads import GREETING
 from keycairn.ports.http import Http
@@ -38,6 +40,11 @@ PROVIDER = Mistral(
         "mistral",
         "Mistral AI",
         docs_url="https://console.mistral.ai/api-keys",
+        url_env=(*url_names("MISTRAL"), *(EnvVariable(name="MISTRAL_ENDPOINT", adds="/v1"),)),
+        hosts=("api.mistral.ai", "*.mistral.ai"),
+        env_switches=(
+            EnvSwitch(name="MISTRAL_SA_TOKEN_PATH", why="programs take the token in that file before MISTRAL_API_KEY"),
+        ),
         preferred_models=("mistral-large", "mistral-medium", "mistral-small", "mistral-embed"),
     ),
     url="https://api.mistral.ai/v1",

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from keycairn.domain.env_variable import EnvVariable
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
@@ -98,7 +99,12 @@ PROVIDER = Ollama(
         fields=(
             url_field(
                 label="Server URL",
-                env=("OLLAMA_API_BASE", "OLLAMA_BASE_URL"),
+                env=(
+                    "OLLAMA_API_BASE",
+                    "OLLAMA_BASE_URL",
+                    "OLLAMA_PROXY_URL",
+                    EnvVariable(name="OLLAMA_HOST", bare="http://{}:11434", listens=True),
+                ),
                 default=URL,
                 help="Where the Ollama server listens.",
             ),
@@ -110,6 +116,7 @@ PROVIDER = Ollama(
             ),
         ),
         env_requires=(("base_url",),),
+        env_besides=("OLLAMA_ORIGINS",),
         docs_url="https://ollama.com/download",
     )
 )

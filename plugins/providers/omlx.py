@@ -13,7 +13,7 @@ PROVIDER = OpenAICompatible(
         label="oMLX",
         modalities=(Modality.LANGUAGE, Modality.EMBEDDING),
         fields=(
-            url_field(env=("OMLX_API_BASE",), default=URL, help="Where the server listens."),
+            url_field(env=("OMLX_API_BASE", "OMLX_BASE_URL"), default=URL, help="Where the server listens."),
             api_key("OMLX_API_KEY", required=False),
         ),
         env_requires=(("base_url",),),

@@ -1,9 +1,10 @@
 """OpenAI. Source: platform.openai.com/docs/api-reference."""
 
+from keycairn.domain.env_variable import EnvSwitch
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account, FieldSpec
 from keycairn.plugins.base import Headers
-from keycairn.plugins.fields import header_setting
+from keycairn.plugins.fields import header_setting, url_names
 from keycairn.plugins.openai_base import MAX_COMPLETION_TOKENS, OpenAICompatible, keyed_spec
 
 _PAYERS = {"OpenAI-Organization": "organization", "OpenAI-Project": "project"}
@@ -25,7 +26,15 @@ PROVIDER = OpenAI(
         "openai",
         "OpenAI",
         docs_url="https://platform.openai.com/api-keys",
-        url_env=("OPENAI_BASE_URL",),
+        url_env=(*url_names("OPENAI"), "OPENAI_REVERSE_PROXY"),
+        hosts=("api.openai.com", "*.api.openai.com"),
+        env_switches=(
+            EnvSwitch(
+                name="OPENAI_API_TYPE",
+                values=("azure", "azure_ad", "azuread"),
+                why="OPENAI_API_KEY is a key of Azure OpenAI then. Set AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT",
+            ),
+        ),
         more_fields=(
             FieldSpec(
                 name="organization",
@@ -42,6 +51,7 @@ PROVIDER = OpenAI(
         ),
         request_headers=("openai-beta", "x-client-request-id"),
         preferred_models=("gpt-5", "gpt-4.1", "gpt-4o", "text-embedding-3-small", "text-embedding-3-large"),
+        elsewhere="openai_compatible",
     ),
     url="https://api.openai.com/v1",
 )

@@ -135,8 +135,8 @@ _PER_MODE = tuple(
     )
 )
 _FIELDS = (
-    api_key(f"{ENV}_API_KEY", required=False),
-    url_field(env=(f"{ENV}_BASE_URL",), help="Such as http://localhost:1234/v1."),
+    api_key(f"{ENV}_API_KEY", "OPENAI_LIKE_API_KEY", required=False),
+    url_field(env=(f"{ENV}_BASE_URL", "OPENAI_LIKE_API_BASE"), help="Such as http://localhost:1234/v1."),
     *_PER_MODE,
 )
 
@@ -149,6 +149,7 @@ PROVIDER = Compatible(
         any_of=(tuple(field.name for field in _FIELDS),),
         native_operations=OPENAI_OPERATIONS,
         request_headers=("openai-beta",),
+        env_families=(ENV, "OPENAI_LIKE"),
     ),
     key_required=False,
 )

@@ -9,6 +9,7 @@ from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, 
 from keycairn.domain.provider import Account
 from keycairn.plugins.base import unique
 from keycairn.plugins.failures import decode
+from keycairn.plugins.fields import url_names
 from keycairn.plugins.openai_base import OpenAICompatible, Transcription, keyed_spec
 from keycairn.plugins.payloads import silent_wav
 from keycairn.ports.http import Http, Request
@@ -59,7 +60,11 @@ PROVIDER = OpenRouter(
         "openrouter",
         "OpenRouter",
         docs_url="https://openrouter.ai/settings/keys",
-        url_env=("OPENROUTER_BASE_URL",),
+        key_env=("OPENROUTER_API_KEY", "OR_API_KEY", "OPENROUTER_KEY"),
+        url_env=url_names("OPENROUTER"),
+        hosts=("openrouter.ai", "*.openrouter.ai"),
+        key_prefixes=("sk-or-",),
+        env_besides=("OPENROUTER_APP_URL", "OPENROUTER_SITE_URL"),
         request_headers=("http-referer", "x-title"),  # the application's name in its rankings
         preferred_models=("openai/gpt-5", "anthropic/claude-sonnet", "openai/text-embedding-3-small"),
     ),

@@ -1,8 +1,10 @@
 """Voyage AI. Source: docs.voyageai.com/reference/embeddings-api. It has no list of models."""
 
+from keycairn.domain.env_variable import EnvSwitch
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import Account
+from keycairn.plugins.fields import url_names
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.ports.http import Http
 
@@ -36,10 +38,16 @@ PROVIDER = Voyage(
         "Voyage AI",
         Modality.EMBEDDING,
         docs_url="https://dashboard.voyageai.com/organization/api-keys",
+        url_env=url_names("VOYAGE"),
+        hosts=("api.voyageai.com", "ai.mongodb.com"),
+        env_switches=(
+            EnvSwitch(name="VOYAGE_API_KEY_PATH", why="programs take the key in that file before VOYAGE_API_KEY"),
+        ),
         preferred_models=("voyage-3",),
         native_operations=tuple(
             f"POST {call}" for call in ("embeddings", "contextualizedembeddings", "multimodalembeddings", "rerank")
         ),
+        key_addresses={"al-": "https://ai.mongodb.com/v1"},
     ),
     url="https://api.voyageai.com/v1",
 )

@@ -3,6 +3,7 @@
 from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account
 from keycairn.plugins.failures import audio
+from keycairn.plugins.fields import url_names
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.plugins.payloads import GREETING
 from keycairn.ports.http import Http
@@ -28,6 +29,9 @@ PROVIDER = XAI(
         Modality.LANGUAGE,
         Modality.TEXT_TO_SPEECH,
         docs_url="https://console.x.ai",
+        url_env=url_names("XAI"),
+        hosts=("api.x.ai", "*.api.x.ai"),
+        key_prefixes=("xai-",),
         request_headers=("x-grok-conv-id",),  # keeps a conversation on one server, for its cache
         preferred_models=("grok-4", "grok-3"),
     ),

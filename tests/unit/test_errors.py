@@ -22,6 +22,7 @@ SIGNALS = {
     "BrokenOffError",
     "ClientGoneError",
     "NotDataError",
+    "RefusedAccountError",
     "RefusedVariableError",
     "UnreadableKeyError",
     "UnfitAnswerError",

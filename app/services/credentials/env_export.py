@@ -50,7 +50,7 @@ class EnvExport:
 
     def provider_variables(self) -> frozenset[str]:
         """Every variable any provider reads."""
-        return frozenset(name for one in self._registry.all() for field in one.spec.fields for name in field.env)
+        return frozenset(name for one in self._registry.all() for name in one.spec.env_names)
 
     async def _open(self, id: CredentialId, by: Caller) -> tuple[Credential, Account]:
         credential = await require_credential(self._store, by.workspace, id)
@@ -58,9 +58,15 @@ class EnvExport:
 
 
 def variables(spec: ProviderSpec, account: Account) -> dict[str, Secret]:
-    """Every variable the provider's fields are read from, set to what the account holds; aliases alike."""
+    """Every variable the provider's fields are read from, set to what the account holds, as its readers write it."""
     values: Mapping[str, Secret] = {
         **{name: Secret(str(value)) for name, value in account.settings.items()},
         **account.secrets,
     }
-    return {name: values[field.name] for field in spec.fields if field.name in values for name in field.env}
+    given = {name: values[field.name] for field in spec.fields if field.name in values for name in field.env}
+    for field in spec.settings:
+        for variable in field.variables if field.name in values else ():
+            written = variable.written(values[field.name].reveal())
+            if written is not None:
+                given[variable.name] = Secret(written)
+    return given

@@ -19,6 +19,7 @@ from keycairn.app.services.imports.plan import (
 from keycairn.app.services.imports.recognition import Recognition, Standing
 from keycairn.domain.audit import Action, Details
 from keycairn.domain.change import AddCredential, AddModel, Change, ExpectNoCredential
+from keycairn.domain.env_variable import is_variable_name
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.incoming import Imported, ImportReport, IncomingCredential, Refused, Skipped
 from keycairn.domain.model import Model
@@ -125,7 +126,8 @@ class AccountRows:
     def _event(self, mapped: MappedRow, batch: Batch, target: str, outcome: str, models: int) -> Change:
         fresh = mapped.credential
         if mapped.row.alone:
-            details: Details = {"provider": fresh.provider, "variables": sorted(mapped.row.variables.values())}
+            names = sorted(name for name in mapped.row.variables.values() if is_variable_name(name))
+            details: Details = {"provider": fresh.provider, "variables": names}
             return self._journal.event(batch.by, Action.CREDENTIAL_MIGRATED, target, details=details)
         details = {"provider": fresh.provider, "secrets": sorted(fresh.sealed), "models": models}
         return self._journal.event(batch.by, Action.CREDENTIAL_IMPORTED, target, outcome=outcome, details=details)

@@ -1,32 +1,27 @@
 """What the environment holds, and moving it into the database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.audit import DELETED_HERE, Deleted, Deletions, Journal
-from keycairn.app.services.credentials import Credentials
+from keycairn.app.services.audit import DELETED_HERE
+from keycairn.app.services.imports.importer import Importer
 from keycairn.app.services.keys import Vault
-from keycairn.domain.audit import IN_PROCESS, Action, Caller
-from keycairn.domain.change import AddCredential, ExpectNoCredential, ReplaceModel
+from keycairn.domain.audit import IN_PROCESS, Caller
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
-from keycairn.domain.environment import EnvironmentAccount, read_account
-from keycairn.domain.errors import ConflictError, InvalidInputError
-from keycairn.domain.ids import CredentialId
-from keycairn.domain.model import Model
+from keycairn.domain.env_accounts import incoming, read_accounts
+from keycairn.domain.environment import EnvironmentAccount
+from keycairn.domain.errors import UrlRefusedError
+from keycairn.domain.ids import CredentialId, credential_id
+from keycairn.domain.incoming import ImportReport, Refused
+from keycairn.domain.provider import FieldKind, ProviderSpec
 from keycairn.domain.secret import Secret
-from keycairn.ports.clock import Clock
+from keycairn.domain.url import origin_of
 from keycairn.ports.environment import Environment
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
-
-MIGRATED_NAME = "Default (Migrated from env)"
-_HAS_ONE = "the database has a credential of this provider"
-_MEANWHILE = "somebody else changed this provider meanwhile; run it again"
-ATTEMPTS = 8
-"""How often a provider is worked out anew when others write in between."""
 
 
 class Step(StrEnum):
@@ -39,25 +34,28 @@ class Step(StrEnum):
 
 
 class MigrationEntry(Struct, frozen=True, kw_only=True):
-    """One provider in a migration. `variables` maps fields to the variables they are read from; no values.
+    """One account in a migration. `variables` maps fields to the variables they are read from; no values.
 
-    `removable` are those that stand in the database as they are, so that nobody needs them in the environment.
-
-    `duplicates` are stored credentials with the same secret.
+    `goes_to` is where its keys go: the origins its variables name, else the provider's own hosts. `removable` are the
+    variables whose values stand in the database as they are, so that nobody needs them in the environment. `refused`:
+    what they hold did not come in, and is not here. `duplicates` are stored credentials with the same secret.
     """
 
     provider: str
     step: Step
     reason: str = ""
     variables: Mapping[str, str] = {}
+    goes_to: tuple[str, ...] = ()
     linked_models: tuple[str, ...] = ()
     removable: tuple[str, ...] = ()
     credential: CredentialId | None = None
+    refused: bool = False
+    notes: tuple[str, ...] = ()
     duplicates: tuple[Credential, ...] = ()
 
 
 class Migration(Struct, frozen=True):
-    """A migration, done or (with `dry_run`) planned: an entry for every known provider."""
+    """A migration, done or (with `dry_run`) planned: an entry or more for every known provider."""
 
     entries: tuple[MigrationEntry, ...]
     dry_run: bool
@@ -76,35 +74,25 @@ class Source(StrEnum):
 
 
 class EnvironmentAccounts:
-    """Reads provider accounts from the environment, and migrates them. Leaves the environment as it is."""
+    """The accounts of the environment, which the importer takes in. Leaves the environment as it is."""
 
     def __init__(
-        self,
-        store: Store,
-        registry: ProviderRegistry,
-        environment: Environment,
-        vault: Vault,
-        credentials: Credentials,
-        deletions: Deletions,
-        clock: Clock,
-        journal: Journal,
+        self, store: Store, registry: ProviderRegistry, environment: Environment, vault: Vault, importer: Importer
     ) -> None:
         self._store = store
-        self._vault = vault
-        self._deletions = deletions
         self._registry = registry
         self._environment = environment
-        self._credentials = credentials
-        self._clock = clock
-        self._journal = journal
+        self._vault = vault
+        self._importer = importer
 
-    def found(self, workspace: str = DEFAULT_WORKSPACE) -> list[EnvironmentAccount]:
+    def found(self, workspace: str = DEFAULT_WORKSPACE, *, anyway: bool = False) -> list[EnvironmentAccount]:
         """What the environment says about every known provider, in declaration order.
 
         It is the installation's own: only the default workspace finds anything in it.
         """
-        variables = self._environment.variables() if workspace == DEFAULT_WORKSPACE else {}
-        return [read_account(provider.spec, variables) for provider in self._registry.all()]
+        places = self._environment.places() if workspace == DEFAULT_WORKSPACE else ()
+        specs = [provider.spec for provider in self._registry.all()]
+        return read_accounts(specs, places, anyway=anyway)
 
     def variable(self, name: str) -> Secret | None:
         """One variable that is not blank, None where it is not set."""
@@ -114,91 +102,113 @@ class EnvironmentAccounts:
     async def sources(self, *, workspace: str = DEFAULT_WORKSPACE) -> dict[str, Source]:
         """Where each known provider is configured."""
         stored = await self._store.providers_in_use(workspace)
-        return {
-            account.provider: Source.DATABASE
-            if account.provider in stored
-            else Source.ENVIRONMENT
-            if account.configured
-            else Source.NONE
-            for account in self.found(workspace)
-        }
+        usable = {account.provider for account in self.found(workspace) if account.usable}
 
-    async def migrate(self, *, dry_run: bool = False, again: bool = False, by: Caller = IN_PROCESS) -> Migration:
+        def source(provider: str) -> Source:
+            if provider in stored:
+                return Source.DATABASE
+            return Source.ENVIRONMENT if provider in usable else Source.NONE
+
+        return {provider.spec.name: source(provider.spec.name) for provider in self._registry.all()}
+
+    async def migrate(
+        self, *, dry_run: bool = False, again: bool = False, anyway: bool = False, by: Caller = IN_PROCESS
+    ) -> Migration:
         """Make a credential of every configured provider that has none, and link its unlinked models to it.
 
-        A key that was deleted here comes back only with `again`. One commit a provider: what fails is reported in its
-        entry, and the others go on. Running it again changes nothing. Raises SealedError before anything is done.
+        A key that was deleted here comes back only with `again`; `anyway` takes variables that are not understood for
+        irrelevant. One commit an account: what fails is reported in its entry, and the others go on. Running it again
+        changes nothing. Raises SealedError before anything is done.
         """
+        self._vault.check_open()
         stored = await self._store.providers_in_use(by.workspace)
-        gone = Deleted() if again else await self._deletions.of(by.workspace)
-        entries = [
-            await self._migrate(account, stored, gone, by, dry_run=dry_run) for account in self.found(by.workspace)
-        ]
-        return Migration(tuple(entries), dry_run)
+        entries: list[MigrationEntry] = []
+        for account in self.found(by.workspace, anyway=anyway):
+            first = not any(one.provider == account.provider for one in entries if one.step is Step.MIGRATE)
+            entries.append(await self._migrate(account, stored, first, by, dry_run=dry_run, again=again))
+            if account.provider != account.family:
+                reason = f"its variables describe an account of {account.provider}"
+                entries.append(MigrationEntry(provider=account.family, step=Step.NOT_CONFIGURED, reason=reason))
+        told = {one.provider for one in entries if one.step is not Step.NOT_CONFIGURED}
+        return Migration(
+            tuple(one for one in entries if one.variables or one.reason or one.provider not in told), dry_run
+        )
 
     async def _migrate(
-        self, account: EnvironmentAccount, stored: frozenset[str], gone: Deleted, by: Caller, *, dry_run: bool
+        self,
+        account: EnvironmentAccount,
+        stored: frozenset[str],
+        alone: bool,  # noqa: FBT001  # no flag of a caller's
+        by: Caller,
+        *,
+        dry_run: bool,
+        again: bool,
     ) -> MigrationEntry:
-        """One provider, worked out anew when others write in between, a rotation of the data key too."""
-        for _ in range(ATTEMPTS):
-            try:
-                return await self._attempt(account, stored, gone, by, dry_run=dry_run)
-            except ConflictError:
-                await self._vault.refresh()
-                stored = await self._store.providers_in_use(by.workspace)
-        return MigrationEntry(provider=account.provider, step=Step.SKIP, reason=_MEANWHILE, variables=account.variables)
-
-    async def _attempt(
-        self, account: EnvironmentAccount, stored: frozenset[str], gone: Deleted, by: Caller, *, dry_run: bool
-    ) -> MigrationEntry:
-        entry = MigrationEntry(provider=account.provider, step=Step.NOT_CONFIGURED, variables=account.variables)
-        if not account.variables:
+        entry = MigrationEntry(
+            provider=account.provider,
+            step=Step.NOT_CONFIGURED,
+            variables=account.variables,
+            goes_to=self._goes_to(account),
+            notes=account.notes,
+            reason=account.why_not,
+        )
+        has_one = account.provider in stored
+        if not account.variables or (account.missing and not account.refused):
             return entry
-        if not account.configured:
-            missing = ", ".join(" or ".join(group) for group in account.missing)
-            return replace(entry, reason=f"incomplete, also set: {missing}")
-        try:
-            draft = self._credentials.draft(
-                account.provider, name=MIGRATED_NAME, settings=account.settings, secrets=account.secrets, by=by
-            ).credential
-        except InvalidInputError as error:
-            step = Step.SKIP if account.provider in stored else Step.ERROR
-            return replace(entry, step=step, reason=_HAS_ONE if account.provider in stored else str(error))
-        if account.provider in stored:
-            return replace(entry, step=Step.SKIP, reason=_HAS_ONE, removable=await self._removable(account, draft))
-        if gone.covers(draft):
-            return replace(entry, step=Step.SKIP, reason=DELETED_HERE)
-        models = await self._store.unlinked_models(by.workspace, account.provider)
-        entry = replace(
+        row = incoming(account, alone=alone)
+        if isinstance(row, Refused):
+            return replace(entry, step=Step.SKIP if has_one else Step.ERROR, refused=True)
+        report = await self._importer.take([row], dry_run=dry_run, again=again, by=by)
+        return await self._entry(entry, report, account, by, has_one=has_one)
+
+    async def _entry(
+        self, entry: MigrationEntry, report: ImportReport, account: EnvironmentAccount, by: Caller, *, has_one: bool
+    ) -> MigrationEntry:
+        """The entry, with what the importer says of its one row."""
+        if report.refused:
+            reason = report.refused[0].reason
+            return replace(entry, step=Step.SKIP if has_one else Step.ERROR, reason=reason, refused=True)
+        if report.skipped:
+            skipped = report.skipped[0]
+            removable = await self._removable(account, skipped.id, by) if skipped.reason != DELETED_HERE else ()
+            return replace(entry, step=Step.SKIP, reason=skipped.reason, removable=removable)
+        [made] = report.created
+        return replace(
             entry,
             step=Step.MIGRATE,
-            linked_models=tuple(model.name for model in models),
-            duplicates=await self._credentials.duplicates(draft),
+            reason="",
+            linked_models=made.linked,
+            duplicates=await self._duplicates(account, made.id, by),
+            notes=made.notes,
+            credential=None if report.dry_run else made.id,
+            removable=() if report.dry_run else await self._removable(account, made.id, by),
         )
-        return entry if dry_run else await self._store_draft(entry, draft, models, by)
 
-    async def _removable(self, account: EnvironmentAccount, draft: Credential) -> tuple[str, ...]:
-        """The account's variables, where the database has the same key with the same settings."""
-        twins = await self._credentials.duplicates(draft)
-        same = any(twin.provider == draft.provider and twin.settings == draft.settings for twin in twins)
-        return tuple(sorted(set(account.variables.values()))) if same else ()
+    async def _removable(self, account: EnvironmentAccount, id: str | None, by: Caller) -> tuple[str, ...]:
+        """The variables whose values the credential has, as they are."""
+        stored = await self._store.credential(by.workspace, credential_id(id)) if id else None
+        if stored is None or stored.provider != account.provider:
+            return ()
+        settings = {name: str(value) for name, value in stored.settings.items()}
+        marks = {name: self._vault.fingerprint(by.workspace, secret) for name, secret in account.secrets.items()}
+        if settings != account.settings or marks != stored.fingerprints:
+            return ()
+        return tuple(sorted({name for names in account.agreeing.values() for name in names}))
 
-    async def _store_draft(
-        self, entry: MigrationEntry, draft: Credential, models: Sequence[Model], by: Caller
-    ) -> MigrationEntry:
-        now = self._clock.now()
-        links = [
-            ReplaceModel(
-                replace(model, credential=draft.id, updated=now, version=model.version + 1), expected=model.version
-            )
-            for model in models
-        ]
-        event = self._journal.event(
-            by,
-            Action.CREDENTIAL_MIGRATED,
-            draft.id,
-            details={"provider": draft.provider, "variables": sorted(entry.variables.values())},
-        )
-        alone = ExpectNoCredential(by.workspace, draft.provider)
-        await self._journal.commit((alone, AddCredential(draft), *links, event))
-        return replace(entry, credential=draft.id, removable=tuple(sorted(set(entry.variables.values()))))
+    async def _duplicates(self, account: EnvironmentAccount, id: str, by: Caller) -> tuple[Credential, ...]:
+        marks = frozenset(self._vault.fingerprint(by.workspace, secret) for secret in account.secrets.values())
+        found = await self._store.with_same_secret(by.workspace, marks)
+        return tuple(one for one in found if one.id != id)
+
+    def _goes_to(self, account: EnvironmentAccount) -> tuple[str, ...]:
+        spec: ProviderSpec = self._registry.get(account.provider).spec
+        places = (field for field in spec.places() if field.kind is FieldKind.URL)
+        urls = [account.settings[field.name] for field in places if field.name in account.settings]
+        return tuple(dict.fromkeys(map(_origin, urls))) or (spec.hosts[:1] if account.secrets else ())
+
+
+def _origin(url: str) -> str:
+    try:
+        return origin_of(url)
+    except UrlRefusedError:
+        return "an address that cannot be used"

@@ -65,6 +65,11 @@ class Vault:
         """The cipher of the opened keyset. Raises SealedError."""
         return self.keyset.cipher
 
+    def check_open(self) -> None:
+        """Raise SealedError unless it is open."""
+        if self._keyset is None:
+            raise SealedError(self._why)
+
     def fingerprint(self, workspace: str, secret: Secret) -> str:
         """What two secrets of a workspace share when they are the same, and of different ones never.
 

@@ -12,7 +12,7 @@ from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import RecordCheck
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential, account_mark
 from keycairn.domain.drift import Drift, compare
-from keycairn.domain.environment import read_account
+from keycairn.domain.env_accounts import read_accounts
 from keycairn.domain.errors import (
     ConflictError,
     CredentialNotFoundError,
@@ -250,8 +250,9 @@ class Probing:
         if workspace != DEFAULT_WORKSPACE:
             return None
         spec = self._registry.get(provider).spec
-        found = read_account(spec, self._environment.variables())
-        if not found.configured:
+        read = read_accounts([one.spec for one in self._registry.all()], self._environment.places())
+        found = next((one for one in read if one.provider == spec.name and one.usable), None)
+        if found is None:
             return None
         settings = {name: spec.check_setting(name, value) for name, value in found.settings.items()}
         return Account(

@@ -5,38 +5,44 @@ from typing import Any
 import pytest
 
 from keycairn.adapters.imports.litellm import LiteLlmConfig
-from keycairn.domain.incoming import IncomingCredential
+from keycairn.domain.incoming import IncomingCredential, Refused
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 
 SPECS = [provider.spec for provider in PluginRegistry(external=False).all()]
+Row = IncomingCredential | Refused
 CANARY = "canary-4f9A7c2E81b6D05x"
 OURS = ("KEYCAIRN_ROOT_KEY", "KEYCAIRN_ADMIN_TOKEN", "KEYCAIRN_DATABASE_PASSWORD", "keycairn_root_key", "Keycairn_X")
 OTHERS = ("AWS_SECRET_ACCESS_KEY", "HOME", "OPEN_NOTEBOOK_ENCRYPTION_KEY", "SURREAL_PASSWORD", "GITHUB_TOKEN", "MY_KEY")
 LITELLM_OF = {"openai": "openai", "anthropic": "anthropic", "azure": "azure", "google": "gemini", "groq": "groq"}
 
 
-async def row(params: dict[str, Any], allowed: tuple[str, ...] = (), **variables: Any) -> IncomingCredential:
+async def rows(params: dict[str, Any], allowed: tuple[str, ...] = (), **variables: Any) -> list[Row]:
     values = {name: Secret(value) for name, value in variables.items()}
     document = {"model_list": [{"model_name": "m", "litellm_params": params}]}
-    rows = [one async for one in LiteLlmConfig(document, values, SPECS, allowed).rows()]
-    (only,) = [one for one in rows if isinstance(one, IncomingCredential)]
+    found = [one async for one in LiteLlmConfig(document, values, SPECS, allowed).rows()]
+    return [one for one in found if isinstance(one, IncomingCredential | Refused)]
+
+
+async def row(params: dict[str, Any], allowed: tuple[str, ...] = (), **variables: Any) -> IncomingCredential:
+    (only,) = [one for one in await rows(params, allowed, **variables) if isinstance(one, IncomingCredential)]
     return only
 
 
-def told(one: IncomingCredential) -> str:
-    secrets = {name: secret.reveal() for name, secret in one.secrets.items()}
-    return repr((one, secrets))
+def told(one: Row) -> str:
+    secrets = one.secrets if isinstance(one, IncomingCredential) else {}
+    return repr((one, {name: secret.reveal() for name, secret in secrets.items()}))
 
 
 @pytest.mark.parametrize("name", [*OURS, *OTHERS, "ANTHROPIC_API_KEY", "OPENAI_COMPATIBLE_API_KEY"])
 @pytest.mark.parametrize("place", ["api_key", "api_base", "base_url", "api_version", "vertex_project", "num_ctx"])
 async def test_a_variable_of_nobody_s_or_another_s_is_not_read(name: str, place: str) -> None:
-    params = {"model": "openai/gpt-4o", "api_base": "http://attacker.example", place: f"os.environ/{name}"}
+    params = {"model": "openai/gpt-4o", "api_base": "http://attacker.example", "api_key": "sk-x-0123456789"}
     held: dict[str, Any] = {name: CANARY}
-    one = await row(params, **held)
+    [one] = await rows({**params, place: f"os.environ/{name}"}, **held)
     assert CANARY not in told(one)
-    said = " ".join((*one.unopened.values(), *one.notes))
+    said = one.reason if isinstance(one, Refused) else " ".join((*one.unopened.values(), *one.notes))
+    assert isinstance(one, Refused) is (place in {"api_base", "base_url"})
     if name.upper().startswith("KEYCAIRN_"):
         assert "Keycairn's own" in said
     else:
@@ -69,9 +75,11 @@ async def test_the_providers_own_are_read(provider: str) -> None:
 
 async def test_a_key_is_read_where_a_key_is_wanted_and_not_where_it_would_be_shown() -> None:
     for place in ("api_base", "api_version", "vertex_project"):
-        one = await row({"model": "azure/d", place: "os.environ/AZURE_OPENAI_API_KEY"}, AZURE_OPENAI_API_KEY=CANARY)
+        params = {"model": "azure/d", "api_key": "az-0123456789", place: "os.environ/AZURE_OPENAI_API_KEY"}
+        [one] = await rows(params, AZURE_OPENAI_API_KEY=CANARY)
         assert CANARY not in told(one)
-    one = await row({"model": "azure/d", "api_base": "os.environ/AZURE_API_BASE"}, AZURE_API_BASE="https://x.example")
+    params = {"model": "azure/d", "api_key": "az-0123456789", "api_base": "os.environ/AZURE_API_BASE"}
+    one = await row(params, AZURE_API_BASE="https://x.example")
     assert one.settings == {"endpoint": "https://x.example"}
 
 

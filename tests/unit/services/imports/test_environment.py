@@ -2,7 +2,8 @@ import pytest
 from tests.house import LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.imports.environment import MIGRATED_NAME, Source, Step
+from keycairn.app.services.imports.environment import Source, Step
+from keycairn.domain.env_accounts import MIGRATED_NAME
 from keycairn.domain.errors import SealedError
 from keycairn.domain.secret import Secret
 
