@@ -1,4 +1,8 @@
-"""Records that have to be there."""
+"""Records that have to be there, and models with the credential that serves them."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError
@@ -21,3 +25,23 @@ async def require_model(store: Store, workspace: str, id: ModelId) -> Model:
     if model is None:
         raise ModelNotFoundError
     return model
+
+
+async def linked(store: Store, models: Sequence[Model]) -> Sequence[Model]:
+    """The models as they are served: one that is linked to no credential by the oldest of its provider.
+
+    Where there is none it stays as it is. What comes back is not for storing.
+    """
+    loose = {(model.workspace, model.provider) for model in models if model.credential is None}
+    if not loose:
+        return models
+    oldest: dict[tuple[str, str], CredentialId] = {}
+    for workspace, provider in loose:
+        for credential in await store.credentials(workspace, provider=provider, limit=1):
+            oldest[workspace, provider] = credential.id
+    return [
+        model
+        if model.credential is not None or (first := oldest.get((model.workspace, model.provider))) is None
+        else replace(model, credential=first)
+        for model in models
+    ]

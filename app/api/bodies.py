@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.app.services.models import ModelPatch
 from keycairn.domain.errors import InvalidDefaultError, InvalidIdError, InvalidInputError, UndeclaredFieldError
-from keycairn.domain.ids import ModelId, model_id
+from keycairn.domain.ids import ModelId, credential_id, model_id
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
@@ -172,7 +172,7 @@ class CreateModel(Struct, kw_only=True, forbid_unknown_fields=True):
 class UpdateModel(Struct, kw_only=True, forbid_unknown_fields=True):
     """What a model is called, and when it serves among those of its name. Absent: keep.
 
-    `provider_model` null takes it out of its pool, `price` null away its price.
+    `provider_model` null takes it out of its pool, `price` null away its price; `credential` null or "" unlinks it.
     """
 
     name: str | None = None
@@ -180,15 +180,18 @@ class UpdateModel(Struct, kw_only=True, forbid_unknown_fields=True):
     priority: int | None = None
     weight: int | None = None
     price: Price | UnsetType | None = UNSET
+    credential: _Text = UNSET
 
     def patch(self) -> ModelPatch:
-        """The change for the service."""
+        """The change for the service. Raises InvalidIdError."""
+        link = self.credential
         return ModelPatch(
             name=self.name,
             provider_model=self.provider_model,
             priority=self.priority,
             weight=self.weight,
             price=self.price,
+            credential=link if isinstance(link, UnsetType) else credential_id(link) if link else None,
         )
 
 

@@ -123,12 +123,20 @@ class ModelController(Controller):
     async def change(
         self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[UpdateModel]
     ) -> ModelView:
-        """Among models of one name: the smallest priority first, equals in proportion to their weights."""
+        """Among models of one name: the smallest priority first, equals in proportion to their weights.
+
+        `credential` links it to that one.
+        """
         if caller.reach.models is not None and (data.name is not None or isinstance(data.provider_model, str)):
             model = await keycairn.models.get(model_id(id), workspace=caller.workspace)
             own = data.provider_model if isinstance(data.provider_model, str) else model.own_name
             _check_named(caller, model.provider, data.name or model.name, own)
-        return model_view(await keycairn.models.update(model_id(id), data.patch(), by=caller))
+        patch = data.patch()
+        if patch.credential and not await reaches(keycairn, caller, patch.credential):
+            raise CredentialNotFoundError
+        if patch.credential is None and not caller.reach.whole:
+            raise OutOfReachError  # unlinked, it is anyone's
+        return model_view(await keycairn.models.update(model_id(id), patch, by=caller))
 
     @delete("/{id:str}", opt={**WRITE, **ONE}, status_code=200, summary="Delete a model")
     async def remove(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> DeletedModelView:

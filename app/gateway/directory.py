@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from keycairn.app.gateway.limits import Subject
+from keycairn.app.lookup import linked
 from keycairn.app.services.access import Principal, Tokens
 from keycairn.app.services.models import defaults_within
 from keycairn.domain.credential import Credential
@@ -113,7 +114,7 @@ class Directory:
                 if passed := await self._unregistered(workspace, name, type, providers, reach):
                     return passed
                 raise
-            rows = ordered(named, type, providers)
+            rows = ordered(await linked(self._store, named), type, providers)
             if not rows:
                 raise UnlinkedModelError
             found = [Serving(row, await self._credential_of(row)) for row in rows]
@@ -167,7 +168,8 @@ class Directory:
         found = memory.get(place)
         if found is None:
             slots = (await self._store.defaults(workspace)).slots
-            found = await make(await self._store.models(workspace, limit=None), slots)
+            models = await linked(self._store, await self._store.models(workspace, limit=None))
+            found = await make(models, slots)
             if len(memory) >= MOST_LISTINGS:
                 memory.clear()
             if len(found) <= LONGEST_LISTING:
@@ -180,11 +182,13 @@ class Directory:
             return [await self._default(workspace, name.removeprefix("default:"), reach)]
         if name.startswith("model:") and (row := await self._by_id(workspace, name)) and _within(row, reach):
             return [row]
-        named = [row for row in await self._store.models(workspace, name=name, limit=None) if _within(row, reach)]
+        rows = await linked(self._store, await self._store.models(workspace, name=name, limit=None))
+        named = [row for row in rows if _within(row, reach)]
         if parts := qualified(name):
             if pool := [row for row in named if row.pooled]:
                 return pool
             rows = await self._store.models(workspace, provider=parts[0], name=parts[1], limit=None)
+            rows = await linked(self._store, rows)
             if within := [row for row in rows if _within(row, reach)]:
                 return within
         if not named:
@@ -193,9 +197,10 @@ class Directory:
 
     async def _by_id(self, workspace: str, name: str) -> Model | None:
         try:
-            return await self._store.model(workspace, model_id(name))
+            row = await self._store.model(workspace, model_id(name))
         except InvalidIdError:
             return None
+        return None if row is None else (await linked(self._store, [row]))[0]
 
     async def _default(self, workspace: str, name: str, reach: Reach) -> Model:
         slot = SLOT_NAMES.get(name)

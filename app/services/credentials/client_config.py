@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from keycairn.app.lookup import require_credential, require_model
+from keycairn.app.lookup import linked, require_credential, require_model
 from keycairn.app.services.credentials.opener import CredentialOpener
 from keycairn.domain.audit import IN_PROCESS, Caller
 from keycairn.domain.errors import NoDefaultError, UnlinkedModelError
@@ -62,7 +62,7 @@ class Provisioning:
     async def resolve(self, model: ModelId | Slot, *, by: Caller = IN_PROCESS) -> Target:
         """The model, its opened account and its provider. Raises as `provision`."""
         id = await self._default(model, by.workspace) if isinstance(model, Slot) else model
-        found = await require_model(self._store, by.workspace, id)
+        (found,) = await linked(self._store, [await require_model(self._store, by.workspace, id)])
         if found.credential is None:
             raise UnlinkedModelError
         credential = await require_credential(self._store, by.workspace, found.credential)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from keycairn.app.lookup import require_credential, require_model
+from keycairn.app.lookup import linked, require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.credentials.opener import CredentialOpener
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
@@ -42,8 +42,8 @@ class EnvExport:
         return variables(self._registry.get(credential.provider).spec, account)
 
     async def credential_of(self, id: ModelId, *, by: Caller = IN_PROCESS) -> CredentialId:
-        """The credential of a model. Raises ModelNotFoundError or UnlinkedModelError."""
-        model = await require_model(self._store, by.workspace, id)
+        """The credential that serves a model. Raises ModelNotFoundError or UnlinkedModelError."""
+        (model,) = await linked(self._store, [await require_model(self._store, by.workspace, id)])
         if model.credential is None:
             raise UnlinkedModelError
         return model.credential

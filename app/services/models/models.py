@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.lookup import require_credential, require_model
+from keycairn.app.lookup import linked, require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.models.naming import (
     ModelPatch,
@@ -29,6 +29,7 @@ from keycairn.domain.change import (
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import (
     DuplicateError,
+    InvalidDefaultError,
     InvalidInputError,
     ModelExistsError,
 )
@@ -134,9 +135,9 @@ class Models:
             raise ModelExistsError from None
 
     async def update(self, id: ModelId, patch: ModelPatch, *, by: Caller = IN_PROCESS) -> Model:
-        """Change a model's names, share and price. One that is given a name on purpose comes into the pool of it.
+        """Change a model's names, share, price and credential. One that is given a name comes into the pool of it.
 
-        Raises ModelNotFoundError, InvalidInputError, OutOfReachError or ModelExistsError.
+        Raises ModelNotFoundError, CredentialNotFoundError, InvalidInputError, OutOfReachError or ModelExistsError.
         """
 
         async def plan() -> tuple[Changeset, Model]:
@@ -151,6 +152,8 @@ class Models:
             more: Sequence[Change] = ()
             if (after.name, after.provider_model) != (before.name, before.provider_model):
                 after, more = await entered(self._store, after, by.reach, by_hand=False)
+            if after.credential != before.credential:
+                more = [*await self._link_expectations(after), *more]
             details: Details = {"priority": after.priority, "weight": after.weight, **_names(after)}
             event = self._journal.event(by, Action.MODEL_UPDATED, id, details=details)
             return (ReplaceModel(after, expected=before.version), *more, event), after
@@ -182,8 +185,9 @@ class Models:
 
         async def plan() -> tuple[Changeset, Defaults]:
             types: dict[ModelId, Modality] = {}
-            for id in {id for id in wishes.values() if id is not None}:
-                if model := await self._store.model(by.workspace, id):
+            for slot, id in wishes.items():
+                if id is not None and (model := await self._store.model(by.workspace, id)):
+                    await self._check_served(slot, model)
                     types[id] = model.type
             before = await self._store.defaults(by.workspace)
             return self._assigned(before, wishes, types, by)
@@ -199,7 +203,9 @@ class Models:
             empty = [slot for slot in AUTO_ASSIGNED if slot not in defaults.slots]
             chosen: dict[Slot, Model] = {}
             for slot in empty:
-                models = await self._store.models(by.workspace, type=SLOT_TYPES[slot], limit=None)
+                models = await linked(
+                    self._store, await self._store.models(by.workspace, type=SLOT_TYPES[slot], limit=None)
+                )
                 if best := best_model(models, SLOT_TYPES[slot], preferred):
                     chosen[slot] = best
             wishes = {slot: model.id for slot, model in chosen.items()}
@@ -211,6 +217,15 @@ class Models:
             )
 
         return await self._journal.retried(plan)
+
+    async def _check_served(self, slot: Slot, model: Model) -> None:
+        """Raise InvalidDefaultError for a model that no credential serves."""
+        (served,) = await linked(self._store, [model])
+        if served.credential is None:
+            message = (
+                f"{slot} needs a model that can be called: this one has no credential, and {model.provider} has none."
+            )
+            raise InvalidDefaultError(message, {slot: "is linked to no credential, and its provider has none"})
 
     def _assigned(
         self,

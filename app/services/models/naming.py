@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from keycairn.domain.change import ReplaceModel
 from keycairn.domain.errors import InvalidInputError, ModelExistsError, OutOfReachError
+from keycairn.domain.ids import CredentialId
 from keycairn.domain.indexes import unique_place
 from keycairn.domain.model import LONGEST_MODEL_NAME, Model, is_model_name, is_public_name
 from keycairn.domain.pools import joining
@@ -20,7 +21,8 @@ class ModelPatch(Struct, frozen=True, kw_only=True):
     """A change of a model: what is not given stays.
 
     A new `name` leaves alone what its provider is sent. `provider_model` None takes the model out of its pool: it has
-    its provider's own name again, or `name` where that is given too.
+    its provider's own name again, or `name` where that is given too. `credential` None unlinks it: the oldest one of
+    its provider serves it then.
     """
 
     name: str | None = None
@@ -28,6 +30,7 @@ class ModelPatch(Struct, frozen=True, kw_only=True):
     priority: int | None = None
     weight: int | None = None
     price: Price | UnsetType | None = UNSET
+    credential: CredentialId | UnsetType | None = UNSET
 
 
 def patched(model: Model, patch: ModelPatch) -> Model:
@@ -49,6 +52,7 @@ def patched(model: Model, patch: ModelPatch) -> Model:
         priority=model.priority if patch.priority is None else patch.priority,
         weight=model.weight if patch.weight is None else patch.weight,
         price=model.price if patch.price is UNSET else patch.price,
+        credential=model.credential if patch.credential is UNSET else patch.credential,
     )
 
 

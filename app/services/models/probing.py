@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from keycairn.app.lookup import require_credential, require_model
+from keycairn.app.lookup import linked, require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.models.registration import NewModel, Registered, Registration
@@ -225,9 +225,10 @@ class Probing:
 
     async def try_model(self, id: ModelId, *, by: Caller = IN_PROCESS) -> ModelReport:
         """One small real call of the model. A failure is a report. Raises ModelNotFoundError or SealedError."""
-        model = await require_model(self._store, by.workspace, id)
+        (model,) = await linked(self._store, [await require_model(self._store, by.workspace, id)])
         if model.credential is None:
-            return ModelReport(outcome=Outcome.UNKNOWN, message="The model is linked to no credential.")
+            why = f"The model is linked to no credential, and {model.provider} has none."
+            return ModelReport(outcome=Outcome.UNKNOWN, message=why)
         credential = await require_credential(self._store, by.workspace, model.credential)
         try:
             account = await self._opener.open(credential, purpose="model test", by=by)

@@ -39,9 +39,11 @@ async def test_the_variables_are_those_of_the_provider_and_the_use_is_audited_wi
 async def test_a_model_lends_the_account_it_is_linked_to(kc: Keycairn) -> None:
     id = await made(kc)
     linked = await kc.models.create("gpt-4o", provider="openai", type=LANGUAGE, credential=id)
-    loose = await kc.models.create("gpt-4o", provider="openai", type=LANGUAGE)
+    unlinked = await kc.models.create("gpt-4o", provider="openai", type=LANGUAGE)
+    loose = await kc.models.create("claude", provider="anthropic", type=LANGUAGE)
 
     assert await kc.env_export.credential_of(linked.id) == id
+    assert await kc.env_export.credential_of(unlinked.id) == id
     with pytest.raises(UnlinkedModelError):
         await kc.env_export.credential_of(loose.id)
     with pytest.raises(ModelNotFoundError):

@@ -56,6 +56,7 @@ async def test_a_model_is_not_linked_to_nobody_or_to_another_provider(kc: Keycai
     assert await kc.models.list() == []
 
 
+@pytest.mark.usefixtures("credential")
 async def test_deleting_a_model_clears_its_slots(kc: Keycairn) -> None:
     model = await kc.models.create("gpt", provider="openai", type=LANGUAGE)
     await kc.models.set_defaults({Slot.CHAT: model.id, Slot.TOOLS: model.id})
@@ -74,6 +75,7 @@ async def test_defaults_take_registered_models_of_the_right_type_only(kc: Keycai
     assert (await kc.models.defaults()).slots == {}
 
 
+@pytest.mark.usefixtures("credential")
 async def test_tasks_of_language_fall_back_to_chat(kc: Keycairn) -> None:
     chat = await kc.models.create("gpt", provider="openai", type=LANGUAGE)
     defaults = await kc.models.set_defaults({Slot.CHAT: chat.id})
@@ -83,6 +85,7 @@ async def test_tasks_of_language_fall_back_to_chat(kc: Keycairn) -> None:
     assert Slot.TOOLS not in defaults.slots
 
 
+@pytest.mark.usefixtures("credential")
 async def test_two_clients_setting_different_slots_lose_nothing(kc: Keycairn) -> None:
     one = await kc.models.create("gpt", provider="openai", type=LANGUAGE)
     two = await kc.models.create("ada", provider="openai", type=EMBEDDING)
