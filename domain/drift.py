@@ -26,20 +26,24 @@ class Drift(Struct, frozen=True, kw_only=True):
 def compare(registered: Sequence[Model], discovery: Discovery) -> Drift:
     """The drift of `registered`, all models of one credential.
 
-    Only a live list proves that something vanished: from a fallback nothing is concluded.
+    Only a live list proves that something vanished: from a fallback nothing is concluded. Case makes no other name.
     """
     trusted = [model for model in discovery.models if model.provenance is not Provenance.FALLBACK]
-    offered = {(model.name, model.type) for model in trusted}
-    names = {model.name for model in trusted}
-    have = {(model.own_name, model.type) for model in registered}
-    owned = {model.own_name for model in registered}
+    offered = {(model.name.casefold(), model.type) for model in trusted}
+    names = {name for name, _ in offered}
+    have = {(model.own_name.casefold(), model.type) for model in registered}
+    owned = {name for name, _ in have}
     complete = discovery.failure is None and any(model.provenance is Provenance.LIVE for model in trusted)
-    new = {(m.name, m.type): m for m in trusted if m.type is not None and m.name not in owned}
-    typed = {model.name for model in trusted if model.type is not None}
+    new = {(m.name, m.type): m for m in trusted if m.type is not None and m.name.casefold() not in owned}
+    typed = {name for name, type in offered if type is not None}
+    listed = tuple(model for model in registered if model.own_name.casefold() in names)
+    gone = tuple(model for model in registered if model.own_name.casefold() not in names)
     return Drift(
         new=tuple(new.values()),
         known=len(offered & have),
-        vanished=tuple(m for m in registered if complete and m.own_name not in names and m.missing_since is None),
-        returned=tuple(m for m in registered if m.own_name in names and m.missing_since is not None),
-        retyped=tuple(m for m in registered if m.own_name in typed and (m.own_name, m.type) not in offered),
+        vanished=tuple(m for m in gone if complete and m.missing_since is None),
+        returned=tuple(m for m in listed if m.missing_since is not None),
+        retyped=tuple(
+            m for m in listed if m.own_name.casefold() in typed and (m.own_name.casefold(), m.type) not in offered
+        ),
     )

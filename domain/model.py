@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -57,6 +58,11 @@ class Model(Struct, frozen=True, kw_only=True):
         """What tells it from the other models of its account: its name, its provider's, and its type."""
         return self.name, self.own_name, self.type
 
+    @property
+    def alike(self) -> tuple[str, str, Modality]:
+        """What no other model of its account may have: the offer, without regard to case."""
+        return self.name.casefold(), self.own_name.casefold(), self.type
+
 
 LONGEST_MODEL_NAME = 300
 """Characters."""
@@ -72,6 +78,7 @@ def is_public_name(name: str) -> bool:
     return is_model_name(name) and not name.startswith(("default:", "model:"))
 
 
+FALLS_BACK, MANDATORY = "falls back", "mandatory"
 HIGHEST_SHARE = 1_000_000
 
 LONGEST_CALLED_NAME = 512
@@ -88,31 +95,45 @@ def check_share(priority: int, weight: int) -> None:
 
 
 class Slot(StrEnum):
-    """A task that has a default model."""
+    """A task that has a default model: one line makes one, here and for everything that is done with slots.
 
-    CHAT = "default_chat_model"
-    TRANSFORMATION = "default_transformation_model"
-    LARGE_CONTEXT = "large_context_model"
-    TEXT_TO_SPEECH = "default_text_to_speech_model"
-    SPEECH_TO_TEXT = "default_speech_to_text_model"
-    EMBEDDING = "default_embedding_model"
-    TOOLS = "default_tools_model"
+    Each is its name in the API, its name after `default:` in a call, the type of its model, and `FALLS_BACK` where chat
+    stands in for it, or `MANDATORY` where a client cannot clear it: it is empty only before the first assignment or
+    after its model was deleted.
+    """
+
+    called: str
+    type: Modality
+    rule: str
+
+    def __new__(cls, value: str, called: str, type: Modality, rule: str = "") -> Self:
+        """A member of its name in the API."""
+        slot = str.__new__(cls, value)
+        slot._value_ = value
+        slot.called, slot.type, slot.rule = called, type, rule
+        return slot
+
+    CHAT = "default_chat_model", "chat", Modality.LANGUAGE, MANDATORY
+    TRANSFORMATION = "default_transformation_model", "transformation", Modality.LANGUAGE, FALLS_BACK
+    LARGE_CONTEXT = "large_context_model", "large_context", Modality.LANGUAGE, FALLS_BACK
+    TEXT_TO_SPEECH = "default_text_to_speech_model", "text_to_speech", Modality.TEXT_TO_SPEECH
+    SPEECH_TO_TEXT = "default_speech_to_text_model", "speech_to_text", Modality.SPEECH_TO_TEXT
+    EMBEDDING = "default_embedding_model", "embedding", Modality.EMBEDDING, MANDATORY
+    TOOLS = "default_tools_model", "tools", Modality.LANGUAGE, FALLS_BACK
+    VISION = "default_vision_model", "vision", Modality.LANGUAGE, FALLS_BACK
+
+    @property
+    def mandatory(self) -> bool:
+        """Whether a client cannot clear it."""
+        return self.rule == MANDATORY
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether the model of chat does its task where it has none."""
+        return self.rule == FALLS_BACK
 
 
-SLOT_TYPES: Mapping[Slot, Modality] = {
-    Slot.CHAT: Modality.LANGUAGE,
-    Slot.TRANSFORMATION: Modality.LANGUAGE,
-    Slot.LARGE_CONTEXT: Modality.LANGUAGE,
-    Slot.TEXT_TO_SPEECH: Modality.TEXT_TO_SPEECH,
-    Slot.SPEECH_TO_TEXT: Modality.SPEECH_TO_TEXT,
-    Slot.EMBEDDING: Modality.EMBEDDING,
-    Slot.TOOLS: Modality.LANGUAGE,
-}
-
-MANDATORY = frozenset({Slot.CHAT, Slot.EMBEDDING})
-"""Slots a client cannot clear. They are empty only before the first assignment or after their model was deleted."""
-
-_FALL_BACK_TO_CHAT = frozenset({Slot.TRANSFORMATION, Slot.LARGE_CONTEXT, Slot.TOOLS})
+SLOTS: Mapping[str, Slot] = {slot.value: slot for slot in Slot}
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
@@ -129,7 +150,7 @@ class Defaults(Struct, frozen=True, kw_only=True):
     def model_for(self, slot: Slot) -> ModelId | None:
         """The model that does the slot's task, falling back to chat where that can do it too."""
         own = self.slots.get(slot)
-        return own if own or slot not in _FALL_BACK_TO_CHAT else self.slots.get(Slot.CHAT)
+        return own if own or not slot.falls_back else self.slots.get(Slot.CHAT)
 
     def without(
         self, models: frozenset[ModelId] | set[ModelId], moved: Mapping[ModelId, ModelId] | None = None
@@ -150,13 +171,13 @@ class Defaults(Struct, frozen=True, kw_only=True):
         slots = dict(self.slots)
         for slot, model in wishes.items():
             if model is None:
-                if slot in MANDATORY:
+                if slot.mandatory and slot in slots:
                     message = f"{slot} cannot be cleared; set another model instead."
                     raise InvalidDefaultError(message, {slot: "cannot be cleared"})
                 slots.pop(slot, None)
                 continue
-            if types.get(model) is not SLOT_TYPES[slot]:
-                message = f"{slot} needs a registered model of type {SLOT_TYPES[slot]}."
-                raise InvalidDefaultError(message, {slot: f"must be the id of a {SLOT_TYPES[slot]} model"})
+            if types.get(model) is not slot.type:
+                message = f"{slot} needs a registered model of type {slot.type}."
+                raise InvalidDefaultError(message, {slot: f"must be the id of a {slot.type} model"})
             slots[slot] = model
         return replace(self, slots=slots)

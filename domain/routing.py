@@ -17,15 +17,7 @@ from keycairn.domain.pools import serving
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.provider_failure import Failure
 
-SLOT_NAMES = {
-    "chat": Slot.CHAT,
-    "transformation": Slot.TRANSFORMATION,
-    "large_context": Slot.LARGE_CONTEXT,
-    "text_to_speech": Slot.TEXT_TO_SPEECH,
-    "speech_to_text": Slot.SPEECH_TO_TEXT,
-    "embedding": Slot.EMBEDDING,
-    "tools": Slot.TOOLS,
-}
+SLOT_NAMES = {slot.called: slot for slot in Slot}
 """What may follow `default:` in place of a model's name."""
 
 FIRST_REST, REST_GROWTH = 15.0, 2.0

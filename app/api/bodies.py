@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.app.services.models import ModelPatch
@@ -12,10 +12,10 @@ from keycairn.domain.errors import InvalidDefaultError, InvalidIdError, InvalidI
 from keycairn.domain.ids import ModelId, credential_id, model_id
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Slot
+from keycairn.domain.model import Model, Slot
 from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.price import Price
-from keycairn.domain.provider import ProviderSpec, SettingValue
+from keycairn.domain.provider import ProviderSpec, SettingValue, canonical_name
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
@@ -36,6 +36,7 @@ WELL_KNOWN = (
 """Settings that stand flat beside the name; all others stand in `config`."""
 
 _Text = str | UnsetType | None
+_Read = Annotated[Any, Meta(description="Of a record that was read and is sent back. It changes nothing.")]
 
 
 class _Account(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -80,7 +81,24 @@ class _Account(Struct, kw_only=True, forbid_unknown_fields=True):
         return secrets
 
 
-class CreateCredential(_Account, kw_only=True, forbid_unknown_fields=True):
+class _CredentialRecord(_Account, kw_only=True, forbid_unknown_fields=True):
+    """What answers tell of a credential besides, so that a record that was read can be sent back."""
+
+    id: _Read = UNSET
+    has_api_key: _Read = UNSET
+    has_secrets: _Read = UNSET
+    created: _Read = UNSET
+    updated: _Read = UNSET
+    model_count: _Read = UNSET
+    decryption_error: _Read = UNSET
+    workspace: _Read = UNSET
+    version: _Read = UNSET
+    last_check: _Read = UNSET
+    duplicates: _Read = UNSET
+    healed: _Read = UNSET
+
+
+class CreateCredential(_CredentialRecord, kw_only=True, forbid_unknown_fields=True):
     """A new credential. A well-known field that is null or "" counts as absent."""
 
     name: str
@@ -98,7 +116,7 @@ class CreateCredential(_Account, kw_only=True, forbid_unknown_fields=True):
         return {name: value for name, value in self.given_secrets().items() if value is not None}
 
 
-class UpdateCredential(_Account, kw_only=True, forbid_unknown_fields=True):
+class UpdateCredential(_CredentialRecord, kw_only=True, forbid_unknown_fields=True):
     """A change. Absent: keep. null or "" clears a nullable field, and is ignored for name, modalities and api_key."""
 
     name: str | UnsetType | None = UNSET
@@ -153,7 +171,16 @@ class RegisterModels(Struct, kw_only=True, forbid_unknown_fields=True):
     models: list[RegisterModel]
 
 
-class CreateModel(Struct, kw_only=True, forbid_unknown_fields=True):
+class _ModelRecord(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What answers tell of a model besides, so that a record that was read can be sent back."""
+
+    id: _Read = UNSET
+    created: _Read = UNSET
+    updated: _Read = UNSET
+    missing_since: _Read = UNSET
+
+
+class CreateModel(_ModelRecord, kw_only=True, forbid_unknown_fields=True):
     """A new model. Applications call it by `name`; `provider_model` is what its provider is sent, by default the same.
 
     Given, it says that the model was named on purpose: it joins the pool of its name.
@@ -169,7 +196,7 @@ class CreateModel(Struct, kw_only=True, forbid_unknown_fields=True):
     price: Price | None = None
 
 
-class UpdateModel(Struct, kw_only=True, forbid_unknown_fields=True):
+class UpdateModel(_ModelRecord, kw_only=True, forbid_unknown_fields=True):
     """What a model is called, and when it serves among those of its name. Absent: keep.
 
     `provider_model` null takes it out of its pool, `price` null away its price; `credential` null or "" unlinks it.
@@ -181,6 +208,19 @@ class UpdateModel(Struct, kw_only=True, forbid_unknown_fields=True):
     weight: int | None = None
     price: Price | UnsetType | None = UNSET
     credential: _Text = UNSET
+    provider: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+
+    def check_same(self, model: Model) -> None:
+        """Raise InvalidInputError where what cannot change is sent with another value than the model's."""
+        other: list[str] = []
+        if isinstance(self.provider, str) and canonical_name(self.provider) != model.provider:
+            other.append("provider")
+        if isinstance(self.type, str) and self.type != model.type:
+            other.append("type")
+        if other:
+            message = f"A model's {' and '.join(other)} cannot change. Register another model."
+            raise InvalidInputError(message, dict.fromkeys(other, "cannot change"))
 
     def patch(self) -> ModelPatch:
         """The change for the service. Raises InvalidIdError."""
@@ -210,16 +250,8 @@ def _blank(value: Secret | None) -> bool:
     return value is not None and not value.reveal().strip()
 
 
-class SetDefaults(Struct, kw_only=True, forbid_unknown_fields=True):
+class SlotWishes(Struct, kw_only=True, forbid_unknown_fields=True):
     """The slots to change. Absent: keep. null or "" clears, except for chat and embedding."""
-
-    default_chat_model: _Text = UNSET
-    default_transformation_model: _Text = UNSET
-    large_context_model: _Text = UNSET
-    default_text_to_speech_model: _Text = UNSET
-    default_speech_to_text_model: _Text = UNSET
-    default_embedding_model: _Text = UNSET
-    default_tools_model: _Text = UNSET
 
     def wishes(self) -> dict[Slot, ModelId | None]:
         """The wishes for the service. Raises InvalidDefaultError for something that is no model id."""
@@ -234,3 +266,17 @@ class SetDefaults(Struct, kw_only=True, forbid_unknown_fields=True):
                 message = f"{slot} must be the id of a registered model."
                 raise InvalidDefaultError(message, {slot: "must be the id of a registered model"}) from None
         return wishes
+
+
+if TYPE_CHECKING:
+    SetDefaults = SlotWishes
+else:
+    SetDefaults = defstruct(
+        "SetDefaults",
+        [(slot.value, _Text, UNSET) for slot in Slot],
+        bases=(SlotWishes,),
+        module=__name__,
+        namespace={"__doc__": SlotWishes.__doc__},
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )

@@ -3,10 +3,12 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from secrets import token_hex
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Response
+from litestar.response import Stream
 
 from keycairn.app.api.conditions import names
 from keycairn.app.keycairn import Keycairn
@@ -23,6 +25,7 @@ class ListCache:
         self._state: tuple[object, ...] = ()
         self._pages: OrderedDict[tuple[object, ...], tuple[bytes, dict[str, str]]] = OrderedDict()
         self._bytes = 0
+        self._nonce = token_hex()
 
     async def answer(
         self, key: tuple[object, ...], if_none_match: str | None, make: Callable[[], Awaitable[Response[Any]]]
@@ -40,11 +43,23 @@ class ListCache:
             self._pages.move_to_end(key)
             return _answer(*kept, if_none_match)
         fresh = await make()
-        body = msgspec.json.encode(fresh.content)
+        if isinstance(fresh, Stream):
+            return self._streamed(fresh, key, state, if_none_match)
+        body = fresh.content if isinstance(fresh.content, bytes) else msgspec.json.encode(fresh.content)
         headers = {**fresh.headers, "ETag": f'"{sha256(body).hexdigest()[:32]}"'}
         if await _state(keycairn) == state == self._state:
             self._keep(key, body, headers)
         return _answer(body, headers, if_none_match)
+
+    def _streamed(
+        self, fresh: Stream, key: tuple[object, ...], state: tuple[object, ...], if_none_match: str | None
+    ) -> Response[Any]:
+        """A list that is too long to be kept. Its ETag is that of the state it is read from."""
+        etag = f'"{sha256(repr((self._nonce, state, key)).encode()).hexdigest()[:32]}"'
+        if names(if_none_match, etag):
+            return Response(b"", headers={"ETag": etag}, status_code=304, media_type=MediaType.JSON)
+        fresh.headers["ETag"] = etag
+        return fresh
 
     def _keep(self, key: tuple[object, ...], body: bytes, headers: dict[str, str]) -> None:
         if key in self._pages:

@@ -56,10 +56,10 @@ class CatalogController(Controller):
 
     @get("/models/discover/{provider:str}", opt={**READ, **PROVIDER}, summary="List the models a provider offers")
     async def discover(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> list[FoundModelView]:
-        """To any of the provider's credentials, else to the environment's account. Nothing is registered."""
+        """Those of the four types, to any of its credentials, else to the environment's account. None is registered."""
         name = keycairn.registry.get(provider).spec.name
         discovery = await keycairn.probing.discover_provider(name, by=caller)
-        return [found_view(model, name) for model in discovery.models]
+        return [found_view(model, name) for model in discovery.models if model.type is not None]
 
     @post("/models/sync", opt=WRITE, status_code=200, summary="Bring all providers up to date")
     async def sync_all(self, keycairn: TheKeycairn, caller: TheCaller) -> SyncAllView:

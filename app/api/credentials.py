@@ -12,11 +12,10 @@ from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import Cursor, Cursors, Limit, next_link, shown_page
+from keycairn.app.api.paging import Cursor, Cursors, Listing, PageLimit, next_link
 from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import Listed
-from keycairn.app.turns import in_turns
 from keycairn.domain.audit import Caller
 from keycairn.domain.deletion import NO_TARGET
 from keycairn.domain.errors import (
@@ -31,7 +30,7 @@ from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.options import NO_OPTIONS
 from keycairn.domain.provider import ProviderSpec, canonical_name
 from keycairn.domain.token import Scope
-from keycairn.ports.store import MOST, Position
+from keycairn.ports.store import Position
 
 READ_ONE = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
 READ_CHOSEN = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CHOSEN}
@@ -66,31 +65,27 @@ async def page(
     request: Request[Any, Any, Any],
     caller: Caller,
     provider: str | None,
-    limit: int,
+    limit: int | None,
     cursor: str | None,
 ) -> Response[list[CredentialView]]:
-    """A page of credentials, and the link to the next."""
+    """A page of credentials, and the link to the next; all of them without a limit."""
     reach = caller.reach
     cursors = Cursors(keycairn.vault, caller, "credentials", provider=canonical_name(provider) if provider else None)
 
     async def read(after: Position | None, limit: int) -> Sequence[Listed]:
         return await keycairn.credentials.list(provider=provider, after=after, limit=limit, workspace=caller.workspace)
 
-    found = await shown_page(
+    def link(last: Position) -> dict[str, str]:
+        filtered = None if request.path_params else provider
+        return next_link(request, cursors.write(last), provider=filtered, limit=limit)
+
+    listing = Listing(
         read,
         _place,
+        lambda listed: credential_view(listed, spec_of(keycairn, listed.credential.provider), reach),
         None if reach.whole else lambda listed: reach.holds(listed.credential.provider, listed.credential.id),
-        cursors.read(cursor, Position),
-        limit,
     )
-    views = await in_turns(
-        found, lambda listed: credential_view(listed, spec_of(keycairn, listed.credential.provider), reach)
-    )
-    headers = {}
-    if len(found) == limit:
-        filtered = None if request.path_params else provider
-        headers = next_link(request, cursors.write(_place(found[-1])), provider=filtered, limit=limit)
-    return Response(views, headers=headers)
+    return await listing.answer(cursors.read(cursor, Position), limit, link)
 
 
 def _place(listed: Listed) -> Position:
@@ -111,7 +106,7 @@ class CredentialController(Controller):
         request: Request[Any, Any, Any],
         list_cache: NamedDependency[ListCache],
         provider: ProviderFilter = None,
-        limit: Limit = MOST,
+        limit: PageLimit = None,
         cursor: Cursor = None,
         if_none_match: IfNoneMatch = None,
     ) -> Response[list[CredentialView]]:
@@ -130,7 +125,7 @@ class CredentialController(Controller):
         caller: TheCaller,
         request: Request[Any, Any, Any],
         provider: PathText,
-        limit: Limit = MOST,
+        limit: PageLimit = None,
         cursor: Cursor = None,
     ) -> Response[list[CredentialView]]:
         """Oldest first."""

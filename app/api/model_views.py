@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, defstruct
 
 from keycairn.app.services.models import Synced
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Defaults, Model
+from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.outcome import Outcome
 from keycairn.domain.price import Price
 
@@ -135,16 +136,22 @@ class AssignmentView(Struct, frozen=True):
     missing: Sequence[str]
 
 
-class DefaultsView(Struct, frozen=True, kw_only=True):
+class SlotsView(Struct, frozen=True, kw_only=True):
     """The model of each task slot, null where none is set."""
 
-    default_chat_model: str | None = None
-    default_transformation_model: str | None = None
-    large_context_model: str | None = None
-    default_text_to_speech_model: str | None = None
-    default_speech_to_text_model: str | None = None
-    default_embedding_model: str | None = None
-    default_tools_model: str | None = None
+
+if TYPE_CHECKING:
+    DefaultsView = SlotsView
+else:
+    DefaultsView = defstruct(
+        "DefaultsView",
+        [(slot.value, str | None, None) for slot in Slot],
+        bases=(SlotsView,),
+        module=__name__,
+        namespace={"__doc__": SlotsView.__doc__},
+        frozen=True,
+        kw_only=True,
+    )
 
 
 def defaults_view(defaults: Defaults) -> DefaultsView:

@@ -19,7 +19,7 @@ from keycairn.app.api.model_views import (
     defaults_view,
     model_view,
 )
-from keycairn.app.api.paging import Cursor, Cursors, Limit, listed, next_link, shown_page
+from keycairn.app.api.paging import Cursor, Cursors, Listing, PageLimit, next_link
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import CredentialNotFoundError, OutOfReachError
@@ -28,7 +28,6 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.token import Scope
-from keycairn.ports.store import MOST
 
 READ = {"scope": Scope.MODELS_READ}
 WRITE = {"scope": Scope.MODELS_WRITE}
@@ -52,7 +51,7 @@ class ModelController(Controller):
         caller: TheCaller,
         request: Request[Any, Any, Any],
         type: TypeFilter = None,
-        limit: Limit = MOST,
+        limit: PageLimit = None,
         cursor: Cursor = None,
     ) -> Response[list[ModelView]]:
         """In the order they were registered."""
@@ -65,7 +64,7 @@ class ModelController(Controller):
         caller: TheCaller,
         request: Request[Any, Any, Any],
         provider: PathText,
-        limit: Limit = MOST,
+        limit: PageLimit = None,
         cursor: Cursor = None,
     ) -> Response[list[ModelView]]:
         """In the order they were registered."""
@@ -97,7 +96,7 @@ class ModelController(Controller):
         assigned = {slot.value: id for slot, id in done.assigned.items()}
         return AssignmentView(assigned, [*done.skipped], [*done.missing])
 
-    @post("/", opt={**WRITE, **CHOSEN}, summary="Register a model")
+    @post("/", opt={**WRITE, **CHOSEN}, status_code=200, summary="Register a model")
     async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateModel]) -> ModelView:
         """Linked to `credential`, where one is named. Models of one name, given with `provider_model`, form a pool."""
         link = credential_id(data.credential) if data.credential else None
@@ -127,8 +126,9 @@ class ModelController(Controller):
 
         `credential` links it to that one.
         """
+        model = await keycairn.models.get(model_id(id), workspace=caller.workspace)
+        data.check_same(model)
         if caller.reach.models is not None and (data.name is not None or isinstance(data.provider_model, str)):
-            model = await keycairn.models.get(model_id(id), workspace=caller.workspace)
             own = data.provider_model if isinstance(data.provider_model, str) else model.own_name
             _check_named(caller, model.provider, data.name or model.name, own)
         patch = data.patch()
@@ -157,7 +157,7 @@ class ModelController(Controller):
         keycairn: Keycairn,
         caller: Caller,
         request: Request[Any, Any, Any],
-        limit: int,
+        limit: int | None,
         cursor: str | None,
         *,
         type: str | None = None,
@@ -172,17 +172,16 @@ class ModelController(Controller):
                 type=kind, provider=provider, after=after, limit=limit, workspace=caller.workspace
             )
 
-        found = await shown_page(
+        def link(last: ModelId) -> dict[str, str]:
+            return next_link(request, cursors.write(last), type=type, limit=limit)
+
+        listing = Listing(
             read,
             lambda model: model.id,
+            model_view,
             None if reach.whole else reach.serves,
-            cursors.read(cursor, ModelId),
-            limit,
         )
-        headers = {}
-        if len(found) == limit:
-            headers = next_link(request, cursors.write(found[-1].id), type=type, limit=limit)
-        return await listed(found, model_view, headers)
+        return await listing.answer(cursors.read(cursor, ModelId), limit, link)
 
 
 def _check_named(caller: Caller, provider: str, *names: str | None) -> None:

@@ -2,16 +2,17 @@
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.params import QueryParameter
+from litestar.response import Stream
 
 from keycairn.app.services.keys import Vault
-from keycairn.app.turns import in_turns, json_list
+from keycairn.app.turns import TURN, batches, in_turns, json_list
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import BrokenCursorError
 from keycairn.ports.store import MOST
@@ -21,6 +22,10 @@ PREFIX = "keycairn_prefix"
 """The scope key of what stands before our paths for a client: the public address, or the path of the mount."""
 
 Limit = Annotated[int, QueryParameter(ge=1, le=MOST, description="Records of a page at most.")]
+PageLimit = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=MOST, description="Records of a page at most. Without it, the list is whole."),
+]
 Cursor = Annotated[
     str | None, QueryParameter(description="From the `Link` header of the page before.", max_length=LONGEST_CURSOR)
 ]
@@ -83,6 +88,51 @@ async def shown_page(
             break
         after = place(page[-1])
     return items[:limit]
+
+
+class Listing(Generic[_T, _Place, _View]):
+    """A list in the order of its places. `read` gives some items after a place, at most as many as it is asked for.
+
+    `shown` says which of them the caller may see, None all.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[_Place | None, int], Awaitable[Sequence[_T]]],
+        place: Callable[[_T], _Place],
+        view: Callable[[_T], _View],
+        shown: Callable[[_T], bool] | None,
+    ) -> None:
+        self._read = read
+        self._place = place
+        self._view = view
+        self._shown = shown
+
+    async def answer(
+        self, after: _Place | None, limit: int | None, link: Callable[[_Place], dict[str, str]]
+    ) -> Response[list[_View]]:
+        """A page of `limit` items, with `link` to the next; without a limit all of them, streamed if they are many."""
+        size = limit or MOST
+        found = await shown_page(self._read, self._place, self._shown, after, size)
+        if len(found) < size:
+            return await listed(found, self._view)
+        if limit is not None:
+            return await listed(found, self._view, link(self._place(found[-1])))
+        parts: Any = Stream(self._parts(found), media_type=MediaType.JSON)
+        return parts  # type: ignore[no-any-return]  # Litestar knows no stream of views
+
+    async def _parts(self, found: Sequence[_T]) -> AsyncGenerator[bytes, None]:
+        """The JSON of the list, a few items at a time; a page is read when the one before it went out."""
+        mark = b"["
+        while True:
+            for some in batches(found, TURN):
+                yield mark + msgspec.json.encode([self._view(one) for one in some])[1:-1]
+                mark = b","
+                await asyncio.sleep(0)
+            if len(found) < MOST:
+                break
+            found = await shown_page(self._read, self._place, self._shown, self._place(found[-1]), MOST)
+        yield b"]"
 
 
 async def listed(

@@ -18,11 +18,9 @@ from keycairn.domain.errors import MethodError, ModelNotFoundError, NoRouteError
 from keycairn.domain.ids import ModelId
 from keycairn.domain.model import Model, Slot
 from keycairn.domain.reach import Reach
-from keycairn.domain.routing import SLOT_NAMES
 
 SEVERAL = "keycairn"
 """Whose a model is said to be that several providers serve."""
-_SLOT_NAMES = {slot: name for name, slot in SLOT_NAMES.items()}
 
 
 class ModelLists:
@@ -94,7 +92,7 @@ async def openai_models(
             await asyncio.sleep(0)
     for slot, model_id in slots.items():
         if model_id in by_id:
-            items[by_id[model_id]]["slots"].append(_SLOT_NAMES[slot])
+            items[by_id[model_id]]["slots"].append(slot.called)
     if wanted is not None:
         return msgspec.json.encode(_one(items, wanted, by_id))
     return b'{"object":"list","data":' + await json_list(list(items.values())) + b"}"

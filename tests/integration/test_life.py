@@ -31,7 +31,7 @@ from keycairn.domain.errors import (
     UndecryptableError,
 )
 from keycairn.domain.ids import CredentialId, ModelId
-from keycairn.domain.model import SLOT_TYPES, Slot
+from keycairn.domain.model import Slot
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.sealed import SealedSecret, kid_of
 from keycairn.domain.secret import Secret
@@ -162,10 +162,7 @@ class Life(RuleBasedStateMachine):
     @rule(some=SOME, slot=st.sampled_from(Slot))
     def make_default(self, some: int, slot: Slot) -> None:
         models = sorted(
-            (id, model)
-            for id, known in self.known.items()
-            for model in known.models
-            if model[1] == str(SLOT_TYPES[slot])
+            (id, model) for id, known in self.known.items() for model in known.models if model[1] == str(slot.type)
         )
         if not models:
             return

@@ -10,7 +10,7 @@ from keycairn.domain.audit import Action
 from keycairn.domain.change import AddModel, PutDefaults
 from keycairn.domain.ids import ModelId
 from keycairn.domain.incoming import ImportReport, IncomingDefaults, IncomingModel, Refused, Skipped
-from keycairn.domain.model import SLOT_TYPES, Slot
+from keycairn.domain.model import SLOTS, Slot
 from keycairn.ports.clock import Clock
 from keycairn.ports.store import Store
 
@@ -57,7 +57,7 @@ class LooseRows:
         skipped: list[Skipped] = []
         refused: list[Refused] = []
         for name, text in row.slots.items():
-            slot = Slot(name) if name in set(Slot) else None
+            slot = SLOTS.get(name)
             id = await self._ids.model(text, batch.by.workspace, batch.deleted) or ModelId("")
             model = await self._store.model(batch.by.workspace, id) if id else None
             if slot is None or (model is None and id not in batch.planned):
@@ -65,8 +65,8 @@ class LooseRows:
             elif slot in before.slots:
                 same = "it is set already" if before.slots[slot] != id else "it is here already"
                 skipped.append(Skipped(where=f"defaults/{name}", reason=same, id=before.slots[slot]))
-            elif model is not None and model.type is not SLOT_TYPES[slot]:
-                refused.append(Refused(where=f"defaults/{name}", reason=f"it needs a {SLOT_TYPES[slot]} model"))
+            elif model is not None and model.type is not slot.type:
+                refused.append(Refused(where=f"defaults/{name}", reason=f"it needs a {slot.type} model"))
             else:
                 filled[slot] = id
         report = ImportReport(dry_run=batch.dry_run, skipped=tuple(skipped), refused=tuple(refused), defaults=filled)

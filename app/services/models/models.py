@@ -35,7 +35,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import SLOT_TYPES, Defaults, Model, Slot, check_share
+from keycairn.domain.model import Defaults, Model, Slot, check_share
 from keycairn.domain.price import Price, check_price
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.reach import EVERYWHERE, Reach
@@ -203,10 +203,8 @@ class Models:
             empty = [slot for slot in AUTO_ASSIGNED if slot not in defaults.slots]
             chosen: dict[Slot, Model] = {}
             for slot in empty:
-                models = await linked(
-                    self._store, await self._store.models(by.workspace, type=SLOT_TYPES[slot], limit=None)
-                )
-                if best := best_model(models, SLOT_TYPES[slot], preferred):
+                models = await linked(self._store, await self._store.models(by.workspace, type=slot.type, limit=None))
+                if best := best_model(models, slot.type, preferred):
                     chosen[slot] = best
             wishes = {slot: model.id for slot, model in chosen.items()}
             changes, _ = self._assigned(defaults, wishes, {model.id: model.type for model in chosen.values()}, by)

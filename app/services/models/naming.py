@@ -64,7 +64,7 @@ async def entered(store: Store, model: Model, reach: Reach, *, by_hand: bool) ->
     """
     named = await store.models(model.workspace, name=model.name, limit=None)
     others = [row for row in named if row.id != model.id]
-    if any(unique_place(row) == unique_place(model) for row in others):
+    if any(unique_place(row) == unique_place(model) for row in others) or await _alike(store, model):
         raise ModelExistsError
     if not model.pooled:
         pool = any(row.pooled and row.type is model.type for row in others)
@@ -77,6 +77,15 @@ async def entered(store: Store, model: Model, reach: Reach, *, by_hand: bool) ->
         if not _all_within((*others, *also), reach):
             raise OutOfReachError
     return model, joining(model, others)
+
+
+async def _alike(store: Store, model: Model) -> bool:
+    """Whether its account, or nobody's, has a model that only differs in upper and lower case."""
+    if model.credential is None:
+        own = await store.unlinked_models(model.workspace, model.provider)
+    else:
+        own = await store.models(model.workspace, credential=model.credential, limit=None)
+    return any(row.id != model.id and row.alike == model.alike for row in own)
 
 
 def _all_within(rows: Iterable[Model], reach: Reach) -> bool:

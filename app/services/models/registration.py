@@ -55,8 +55,8 @@ class Registration:
             credential = await require_credential(self._store, by.workspace, id)
             owned = await self._store.models(by.workspace, credential=id, limit=None)
             loose = await self._store.unlinked_models(by.workspace, credential.provider)
-            have = {_place(model) for model in owned}
-            waiting = {_place(model): model for model in loose}
+            have = {model.alike for model in owned}
+            waiting = {model.alike: model for model in loose}
             changes: list[Change] = []
             made: list[Model] = []
             for name, type in wanted:
@@ -113,12 +113,6 @@ class Registration:
 
     def _linked(self, model: Model, credential: Credential) -> Model:
         return replace(model, credential=credential.id, updated=self._clock.now(), version=model.version + 1)
-
-
-def _place(model: Model) -> tuple[str, str, Modality]:
-    """What two models of one account may not share: names are alike without regard to case."""
-    name, own, type = model.offer
-    return name.casefold(), own.casefold(), type
 
 
 def _marked(model: Model, missing_since: datetime | None, now: datetime) -> ReplaceModel:

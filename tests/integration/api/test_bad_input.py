@@ -112,7 +112,7 @@ REQUESTS: list[tuple[str, str, Any, int]] = [
     ("DELETE", f"/api/models/{KEY}", None, 404),
     ("DELETE", f"/api/credentials/credential:X?dry_run={KEY}", None, 422),
     ("DELETE", f"/api/credentials/credential:X?migrate_to={KEY}", None, 422),
-    ("PUT", "/api/credentials/credential:X", {"version": 5}, 422),
+    ("PUT", "/api/credentials/credential:X", {"versions": 5}, 422),
     ("PUT", "/api/credentials/credential:X", {"name": "n"}, 404),
     ("POST", "/api/credentials/credential:X/register-models", {"models": [{"name": "a", "model_type": KEY}]}, 404),
     ("POST", "/api/models", {"name": "a", "provider": "openai", "type": KEY}, 400),

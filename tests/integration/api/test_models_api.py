@@ -19,6 +19,7 @@ SLOTS = (
     "default_speech_to_text_model",
     "default_embedding_model",
     "default_tools_model",
+    "default_vision_model",
 )
 
 
@@ -265,7 +266,7 @@ async def test_a_token_with_a_list_sees_and_names_listed_models_only(api: Client
     assert (made["reach"]["models"], shown) == (["gpt*", "openai/tts"], ["gpt-4o"])
     assert hidden.status_code == 404
     assert [answer.json()["code"] for answer in tried] == ["out_of_reach"] * 4
-    assert fine.status_code == 201
+    assert fine.status_code == 200
 
 
 async def test_the_options_of_a_credential_are_set_kept_and_cleared(api: Client, credential: str) -> None:

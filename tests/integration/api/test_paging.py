@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from tests.house import House
+from tests.samples import a_credential, a_model
+
+from keycairn.domain.change import AddCredential, AddModel
+from keycairn.ports.store import MOST
 
 Client = AsyncTestClient[Litestar]
 MISPLACED = "sk-canary-4f9A7c2E81b6D05x"
@@ -36,7 +41,7 @@ async def test_every_list_can_be_walked_by_its_links(api: Client) -> None:
     for number in range(5):
         await create(api, f"C{number}")
         body = {"name": f"m{number}", "provider": "openai", "type": "language"}
-        assert (await api.post("/api/models", json=body)).status_code == 201
+        assert (await api.post("/api/models", json=body)).status_code == 200
     await create(api, "other", "anthropic")
 
     assert await walk(api, "/api/credentials?limit=2", "name") == ["other", "C0", "C1", "C2", "C3", "C4"]
@@ -45,6 +50,40 @@ async def test_every_list_can_be_walked_by_its_links(api: Client) -> None:
     assert await walk(api, "/api/models/by-provider/openai?limit=4", "name") == ["m0", "m1", "m2", "m3", "m4"]
     ids = await walk(api, "/api/audit?limit=3", "id")
     assert len(ids) == len(set(ids)) >= 11
+
+
+@pytest.mark.parametrize("count", [0, MOST - 1, MOST, 2 * MOST + 5])
+async def test_a_list_without_a_limit_is_whole(api: Client, house: House, count: int) -> None:
+    workspace = "default"
+    credentials = [a_credential(workspace=workspace, provider="openai") for _ in range(count)]
+    models = [a_model(workspace=workspace, name=f"m{number}", credential=None) for number in range(count)]
+    await house.store.commit((*map(AddCredential, credentials), *map(AddModel, models)))
+
+    for path in ("/api/credentials", "/api/credentials/by-provider/openai", "/api/models", "/api/models?type=language"):
+        answer = await api.get(path)
+        assert answer.status_code == 200
+        assert "link" not in answer.headers
+        assert answer.headers["content-type"] == "application/json"
+        ids = [item["id"] for item in answer.json()]
+        assert ids == sorted(ids, key=ids.index)
+        assert set(ids) == {record.id for record in (models if "models" in path else credentials)}
+        assert len(ids) == count
+
+    first = (await api.get("/api/models?limit=1000")).headers
+    assert ("link" in first) == (count >= MOST)
+
+
+async def test_a_long_list_the_client_has_already_is_not_sent_again(api: Client, house: House) -> None:
+    await house.store.commit(
+        tuple(AddCredential(a_credential(workspace="default", provider="openai")) for _ in range(1500))
+    )
+    first = await api.get("/api/credentials")
+    again = await api.get("/api/credentials", headers={"If-None-Match": first.headers["etag"]})
+    await create(api, "A")
+    after = await api.get("/api/credentials", headers={"If-None-Match": first.headers["etag"]})
+
+    assert [len(answer.content) > 10 for answer in (first, again, after)] == [True, False, True]
+    assert (again.status_code, after.status_code) == (304, 200)
 
 
 async def test_what_one_client_adds_to_the_query_is_in_no_link(api: Client) -> None:
