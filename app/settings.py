@@ -11,6 +11,7 @@ from msgspec import Struct
 from keycairn.app.hosts import usable
 from keycairn.app.ingress.origins import parse_origins, parse_public_url
 from keycairn.app.ingress.proxies import check_proxies
+from keycairn.domain.egress_proxy import EgressProxy, parse_proxy
 from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
@@ -39,6 +40,10 @@ HELP: Mapping[str, str] = {
     "ADMIN_TOKEN": "A fixed admin token of 32 characters or more, for automated set-ups.",
     "EGRESS_POLICY": "self-hosted (private addresses allowed) or strict (public ones only). Default self-hosted",
     "EGRESS_ALLOW": "Origins and CIDRs that are allowed besides, separated by commas.",
+    "EGRESS_PROXY": "The proxy through which providers in the internet are reached, http://HOST:PORT or "
+    "http://USER:PASSWORD@HOST:PORT. What is near is reached directly. Default: none",
+    "EGRESS_CA_FILE": "A file of certificate authorities in PEM that providers' certificates may be of, besides the "
+    "system's. Default: none",
     "ENV_FILE": "A .env file to read provider variables from, besides the environment. Default ./.env",
     "EXTERNAL_PLUGINS": "on or off: load provider plugins of other packages. Default on",
     "BACKUP_DIR": "Folder to write backups to by itself. Without it none are written.",
@@ -57,7 +62,7 @@ FOR_COMMANDS: Mapping[str, str] = {
 }
 """What only the commands read, by its name after KEYCAIRN_, with what it means."""
 
-SECRETS = frozenset({"ROOT_KEY", "DATABASE_PASSWORD", "ADMIN_TOKEN"})
+SECRETS = frozenset({"ROOT_KEY", "DATABASE_PASSWORD", "ADMIN_TOKEN", "EGRESS_PROXY"})
 """Settings that are secrets: each can also be read from the file named by KEYCAIRN_<NAME>_FILE."""
 
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
@@ -89,6 +94,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_token: Secret | None = None
     egress_policy: str = "self-hosted"
     egress_allow: tuple[str, ...] = ()
+    egress_proxy: EgressProxy | None = None
+    egress_ca_file: Path | None = None
     env_file: Path | None = Path(".env")
     external_plugins: bool = True
     log_level: str = "info"
@@ -146,6 +153,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         admin_token=read.secret("ADMIN_TOKEN", _admin_token),
         egress_policy=read.choice("EGRESS_POLICY", _POLICIES),
         egress_allow=read.listed("EGRESS_ALLOW"),
+        egress_proxy=read.secret("EGRESS_PROXY", parse_proxy),
+        egress_ca_file=read.path("EGRESS_CA_FILE"),
         env_file=Path(read.text("ENV_FILE", ".env")),
         external_plugins=read.choice("EXTERNAL_PLUGINS", ("on", "off")) == "on",
         backup_dir=read.path("BACKUP_DIR"),

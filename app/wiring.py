@@ -11,7 +11,7 @@ from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.environment import ProcessEnvironment, read_env_file
 from keycairn.adapters.file_spool import FileSpools
-from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.adapters.guarded_http import GuardedHttp, Trust
 from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.imports.env_source import EnvSource
@@ -31,8 +31,10 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import Settings
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.volume import is_kept
+from keycairn.domain.authorities import certificates_in
 from keycairn.domain.egress import EgressPolicy, parse_allow
 from keycairn.domain.environment import Place
+from keycairn.domain.errors import InvalidInputError, SettingsError
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.keyset import KeysetOpener
@@ -75,9 +77,10 @@ async def open_with_first_run(
     )
     async with AsyncExitStack() as stack:
         stack.enter_context(locked_data_folder(settings))
-        http = GuardedHttp(policy)
+        trust = Trust(_authorities(settings.egress_ca_file))
+        http = GuardedHttp(policy, trust=trust, proxy=settings.egress_proxy)
         stack.push_async_callback(http.aclose)
-        upstream = HttptoolsUpstream(policy)
+        upstream = HttptoolsUpstream(policy, trust=trust, proxy=settings.egress_proxy)
         stack.push_async_callback(upstream.aclose)
         spools = FileSpools(settings.data_dir)
         stack.callback(spools.close)
@@ -236,6 +239,18 @@ def _own_records(settings: Settings) -> SurrealRecords:
         user=settings.database_user,
         password=settings.database_password,
     )
+
+
+def _authorities(file: Path | None) -> str:
+    """The certificates in the file of the setting, "" without one. Raises SettingsError."""
+    if file is None:
+        return ""
+    try:
+        return certificates_in(file.read_text())
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"KEYCAIRN_EGRESS_CA_FILE names {file}, which cannot be read as text.") from None
+    except InvalidInputError as error:
+        raise SettingsError(f"KEYCAIRN_EGRESS_CA_FILE names {file}. {error}") from None
 
 
 def _own_endpoints(settings: Settings) -> tuple[tuple[str, int], ...]:

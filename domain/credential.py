@@ -119,6 +119,7 @@ def account(spec: ProviderSpec, credential: Credential, secrets: Mapping[str, Se
         workspace=credential.workspace,
         credential=credential.id,
         version=credential.version,
+        options=credential.options,
     )
 
 

@@ -25,6 +25,9 @@ _ABOUT_THE_CONNECTION = frozenset(
         "upgrade",
     }
 )
+_ABOUT_THE_MESSAGE = frozenset(
+    {"accept", "content-encoding", "content-type", "idempotency-key", "traceparent", "tracestate", "baggage", "range"}
+)
 _ABOUT_THE_CLIENT = frozenset({"forwarded", "from", "origin", "referer", "via"})
 _BEGINNINGS = (
     "cf-",
@@ -50,6 +53,12 @@ _IDENTITY = re.compile(
 _GLUED = re.compile(
     r"apikey|authoriz|authenticat|token|cookie|password|secret|jwt|clientip|realip|clientcert", re.ASCII
 )
+_PROOF = re.compile(
+    r"assertion|auth|authenticated|authorization|bearer|cert|certificate|cookie2?|credentials?|jwt|key|login|oauth|oidc"
+    r"|override|passwd|password|saml|secret|session|sig|signature|token",
+    re.ASCII,
+)
+"""Words of names that prove who somebody is. `override`: of a method, as above."""
 _INNOCENT = frozenset({"idempotency-key", "user-agent"})
 _QUERY = frozenset(
     {
@@ -109,6 +118,23 @@ def header_fault(name: str) -> str | None:
     who = any(map(_IDENTITY.fullmatch, words)) or _GLUED.search("".join(words))
     if name in _ABOUT_THE_CLIENT or name.startswith(_BEGINNINGS) or who:
         return "tells who the client is, or who pays"
+    return None
+
+
+def own_header_fault(name: str) -> str | None:
+    """Why an account may not set a header of this name for all of its calls, None where it may.
+
+    An account may say who pays; but keys belong in secrets, and what a message is made of is told by who makes it.
+    """
+    if not _HEADER.fullmatch(name):
+        return "is no header's name"
+    if name in _ABOUT_THE_CONNECTION or name in _ABOUT_THE_MESSAGE:
+        return "is about the connection or the message"
+    words = re.split(r"[-_.]", name)
+    if any(map(_PROOF.fullmatch, words)) or _GLUED.search("".join(words)):
+        return "proves who somebody is; a key belongs in a secret of the account"
+    if name in _ABOUT_THE_CLIENT or name.startswith(_BEGINNINGS):
+        return "is set by clients and proxies"
     return None
 
 

@@ -10,6 +10,7 @@ from keycairn.domain.dialect import Dialect
 from keycairn.domain.env_variable import EnvSwitch, EnvVariable
 from keycairn.domain.errors import InvalidInputError, MissingFieldError, UndeclaredFieldError
 from keycairn.domain.modality import Modality
+from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_url
 
@@ -240,6 +241,8 @@ class Account(Struct, frozen=True, kw_only=True):
     workspace: str = ""
     credential: str = ""
     version: int = 0
+    options: Options = NO_OPTIONS
+    """How the account is called. The host sees to it; a plugin need not look."""
 
     def text(self, name: str) -> str:
         """The setting `name` as text, "" when unset."""

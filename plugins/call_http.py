@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
@@ -15,10 +17,11 @@ BUY_WITHIN = 120.0
 
 
 class CallSecrets:
-    """The secrets of one call: the account's, and those that its requests carry."""
+    """The secrets of one call: the account's, and those that its requests carry. `options` are the account's."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        self.options = account.options
         self._sent: dict[str, None] = {}
 
     def sent(self, headers: Mapping[str, str | Secret]) -> None:
@@ -51,7 +54,9 @@ class CallHttp:
     async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
         """See `Http.send`."""
         self._secrets.sent(request.headers)
-        return await self._inner.send(request, deadline=deadline)
+        options = self._secrets.options
+        headers = options.added_to(request.headers)
+        return await self._inner.send(replace(request, headers=headers, options=options), deadline=deadline)
 
     def vet(self, url: str, *, field: str | None = None) -> None:
         """See `Http.vet`."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.errors import GarbledAnswerError
+from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.secret import Secret
 from keycairn.ports.tokens import TokenCache
 
@@ -22,7 +23,8 @@ class Request(Struct, frozen=True, kw_only=True):
 
     Of a call of the gateway, `body` is either all of the body or None: `whole` is False where there is one that is not
     in it, because it is still coming or lies on disk. `body_sha256` is the digest of all of it, in hexadecimal, for a
-    provider whose spec says `signs_body`; "" for others.
+    provider whose spec says `signs_body`; "" for others. `options` are those of the account that is called: its limits
+    of time and its authorities. The host fills them in.
     """
 
     method: str = "GET"
@@ -33,6 +35,7 @@ class Request(Struct, frozen=True, kw_only=True):
     model: str = ""
     whole: bool = True
     body_sha256: str = ""
+    options: Options = NO_OPTIONS
 
     def __repr__(self) -> str:
         origin = "/".join(self.url.split("/", 3)[:3])
@@ -65,10 +68,13 @@ class Response(Struct, frozen=True, kw_only=True):
 
 
 class Http(Protocol):
-    """The guarded client. It follows no redirect, accepts no compressed answer, and reads no proxy settings."""
+    """The guarded client. It follows no redirect, accepts no compressed answer, and reads no proxy settings.
+
+    The one outgoing proxy there may be is the operator's, by Keycairn's own setting.
+    """
 
     async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
-        """The answer, whatever its status. `deadline` is for the whole exchange, in seconds.
+        """The answer, whatever its status. `deadline` is for all of it, in seconds; the account may say another.
 
         Raises EgressRefusedError before anything is sent to a forbidden destination, CannotConnectError,
         ProviderTimeoutError, or GarbledAnswerError for an answer that breaks HTTP or exceeds the byte cap.

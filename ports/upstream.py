@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.secret import Secret
 
 Headers = Sequence[tuple[str, str]]
@@ -15,7 +16,8 @@ class UpstreamRequest(Struct, frozen=True, kw_only=True):
     """A request to start. `url` has been authorized; a header that carries a secret is a `Secret`.
 
     `body` is bytes, or chunks that are drawn as fast as the provider takes them. `length` is the number of bytes of
-    such chunks where it is known; otherwise they go out chunked.
+    such chunks where it is known; otherwise they go out chunked. `options` are those of the account that is called: its
+    limits of time, in place of the general ones, and its authorities.
     """
 
     method: str
@@ -23,6 +25,7 @@ class UpstreamRequest(Struct, frozen=True, kw_only=True):
     headers: Sequence[tuple[str, str | Secret]] = ()
     body: bytes | AsyncIterator[bytes] | None = None
     length: int | None = None
+    options: Options = NO_OPTIONS
 
     def __repr__(self) -> str:
         origin = "/".join(self.url.split("/", 3)[:3])

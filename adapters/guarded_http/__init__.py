@@ -3,5 +3,14 @@
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, VettingBackend, resolve
 from keycairn.adapters.guarded_http.client import GuardedHttp
 from keycairn.adapters.guarded_http.tokens import MemoryTokenCache
+from keycairn.adapters.guarded_http.trust import Trust
 
-__all__ = ["Destination", "GuardedHttp", "MemoryTokenCache", "Resolve", "VettingBackend", "resolve"]
+__all__ = [
+    "Destination",
+    "GuardedHttp",
+    "MemoryTokenCache",
+    "Resolve",
+    "Trust",
+    "VettingBackend",
+    "resolve",
+]

@@ -10,7 +10,9 @@ from typing import Any
 import httpcore
 from msgspec import Struct
 
+from keycairn.adapters.guarded_http.tunnel import BROKEN_OFF, LARGEST, UNREACHABLE, tunnel_fault
 from keycairn.domain.egress import OURSELVES, EgressPolicy, is_literal
+from keycairn.domain.egress_proxy import EgressProxy, goes_by_proxy
 from keycairn.domain.errors import CannotConnectError, EgressRefusedError
 from keycairn.domain.url import Url
 
@@ -76,10 +78,12 @@ class VettingBackend(httpcore.AsyncNetworkBackend):
         connect: httpcore.AsyncNetworkBackend | None = None,
         *,
         attempt: float = ATTEMPT,
+        proxy: EgressProxy | None = None,
     ) -> None:
         self._policy = policy
         self._lookup = lookup
         self._attempt = attempt
+        self._proxy = proxy
         self._connect = connect or httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -94,6 +98,8 @@ class VettingBackend(httpcore.AsyncNetworkBackend):
         destination = under_way.get()
         if (host, port) != (destination.url.host, destination.url.port):
             raise EgressRefusedError("it is not the destination that was judged")
+        if self._proxy is not None and goes_by_proxy(destination.url):
+            return await self._tunnel(self._proxy, destination.url, timeout)
         addresses = await judged_addresses(self._policy, destination, self._lookup)
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             try:
@@ -104,6 +110,32 @@ class VettingBackend(httpcore.AsyncNetworkBackend):
             await self._refuse_ourselves(stream, port)
             return stream
         raise CannotConnectError
+
+    async def _tunnel(
+        self,
+        proxy: EgressProxy,
+        url: Url,
+        timeout: float | None,  # noqa: ASYNC109  # the backend's
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection through the proxy, which resolves the name."""
+        try:
+            stream = await self._connect.connect_tcp(proxy.host, proxy.port, timeout)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout):
+            raise CannotConnectError(UNREACHABLE) from None
+        head = b""
+        try:
+            await stream.write(proxy.request(url), timeout)
+            while (fault := tunnel_fault(head)) == "":
+                data = await stream.read(LARGEST, timeout)
+                if not data:
+                    raise CannotConnectError(BROKEN_OFF)  # noqa: TRY301  # the stream is closed below
+                head += data
+            if fault:
+                raise CannotConnectError(fault)  # noqa: TRY301  # as above
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
 
     async def _refuse_ourselves(self, stream: httpcore.AsyncNetworkStream, port: int) -> None:
         """A listener on all addresses is reached by any address of this machine: both ends then have the same one."""

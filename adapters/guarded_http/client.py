@@ -5,14 +5,15 @@ import logging
 import re
 import ssl
 from collections.abc import AsyncIterator
-from functools import cached_property
 
 import httpcore
 import httpx
 
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, VettingBackend, resolve, under_way
 from keycairn.adapters.guarded_http.tokens import MemoryTokenCache
+from keycairn.adapters.guarded_http.trust import Trust
 from keycairn.domain.egress import EgressPolicy
+from keycairn.domain.egress_proxy import EgressProxy
 from keycairn.domain.errors import (
     CannotConnectError,
     EgressRefusedError,
@@ -22,6 +23,7 @@ from keycairn.domain.errors import (
     ProviderTimeoutError,
     UrlRefusedError,
 )
+from keycairn.domain.options import Options
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import Url, parse_target, parse_url
 from keycairn.ports.http import Request, Response
@@ -29,6 +31,8 @@ from keycairn.ports.http import Request, Response
 LARGEST_ANSWER = 8 * 2**20
 """Bytes of a body. httpcore's parser itself stops at 100 KiB of headers."""
 CONNECTIONS = 50
+MOST_TRANSPORTS = 64
+"""Pools of connections, one for each account's authorities; then all are closed."""
 KEEP_ALIVE = 20.0
 """Seconds an idle connection is kept; its address was judged when it was opened."""
 
@@ -45,7 +49,8 @@ for _name in ("httpx", "httpcore"):
 class GuardedHttp:
     """A `keycairn.ports.http.Http`. Requests with and without a secret never share a connection.
 
-    `lookup` and `tls` stand in for the system's resolver and certificates, `tokens` for a cache of its own.
+    `lookup` and `tls` stand in for the system's resolver and certificates, `tokens` for a cache of its own. `trust`
+    says which authorities are good, `proxy` through what requests leave.
     """
 
     def __init__(
@@ -54,6 +59,8 @@ class GuardedHttp:
         *,
         lookup: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
+        trust: Trust | None = None,
+        proxy: EgressProxy | None = None,
         largest_answer: int = LARGEST_ANSWER,
         connect: httpcore.AsyncNetworkBackend | None = None,
         tokens: MemoryTokenCache | None = None,
@@ -61,10 +68,11 @@ class GuardedHttp:
         self.tokens = tokens or MemoryTokenCache()
         self._policy = policy
         self._lookup = lookup
-        self._given_tls = tls
+        self._trust = trust or Trust(given=tls)
+        self._proxy = proxy
         self._largest = largest_answer
         self._connect = connect
-        self._transports: dict[tuple[str, bool], _Transport] = {}
+        self._transports: dict[tuple[str, bool, str], _Transport] = {}
 
     def vet(self, url: str, *, field: str | None = None) -> None:
         """See `Http.vet`."""
@@ -85,8 +93,9 @@ class GuardedHttp:
         under_way.set(Destination(url, secret))
         failure: KeycairnError
         try:
-            async with asyncio.timeout(deadline):
-                return await self._exchange(self._transport(url.scheme, secret=secret), request, url, headers)
+            async with asyncio.timeout(_deadline(request.options, deadline)):
+                transport = await self._transport(url.scheme, request.options.ca_certificates, secret=secret)
+                return await self._exchange(transport, request, url, headers)
         except TimeoutError:
             failure = ProviderTimeoutError()
         except (httpx.TransportError, OSError) as error:  # a broken TLS record comes as OSError
@@ -96,9 +105,7 @@ class GuardedHttp:
     async def aclose(self) -> None:
         """Close every connection and drop every token. The client can be used again after."""
         await self.tokens.aclose()
-        transports, self._transports = list(self._transports.values()), {}
-        for transport in transports:
-            await transport.aclose()
+        await self._close_transports()
 
     async def _exchange(
         self, transport: "_Transport", request: Request, url: Url, headers: list[tuple[bytes, bytes]]
@@ -110,34 +117,43 @@ class GuardedHttp:
             headers=headers,
             content=request.body,
         )
-        answer = await transport.handle_async_request(outgoing)
+        options = request.options
+        async with asyncio.timeout(options.first_byte_timeout):
+            answer = await transport.handle_async_request(outgoing)
         try:
             if answer.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
                 raise GarbledAnswerError("The provider's answer is compressed, which was not asked for.")
-            body = await self._body(answer.aiter_raw())
+            body = await self._body(answer.aiter_raw(), options.idle_timeout)
         finally:
             await answer.aclose()
         return Response(status=answer.status_code, headers=dict(answer.headers.items()), body=body)
 
-    async def _body(self, chunks: AsyncIterator[bytes]) -> bytes:
+    async def _body(self, chunks: AsyncIterator[bytes], idle: float | None) -> bytes:
         body = bytearray()
-        async for chunk in chunks:
+        while True:
+            async with asyncio.timeout(idle):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return bytes(body)
             body += chunk
             if len(body) > self._largest:
                 raise GarbledAnswerError(f"The provider's answer is longer than {self._largest} bytes.")
-        return bytes(body)
 
-    def _transport(self, scheme: str, *, secret: bool) -> "_Transport":
-        kind = (scheme, secret)
-        if kind not in self._transports:
-            backend = VettingBackend(self._policy, self._lookup, self._connect)
-            self._transports[kind] = _Transport(backend, self._tls if scheme == "https" else None)
-        return self._transports[kind]
+    async def _transport(self, scheme: str, authorities: str, *, secret: bool) -> "_Transport":
+        kind = (scheme, secret, authorities if scheme == "https" else "")
+        found = self._transports.get(kind)
+        if found is None:
+            if len(self._transports) >= MOST_TRANSPORTS:
+                await self._close_transports()
+            backend = VettingBackend(self._policy, self._lookup, self._connect, proxy=self._proxy)
+            tls = self._trust.context(authorities) if scheme == "https" else None
+            found = self._transports[kind] = _Transport(backend, tls)
+        return found
 
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """Made once and late: loading the system's certificates takes tens of milliseconds."""
-        return self._given_tls or ssl.create_default_context()
+    async def _close_transports(self) -> None:
+        transports, self._transports = list(self._transports.values()), {}
+        for transport in transports:
+            await transport.aclose()
 
 
 class _Transport(httpx.AsyncBaseTransport):
@@ -204,6 +220,11 @@ def _checked(request: Request, url: Url) -> list[tuple[bytes, bytes]]:
             raise InvalidInputError(f"The header {name} cannot be sent: it holds characters HTTP does not allow.")
         headers[name.lower()] = text.strip()
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+
+
+def _deadline(options: Options, deadline: float) -> float:
+    """Seconds for the whole exchange: the account's, else the caller's, or as long as the account waits for a byte."""
+    return options.total_timeout or max(deadline, options.first_byte_timeout or 0.0)
 
 
 def _failure(error: Exception) -> KeycairnError:

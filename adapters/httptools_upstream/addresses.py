@@ -6,7 +6,9 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, judged_addresses
-from keycairn.domain.egress import OURSELVES, EgressPolicy
+from keycairn.adapters.guarded_http.tunnel import UNREACHABLE
+from keycairn.domain.egress import OURSELVES, EgressPolicy, is_literal
+from keycairn.domain.egress_proxy import EgressProxy
 from keycairn.domain.errors import CannotConnectError, EgressRefusedError, NotSentError
 
 
@@ -22,6 +24,16 @@ async def judged(policy: EgressPolicy, destination: Destination, lookup: Resolve
     for address in addresses:
         _refuse_ourselves(policy, address, destination.url.port)
     return addresses
+
+
+async def proxy_addresses(proxy: EgressProxy, lookup: Resolve) -> Sequence[str]:
+    """The addresses of the outgoing proxy, which the operator named: it is not judged. Raises NotSentError."""
+    if is_literal(proxy.host):
+        return (proxy.host,)
+    with suppress(OSError, UnicodeError):
+        if found := await lookup(proxy.host, proxy.port):
+            return found
+    raise NotSentError(UNREACHABLE)
 
 
 def _refuse_ourselves(policy: EgressPolicy, address: str, port: int) -> None:

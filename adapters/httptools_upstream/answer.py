@@ -13,11 +13,13 @@ READ_AHEAD = 2**17
 class Answer:
     """A `keycairn.ports.upstream.UpstreamAnswer`. `within` is in seconds, how long the provider may be silent.
 
+    After the head, `idle` takes its place, where there is one; `total` is for all of it, however busy the provider is.
     `cut` ends the connection with a failure, `resume` has it read on; both are the connection's.
     """
 
     __slots__ = (
-        "_chunks", "_cut", "_ended", "_failure", "_heard", "_loop", "_resume", "_timer", "_waiter", "_within",
+        "_chunks", "_cut", "_end_timer", "_ended", "_failure", "_heard", "_idle", "_loop", "_resume", "_timer",
+        "_waiter", "_within",
         "begun", "excused", "headers", "held", "status",
     )  # fmt: skip
 
@@ -27,6 +29,9 @@ class Answer:
         within: float,
         cut: Callable[[Exception], None],
         resume: Callable[[], None],
+        *,
+        idle: float | None = None,
+        total: float | None = None,
     ) -> None:
         self.status = 0
         self.headers: Headers = ()
@@ -43,8 +48,10 @@ class Answer:
         self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
         self._within = within
+        self._idle = within if idle is None else idle
         self._heard = self._loop.time()
         self._timer = loop.call_at(self._heard + within, self._look)
+        self._end_timer = None if total is None else loop.call_later(total, self._late)
 
     async def head(self) -> None:
         """Wait for status and headers. Raises what the exchange failed with."""
@@ -82,6 +89,10 @@ class Answer:
     def begin(self, status: int, headers: Headers) -> None:
         """The head is there."""
         self.status, self.headers, self.begun = status, headers, True
+        if self._idle != self._within:
+            self._within = self._idle
+            self._timer.cancel()
+            self._timer = self._loop.call_later(self._within, self._look)
         self._wake()
 
     def add(self, chunk: bytes) -> bool:
@@ -96,6 +107,8 @@ class Answer:
         """Nothing more will come. A failure is raised once what came before it has been read."""
         self._ended, self._failure = True, failure
         self._timer.cancel()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
         self._wake()
 
     async def _news(self) -> None:
@@ -109,6 +122,9 @@ class Answer:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _late(self) -> None:
+        self._cut(ProviderTimeoutError())
 
     def _look(self) -> None:
         """Has the provider been silent for too long? That a reader or the request's source is slow is not its fault."""

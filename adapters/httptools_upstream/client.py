@@ -4,14 +4,16 @@ import asyncio
 import re
 import ssl
 from collections.abc import Sequence
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, resolve
-from keycairn.adapters.httptools_upstream.addresses import judged
+from keycairn.adapters.guarded_http.trust import Trust
+from keycairn.adapters.httptools_upstream.addresses import judged, proxy_addresses
 from keycairn.adapters.httptools_upstream.answer import Answer
 from keycairn.adapters.httptools_upstream.pool import Pool
 from keycairn.domain.egress import EgressPolicy, is_literal
+from keycairn.domain.egress_proxy import EgressProxy, goes_by_proxy
 from keycairn.domain.errors import (
     CannotConnectError,
     EgressRefusedError,
@@ -46,27 +48,49 @@ class _Place(NamedTuple):
 class HttptoolsUpstream:
     """A `keycairn.ports.upstream.Upstream`. Requests with and without a secret never share a connection.
 
-    `lookup` and `tls` stand in for the system's resolver and certificates.
+    `lookup` and `tls` stand in for the system's resolver and certificates. `trust` says which authorities are good,
+    `proxy` through what requests leave.
     """
 
-    def __init__(self, policy: EgressPolicy, *, lookup: Resolve = resolve, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        lookup: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+        trust: Trust | None = None,
+        proxy: EgressProxy | None = None,
+    ) -> None:
         self._policy = policy
         self._lookup = lookup
-        self._given_tls = tls
-        self._pools: dict[tuple[str, bool], Pool] = {}
-        self._places: dict[tuple[str, bool], _Place] = {}
+        self._trust = trust or Trust(given=tls)
+        self._proxy = proxy
+        self._pools: dict[tuple[str, bool, str], Pool] = {}
+        self._places: dict[tuple[str, bool, str], _Place] = {}
 
     async def start(self, request: UpstreamRequest, *, connect_within: float, answer_within: float) -> Answer:
         """See `Upstream.start`."""
         headers, secret = _written(request.headers)
-        place = self._places.get((request.url, secret)) or await self._judged(request.url, secret=secret)
+        options = request.options
+        authorities = options.ca_certificates
+        place = self._places.get((request.url, secret, authorities)) or await self._judged(
+            request.url, authorities, secret=secret
+        )
+        within = answer_within if options.first_byte_timeout is None else options.first_byte_timeout
+        idle = answer_within if options.idle_timeout is None else options.idle_timeout
         head = _head(request, place, headers)
         method, body = request.method, request.body
         fresh = False
         while True:
             connection, used = await place.pool.take(connect_within, fresh=fresh)
             answer = connection.exchange(
-                head, body, length=request.length, bodiless=method == "HEAD", within=answer_within
+                head,
+                body,
+                length=request.length,
+                bodiless=method == "HEAD",
+                within=within,
+                idle=idle,
+                total=options.total_timeout,
             )
             try:
                 await answer.head()
@@ -92,7 +116,7 @@ class HttptoolsUpstream:
             pool.close()
         await asyncio.sleep(0)  # lets the loop close the sockets
 
-    async def _judged(self, text: str, *, secret: bool) -> _Place:
+    async def _judged(self, text: str, authorities: str, *, secret: bool) -> _Place:
         """The place a URL names. What is remembered is what the rules alone decide, which do not change.
 
         A literal address is judged each time where it may be that of a name of ours: what a name resolves to does
@@ -103,33 +127,34 @@ class HttptoolsUpstream:
             self._policy.judge_url(url, secret=secret)
         except UrlRefusedError as error:
             raise EgressRefusedError(error.why) from None
-        place = _Place(url.target, url.authority, self._pool(url, secret=secret))
-        if is_literal(url.host) and self._policy.own_names(url.port):
+        place = _Place(url.target, url.authority, self._pool(url, authorities, secret=secret))
+        by_proxy = self._proxy is not None and goes_by_proxy(url)
+        if not by_proxy and is_literal(url.host) and self._policy.own_names(url.port):
             await judged(self._policy, Destination(url, secret), self._lookup)
             return place
         if len(self._places) >= _KNOWN:
             self._places.clear()
-        self._places[text, secret] = place
+        self._places[text, secret, authorities] = place
         return place
 
-    def _pool(self, url: Url, *, secret: bool) -> Pool:
-        pool = self._pools.get((url.origin, secret))
+    def _pool(self, url: Url, authorities: str, *, secret: bool) -> Pool:
+        key = (url.origin, secret, authorities if url.scheme == "https" else "")
+        pool = self._pools.get(key)
         if pool is None:
             if len(self._pools) >= _KNOWN:
                 self._pools = {place: one for place, one in self._pools.items() if not one.empty}
                 self._places.clear()
             destination = Destination(Url(url.scheme, url.host, url.port, ""), secret)
-            pool = self._pools[url.origin, secret] = Pool(
+            proxy = self._proxy if self._proxy is not None and goes_by_proxy(url) else None
+            pool = self._pools[key] = Pool(
                 url,
-                partial(judged, self._policy, destination, self._lookup),
-                self._tls if url.scheme == "https" else None,
+                partial(proxy_addresses, proxy, self._lookup)
+                if proxy
+                else partial(judged, self._policy, destination, self._lookup),
+                self._trust.context(authorities) if url.scheme == "https" else None,
+                proxy=proxy,
             )
         return pool
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """Made once and late: loading the system's certificates takes tens of milliseconds."""
-        return self._given_tls or ssl.create_default_context()
 
 
 def _head(request: UpstreamRequest, place: _Place, headers: str) -> bytes:

@@ -72,16 +72,18 @@ class UpstreamConnection(asyncio.Protocol):
         length: int | None,
         bodiless: bool,
         within: float,
+        idle: float | None = None,
+        total: float | None = None,
     ) -> Answer:
         """Send a request, and return the answer that will come. `bodiless` is one to HEAD, which has no body.
 
-        `length` is what `head` says of a body that is streamed; None where it says that it is chunked. Raises
-        NotSentError while another exchange is under way.
+        `length` is what `head` says of a body that is streamed; None where it says that it is chunked. `within`, `idle`
+        and `total` are as those of `Answer`. Raises NotSentError while another exchange is under way.
         """
         transport = self._transport
         if transport is None or self._answer is not None:
             raise NotSentError
-        answer = self._answer = Answer(self._loop, within, self.cut, transport.resume_reading)
+        answer = self._answer = Answer(self._loop, within, self.cut, transport.resume_reading, idle=idle, total=total)
         self._bodiless = bodiless
         self._headers, self._head_size, self._barren = [], 0, 0
         self._state = after(self._state, _BEGIN)

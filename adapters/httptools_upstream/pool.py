@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohappyeyeballs import start_connection
 
+from keycairn.adapters.guarded_http.tunnel import BROKEN_OFF, LARGEST, UNREACHABLE, tunnel_fault
 from keycairn.adapters.httptools_upstream.connection import UpstreamConnection
+from keycairn.domain.egress_proxy import EgressProxy
 from keycairn.domain.errors import NotSentError
 from keycairn.domain.url import Url
 
@@ -28,7 +30,8 @@ _LATE = "No connection to the provider came about in time."
 class Pool:
     """Makes connections to `url`, keeps them for the next exchange, and lets them go.
 
-    `addresses` gives those it may connect to, judged anew for every connection; `tls` is None for plain HTTP.
+    `addresses` gives those it may connect to, judged anew for every connection; `tls` is None for plain HTTP. With a
+    `proxy`, they are the proxy's, which connects to `url`.
     """
 
     def __init__(
@@ -39,11 +42,13 @@ class Pool:
         *,
         most: int = CONNECTIONS,
         keep_alive: float | None = None,
+        proxy: EgressProxy | None = None,
     ) -> None:
         self._url = url
         self._keep_alive = KEEP_ALIVE[url.scheme] if keep_alive is None else keep_alive
         self._addresses = addresses
         self._tls = tls
+        self._proxy = proxy
         self._all: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
         self._room = asyncio.Semaphore(most)
@@ -104,10 +109,16 @@ class Pool:
 
     async def _connect(self, addresses: Sequence[str]) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
-        found = await start_connection(
-            [_info(one, self._url.port) for one in addresses], happy_eyeballs_delay=HEAD_START
-        )
+        port = self._proxy.port if self._proxy else self._url.port
         try:
+            found = await start_connection([_info(one, port) for one in addresses], happy_eyeballs_delay=HEAD_START)
+        except OSError:
+            if self._proxy is None:
+                raise
+            raise NotSentError(UNREACHABLE) from None
+        try:
+            if self._proxy is not None:
+                await _open_tunnel(found, self._proxy.request(self._url))
             _, connection = await loop.create_connection(
                 lambda: UpstreamConnection(self._released, self._lost),
                 sock=found,
@@ -150,6 +161,20 @@ class Pool:
         if self._idle:
             left = self._keep_alive - (loop.time() - self._idle[0].idle_since)
             self._sweeper = loop.call_later(left, self._sweep)
+
+
+async def _open_tunnel(found: socket.socket, request: bytes) -> None:
+    """Have the proxy at the other end connect it to where it shall lead. Raises NotSentError."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(found, request)
+    head = b""
+    while (fault := tunnel_fault(head)) == "":
+        data = await loop.sock_recv(found, LARGEST)
+        if not data:
+            raise NotSentError(BROKEN_OFF)
+        head += data
+    if fault:
+        raise NotSentError(fault)
 
 
 def _info(address: str, port: int) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]:

@@ -97,7 +97,7 @@ class AttemptRunner:
         authorized = time.monotonic()
         report.sent = (body.length or 0) if body else 0
         report.origin = "/".join(request.url.split("/", 3)[:3])
-        answer = await self._sent(call, request, body, report, patient=patient)
+        answer = await self._sent(call, opened, request, body, report, patient=patient)
         try:
             answer, failure = await _understood(readable(answer), opened.provider)
         except BaseException:
@@ -137,15 +137,17 @@ class AttemptRunner:
         return await provider.authorize(account, request, self._http)
 
     async def _sent(
-        self, call: Call, request: Request, body: Outgoing | None, report: Report, *, patient: bool
+        self, call: Call, opened: Opened, request: Request, body: Outgoing | None, report: Report, *, patient: bool
     ) -> UpstreamAnswer:
         """The answer's beginning. What did not go out is sent once more, where `patient`."""
+        options = opened.account.options
         outgoing = UpstreamRequest(
             method=request.method,
             url=request.url,
-            headers=[*request.headers.items(), ("accept-encoding", "identity")],
+            headers=[*options.added_to(request.headers).items(), ("accept-encoding", "identity")],
             body=body.content if body else None,
             length=body.length if body else None,
+            options=options,
         )
         try:
             return await self._start(outgoing)

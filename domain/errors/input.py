@@ -102,7 +102,7 @@ class SecretReentryRequiredError(InvalidInputError):
 
     def __init__(self, secrets: Sequence[str]) -> None:
         super().__init__(
-            "A secret is bound to the host it may be sent to, and this update changes the host. "
+            "A secret is bound to the host it may be sent to, and this update changes the host, or who vouches for it. "
             f"Send it again in the same request: {', '.join(secrets)}.",
             dict.fromkeys(secrets, "send this secret again"),
         )

@@ -13,7 +13,7 @@ from keycairn.domain.outcome import DiscoveredModel
 from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
 from keycairn.plugins.base import Headers, ListedProvider, dimensions, unique
 from keycairn.plugins.failures import decode
-from keycairn.plugins.fields import own_url, url_field
+from keycairn.plugins.fields import api_key, header_secret, own_url, url_field
 from keycairn.plugins.listing import page
 from keycairn.plugins.openai_base import OPENAI_OPERATIONS
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
@@ -33,7 +33,7 @@ class _Embeddings(Struct):
 
 
 class Ollama(ListedProvider):
-    """A server of one's own. It knows no keys."""
+    """A server of one's own. It knows no keys, but what stands before it may ask for one, as ollama.com does."""
 
     def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
         """The root of the server; a pasted `/api` or `/v1` at its end is taken off."""
@@ -44,12 +44,14 @@ class Ollama(ListedProvider):
         return f"{self.base_url(account, type)}/v1"
 
     def headers(self, account: Account, type: Modality | None = None) -> Headers:  # noqa: ARG002  # the port's
-        """None."""
-        return {}
+        """The key, where there is one."""
+        key = header_secret(account, prefix="Bearer ")
+        return {} if key is None else {"Authorization": key}
 
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
         """The models that were pulled."""
-        listed = page(await http.send(Request(url=f"{self.base_url(account)}/api/tags")), "models")
+        request = Request(url=f"{self.base_url(account)}/api/tags", headers=self.headers(account))
+        listed = page(await http.send(request), "models")
         return unique(listed.models(lambda name, item: self.found(name, _type_of(name, item)), ("name", "model")))
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
@@ -59,14 +61,14 @@ class Ollama(ListedProvider):
             options["num_ctx"] = account.settings["num_ctx"]
         messages = [{"role": "user", "content": GREETING}]
         body = {"model": name, "messages": messages, "stream": False, "options": options}
-        response = await self.post(http, f"{self.base_url(account)}/api/chat", body, {})
+        response = await self.post(http, f"{self.base_url(account)}/api/chat", body, self.headers(account))
         decode(response, _Chat, of_model=True)
         return "It answered a greeting."
 
     async def try_embedding(self, account: Account, name: str, http: Http) -> str:
         """One embedding; its dimensions."""
         url = f"{self.base_url(account)}/api/embed"
-        response = await self.post(http, url, {"model": name, "input": GREETING}, {})
+        response = await self.post(http, url, {"model": name, "input": GREETING}, self.headers(account))
         vectors = decode(response, _Embeddings, of_model=True).embeddings
         if not vectors:
             raise GarbledAnswerError(status=response.status)
@@ -108,6 +110,7 @@ PROVIDER = Ollama(
                 default=URL,
                 help="Where the Ollama server listens.",
             ),
+            api_key("OLLAMA_API_KEY", required=False),
             FieldSpec(
                 name="num_ctx",
                 label="Context size",

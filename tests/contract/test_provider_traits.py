@@ -190,6 +190,18 @@ class TestOllama:
         assert OLLAMA.client_config(account, L) == {"base_url": "http://localhost:11434", "num_ctx": 4096}
         assert OLLAMA.client_config(account, E) == {"base_url": "http://localhost:11434"}
 
+    async def test_a_key_goes_along_where_a_server_asks_for_one(self, http: RecordingHttp) -> None:
+        async with OllamaServer(key=KEY) as server:
+            account = opened("ollama", {"base_url": server.url}, SECRETS)
+            assert (await OLLAMA.check(account, http)).success
+            for type, name in ((L, "llama3.2:latest"), (E, "nomic-embed-text:latest")):
+                assert (await OLLAMA.try_model(account, name, type, http)).success
+            request = await OLLAMA.authorize(account, Request(url=f"{server.url}/v1/chat/completions"), http)
+            [key] = [value for value in request.headers.values() if isinstance(value, Secret)]
+            assert key.reveal() == f"Bearer {KEY}"
+            with pytest.raises(InvalidAuthError):
+                await OLLAMA.check(opened("ollama", {"base_url": server.url}, {}), http)
+
     async def test_a_server_without_models_is_still_there(self, http: RecordingHttp) -> None:
         async with OllamaServer(models={}) as server:
             report = await OLLAMA.check(opened("ollama", {"base_url": server.url}, {}), http)

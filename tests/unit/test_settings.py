@@ -29,6 +29,8 @@ def test_every_setting_is_read() -> None:
             "KEYCAIRN_ADMIN_TOKEN": "t" * 32,
             "KEYCAIRN_EGRESS_POLICY": "Strict",
             "KEYCAIRN_EGRESS_ALLOW": "https://a.example, 10.0.0.0/8,",
+            "KEYCAIRN_EGRESS_PROXY": "http://user:p%40ss@Proxy.Example:3128/",
+            "KEYCAIRN_EGRESS_CA_FILE": "/etc/ca.pem",
             "KEYCAIRN_ENV_FILE": "/etc/keys.env",
             "KEYCAIRN_EXTERNAL_PLUGINS": "off",
             "KEYCAIRN_LOG_LEVEL": "debug",
@@ -49,6 +51,11 @@ def test_every_setting_is_read() -> None:
     assert settings.database_password.reveal() == "p"
     assert (settings.host, settings.port, settings.embedded) == ("::1", 80, False)
     assert (settings.egress_policy, settings.egress_allow) == ("strict", ("https://a.example", "10.0.0.0/8"))
+    assert settings.egress_ca_file == Path("/etc/ca.pem")
+    proxy = settings.egress_proxy
+    assert proxy is not None
+    assert (proxy.host, proxy.port, proxy.login and proxy.login.reveal()) == ("proxy.example", 3128, "user:p@ss")
+    assert "p@ss" not in repr(settings)
     assert (settings.env_file, settings.external_plugins) == (Path("/etc/keys.env"), False)
     assert settings.log_level == "debug"
 
@@ -56,7 +63,8 @@ def test_every_setting_is_read() -> None:
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_a_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
     file = tmp_path / "secret"
-    file.write_text(f"{PHRASE.replace(' ', '-') if name == 'ADMIN_TOKEN' else PHRASE}\n")
+    texts = {"ADMIN_TOKEN": PHRASE.replace(" ", "-"), "EGRESS_PROXY": "http://proxy:3128"}
+    file.write_text(f"{texts.get(name, PHRASE)}\n")
     assert read_settings({f"KEYCAIRN_{name}_FILE": str(file)}) != Settings()
     with pytest.raises(SettingsError, match="not both"):
         read_settings({f"KEYCAIRN_{name}": PHRASE, f"KEYCAIRN_{name}_FILE": str(file)})
@@ -78,6 +86,14 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
         ("ADMIN_TOKEN", "short-canary"),
         ("ADMIN_TOKEN", "with a space canary " * 3),
         ("EGRESS_POLICY", "open"),
+        ("EGRESS_PROXY", "https://proxy:3128"),
+        ("EGRESS_PROXY", "socks5://canary@proxy:1080"),
+        ("EGRESS_PROXY", "proxy:3128"),
+        ("EGRESS_PROXY", "http://canary@proxy"),
+        ("EGRESS_PROXY", "http://proxy:99999"),
+        ("EGRESS_PROXY", "http://proxy:3128/canary"),
+        ("EGRESS_PROXY", "http://a%0d%0acanary@proxy:3128"),
+        ("EGRESS_PROXY", "http://"),
         ("EXTERNAL_PLUGINS", "maybe"),
         ("LOG_LEVEL", "loud"),
         ("DATABASE_URL", "postgres://x"),

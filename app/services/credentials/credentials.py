@@ -12,6 +12,7 @@ from keycairn.app.services.credentials.opener import CredentialOpener
 from keycairn.app.services.keys import Vault
 from keycairn.app.turns import in_turns
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
+from keycairn.domain.authorities import certificates_in
 from keycairn.domain.change import AddCredential, Changeset, ReplaceCredential
 from keycairn.domain.credential import (
     DEFAULT_WORKSPACE,
@@ -35,7 +36,7 @@ from keycairn.domain.ids import CredentialId
 from keycairn.domain.limits import Limits, check_limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
-from keycairn.domain.options import Options
+from keycairn.domain.options import Options, checked_options
 from keycairn.domain.provider import FieldKind, ProviderSpec, SettingValue, canonical_name
 from keycairn.domain.sealed import SealedSecret, is_former
 from keycairn.domain.secret import Secret
@@ -340,15 +341,19 @@ class Credentials:
         modalities = before.modalities if patch.modalities is None else _checked_modalities(spec, patch.modalities)
         limits = before.limits if patch.limits is None else patch.limits
         check_limits(limits)
+        options = before.options if patch.options is None else _checked_options(patch.options)
         given = {key: secret for key, secret in secrets.items() if secret is not None}
         sought = (secret for secret in given.values() if not is_short_word(secret.reveal()))
         kept = {key: sealed for key, sealed in before.sealed.items() if key not in secrets}
-        check_not_repeated(sought, {"name": name, **settings})
+        check_not_repeated(sought, {"name": name, **settings, "options.headers": options.headers})
         self._check_not_stored(before, {"name": patch.name, **patch.settings})
+        for value in options.headers.values():
+            self._check_not_stored(before, {"options.headers": value})
         spec.check_complete({*settings, *kept, *given})
-        options = before.options if patch.options is None else patch.options
         after = replace(before, name=name, modalities=modalities, settings=settings, limits=limits, options=options)
         moved = [key for key in kept if destinations(spec, settings, key) != destinations(spec, before.settings, key)]
+        if options.ca_certificates not in {"", before.options.ca_certificates}:
+            moved = [*kept]  # whoever an authority vouches for gets the secrets
         if moved:
             raise SecretReentryRequiredError(sorted(moved))
         return replace(
@@ -423,6 +428,17 @@ def _checked_modalities(spec: ProviderSpec, modalities: tuple[Modality, ...]) ->
         message = f"{spec.label} offers only: {', '.join(spec.modalities)}."
         raise InvalidInputError(message, {"modalities": f"must be of: {', '.join(spec.modalities)}"})
     return tuple(dict.fromkeys(modalities)) or spec.modalities
+
+
+def _checked_options(options: Options) -> Options:
+    """The options as they are stored. Raises InvalidInputError."""
+    checked = checked_options(options)
+    if not checked.ca_certificates.strip():
+        return replace(checked, ca_certificates="")
+    try:
+        return replace(checked, ca_certificates=certificates_in(checked.ca_certificates))
+    except InvalidInputError as error:
+        raise InvalidInputError(str(error), {"options.ca_certificates": "must be certificates in PEM"}) from None
 
 
 def _checked_secrets(spec: ProviderSpec, secrets: Mapping[str, Secret | None]) -> dict[str, Secret | None]:
