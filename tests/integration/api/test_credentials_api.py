@@ -98,6 +98,14 @@ async def test_create_answers_201_with_every_field_of_the_wire_and_no_key(api: C
         "version": 1,
         "last_check": None,
         "limits": {"concurrent": None, "requests_per_minute": None, "tokens_per_day": None},
+        "options": {
+            "any_model": False,
+            "first_byte_timeout": None,
+            "idle_timeout": None,
+            "total_timeout": None,
+            "headers": {},
+            "ca_certificates": "",
+        },
         "duplicates": [],
     }
 
