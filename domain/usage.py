@@ -108,6 +108,8 @@ def tokens_in(report: Mapping[str, Any]) -> Tokens:
         return _google(report)
     if "inputTokens" in report or "outputTokens" in report:
         return _amazon(report)
+    if "inputTokenCount" in report or "outputTokenCount" in report:  # of a stream of InvokeModel
+        return Tokens(input=_count(report.get("inputTokenCount")), output=_count(report.get("outputTokenCount")))
     input, output = _first(report, _INPUT), _first(report, _OUTPUT)
     if input is None and output is None:
         input = _count(report.get("total_tokens"))

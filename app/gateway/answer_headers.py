@@ -41,9 +41,20 @@ PASSED = frozenset(
         "x-groq-region",
         "x-envoy-upstream-service-time",
         "x-inference-time",
+        "x-amzn-requestid",  # Amazon: the id of a call, and the class of its error, which its SDKs read
+        "x-amzn-errortype",
     }
 )
-PASSED_BEGINNINGS = ("openai-", "anthropic-", "x-ratelimit-", "ratelimit-", "x-rate-limit-", "dg-", "x-dashscope-")
+PASSED_BEGINNINGS = (
+    "openai-",
+    "anthropic-",
+    "x-ratelimit-",
+    "ratelimit-",
+    "x-rate-limit-",
+    "dg-",
+    "x-dashscope-",
+    "x-amzn-bedrock-",
+)
 """Rate limits; openai: openai-processing-ms, openai-poll-after-ms; anthropic: anthropic-ratelimit-*; dg-: Deepgram."""
 
 PLAIN = "text/plain; charset=utf-8"
@@ -64,6 +75,7 @@ _READ_AS_DECLARED = frozenset(
         "application/x-jsonlines",
         "application/stream+json",
         "application/x-subrip",
+        "application/vnd.amazon.eventstream",
         BYTES,
     }
 )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from keycairn.app.gateway.event_stream import KIND, EventFrames, unwrapped
 from keycairn.domain.usage import NOTHING_KNOWN, Tokens, estimated_input, estimated_output, tokens_in
 
 LARGEST_WHOLE = 2**20
@@ -17,7 +18,7 @@ LONGEST_LINE = 2**20
 """Bytes of a line of a stream; what a longer one reports is not seen."""
 
 _REPORT = re.compile(rb'"usage(?:Metadata)?"[ \t\r\n]*+:[ \t\r\n]*+(?=\{)')
-_MARKS = (b'"usage', b'eval_count"', b'"meta"')
+_MARKS = (b'"usage', b'eval_count"', b'"meta"', b"invocationMetrics")
 """One of them stands in whatever reports tokens."""
 _SPACE = b" \t\r\n"
 
@@ -42,6 +43,7 @@ class _Answer(Struct):
     message: Raw = _NULL
     response: Raw = _NULL
     delta: Raw = _NULL
+    metrics: Raw = msgspec.field(default=_NULL, name="amazon-bedrock-invocationMetrics")
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
@@ -71,6 +73,7 @@ class UsageScanner:
         "_beginning",
         "_events",
         "_final",
+        "_frames",
         "_kept",
         "_line",
         "_long",
@@ -82,6 +85,9 @@ class UsageScanner:
 
     def __init__(self, content_type: bytes = b"") -> None:
         self._stream: bool | None = None
+        self._frames: EventFrames | None = None
+        if content_type.startswith(KIND):
+            self._stream, self._frames = True, EventFrames()
         if content_type.startswith((b"text/event-stream", b"application/x-ndjson", b"application/stream+json")):
             self._stream = True
         self._tokens = NOTHING_KNOWN
@@ -97,7 +103,11 @@ class UsageScanner:
         self._received += len(chunk)
         if self._stream is None and (beginning := (self._beginning + chunk).lstrip(_SPACE)):
             self._stream = beginning.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
-        if self._stream:
+        if self._frames is not None:
+            for payload in self._frames.see(chunk):
+                self._events += 1
+                self._look_at(unwrapped(payload))
+        elif self._stream:
             self._see_lines(chunk)
         else:
             self._see_whole(chunk)
@@ -190,6 +200,8 @@ class UsageScanner:
             return False
         for report in (answer.usage, answer.usageMetadata, answer.meta):
             self._learn(_tokens(report), final=True)
+        if answer.metrics is not _NULL and self._tokens == NOTHING_KNOWN:  # less than what the model itself told
+            self._learn(_tokens(answer.metrics), final=True)
         self._learn(
             tokens_in({"prompt_eval_count": answer.prompt_eval_count, "eval_count": answer.eval_count}), final=True
         )

@@ -8,6 +8,7 @@ from unittest.mock import ANY
 
 from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.azure_api import AzureServer
+from tests.servers.bedrock_api import NOVA, PROFILE, TITAN, BedrockServer
 from tests.servers.cohere_api import CohereServer
 from tests.servers.gemini_api import GeminiServer
 from tests.servers.kin_api import MistralServer, OpenRouterServer, VoyageServer, XAIServer
@@ -304,6 +305,23 @@ _VERTEX = odd(
     wrong={"service_account": service_account("another@project.iam.gserviceaccount.com")},
 )
 
+_BEDROCK = odd(
+    "bedrock",
+    server=BedrockServer,
+    checks=[Sent("GET", "/foundation-models"), Sent("GET", "/inference-profiles?maxResults=1000")],
+    discovers=[Sent("GET", "/foundation-models"), Sent("GET", "/inference-profiles?maxResults=1000")],
+    models={NOVA: L, TITAN: E, PROFILE: L},
+    tries={
+        (L, NOVA): Try(
+            "/model/amazon.nova-lite-v1%3A0/converse",
+            {"messages": [{"role": "user", "content": [{"text": "Hi"}]}], "inferenceConfig": {"maxTokens": 16}},
+            GREETED,
+        ),
+        (E, TITAN): Try("/model/amazon.titan-embed-text-v2%3A0/invoke", {"inputText": "Hi"}, "3 dimensions"),
+    },
+    settings=lambda url: {"region": "us-east-1", "base_url": url, "control_url": url},
+)
+
 CASES = [
     kin("openai", tries=openai_tries("max_completion_tokens")),
     _ANTHROPIC,
@@ -317,6 +335,7 @@ CASES = [
     kin("minimax"),
     kin("novita"),
     kin("ppq", **listing("/v1/models?type=all")),
+    kin("huggingface"),
     _COHERE,
     _VOYAGE,
     _ELEVENLABS,
@@ -332,6 +351,7 @@ CASES = [
         settings=lambda url: {"endpoint": url},
     ),
     _VERTEX,
+    _BEDROCK,
     kin("openai_compatible"),
     replace(
         _ANTHROPIC,

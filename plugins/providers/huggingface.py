@@ -1,0 +1,43 @@
+"""Hugging Face's router to the providers of open models. Source: huggingface.co/docs/inference-providers."""
+
+from msgspec.structs import replace
+
+from keycairn.domain.modality import Modality
+from keycairn.domain.outcome import ConnectionReport, Outcome
+from keycairn.domain.provider import Account
+from keycairn.plugins.failures import raise_for_failure
+from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
+from keycairn.ports.http import Http, Request
+
+WHO_AM_I = "https://huggingface.co/api/whoami-v2"
+
+
+class HuggingFace(OpenAICompatible):
+    """The router, in OpenAI's form. Its list of models is public, so that the key is proven at the hub."""
+
+    async def check(self, account: Account, http: Http) -> ConnectionReport:
+        """Whose token it is; at another base URL the list."""
+        if account.text("base_url"):
+            return await super().check(account, http)
+        raise_for_failure(await http.send(Request(url=WHO_AM_I, headers=self.headers(account))))
+        return ConnectionReport(outcome=Outcome.OK, message="The key works.")
+
+
+PROVIDER = HuggingFace(
+    replace(
+        keyed_spec(
+            "huggingface",
+            "Hugging Face",
+            Modality.LANGUAGE,
+            docs_url="https://huggingface.co/settings/tokens",
+            key_env=("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HUGGINGFACE_API_KEY"),
+            url_env=("HF_API_BASE",),
+            preferred_models=("meta-llama/", "Qwen/", "openai/gpt-oss"),
+        ),
+        hosts=("*.huggingface.co", "huggingface.co"),
+        key_prefixes=("hf_",),
+        env_families=("HF", "HUGGINGFACE"),
+    ),
+    url="https://router.huggingface.co/v1",
+    client_name="openai-compatible",
+)
