@@ -146,6 +146,10 @@ MORE_AUTH_WORDS = (
     "invalid authentication",
     "api key is invalid",
     "api key expired",
+    "make sure your api key is valid",  # Bedrock
+    "security token included in the request",  # AWS, as also its error type says, which some proxies drop
+    "signature we calculated does not match",  # AWS
+    "signature expired",  # AWS
 )
 PERMISSION_WORDS = ("insufficient permission", "missing scope", "is missing the permission", "sufficient permissions")
 """OpenAI says so of a restricted key with 401 or 403, and gives no code to it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from keycairn.adapters.imports.litellm_accounts import FoundAccount, LiteLlmAccounts, RefusedAccountError
+from keycairn.adapters.imports.litellm_accounts import FoundAccount, LiteLlmAccounts, RefusedAccountError, identity
 from keycairn.adapters.imports.litellm_groups import entry_of, settle
 from keycairn.adapters.imports.litellm_names import our_name, provider_of
 from keycairn.adapters.imports.notebook_rows import label
@@ -107,7 +107,7 @@ class LiteLlmConfig:
         info = entry.get("model_info")
         mode = info.get("mode") if isinstance(info, Mapping) else None
         type = _MODES.get(mode, "") if isinstance(mode, str) else classify(model) or ""
-        key = (reference, group.provider, tuple(sorted(group.settings.items())), str(values.get("api_key")))
+        key = (reference, group.provider, tuple(sorted(group.settings.items())), identity(values))
         kept = groups.setdefault(key, group)
         kept.notes |= group.notes
         if "*" in model:

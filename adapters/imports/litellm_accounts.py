@@ -26,6 +26,13 @@ _SETTINGS: Mapping[str, str] = {
     "num_ctx": "num_ctx",
 }
 _SECRETS: Mapping[str, str] = {"api_key": "api_key", "vertex_credentials": "service_account"}
+_OF_AMAZON: Mapping[str, str] = {
+    "aws_region_name": "region",
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+}
+_SECRET = frozenset({*_SECRETS.values(), "access_key_id", "secret_access_key", "session_token"})
 _BASES = ("api_base", "base_url")
 _PASSED = frozenset({"model", "litellm_credential_name", "custom_llm_provider"})
 _TUNING = frozenset(
@@ -84,7 +91,7 @@ class LiteLlmAccounts:
         for key, value in values.items():
             if value is not None and key in _BASES:
                 self._put_base(found, value)
-            elif value is not None and (target := _SETTINGS.get(key) or _SECRETS.get(key)):
+            elif value is not None and (target := _target(key, provider)):
                 self._put(found, target, value)
             elif key not in _PASSED | _TUNING | {*_BASES}:
                 found.notes.add(_left(key))
@@ -108,7 +115,7 @@ class LiteLlmAccounts:
         found.settings[target] = value.strip()
 
     def _put(self, found: FoundAccount, target: str, value: object) -> None:
-        secret = target in _SECRETS.values()
+        secret = target in _SECRET
         if (name := reference(value)) is not None:
             try:
                 value = self._variables.read(name, found.provider, names_of(found.provider), secret=secret)
@@ -170,6 +177,16 @@ class LiteLlmAccounts:
 def reference(value: object) -> str | None:
     """What `os.environ/NAME` names, None for another value."""
     return value.removeprefix(REFERENCE).strip() if isinstance(value, str) and value.startswith(REFERENCE) else None
+
+
+def identity(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells two accounts of one provider and address apart: their keys, as the file gives them."""
+    return tuple(str(values.get(one)) for one in ("api_key", *_OF_AMAZON) if values.get(one) is not None)
+
+
+def _target(key: str, provider: str) -> str | None:
+    """The field that a parameter fills, None for none."""
+    return _SETTINGS.get(key) or _SECRETS.get(key) or (_OF_AMAZON.get(key) if provider == "bedrock" else None)
 
 
 def _may_lack_key(spec: ProviderSpec) -> bool:

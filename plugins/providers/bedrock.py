@@ -18,7 +18,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import DiscoveredModel
 from keycairn.domain.provider import Account, FieldSpec, ProviderSpec, SecretForm
 from keycairn.plugins.base import MODEL_DEADLINE, MOST_PAGES, Headers, ListedProvider, authorized, dimensions, unique
-from keycairn.plugins.failures import decode, refuses_key
+from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import api_key, header_secret, host_label, own_url, url_field
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.plugins.sigv4 import EMPTY, Keys, signed_headers
@@ -27,17 +27,6 @@ from keycairn.ports.http import Http, Request, Response
 SERVICE = "bedrock"
 PAGE = 1000
 _TYPES = {"TEXT": Modality.LANGUAGE, "EMBEDDING": Modality.EMBEDDING}
-_REFUSALS = (
-    b"security token included in the request",
-    b"signature we calculated does not match",
-    b"signature expired",
-    b"signature not yet current",
-    b"credential should be scoped",
-    b"api key is",
-    b"invalid api key",
-    b"unable to verify/decode api key",
-)
-"""What stands in a 403 about the keys, in lower case. One about permissions says that somebody is not authorized."""
 _CALLS = ("converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens")
 
 
@@ -98,10 +87,6 @@ class Bedrock(ListedProvider):
         """A bearer token, or a signature over the request and the digest of its body."""
         return _authorized(account, request, request.body_sha256 or EMPTY, self.headers(account))
 
-    def refuses_key(self, status: int, body: bytes) -> bool:
-        """Amazon answers 403 to bad keys and to missing permissions alike; the sentence tells them apart."""
-        return refuses_key(status, body) or (status in {400, 403} and any(one in body.lower() for one in _REFUSALS))
-
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
         """The models that are called by their own ids, and the profiles through which the others are."""
         root = own_url(account, "control_url", strip=("/foundation-models", "/models")) or _host(account, "bedrock")
@@ -145,12 +130,10 @@ class Bedrock(ListedProvider):
         return dimensions(vector)
 
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
-        """Its API in OpenAI's form, which takes the key; for requests that are signed there is no such client."""
+        """Its API in OpenAI's form, which takes the key and has chats only; for signed requests there is no client."""
         key = account.secret()
         if key is None:
-            raise InvalidAuthError(
-                "Clients in the process need a Bedrock API key. Signed calls go through the gateway."
-            )
+            raise InvalidAuthError("Clients in the process need a Bedrock API key. Only the gateway signs calls.")
         return {"api_key": key.reveal(), "base_url": self.openai_base_url(account, type)}
 
     async def _profiles(self, account: Account, root: str, http: Http) -> list[_Profile]:
@@ -224,7 +207,7 @@ PROVIDER = Bedrock(
                 name="region",
                 label="Region",
                 required=True,
-                env=("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"),
+                env=("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME", "BEDROCK_AWS_DEFAULT_REGION"),
                 help="Such as us-east-1.",
                 names_host=True,
             ),
@@ -233,7 +216,7 @@ PROVIDER = Bedrock(
                 name="access_key_id",
                 label="Access key ID",
                 secret=True,
-                env=("AWS_ACCESS_KEY_ID",),
+                env=("AWS_ACCESS_KEY_ID", "BEDROCK_AWS_ACCESS_KEY_ID"),
                 form=SecretForm.ANY,
                 help="With the secret access key, in place of a Bedrock API key.",
             ),
@@ -241,14 +224,14 @@ PROVIDER = Bedrock(
                 name="secret_access_key",
                 label="Secret access key",
                 secret=True,
-                env=("AWS_SECRET_ACCESS_KEY",),
+                env=("AWS_SECRET_ACCESS_KEY", "BEDROCK_AWS_SECRET_ACCESS_KEY"),
                 form=SecretForm.ANY,
             ),
             FieldSpec(
                 name="session_token",
                 label="Session token",
                 secret=True,
-                env=("AWS_SESSION_TOKEN",),
+                env=("AWS_SESSION_TOKEN", "BEDROCK_AWS_SESSION_TOKEN"),
                 form=SecretForm.ANY,
                 help="Of keys that were lent for some hours.",
             ),
@@ -275,5 +258,6 @@ PROVIDER = Bedrock(
             "POST openai/v1/chat/completions",
         ),
         signs_body=True,
-    )
+    ),
+    client_name="openai-compatible",
 )

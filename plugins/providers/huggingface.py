@@ -1,15 +1,20 @@
 """Hugging Face's router to the providers of open models. Source: huggingface.co/docs/inference-providers."""
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, Outcome
 from keycairn.domain.provider import Account
-from keycairn.plugins.failures import raise_for_failure
+from keycairn.plugins.failures import decode
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.ports.http import Http, Request
 
 WHO_AM_I = "https://huggingface.co/api/whoami-v2"
+
+
+class _Owner(Struct):
+    name: str
 
 
 class HuggingFace(OpenAICompatible):
@@ -19,7 +24,7 @@ class HuggingFace(OpenAICompatible):
         """Whose token it is; at another base URL the list."""
         if account.text("base_url"):
             return await super().check(account, http)
-        raise_for_failure(await http.send(Request(url=WHO_AM_I, headers=self.headers(account))))
+        decode(await http.send(Request(url=WHO_AM_I, headers=self.headers(account))), _Owner)
         return ConnectionReport(outcome=Outcome.OK, message="The key works.")
 
 

@@ -16,6 +16,7 @@ from keycairn.domain.environment import read_account
 from keycairn.domain.errors import (
     CallRefusedError,
     InvalidAuthError,
+    InvalidInputError,
     MissingFieldError,
     ModelGoneError,
     ProviderDownError,
@@ -354,3 +355,78 @@ def test_patience_is_told_in_seconds(headers: dict[str, str], seconds: float | N
     with pytest.raises(RateLimitedError) as caught:
         raise_for_failure(Response(status=429, headers=headers, body=b'{"error": {"message": "Slow down."}}'))
     assert caught.value.retry_after == seconds
+
+
+class Hub:
+    """Answers for Hugging Face's hub."""
+
+    def __init__(self, answer: Response) -> None:
+        self.answer = answer
+        self.sent: list[Request] = []
+        self.tokens = MemoryTokenCache()
+
+    async def send(self, request: Request, *, deadline: float = 15.0) -> Response:
+        del deadline
+        self.sent.append(request)
+        return self.answer
+
+    def vet(self, url: str, *, field: str | None = None) -> None: ...
+
+
+class TestHuggingFace:
+    async def test_a_token_is_proven_at_the_hub_since_the_routers_list_is_public(self) -> None:
+        hub = Hub(Response(status=200, body=b'{"type":"user","name":"me"}'))
+        report = await PROVIDERS["huggingface"].check(opened("huggingface", {}, SECRETS), hub)
+        assert report.success
+        assert [request.url for request in hub.sent] == ["https://huggingface.co/api/whoami-v2"]
+
+    @pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"{}", b"", b'{"error":"x"}'])
+    async def test_nothing_but_the_hubs_answer_proves_it(self, body: bytes) -> None:
+        with pytest.raises(ProviderError):
+            await PROVIDERS["huggingface"].check(
+                opened("huggingface", {}, SECRETS), Hub(Response(status=200, body=body))
+            )
+
+    @pytest.mark.parametrize(
+        "name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HUGGINGFACE_API_KEY"]
+    )
+    def test_each_name_people_give_the_token_is_read(self, name: str) -> None:
+        assert read_account(PROVIDERS["huggingface"].spec, {name: Secret(KEY)}).secrets["api_key"].reveal() == KEY
+
+
+class TestBedrock:
+    @pytest.mark.parametrize(
+        ("variables", "configured"),
+        [
+            ({"AWS_BEARER_TOKEN_BEDROCK": KEY, "AWS_REGION": "us-east-1"}, True),
+            ({"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_DEFAULT_REGION": "eu-west-1"}, True),
+            ({"AWS_BEARER_TOKEN_BEDROCK": KEY}, False),
+            ({"AWS_REGION": "us-east-1"}, False),
+        ],
+    )
+    def test_it_is_configured_by_keys_and_a_region(self, variables: dict[str, str], *, configured: bool) -> None:
+        given = {name: Secret(value) for name, value in variables.items()}
+        assert read_account(PROVIDERS["bedrock"].spec, given).configured is configured
+
+    @pytest.mark.parametrize(
+        ("region", "host"),
+        [
+            ("us-east-1", "bedrock-runtime.us-east-1.amazonaws.com"),
+            ("us-gov-west-1", "bedrock-runtime.us-gov-west-1.amazonaws.com"),
+            ("cn-north-1", "bedrock-runtime.cn-north-1.amazonaws.com.cn"),
+        ],
+    )
+    def test_calls_go_to_the_runtime_of_the_region(self, region: str, host: str) -> None:
+        account = opened("bedrock", {"region": region}, SECRETS)
+        assert PROVIDERS["bedrock"].base_url(account) == f"https://{host}"
+
+    @pytest.mark.parametrize("region", ["evil.example/", "a.b", "", "us-east-1@x"])
+    def test_a_region_leads_to_no_other_host(self, region: str) -> None:
+        with pytest.raises(InvalidInputError):
+            PROVIDERS["bedrock"].base_url(opened("bedrock", {"region": region}, SECRETS))
+
+    @pytest.mark.parametrize("secrets", [{}, {"access_key_id": "AKIA"}, {"secret_access_key": KEY}])
+    async def test_half_an_access_key_sends_nothing(self, http: RecordingHttp, secrets: dict[str, str]) -> None:
+        account = opened("bedrock", {"region": "us-east-1"}, secrets)
+        with pytest.raises(InvalidAuthError, match="Nothing was sent"):
+            await PROVIDERS["bedrock"].check(account, http)

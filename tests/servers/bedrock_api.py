@@ -85,6 +85,13 @@ class BedrockServer(LocalServer):
                 "models": [{"modelArn": arn}],
             }
             return as_json({"inferenceProfileSummaries": [{**profile, "status": "ACTIVE", "type": "SYSTEM_DEFINED"}]})
+        if (recorded.method, path) == ("POST", "/openai/v1/chat/completions"):
+            message = {"role": "assistant", "content": "Hello!"}
+            usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+            head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": recorded.json()["model"]}
+            return as_json(
+                {**head, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
+            )
         parts = path.strip("/").split("/")
         if recorded.method != "POST" or len(parts) != 3 or parts[0] != "model":
             return as_json({"message": "UnknownOperationException"}, 404)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from tests.gateway_house import GatewayHouse
+from tests.house import LANGUAGE
 from tests.servers.bedrock_api import ACCESS, NOVA, PROFILE, SECRET, TITAN, BedrockServer
 
 from keycairn.domain.credential import Credential
@@ -119,3 +120,17 @@ async def test_models_are_found_tried_and_named(
         assert report.success, (row.name, report.message)
     refused = await client.get(f"/native/{credential.id}/foundation-models")
     assert refused.status_code == 404, "lists are of the control plane, which nobody calls through here"
+
+
+@pytest.mark.parametrize("secrets", [{"api_key": KEY}, SIGNED], ids=["key", "signed"])
+async def test_its_api_in_openais_form_is_called_with_a_name_of_ours(
+    house: GatewayHouse, client: httpx.AsyncClient, server: BedrockServer, secrets: dict[str, str]
+) -> None:
+    credential = await account(house, server, secrets)
+    await house.keycairn.models.create(
+        "open", provider="bedrock", provider_model="openai.gpt-oss-20b-1:0", type=LANGUAGE, credential=credential.id
+    )
+    body = {"model": "open", "messages": [{"role": "user", "content": "Hello"}]}
+    answer = await client.post("/v1/chat/completions", json=body)
+    assert (answer.status_code, answer.json()["model"]) == (200, "openai.gpt-oss-20b-1:0")
+    assert {(one.input_tokens, one.output_tokens) for one in (await house.usage()).values()} == {(9, 3)}

@@ -13,6 +13,7 @@ from keycairn.domain.options import Options
 from keycairn.domain.provider import FieldKind, FieldSpec
 from keycairn.domain.routing import ordered
 from keycairn.domain.secret import Secret
+from keycairn.plugins.providers.bedrock import PROVIDER as BEDROCK
 
 AZURE = plain_spec(
     "azure",
@@ -177,3 +178,17 @@ async def test_a_wildcard_for_every_provider_is_refused_with_what_to_do(kc: Keyc
     assert [one.reason for one in report.refused] == [
         "it stands for models of every provider; name each, as provider/*"
     ]
+
+
+async def test_accounts_of_amazon_are_told_apart_by_their_keys() -> None:
+    house = House()
+    house.registry.load(BEDROCK)
+    kc = await house.open()
+    aws = {"aws_region_name": "us-east-1", "aws_secret_access_key": "secret-canary-0123456789"}
+    entries = [
+        {"model_name": name, "litellm_params": {"model": "bedrock/amazon.nova", "aws_access_key_id": key, **aws}}
+        for name, key in (("a", "AKIAIOSFODNN7EXAMPL1"), ("b", "AKIAIOSFODNN7EXAMPL2"), ("c", "AKIAIOSFODNN7EXAMPL1"))
+    ]
+    report = await take(kc, *entries)
+    assert [(one.provider, one.models) for one in report.created] == [("bedrock", ("a", "c")), ("bedrock", ("b",))]
+    assert {listed.credential.settings["region"] for listed in await kc.credentials.list()} == {"us-east-1"}
