@@ -10,7 +10,7 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test night check docs audit torture fuzz demo bench lock clean
+.PHONY: help run test night clients check docs audit torture fuzz demo bench lock clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; write
 	  tests/integration/test_killed_backups.py tests/integration/test_first_start.py
 	KEYCAIRN_RENAMES=$${KEYCAIRN_RENAMES:-100000} $(BIN)/pytest -q -s --timeout 0 tests/integration/test_rotation_beside.py -k rename
 
+clients: $(READY)  ## run real SDKs against the gateway; writes docs/clients.md
+	$(BIN)/python -m tests.clients
+
 demo: $(READY)  ## play the whole story against local stand-ins of three providers
 	@$(BIN)/python demo/story.py
 
@@ -70,7 +73,7 @@ lock: $(READY) $(TOOLS)/.ready  ## write the versions of .venv, with the hashes 
 	$(COMPILE) .ci/tools.in --output-file .ci/tools.lock
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) $(TOOLS) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) .venv-clients build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -68,6 +68,13 @@ class GatewayHouse:
         )
         return listed.credential
 
+    async def account(self, provider: str, url: str, key: str | None = None) -> Credential:
+        secrets = {} if key is None else {"api_key": Secret(key)}
+        listed = await self.keycairn.credentials.create(
+            provider, name=provider, settings={"base_url": url}, secrets=secrets
+        )
+        return listed.credential
+
     async def model(
         self, credential: Credential, name: str, type: Modality = Modality.LANGUAGE, priority: int = 0
     ) -> Model:

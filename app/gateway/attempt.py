@@ -183,6 +183,8 @@ def _url(call: Call, provider: LoadedProvider, account: Account, name: str) -> s
         root = provider.anthropic_base_url(account)
     elif api.native:
         root = provider.base_url(account)
+        if api.version:
+            root = f"{root.rpartition('/')[0]}/{api.version}"
     else:
         root = provider.openai_base_url(account, api.type)
     query = call.query if call.model is None else query_with_model(call.query, name)

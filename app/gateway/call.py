@@ -37,6 +37,8 @@ class Api(Struct, frozen=True):
     repeatable: bool = False
     anthropic: bool = False
     native: bool = False
+    version: str = ""
+    """Of the provider's own API, in place of the one its base URL ends with."""
     keeps: bool = False
     """Whether what it makes lives on at the account."""
     counts: bool = True

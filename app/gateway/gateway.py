@@ -194,9 +194,9 @@ class Gateway:
                 raise RequestRefusedError(
                     "What a batch uses is not told here, so a token that has a limit of tokens or money makes none."
                 )
-            call.candidates = await self._resolver.candidates(call)
             if call.api.native:
-                dialect = report.dialect = self._resolver.dialect(call.candidates[0].credential)
+                dialect = report.dialect = await self._resolver.dialect(call)
+            call.candidates = await self._resolver.candidates(call)
             call.token = presented_token(given)
             await self._carry_out(call, incoming, send, dialect, report)
         finally:

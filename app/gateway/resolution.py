@@ -47,12 +47,16 @@ class Resolver:
             raise ListedModelsError
         if call.api.native:
             provider = self._registry.get(credential.provider)
-            call.api = replace(call.api, path=below_base(call.api.path, _base_path(provider, credential)))
+            path, version = below_base(call.api.path, _base_path(provider, credential))
+            call.api = replace(call.api, path=path, version=version)
             check_native(provider.spec, call.method, call.api.path)
         return [Serving(None, credential)]
 
-    def dialect(self, credential: Credential) -> Dialect:
-        """The form of errors that clients of the provider's own API understand."""
+    async def dialect(self, call: Call) -> Dialect:
+        """The form of errors that clients of a native call's provider understand. Raises CredentialNotFoundError."""
+        credential = await self._directory.credential(call.caller.workspace, call.credential or "")
+        if not call.caller.reach.holds(credential.provider, credential.id):
+            raise CredentialNotFoundError
         return self._registry.get(credential.provider).spec.dialect
 
     async def renewed(self, candidates: Sequence[Serving]) -> Sequence[Serving]:

@@ -49,6 +49,7 @@ _PLAIN = re.compile(
     r"(?:[A-Za-z0-9._~!$&'()*+,:=@/-]|%(?:2[0-246-9A-Da-d]|3[ACDEacde]|40|5[BDEbde]|60|7[BCDEbcde]))+", re.ASCII
 )
 """What the path of a native call may be made of: no escape of a slash, a dot, a percent, a query or a control."""
+_VERSION = re.compile(r"v[0-9]{1,3}(?:(?:alpha|beta|p)[0-9]{0,3})?(?:(?:alpha|beta)[0-9]{0,3})?")
 _SEGMENTS_THAT_LEAD = frozenset({"", ".", ".."})
 
 
@@ -114,18 +115,22 @@ def check_query(query: str) -> None:
         raise RequestRefusedError("The query must not name a key, a token, a user's project or a method.")
 
 
-def below_base(path: str, base: str) -> str:
-    """A native call's path without what the path of the provider's base URL has already.
+def below_base(path: str, base: str) -> tuple[str, str]:
+    """A native call's path without what the path of the provider's base URL has already; and the version it asks for.
 
     An SDK that is pointed at `/native/{credential}` puts its own version before each path, such as `/v1`: the segments
-    with which the base URL ends. `path` begins with a slash, and so does what is given.
+    with which the base URL ends, or another version in place of the last one; "" where it asks for none. `path` begins
+    with a slash, and so does what is given.
     """
     segments = [one for one in base.split("/") if one]
     for begin in range(len(segments)):
         ending = "/" + "/".join(segments[begin:])
         if path.startswith(ending + "/"):
-            return path.removeprefix(ending)
-    return path
+            return path.removeprefix(ending), ""
+    _, version, rest = (*path.split("/", 2), "", "")[:3]
+    if segments and rest and _VERSION.fullmatch(segments[-1]) and _VERSION.fullmatch(version):
+        return f"/{rest}", version
+    return path, ""
 
 
 def check_native(spec: ProviderSpec, method: str, path: str) -> None:

@@ -43,7 +43,7 @@ class GeminiServer(LocalServer):
         return {"error": {"code": status, "message": message, "status": _STATUSES.get(status, "UNAVAILABLE")}}
 
     def answer(self, recorded: Recorded) -> Answer:
-        path = unquote(recorded.path)
+        path = unquote(recorded.path).replace("/v1/", "/v1beta/", 1)  # both versions have these calls
         if (recorded.method, path) == ("GET", "/v1beta/models"):
             return as_json(self._page(recorded.query))
         name, _, method = path.removeprefix("/v1beta/models/").partition(":")

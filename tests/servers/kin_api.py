@@ -5,6 +5,7 @@ docs.voyageai.com/reference/embeddings-api.
 """
 
 import base64
+import json
 from typing import Any
 
 from keycairn.testing.openai_server import EMBEDDING, HEARING, LANGUAGE, SOUND, SPEECH, OpenAIServer
@@ -30,6 +31,9 @@ class MistralServer(OpenAIServer):
 
     def item(self, name: str, kind: str) -> dict[str, Any]:
         return {**super().item(name, kind), "capabilities": {"completion_chat": kind == LANGUAGE}}
+
+    def _embed(self, model: str, body: dict[str, Any]) -> Answer:
+        return as_json({"id": "embd-1", **json.loads(super()._embed(model, body).body)})
 
     def _speak(self, _: str, body: dict[str, Any]) -> Answer:
         if not body.get("voice_id") or not body.get("input"):

@@ -318,20 +318,27 @@ async def test_deepgrams_sdk_puts_its_version_and_its_key_where_it_always_does(
 @pytest.mark.parametrize(
     ("base", "path", "left"),
     [
-        ("/v1", "/v1/messages", "/messages"),
-        ("/v1", "/messages", "/messages"),
-        ("/v1", "/v1beta/messages", "/v1beta/messages"),
-        ("/v1", "/v1", "/v1"),
-        ("/v1/", "/v1/v1/messages", "/v1/messages"),
-        ("/openai/v1", "/openai/v1/chat/completions", "/chat/completions"),
-        ("/openai/v1", "/v1/chat/completions", "/chat/completions"),
-        ("/openai/v1", "/openai/chat/completions", "/openai/chat/completions"),
-        ("/proxy/anthropic/v1", "/v1/messages", "/messages"),
-        ("", "/v1/chat/completions", "/v1/chat/completions"),
-        ("/", "/api/chat", "/api/chat"),
+        ("/v1", "/v1/messages", ("/messages", "")),
+        ("/v1", "/messages", ("/messages", "")),
+        ("/v1", "/v1beta/messages", ("/messages", "v1beta")),
+        ("/v1beta", "/v1/models/m:generateContent", ("/models/m:generateContent", "v1")),
+        ("/v1beta", "/v1alpha/models", ("/models", "v1alpha")),
+        ("/v1", "/v1p1beta1/models", ("/models", "v1p1beta1")),
+        ("/v1", "/v1", ("/v1", "")),
+        ("/v1", "/v2", ("/v2", "")),
+        ("/v1/", "/v1/v1/messages", ("/v1/messages", "")),
+        ("/v1", "/video/generations", ("/video/generations", "")),
+        ("/v1", "/v1x/messages", ("/v1x/messages", "")),
+        ("/openai/v1", "/openai/v1/chat/completions", ("/chat/completions", "")),
+        ("/openai/v1", "/v1/chat/completions", ("/chat/completions", "")),
+        ("/openai/v1", "/openai/chat/completions", ("/openai/chat/completions", "")),
+        ("/proxy/anthropic/v1", "/v1/messages", ("/messages", "")),
+        ("", "/v1/chat/completions", ("/v1/chat/completions", "")),
+        ("/", "/api/chat", ("/api/chat", "")),
+        ("/api", "/v1/chat", ("/v1/chat", "")),
     ],
 )
-def test_what_the_base_url_ends_with_is_not_said_twice(base: str, path: str, left: str) -> None:
+def test_what_the_base_url_ends_with_is_not_said_twice(base: str, path: str, left: tuple[str, str]) -> None:
     assert below_base(path, base) == left
 
 
