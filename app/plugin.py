@@ -16,6 +16,7 @@ from keycairn.app.api.auth import CALLER, Guard
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.decoding import StrictRequest
 from keycairn.app.api.metrics import Metrics
+from keycairn.app.api.notebook import NotebookController
 from keycairn.app.api.openapi import SecretSchema, openapi_config
 from keycairn.app.api.options import tell_all_methods
 from keycairn.app.api.problems import EXCEPTION_HANDLERS
@@ -70,7 +71,8 @@ class KeycairnPlugin(InitPlugin):
         self.metrics = Metrics()
         self._keycairn = keycairn
         self._opened = keycairn is not None
-        self._handlers = [*HANDLERS, *handlers]
+        more = (NotebookController,) if self.settings.open_notebook_client else ()
+        self._handlers = [*HANDLERS, *more, *handlers]
         self._router: Litestar | None = None
         self._public = parse_public_url(self.settings.public_url) if self.settings.public_url else None
         self._proxies = Proxies(self.settings.trusted_proxies)

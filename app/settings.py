@@ -52,6 +52,7 @@ HELP: Mapping[str, str] = {
     "AUDIT_KEEP_DAYS": "Days for which audit events are kept, up to 36500; 0 for ever. Default 0",
     "USAGE_KEEP_DAYS": "Days for which the sums of usage are kept, up to 36500; 0 for ever. Default 400",
     "TOKEN_KEEP_DAYS": "Days for which a revoked or expired token stays listed, up to 36500; 0 for ever. Default 400",
+    "OPEN_NOTEBOOK_CLIENT": "on or off: answer what Open Notebook's web client asks before its pages. Default off",
     "LOG_LEVEL": "debug, info, warning or error. Default info",
 }
 """Every setting, by its name after KEYCAIRN_, with what it means."""
@@ -98,6 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     egress_ca_file: Path | None = None
     env_file: Path | None = Path(".env")
     external_plugins: bool = True
+    open_notebook_client: bool = False
     log_level: str = "info"
     backup_dir: Path | None = None
     backup_every: int = 24
@@ -157,6 +159,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         egress_ca_file=read.path("EGRESS_CA_FILE"),
         env_file=Path(read.text("ENV_FILE", ".env")),
         external_plugins=read.choice("EXTERNAL_PLUGINS", ("on", "off")) == "on",
+        open_notebook_client=read.choice("OPEN_NOTEBOOK_CLIENT", ("off", "on")) == "on",
         backup_dir=read.path("BACKUP_DIR"),
         backup_every=read.number("BACKUP_EVERY", 24, most=8760),
         backup_keep=read.number("BACKUP_KEEP", 7, most=1000),

@@ -93,6 +93,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/models/discover/{provider}"): bounded(MODELS_READ),
     ("POST", "/api/models/sync"): MODELS_WRITE,
     ("POST", "/api/models/sync/{provider}"): bounded(MODELS_WRITE),
+    ("GET", "/api/models/{id}"): bounded(MODELS_READ),
     ("PATCH", "/api/models/{id}"): bounded(MODELS_WRITE),
     ("DELETE", "/api/models/{id}"): bounded(MODELS_WRITE),
     ("POST", "/api/models/{id}/test"): bounded(MODELS_WRITE),

@@ -118,6 +118,11 @@ class ModelController(Controller):
         )
         return model_view(model)
 
+    @get("/{id:str}", opt={**READ, **ONE}, summary="Get a model")
+    async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> ModelView:
+        """One registered model."""
+        return model_view(await keycairn.models.get(model_id(id), workspace=caller.workspace))
+
     @patch("/{id:str}", opt={**WRITE, **ONE}, summary="Change what a model is called, costs, and when it serves")
     async def change(
         self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[UpdateModel]

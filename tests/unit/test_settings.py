@@ -33,6 +33,7 @@ def test_every_setting_is_read() -> None:
             "KEYCAIRN_EGRESS_CA_FILE": "/etc/ca.pem",
             "KEYCAIRN_ENV_FILE": "/etc/keys.env",
             "KEYCAIRN_EXTERNAL_PLUGINS": "off",
+            "KEYCAIRN_OPEN_NOTEBOOK_CLIENT": "on",
             "KEYCAIRN_LOG_LEVEL": "debug",
             "KEYCAIRN_BACKUP_DIR": "/srv/backups",
             "KEYCAIRN_BACKUP_EVERY": "6",
@@ -57,6 +58,7 @@ def test_every_setting_is_read() -> None:
     assert (proxy.host, proxy.port, proxy.login and proxy.login.reveal()) == ("proxy.example", 3128, "user:p@ss")
     assert "p@ss" not in repr(settings)
     assert (settings.env_file, settings.external_plugins) == (Path("/etc/keys.env"), False)
+    assert settings.open_notebook_client
     assert settings.log_level == "debug"
 
 
@@ -95,6 +97,7 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
         ("EGRESS_PROXY", "http://a%0d%0acanary@proxy:3128"),
         ("EGRESS_PROXY", "http://"),
         ("EXTERNAL_PLUGINS", "maybe"),
+        ("OPEN_NOTEBOOK_CLIENT", "maybe"),
         ("LOG_LEVEL", "loud"),
         ("DATABASE_URL", "postgres://x"),
         ("DATABASE_URL", "ws://root:canary@db"),
