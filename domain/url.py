@@ -32,6 +32,11 @@ _FAULTS = (
     (re.compile(r"[^?]*#"), "it holds a fragment, which begins at #"),
     (re.compile(r".*\\", re.DOTALL), "it holds a backslash"),
     (re.compile(r".*\s", re.DOTALL), "it holds white space"),
+    (
+        re.compile(r"[^/?#]*//[^/?#]*[^\x00-\x7f]"),
+        "its host holds characters beyond ASCII that have no one form in the DNS; write it as it is there, with xn--",
+    ),
+    (re.compile(r"[^?#]*[^\x00-\x7f]"), "its path holds characters beyond ASCII; write them with %"),
 )
 """What is told of a URL that is none of ours, first match wins."""
 

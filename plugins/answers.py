@@ -94,6 +94,13 @@ def model_name(given: object) -> str:
     return name
 
 
+def client_name(given: object) -> str:
+    """What an in-process client calls a provider."""
+    if not isinstance(given, str) or not is_model_name(name := str.__str__(given)):
+        raise UnfitAnswerError("its client_name_for gave no name")
+    return name
+
+
 def truth(given: object) -> bool:
     """Yes or no."""
     if not isinstance(given, bool):

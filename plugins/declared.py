@@ -50,6 +50,7 @@ OPTIONAL: Mapping[str, Method] = {
     "openai_model_name": Method(("name",)),
     "anthropic_base_url": Method(("account",)),
     "refuses_key": Method(("status", "body")),
+    "client_name_for": Method(("type",)),
 }
 """Capabilities: a provider without one is treated by a default."""
 

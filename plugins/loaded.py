@@ -50,6 +50,7 @@ class GuardedProvider:
         self._openai_model_name = capabilities["openai_model_name"]
         self._anthropic_base_url = capabilities["anthropic_base_url"]
         self._refuses_key = capabilities["refuses_key"]
+        self._client_name_for = capabilities["client_name_for"]
 
     def __repr__(self) -> str:
         return f"GuardedProvider({self.spec.name!r})"
@@ -132,6 +133,13 @@ class GuardedProvider:
             return self._boundary.run("refuses_key", lambda: answers.truth(refusing(status, body)))
         except KeycairnError:
             return False
+
+    def client_name_for(self, type: Modality | None = None) -> str:
+        """See the port."""
+        naming = self._client_name_for
+        if naming is None:
+            return self.client_name
+        return self._boundary.run("client_name_for", lambda: answers.client_name(naming(type)))
 
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
         """See the port."""

@@ -86,6 +86,14 @@ class SpeaksAnthropic(Protocol):
         ...
 
 
+class NamesClients(Protocol):
+    """What a provider adds whose name for in-process clients depends on the type of model. Looked up by name."""
+
+    def client_name_for(self, type: Modality | None = None) -> str:
+        """The provider's name for clients of models of that type."""
+        ...
+
+
 class TellsRefusals(Protocol):
     """What a provider adds that may refuse a key with another status than 401. Looked up by name."""
 
@@ -117,6 +125,10 @@ class LoadedProvider(Provider, Protocol):
 
     def anthropic_base_url(self, account: Account) -> str:
         """See `SpeaksAnthropic`. Raises PluginFailedError where it does not."""
+        ...
+
+    def client_name_for(self, type: Modality | None = None) -> str:
+        """See `NamesClients`; `client_name` where the plugin does not say."""
         ...
 
     def refuses_key(self, status: int, body: bytes) -> bool:

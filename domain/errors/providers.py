@@ -151,6 +151,13 @@ class GarbledAnswerError(ProviderError):
         super().__init__(message, status=status)
 
 
+class ClientConfigError(ProviderError):
+    """No in-process client can be configured to act as this account. `message` says why, and what to do."""
+
+    code = "provider_client_config"
+    remedy = "Call the model through the gateway, or change the account as the sentence says."
+
+
 class PluginFailedError(ProviderError):
     """A provider's plugin raised something it should not have, or answered what is no answer. `why` is in our words."""
 

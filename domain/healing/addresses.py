@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from unicodedata import normalize
 
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.healing.keys import Healed
@@ -25,6 +26,11 @@ _EVERYBODYS = (
 """Calls below a base URL, whoever answers them."""
 _QUOTES = frozenset({'""', "''", "``", "<>"})
 _ASSIGNED = re.compile(r"(?:export\s+)?[A-Za-z][A-Za-z0-9_]{1,63}\s*=\s*(?=[\"'`]?https?://)", re.IGNORECASE)
+_HOST = re.compile(r"(https?://)([^/?#:@\s\[\]\\]+)(?=[:/?#]|$)", re.IGNORECASE)
+_PLAIN_HOST = re.compile(r"[\w.-]+")
+_ASCII_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?", re.ASCII)
+_DISPUTED = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
+"""Sharp s, final sigma and joiners: IDNA 2003 and 2008 give them other names, and so other hosts."""
 _QUERY = re.compile(r"\?api-version=([0-9A-Za-z.-]{1,40})&?", re.ASCII | re.IGNORECASE)
 _VERSION = re.compile(r"(?:.*[?&])?api-version\s*=\s*([0-9A-Za-z.-]{1,40})", re.ASCII | re.IGNORECASE | re.DOTALL)
 
@@ -36,6 +42,9 @@ def healed_address(text: str, operations: Sequence[str] = ()) -> Healed:
     for the strict parser to refuse.
     """
     url, notes = _unwrapped(text)
+    if (ascii := _ascii_host(url)) is not None:
+        url, name = ascii
+        notes.append(f"its host is written {name} now")
     path_at = url.find("/", url.find("://") + 3) if "://" in url else -1
     if path_at < 0 or "?" in url or "#" in url:
         return Healed(url, tuple(notes))
@@ -80,6 +89,24 @@ def _unwrapped(text: str) -> tuple[str, list[str]]:
         plain = plain[1:-1].strip()
         notes.append("the quotes around it were taken off")
     return plain, notes
+
+
+def _ascii_host(url: str) -> tuple[str, str] | None:
+    """The address with its host as the DNS has it (RFC 3490), and that host; None where it is so, or has no one form.
+
+    What the versions of IDNA write differently, and letters that only look like others, are nobody's to guess.
+    """
+    match = _HOST.match(url)
+    if match is None or match[2].isascii():
+        return None
+    host = normalize("NFC", match[2])
+    if normalize("NFKC", host) != host or not _PLAIN_HOST.fullmatch(host) or not _DISPUTED.isdisjoint(host):
+        return None
+    try:
+        name = host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return None
+    return (url[: match.start(2)] + name + url[match.end(2) :], name) if _ASCII_HOST.fullmatch(name) else None
 
 
 @lru_cache(maxsize=128)

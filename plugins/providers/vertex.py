@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from keycairn.domain.dialect import Dialect
-from keycairn.domain.errors import GarbledAnswerError, InvalidAuthError
+from keycairn.domain.errors import ClientConfigError, GarbledAnswerError, InvalidAuthError
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Outcome, Provenance
 from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec, SecretForm
@@ -51,6 +51,14 @@ _VERBS = (
 _UNUSABLE = "The service account cannot be used. Store its JSON, or give the path of a file that holds it."
 """One sentence for everything that can be wrong, so that a path tells nothing about the file it leads to."""
 
+_NO_PROJECT = (
+    "For this type of model esperanto takes the project from its own process, and not from this account. Call the "
+    "model through the gateway."
+)
+_NO_PATH = (
+    "esperanto takes a service account from a file only, and without one acts as whoever its process is. Set the "
+    "account's credentials_path in place of the stored service account, or call the model through the gateway."
+)
 _FILE_STAYS = "A service account from a file goes to Google only. Store its JSON to use a base URL or a token URL."
 
 
@@ -141,15 +149,17 @@ class Vertex(ListedProvider):
         return dimensions(predictions[0].embeddings.values, response.status)
 
     def client_config(self, account: Account, type: Modality | None = None) -> Mapping[str, Any]:
-        """The project, the location, and the path where there is one; esperanto takes no service account itself.
+        """The project, the location and the path of the service account, which esperanto's class for chats takes.
 
-        For speech there is no location: esperanto's class does not take one.
+        Raises ClientConfigError for anything else: esperanto would go on as whoever its process is.
         """
-        config = {"vertex_project": account.text("project")}
-        if type is not Modality.TEXT_TO_SPEECH:
-            config["vertex_location"] = account.text("location")
         path = account.text("credentials_path")
-        return {**config, "credentials_path": path} if path else config
+        if type not in {None, Modality.LANGUAGE}:
+            raise ClientConfigError(_NO_PROJECT)
+        if account.secret("service_account") is not None or not path:
+            raise ClientConfigError(_NO_PATH)
+        settings = {"vertex_project": account.text("project"), "vertex_location": account.text("location")}
+        return {**settings, "credentials_path": path}
 
     async def _generate(self, account: Account, name: str, text: str, config: Mapping[str, Any], http: Http) -> None:
         body = {"contents": [{"role": "user", "parts": [{"text": text}]}], "generationConfig": config}

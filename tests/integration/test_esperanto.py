@@ -1,16 +1,22 @@
 """The config a provider gives is what esperanto takes: its classes reach the server, with the key."""
 
 from io import BytesIO
-from typing import Any
+from typing import ClassVar
 
 import pytest
 from esperanto import AIFactory
 from esperanto.common_types import ChatCompletion
-from tests.contract.provider_cases import CASES, WAV, E, L, S, T
+from tests.contract.provider_cases import CASES, PROVIDERS, WAV, E, L, S, T
+from tests.servers.vertex_api import service_account
 
+from keycairn.domain.errors import ClientConfigError
 from keycairn.domain.modality import Modality
+from keycairn.domain.provider import Account
+from keycairn.domain.secret import Secret
+from keycairn.plugins.loaded import loaded
 from keycairn.testing import LocalServer, ProviderCase
 
+VERTEX = PROVIDERS["vertex"]
 CALLS = [(case, type, model) for case in CASES for type, model in case.tries]
 
 
@@ -33,8 +39,6 @@ def carries_the_key(case: ProviderCase, server: LocalServer) -> bool:
 async def test_esperanto_reaches_the_provider(
     case: ProviderCase, type: Modality, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if (case.name, type) == ("mistral", T):
-        pytest.skip("only esperanto's own class knows Mistral's voices, and that one takes no base URL for embeddings")
     if (case.name, type) == ("bedrock", E):
         pytest.skip("Bedrock has no embeddings in OpenAI's form")
     if case.name == "vertex":
@@ -43,7 +47,7 @@ async def test_esperanto_reaches_the_provider(
         if case.name == "google":
             monkeypatch.setenv("GEMINI_API_BASE_URL", server.origin)
         config = dict(case.provider.client_config(case.account(server.url), type))
-        name = case.provider.client_name
+        name = loaded(case.provider).client_name_for(type)
         if type is L:
             language = AIFactory.create_language(name, model, config=config)
             answer = await language.achat_complete([{"role": "user", "content": "Hi"}])
@@ -70,9 +74,37 @@ async def test_esperanto_reaches_the_provider(
         assert carries_the_key(case, server)
 
 
-def test_esperanto_takes_the_project_and_the_location_of_a_vertex_account() -> None:
-    """For chats; its classes for embeddings and speech read the project from the process environment only."""
-    (case,) = (case for case in CASES if case.name == "vertex")
-    config = dict(case.provider.client_config(case.account("https://vertex.example"), L))
-    client: Any = AIFactory.create_language(case.provider.client_name, "gemini-2.5-flash", config=config)
-    assert (client.project_id, client.location) == ("my-project", "us-central1")
+class TestVertex:
+    """esperanto's class for chats takes the path of a service account; nothing else may act as another identity."""
+
+    SETTINGS: ClassVar = {"project": "my-project", "location": "europe-west1"}
+
+    def account(self, *, path: str = "", sealed: bool = False) -> Account:
+        secrets = {"service_account": Secret(service_account())} if sealed else {}
+        settings = {**self.SETTINGS, **({"credentials_path": path} if path else {})}
+        return Account(provider="vertex", settings=settings, secrets=secrets)
+
+    def test_a_file_is_handed_over_with_the_project_and_the_location(self) -> None:
+        config = VERTEX.client_config(self.account(path="/keys/vertex.json"), L)
+        assert config == {
+            "vertex_project": "my-project",
+            "vertex_location": "europe-west1",
+            "credentials_path": "/keys/vertex.json",
+        }
+        with pytest.raises((OSError, ImportError)):  # of this file, never of another identity
+            AIFactory.create_language(VERTEX.client_name, "gemini-2.5-flash", config=dict(config))
+
+    @pytest.mark.parametrize(
+        ("sealed", "path"), [(True, ""), (True, "/keys/vertex.json"), (False, "")], ids=["sealed", "both", "neither"]
+    )
+    @pytest.mark.parametrize("type", [None, L, E, T])
+    def test_anything_else_is_an_error_that_says_what_to_do(
+        self, type: Modality | None, path: str, *, sealed: bool
+    ) -> None:
+        with pytest.raises(ClientConfigError, match="gateway"):
+            VERTEX.client_config(self.account(path=path, sealed=sealed), type)
+
+    @pytest.mark.parametrize("type", [E, T])
+    def test_what_reads_its_project_elsewhere_is_refused(self, type: Modality) -> None:
+        with pytest.raises(ClientConfigError, match="project"):
+            VERTEX.client_config(self.account(path="/keys/vertex.json"), type)

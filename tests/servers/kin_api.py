@@ -38,7 +38,7 @@ class MistralServer(OpenAIServer):
     def _speak(self, _: str, body: dict[str, Any]) -> Answer:
         if not body.get("voice_id") or not body.get("input"):
             return self._bad("voice_id")
-        return Answer(body=SOUND, type="audio/mpeg")
+        return as_json({"audio_data": base64.b64encode(SOUND).decode()})
 
 
 class XAIServer(OpenAIServer):

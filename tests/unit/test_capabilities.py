@@ -46,6 +46,7 @@ def test_each_capability_has_a_default() -> None:
     least = loaded(Least())
     assert least.openai_base_url(ACCOUNT, LANGUAGE) == "https://least.example"
     assert least.openai_model_name("m") == "m"
+    assert least.client_name_for(LANGUAGE) == "least"
     assert not least.speaks_anthropic
     assert not least.refuses_key(401, b"")
     with pytest.raises(PluginFailedError):
@@ -57,6 +58,14 @@ def test_a_provider_that_cannot_judge_a_refusal_says_no(act: Callable[[], object
     provider: Any = Least()
     provider.refuses_key = lambda *_: act()
     assert loaded(provider).refuses_key(403, b"{}") is False
+
+
+@pytest.mark.parametrize("act", [lambda: None, lambda: "", lambda: 7, lambda: "a\nb", raising(ValueError())])
+def test_a_client_name_that_is_none_is_the_plugins_failure(act: Callable[[], object]) -> None:
+    provider: Any = Least()
+    provider.client_name_for = lambda *_: act()
+    with pytest.raises(PluginFailedError):
+        loaded(provider).client_name_for(LANGUAGE)
 
 
 def test_what_is_behind_the_boundary_already_is_not_put_behind_another() -> None:

@@ -35,11 +35,14 @@ def signature(name: str, member: object) -> str:
     return f"{name}({', '.join(one for one in inspect.signature(member).parameters if one != 'self')})"
 
 
+CAPABILITIES = (port.SpeaksOpenAI, port.NamesModels, port.SpeaksAnthropic, port.NamesClients, port.TellsRefusals)
+
+
 def documented() -> list[str]:
     hooks = [member for member in vars(hookspecs).values() if hasattr(member, "keycairn_spec")]
     members = [
         signature(name, member)
-        for protocol in (port.Provider, port.SpeaksOpenAI, port.NamesModels, port.SpeaksAnthropic, port.TellsRefusals)
+        for protocol in (port.Provider, *CAPABILITIES)
         for name, member in vars(protocol).items()
         if not name.startswith("_")
     ]

@@ -53,7 +53,7 @@ class Provisioning:
         """
         target = await self.resolve(model, by=by)
         return Provisioned(
-            provider=target.provider.client_name,
+            provider=target.provider.client_name_for(target.model.type),
             model=target.model.own_name,
             type=target.model.type,
             config=target.provider.client_config(target.account, target.model.type),

@@ -12,6 +12,7 @@ import pytest
 from keycairn.domain.environment import read_account
 from keycairn.domain.errors import (
     CannotConnectError,
+    ClientConfigError,
     InvalidAuthError,
     ModelGoneError,
     ProviderError,
@@ -252,7 +253,10 @@ class ProviderConformance(BindingConformance):
     async def test_the_config_for_clients_is_plain_and_leads_to_the_accounts_server(self, stage: Stage) -> None:
         assert stage.provider.client_name
         for type in (None, *stage.provider.spec.modalities):
-            config = stage.provider.client_config(stage.account, type)
+            try:
+                config = stage.provider.client_config(stage.account, type)
+            except ClientConfigError:
+                continue  # which says that no client can be made to act as the account
             values = list(_leaves(config))
             assert all(isinstance(value, str | int | float) for value in values), "text, numbers and mappings only"
             urls = [value for value in values if isinstance(value, str) and value.startswith("http")]

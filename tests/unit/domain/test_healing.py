@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keycairn.domain.errors import InvalidInputError, UnusableKeyError
+from keycairn.domain.errors import InvalidInputError, UnusableKeyError, UrlRefusedError
 from keycairn.domain.healing import (
     healed,
     healed_address,
@@ -19,6 +19,7 @@ from keycairn.domain.healing import (
 )
 from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec
 from keycairn.domain.secret import Secret
+from keycairn.domain.url import parse_url
 from keycairn.plugins.registry import PluginRegistry
 
 KEY = "sk-canary-4f9A7c2E81b6D05x"
@@ -359,3 +360,44 @@ def test_a_secret_that_is_no_key_may_be_anything() -> None:
     odd = "two words, a 'quote'\nand a line"
     found = healed(ACME, {}, {"password": Secret(odd)}, before={}, elsewhere={})
     assert found.secrets["password"] == Secret(odd)
+
+
+class TestHostsBeyondAscii:
+    @pytest.mark.parametrize(
+        ("pasted", "meant"),
+        [
+            ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+            ("https://B\u00dcCHER.Example/v1", "https://xn--bcher-kva.example/v1"),
+            ("https://bu\u0308cher.example:8443/v1", "https://xn--bcher-kva.example:8443/v1"),
+            ("http://\u4f8b\u3048.\u30c6\u30b9\u30c8/v1", "http://xn--r8jz45g.xn--zckzah/v1"),
+            ("https://api.\u043f\u0440\u0438\u043c\u0435\u0440.example", "https://api.xn--e1afmkfd.example"),
+            ('"https://caf\u00e9.example/v1/chat/completions"', "https://xn--caf-dma.example/v1"),
+        ],
+    )
+    def test_are_written_as_the_dns_has_them(self, pasted: str, meant: str) -> None:
+        healed = healed_address(pasted)
+        assert healed.text == meant
+        assert any("xn--" in note for note in healed.notes)
+        parse_url(healed.text)
+
+    @pytest.mark.parametrize(
+        "pasted",
+        [
+            "https://stra\u00dfe.example",  # IDNA 2003: strasse.example, another host
+            "https://\uff11\uff12\uff17.0.0.1",  # full-width digits of an address
+            "https://evil\uff0fexample.com",
+            "https://evil\u3002example.com",
+            "https://ex\u00e4mple\u200d.com",
+            "https://\u2100.example",
+            "https://" + "\u00fc" * 70 + ".example",
+        ],
+        ids=ascii,
+    )
+    def test_that_have_no_one_form_are_refused_with_the_reason(self, pasted: str) -> None:
+        assert healed_address(pasted).text == pasted
+        with pytest.raises(UrlRefusedError, match="beyond ASCII"):
+            parse_url(pasted, field="base_url")
+
+    def test_in_a_path_it_is_the_path(self) -> None:
+        with pytest.raises(UrlRefusedError, match="its path holds"):
+            parse_url("https://one.example/b\u00fccher")
