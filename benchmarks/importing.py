@@ -1,7 +1,8 @@
-"""How fast an import is, beside what the store itself creates, and how much memory it takes.
+"""How fast an import is, beside what the store itself creates, how much memory it takes, and how others are served.
 
 `python benchmarks/importing.py [CREDENTIALS]` (10,000 where not said). Every row is one credential with one model and
-one audit event, in an embedded store whose commits are synced to the disk.
+one audit event, in an embedded store whose commits are synced to the disk. Rows have no ids, as those of a table:
+they are recognised by their keys. While they come in, somebody reads a credential every few milliseconds.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from rich.progress import Progress
 
 from keycairn.adapters.surreal import open_surreal
 from keycairn.app import open_keycairn
+from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.imports.importer import BATCH
 from keycairn.app.settings import Settings
 from keycairn.domain.audit import Action, AuditEvent
@@ -47,9 +49,9 @@ class Rows:
                 where=f"row {number}",
                 provider="openai",
                 name=f"Team {number}",
-                id=f"credential:c{number:07}",
+                unique_name=True,
                 secrets={"api_key": Secret(f"sk-{number:040}")},
-                models=(IncomingModel(name="gpt-4o", id=f"model:m{number:07}"),),
+                models=(IncomingModel(name="gpt-4o"),),
             )
 
 
@@ -91,11 +93,14 @@ async def bare(folder: Path, count: int) -> float:
     return took
 
 
-async def imported(folder: Path, count: int) -> tuple[float, float]:
-    """Seconds of an import of `count` rows, and of the same import again."""
+async def imported(folder: Path, count: int) -> tuple[float, float, list[float]]:
+    """Seconds of an import of `count` rows, of the same import again, and of each read meanwhile."""
     settings = Settings(data_dir=folder / "keycairn", env_file=None, external_plugins=False)
-    took = []
+    took: list[float] = []
+    waits: list[float] = []
     async with open_keycairn(settings) as keycairn:
+        mine = await keycairn.credentials.create("groq", name="Mine", secrets={"api_key": Secret("gsk_mine-0123")})
+        reading = asyncio.create_task(_read(keycairn, mine.credential.id, waits))
         for title in ("importing", "again"):
             begun = time.perf_counter()
             with Progress() as progress:
@@ -104,7 +109,16 @@ async def imported(folder: Path, count: int) -> tuple[float, float]:
             took.append(time.perf_counter() - begun)
             assert len(report.created or report.skipped) == count
             assert not report.refused
-    return took[0], took[1]
+        reading.cancel()
+    return took[0], took[1], sorted(waits)
+
+
+async def _read(keycairn: Keycairn, id: CredentialId, waits: list[float]) -> None:
+    while True:
+        begun = time.perf_counter()
+        await asyncio.sleep(0.005)
+        await keycairn.credentials.get(id)
+        waits.append(time.perf_counter() - begun - 0.005)
 
 
 def memory() -> float:
@@ -118,11 +132,13 @@ async def main(count: int) -> None:
         alone = await bare(folder, min(count, 3_000)) / min(count, 3_000)
         small = await imported(folder / "small", max(count // 10, 1))
         lower = memory()
-        first, second = await imported(folder / "large", count)
+        first, second, waits = await imported(folder / "large", count)
     print(f"the store alone   {1 / alone:8.0f} credentials/s, a commit each")
     print(f"the import        {count / first:8.0f} credentials/s, {count} of them, batches of {BATCH}")
     print(f"the same again    {count / second:8.0f} credentials/s, nothing to do")
     print(f"a tenth of it     {max(count // 10, 1) / small[0]:8.0f} credentials/s")
+    middle, late = (waits[len(waits) * part // 100] * 1000 for part in (50, 99))
+    print(f"a read meanwhile  {middle:8.1f} ms p50, {late:.0f} ms p99")
     print(
         f"memory            {lower:8.0f} MiB after a tenth, {memory():.0f} MiB after all, the database's own included"
     )

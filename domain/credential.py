@@ -141,7 +141,7 @@ def check_not_repeated(secrets: Iterable[Secret], plain: Mapping[str, object]) -
     texts = [secret.reveal() for secret in secrets if secret]
     redactor = Redactor(texts)
     for name, value in plain.items():
-        if isinstance(value, str | Mapping | list | tuple) and _repeats(value, texts, redactor):
+        if value and isinstance(value, str | Mapping | list | tuple) and _repeats(value, texts, redactor):
             raise SecretInPlainFieldError(name)
 
 

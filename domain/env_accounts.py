@@ -28,8 +28,10 @@ def read_accounts(
     return [account for spec in specs for account in _of_provider(spec, specs, places, anyway=anyway)]
 
 
-def incoming(account: EnvironmentAccount, *, alone: bool = False) -> IncomingCredential | Refused:
-    """The row an account comes in as, or why it stays out."""
+def incoming(
+    account: EnvironmentAccount, *, alone: bool = False, migrated: bool = False
+) -> IncomingCredential | Refused:
+    """The row an account comes in as, or why it stays out. `migrated`: the audit shall have its variables."""
     where = f"{account.provider}: {', '.join(account.variables.values())}"
     if not account.usable:
         return Refused(where=where, reason=account.why_not)
@@ -39,7 +41,7 @@ def incoming(account: EnvironmentAccount, *, alone: bool = False) -> IncomingCre
         name=MIGRATED_NAME,
         settings=account.settings,
         secrets=account.secrets,
-        variables=account.variables,
+        variables=account.variables if migrated else {},
         default=True,
         adopts=True,
         alone=alone,

@@ -160,6 +160,8 @@ class Redactor:
             return False
         plain = unicodedata.normalize("NFKC", text)
         raws = {one.encode("utf-8", "surrogatepass") for one in (text, plain)}
+        if max(map(len, raws)) < SHORTEST_NEEDLE:  # no reading of a text is longer than it
+            return False
         return any(self.within(way, thorough=True) for raw in raws for way in (raw, raw[::-1]))
 
     def masked(self, text: str) -> str:

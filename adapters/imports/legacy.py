@@ -1,5 +1,6 @@
 """Open Notebook's former singleton record, which held all credentials of all providers in one object."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -36,8 +37,11 @@ class LegacyConfig:
             chosen = next((e for e in entries if isinstance(e, Mapping) and e.get("is_default") is True), None)
             if chosen is None:
                 chosen = next((e for e in entries if isinstance(e, Mapping)), None)
+            names = Counter(str(entry.get("name")) for entry in entries if isinstance(entry, Mapping))
             for entry in sorted(entries, key=lambda e: e is not chosen):
-                yield _own_name(self._row(str(provider), entry, default=entry is chosen), taken)
+                row = _own_name(self._row(str(provider), entry, default=entry is chosen), taken)
+                shared = isinstance(row, IncomingCredential) and names[str(entry.get("name"))] > 1
+                yield replace(row, unique_name=False) if shared else row
 
     def _row(self, group: str, entry: object, *, default: bool) -> IncomingRow:
         if not isinstance(entry, Mapping):

@@ -39,14 +39,12 @@ LOCAL_WORDS = PUBLIC_KEYS | {
     "fake-key",
     "litellm",
     "lm-studio",
-    "lm_studio",
     "lmstudio",
     "local",
     "localai",
     "n/a",
     "na",
     "no-key",
-    "no_key",
     "nokey",
     "none",
     "not-needed",
@@ -71,6 +69,14 @@ _SHAPES = tuple(
         (r".*(?:\.\.\.|\u2026).*", "it is a shortened key: `...` stands in it"),
         (r"[*\u2022\u25cf]+|.*[*\u2022\u25cf]{3,}.*", "it is the mask of a key"),
         (r".*://.*", "it is an address, and no key"),
+        (
+            r"(?-i:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:KEY|TOKEN|SECRET)S?)",
+            "it is the name of a variable in place of its value",
+        ),
+        (
+            r"[^a-z0-9]+|(?:sk|pk|rk|gsk|xai|hf|AIza|sk-proj|sk-ant|sk-ant-api03|sk-or|sk-or-v1)[-_]?",
+            "it has no content",
+        ),
         (r"(?:[a-z0-9]{1,8}[-_])*x{3,}(?:[-_]+x+)*", "it is a placeholder made of x"),
     )
 )
@@ -83,6 +89,7 @@ _CHARACTERS = (
 )
 _PLACEHOLDER = "it is a placeholder, such as files to copy hold in place of a key"
 _WORDS = re.compile(r"[a-z0-9]+")
+_ENDS = frozenset({"key", "secret", "token"})
 LONGEST_WORD = 20
 """Letters of a word such as `yourapikeyhere`."""
 _SPEAKING = frozenset({"changeme", "fixme", "insert", "paste", "placeholder", "redacted", "replaceme", "todo"})
@@ -139,7 +146,7 @@ def healed_key(
             notes.append(f"`{name}` before it was taken off")
         if key == before:
             break
-    if own_server and key.lower() in LOCAL_WORDS:
+    if own_server and _is_local(key):
         return Healed(key, tuple(notes))
     _check(key, field, own_server=own_server, elsewhere=elsewhere or {})
     return Healed(key, tuple(notes))
@@ -148,7 +155,11 @@ def healed_key(
 def is_short_word(secret: str) -> bool:
     """Whether a key is a word such as `ollama`: too common to be looked for where other things are named."""
     text = secret.strip()
-    return len(text) < SHORTEST or text.lower() in LOCAL_WORDS
+    return len(text) < SHORTEST or _is_local(text)
+
+
+def _is_local(key: str) -> bool:
+    return key.lower().replace("_", "-") in LOCAL_WORDS
 
 
 def speaks_of_a_placeholder(text: str) -> bool:
@@ -180,7 +191,7 @@ def _assigned_to(key: str, names: Collection[str], field: str) -> str | None:
 def _check(key: str, field: str, *, own_server: bool, elsewhere: Mapping[str, str]) -> None:
     if not key or key.lower() in _NOTHING:
         raise UnusableKeyError(field, "there is no key in it")
-    if not own_server and key.lower() in LOCAL_WORDS:
+    if not own_server and _is_local(key):
         raise UnusableKeyError(field, "it is a word that only servers of one's own take for a key")
     if _speaks(key, own_server=own_server):
         raise UnusableKeyError(field, _PLACEHOLDER)
@@ -205,5 +216,5 @@ def _speaks(key: str, *, own_server: bool) -> bool:
         or not _PAIRS.isdisjoint(pairs)
         or any(word.startswith("your") and len(word) <= LONGEST_WORD for word in words)
         or (len(words) > 1 and words[-1] == "here")
-        or (not own_server and " ".join(words) in _HOSTED)
+        or (not own_server and (" ".join(words) in _HOSTED or (words[:1] == ["my"] and words[-1] in _ENDS)))
     )

@@ -13,6 +13,9 @@ from keycairn.domain.healing.keys import Healed
 LAYERS = 6
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]{40,}", re.ASCII)
+_BEFORE = re.compile(
+    r"(?:export\s+)?[A-Z][A-Z0-9_]{2,60}\s*=\s*(?=[{\"'A-Za-z0-9])|data:application/json;base64,", re.ASCII
+)
 _KINDS: Mapping[str, str] = {
     "authorized_user": "it is a person's own sign-in, as gcloud makes it, and no service account",
     "external_account": "it is a federated identity without a key, and no service account",
@@ -59,6 +62,9 @@ def _layer(text: str, notes: list[str]) -> tuple[str, Any]:
     if plain.startswith("\ufeff"):
         notes.append("the byte order mark before it was taken off")
         return plain.lstrip("\ufeff"), None
+    if match := _BEFORE.match(plain):
+        notes.append("what stood before its JSON was taken off")
+        return plain[match.end() :], None
     if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "'`":
         notes.append("the quotes around it were taken off")
         return plain[1:-1], None

@@ -168,6 +168,13 @@ PROVIDER = Google(
         hosts=("generativelanguage.googleapis.com",),
         key_prefixes=("AIza",),
         env_families=("GOOGLE", "GEMINI"),
+        env_besides=(
+            "GOOGLE_REDIRECT_UR*",
+            "GOOGLE_CALLBACK_UR*",
+            "GOOGLE_OAUTH*",
+            "GOOGLE_ANALYTICS*",
+            "GOOGLE_MAPS*",
+        ),
         env_switches=(
             EnvSwitch(name="GOOGLE_GENAI_USE_VERTEXAI", values=TRUE, why="the key is one of Vertex AI then"),
             EnvSwitch(

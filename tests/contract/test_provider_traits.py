@@ -148,6 +148,16 @@ class TestAnthropic:
         account = opened("anthropic", {"base_url": f"http://localhost:9{ending}"}, SECRETS)
         assert ANTHROPIC.base_url(account) == "http://localhost:9/v1"
 
+    @pytest.mark.parametrize("name", ["anthropic", "anthropic_compatible"])
+    async def test_a_token_goes_as_a_bearer_s_and_a_key_as_a_key(self, name: str, http: RecordingHttp) -> None:
+        provider, settings = PROVIDERS[name], {"base_url": "http://localhost:9"}
+        call = Request(url="http://localhost:9/v1/messages", method="POST", headers={"x-api-key": "a client's"})
+        token = await provider.authorize(opened(name, settings, {"auth_token": KEY}), call, http)
+        assert token.headers["Authorization"] == Secret(f"Bearer {KEY}")
+        key = await provider.authorize(opened(name, settings, {"api_key": KEY, "auth_token": "tok-2"}), call, http)
+        assert key.headers["x-api-key"] == Secret(KEY)
+        assert "Authorization" not in key.headers
+
     async def test_a_caller_may_ask_for_another_version(self, http: RecordingHttp) -> None:
         account = opened("anthropic", {}, SECRETS)
         asked = Request(url="https://api.anthropic.com/v1/messages", headers={"Anthropic-Version": "2030-01-01"})

@@ -125,7 +125,7 @@ class AccountRows:
 
     def _event(self, mapped: MappedRow, batch: Batch, target: str, outcome: str, models: int) -> Change:
         fresh = mapped.credential
-        if mapped.row.alone:
+        if mapped.row.variables:
             names = sorted(name for name in mapped.row.variables.values() if is_variable_name(name))
             details: Details = {"provider": fresh.provider, "variables": names}
             return self._journal.event(batch.by, Action.CREDENTIAL_MIGRATED, target, details=details)

@@ -155,7 +155,8 @@ class EnvironmentAccounts:
         has_one = account.provider in stored
         if not account.variables or (account.missing and not account.refused):
             return entry
-        row = incoming(account, alone=alone)
+        # Another host's account, such as that of `openai_compatible`, is one of several by nature.
+        row = incoming(account, alone=alone and account.provider == account.family, migrated=True)
         if isinstance(row, Refused):
             return replace(entry, step=Step.SKIP if has_one else Step.ERROR, refused=True)
         report = await self._importer.take([row], dry_run=dry_run, again=again, by=by)

@@ -1,5 +1,6 @@
 """The importer: rows of an import become credentials, models and defaults."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -108,6 +109,7 @@ class Importer:
                 reports.append(await self._commit([await self._loose.defaults(row, batch)], batch))
                 continue
             steps.append(await self._step(row, batch))
+            await asyncio.sleep(0)  # a row is some milliseconds of work: others are served in between
             if len(steps) == TOGETHER:
                 reports.append(await self._commit(steps, batch))
                 steps = []

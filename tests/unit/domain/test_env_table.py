@@ -611,7 +611,7 @@ def test_the_addresses_of_one_family_are_not_those_of_another() -> None:
 
 
 def test_the_row_says_where_it_comes_from_and_what_was_read() -> None:
-    row = incoming(only({"GROQ_API_KEY": K, "GROQ_BASE_URL": P}))
+    row = incoming(only({"GROQ_API_KEY": K, "GROQ_BASE_URL": P}), migrated=True)
     assert isinstance(row, IncomingCredential)
     assert row.where == "groq: GROQ_API_KEY, GROQ_BASE_URL"
     assert row.variables == {"api_key": "GROQ_API_KEY", "base_url": "GROQ_BASE_URL"}

@@ -116,6 +116,13 @@ def test_a_key_that_can_be_read_in_one_way_only_is_healed_and_that_is_said(paste
         f'{{"api_key": "{KEY}"}}',
         "https://api.openai.com/v1",
         '""',
+        "OPENAI_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "sk-",
+        "sk-ant-api03-",
+        "gsk_",
+        "---",
+        ".",
         "Bearer",
         "",
     ],
@@ -128,7 +135,27 @@ def test_what_is_no_key_is_refused_by_its_field_and_not_echoed(pasted: str, *, o
     assert KEY not in str(caught.value)
 
 
-LOCAL = ("ollama", "lm-studio", "EMPTY", "none", "sk-1234", "token-abc123", "fake-api-key", "sk-no-key-required", "N/A")
+@pytest.mark.parametrize(
+    "word", ["my-api-key", "my_openai_key", "my secret", "api-key", "test-key", "token", "example"]
+)
+def test_a_word_for_a_key_is_none_at_a_provider_s_own_host(word: str) -> None:
+    with pytest.raises(UnusableKeyError):
+        healed_key(word, "api_key")
+
+
+LOCAL = (
+    "ollama",
+    "lm-studio",
+    "EMPTY",
+    "none",
+    "sk-1234",
+    "token-abc123",
+    "fake-api-key",
+    "sk-no-key-required",
+    "N/A",
+    "no_key",
+    "dummy_key",
+)
 
 
 @pytest.mark.parametrize("word", LOCAL)
@@ -264,6 +291,10 @@ SPELLED = {
     "as JSON in JSON in JSON": json.dumps(json.dumps(WHOLE)),
     "with its quotes escaped": json.dumps(WHOLE)[1:-1],
     "in single quotes": f"'{WHOLE}'",
+    "behind a variable's name": f"GOOGLE_APPLICATION_CREDENTIALS_JSON={WHOLE}",
+    "behind a variable's name, in quotes": f"export VERTEX_SERVICE_ACCOUNT='{WHOLE}'",
+    "behind a variable's name, in base64": f"VERTEX_SERVICE_ACCOUNT={IN_BASE64}",
+    "as a data URL": f"data:application/json;base64,{IN_BASE64}",
     "with bare line breaks": WHOLE.replace("\\n", "\n"),
     "as the value of an object": json.dumps({"credentials": ACCOUNT}),
     "as the text of an object": json.dumps({"GOOGLE_APPLICATION_CREDENTIALS_JSON": WHOLE}),

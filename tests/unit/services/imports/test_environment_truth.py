@@ -93,6 +93,17 @@ async def test_a_foreign_host_makes_an_account_of_the_compatible_provider(house:
     assert (await kc.environment.sources())["openai_compatible"] is Source.DATABASE
 
 
+async def test_an_account_of_a_compatible_server_comes_in_beside_others(house: House, kc: Keycairn) -> None:
+    mine = {"base_url": "http://localhost:1234/v1"}
+    await kc.credentials.create(
+        "openai_compatible", name="Mine", settings=mine, secrets={"api_key": Secret("lm-studio")}
+    )
+    house.environment.values = {"OPENAI_API_KEY": K, "OPENAI_API_BASE": PROXY}
+    assert of((await kc.environment.migrate()).entries, "openai_compatible").step is Step.MIGRATE
+    assert of((await kc.environment.migrate()).entries, "openai_compatible").step is Step.SKIP
+    assert len(await kc.credentials.list()) == 2
+
+
 async def test_what_is_not_understood_holds_back_until_it_is_said(house: House, kc: Keycairn) -> None:
     house.environment.values = {"GROQ_API_KEY": K, "GROQ_HOSTNAME": "x", "DEEPSEEK_API_KEY": K}
     done = await kc.environment.migrate()

@@ -213,6 +213,20 @@ async def test_an_entry_of_the_former_singleton_with_another_key_is_refused(hous
     assert list(await keys(house)) == [A]
 
 
+async def test_an_entry_of_the_former_singleton_may_be_put_on_top_of_one_of_its_name(
+    house: House, kc: Keycairn
+) -> None:
+    def record(*keys: str) -> LegacyConfig:
+        entries = [{"name": "Work", "provider": "openai", "api_key": key} for key in keys]
+        return LegacyConfig({"credentials": {"openai": entries}}, None)
+
+    await kc.importer.run(record(A, B))
+    again = await kc.importer.run(record(C, A, B))
+    assert (accounts(again), len(again.skipped), again.refused) == (1, 2, ())
+    names = [one.name for one in await house.store.credentials("default")]
+    assert len(set(names)) == 3
+
+
 async def test_a_row_for_a_provider_that_has_an_account_stays_out_where_it_comes_in_alone(
     house: House, kc: Keycairn
 ) -> None:
