@@ -62,7 +62,8 @@ def _of_provider(
     taken = {name for one in listed for name in one}
     variables = {name: value for name, value in {**beside, **place.variables}.items() if name not in taken}
     found = read_account(spec, variables, others=others, elsewhere=elsewhere, anyway=anyway)
-    if found.secrets or not listed or (found.variables and not spec.secrets):
+    keyless = not any(field.required for field in spec.secrets)
+    if found.secrets or not listed or (found.variables and keyless):
         yield _shadowed(found, places)
     for names in listed:
         yield from _paired(spec, names, place, variables, others, anyway=anyway)
@@ -110,7 +111,7 @@ def _listed(spec: ProviderSpec, variables: Mapping[str, Secret]) -> Iterator[tup
     keys = [f"{name}S" for name in key.env_names if filled(variables.get(f"{name}S"))] if key else []
     if key and bases and not keys:
         keys = [name for name in key.env_names if filled(variables.get(name))]
-    if keys or (bases and key is None):
+    if keys or (bases and (key is None or not key.required)):
         yield (*keys, *bases)
     names = "|".join(map(re.escape, key.env_names)) if key else ""
     numbered = sorted(name for name in variables if names and re.fullmatch(rf"(?:{names})_[0-9]+", name, re.ASCII))
