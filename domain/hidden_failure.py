@@ -27,6 +27,10 @@ _USUAL = (b'{"id":', b'data: {"id":', b'{"model":', b"event: message_start", b'{
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
+NOTHING = Failure(Outcome.NOT_A_PROVIDER, by_api=False, status=502)
+"""An answer without a byte, where there has to be something."""
+
+
 def is_suspect(first: bytes) -> bool:
     """Whether an answer of a good status that begins so is worth reading as a failure. It is asked of every answer."""
     if not first.startswith(_USUAL) and _SUSPECT.match(first) is not None:

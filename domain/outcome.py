@@ -111,20 +111,24 @@ class DiscoveredModel(Struct, frozen=True, kw_only=True):
 class Discovery(Struct, frozen=True, kw_only=True):
     """What discovery found. `failure` says why the list is only a fallback or missing, None when it was reached.
 
+    `outcome` is the kind of that failure.
     `withheld`: how many models were left out because a secret stands in their names, or they are no names at all.
     """
 
     models: tuple[DiscoveredModel, ...]
     failure: str | None = None
     withheld: int = 0
+    outcome: Outcome = Outcome.OK
 
     @property
     def provenance(self) -> Provenance:
-        """Where the list as a whole comes from: the best source of any of its models."""
+        """Where the list as a whole comes from."""
         sources = {model.provenance for model in self.models}
-        if self.failure is not None:
-            return Provenance.FALLBACK if sources else Provenance.NONE
-        return Provenance.STATIC if sources == {Provenance.STATIC} else Provenance.LIVE
+        if not sources:
+            return Provenance.LIVE if self.failure is None else Provenance.NONE
+        if Provenance.FALLBACK in sources:
+            return Provenance.FALLBACK
+        return Provenance.LIVE if Provenance.LIVE in sources else Provenance.STATIC
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ async def discovery(given: object, redactor: Redactor, modalities: Sequence[Moda
         # A fallback without a reason is a fallback all the same: sync must not take it for the list.
         failure=None if given.failure is None else _text(given.failure, redactor) or "The list was not reached.",
         withheld=len(given.models) - usable,
+        outcome=_outcome(given.outcome),
     )
 
 

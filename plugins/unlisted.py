@@ -33,4 +33,5 @@ class UnlistedProvider(ListedProvider):
         try:
             return await super().discover(account, http)
         except AddressNotFoundError as missing:
-            return Discovery(models=(), failure=f"The server has no list of models ({missing.status}). {BY_HAND}")
+            why = f"The server has no list of models ({missing.status}). {BY_HAND}"
+            return Discovery(models=(), failure=why, outcome=Outcome.NOT_FOUND)

@@ -45,6 +45,13 @@ class UpstreamAnswer(Protocol):
         """All headers."""
         ...
 
+    async def beginning(self) -> bytes | None:
+        """What there is of the body, without taking it: some of it, all where it is empty. None where that cannot be.
+
+        Raises as `chunks`.
+        """
+        ...
+
     def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes, never empty chunks. What is not drawn is not read from the network.
 

@@ -30,6 +30,9 @@ class Ended:
     status = 200
     headers: Headers = ()
 
+    async def beginning(self) -> bytes | None:
+        return b""
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         for chunk in tuple[bytes, ...]():
             yield chunk

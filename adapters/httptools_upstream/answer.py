@@ -60,6 +60,16 @@ class Answer:
                 raise self._failure from None
             await self._news()
 
+    async def beginning(self) -> bytes | None:
+        """See `UpstreamAnswer.beginning`."""
+        while not self._chunks:
+            if self._failure is not None:
+                raise self._failure from None
+            if self._ended:
+                return b""
+            await self._news()
+        return self._chunks[0]
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `UpstreamAnswer.chunks`."""
         while True:

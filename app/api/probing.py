@@ -52,6 +52,7 @@ class ProbingController(Controller):
             credential_id=key,
             provider=provider,
             discovered=[found_view(model, provider) for model in discovery.models],
+            outcome=discovery.outcome,
             failure=discovery.failure,
             provenance=discovery.provenance,
             withheld=discovery.withheld,

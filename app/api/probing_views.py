@@ -73,6 +73,7 @@ def found_view(model: DiscoveredModel, provider: str) -> FoundModelView:
 class DiscoveryView(Struct, frozen=True, kw_only=True):
     """What a credential can use. `failure` says why the list is only a fallback or missing; the drift lists hold names.
 
+    `outcome` is the kind of that failure, `ok` without one.
     `provenance` is where the list comes from; `none` where the server has none, and models are registered by name.
     `withheld` counts models that were left out because their names repeat a secret or are no names.
     """
@@ -80,6 +81,7 @@ class DiscoveryView(Struct, frozen=True, kw_only=True):
     credential_id: str
     provider: str
     discovered: Sequence[FoundModelView]
+    outcome: Outcome
     failure: str | None
     provenance: Provenance
     new: Sequence[str]

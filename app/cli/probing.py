@@ -70,10 +70,12 @@ async def discover(client: "Client", *, credential: str, register: bool, as_json
         ((m["name"], m["model_type"] or "(none of the four)", m["provenance"]) for m in found["discovered"]),
         empty="The provider lists no models.",
     )
-    if found["failure"]:
+    if found["failure"] and found["provenance"] == "none":
+        say(f"\n{found['failure']}", BAD)
+    elif found["failure"]:
         say(f"\nThe provider's list could not be read: {found['failure']} Nothing is registered from a fallback.", BAD)
-        if register:
-            raise RequestFailedError(0, {"detail": "Nothing was registered."})
+    if found["failure"] and register:
+        raise RequestFailedError(0, {"detail": "Nothing was registered."})
     for label in ("new", "vanished", "retyped"):
         if found[label]:
             say(f"{label}: {', '.join(found[label])}")

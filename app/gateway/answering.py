@@ -146,7 +146,7 @@ async def _pass_error(
     if shown is None:
         why = f"The provider answered with status {answer.status} and no readable reason."
         if exchange.failure is not None and exchange.failure.kind is Outcome.NOT_A_PROVIDER:
-            why = "A page or a proxy answered in place of the provider's API. See the credential's URL."
+            why = "What answered is not the provider's API: a page, a proxy, or nothing. See the credential's URL."
         _, _, shown = render(ProviderError(why, status=answer.status), dialect, report.id)
     if exchange.failure is not None:
         kept.append((b"x-keycairn-failure", exchange.failure.kind.value.encode()))

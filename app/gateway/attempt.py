@@ -16,6 +16,7 @@ from keycairn.app.gateway.query_naming import query_with_model
 from keycairn.app.gateway.unpacking import readable
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import NoRouteError, NotSentError
+from keycairn.domain.hidden_failure import NOTHING, is_suspect, is_undecided
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.outcome import Outcome
 from keycairn.domain.provider import Account
@@ -99,7 +100,7 @@ class AttemptRunner:
         report.origin = "/".join(request.url.split("/", 3)[:3])
         answer = await self._sent(call, opened, request, body, report, patient=patient)
         try:
-            answer, failure = await _understood(readable(answer), opened.provider)
+            answer, failure = await _understood(readable(answer), opened.provider, call)
         except BaseException:
             answer.close()
             raise
@@ -204,12 +205,19 @@ def key_refused(exchange: Exchange) -> bool:
     return exchange.failure is not None and exchange.failure.kind is Outcome.INVALID_AUTH
 
 
-async def _understood(answer: UpstreamAnswer, provider: LoadedProvider) -> tuple[UpstreamAnswer, Failure | None]:
+async def _understood(
+    answer: UpstreamAnswer, provider: LoadedProvider, call: Call
+) -> tuple[UpstreamAnswer, Failure | None]:
     """The answer, and what it stands for where it is a failure. Some providers say that in the body only."""
     status, headers = answer.status, answer.headers
     if 200 <= status < 300:
+        first = await answer.beginning()
+        if first and not is_suspect(first) and not is_undecided(first):
+            return answer, None
         peeked = PeekedResponse(answer)
         hidden = await peeked.failure()
+        if not peeked.seen and status == 200 and call.model is not None:
+            hidden = NOTHING
         return (peeked, None) if hidden is None else (FailedResponse(peeked, hidden), hidden)
     if not needs_body(status):
         return answer, read_failure(status, headers, b"")

@@ -53,12 +53,19 @@ class PeekedResponse:
         """See `UpstreamAnswer.headers`."""
         return self._answer.headers
 
+    async def beginning(self) -> bytes | None:
+        """See `UpstreamAnswer.beginning`."""
+        return self.seen or None
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `UpstreamAnswer.chunks`."""
-        if self.seen:
-            yield self.seen
-        async for chunk in self._rest:
-            yield chunk
+        try:
+            if self.seen:
+                yield self.seen
+            async for chunk in self._rest:
+                yield chunk
+        finally:
+            await self._rest.aclose()  # left to the loop, it would be a task for each answer
 
     def close(self) -> None:
         """See `UpstreamAnswer.close`."""
@@ -78,6 +85,10 @@ class FailedResponse:
         self._body = error_json(answer.seen)
         self.status = failure.status
         self.headers: Headers = answer.headers
+
+    async def beginning(self) -> bytes | None:
+        """See `UpstreamAnswer.beginning`."""
+        return self._body
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `UpstreamAnswer.chunks`."""

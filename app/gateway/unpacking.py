@@ -45,6 +45,10 @@ class Unpacked:
         """See `UpstreamAnswer.status`."""
         return self._answer.status
 
+    async def beginning(self) -> bytes | None:
+        """See `UpstreamAnswer.beginning`. What is packed tells nothing."""
+        return None
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See `UpstreamAnswer.chunks`. Raises GarbledAnswerError also for what does not unpack, or to too much."""
         unpacking = zlib.decompressobj(self._window)

@@ -11,7 +11,7 @@ from keycairn.domain.dialect import Dialect
 from keycairn.domain.env_variable import TRUE, EnvSwitch
 from keycairn.domain.errors import CannotConnectError, GarbledAnswerError, ProviderError
 from keycairn.domain.modality import Modality
-from keycairn.domain.outcome import DiscoveredModel, Discovery, Provenance
+from keycairn.domain.outcome import DiscoveredModel, Discovery, Provenance, outcome_of
 from keycairn.domain.provider import Account, FieldSpec, ProviderSpec, SecretForm
 from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, unique
 from keycairn.plugins.failures import decode
@@ -103,7 +103,7 @@ class Anthropic(ListedProvider):
             if not unreachable or not self._fallback:
                 raise
             models = [self.found(name, Modality.LANGUAGE, provenance=Provenance.FALLBACK) for name in self._fallback]
-            return Discovery(models=tuple(models), failure=str(error))
+            return Discovery(models=tuple(models), failure=str(error), outcome=outcome_of(error))
 
     async def list_models(self, account: Account, http: Http) -> tuple[DiscoveredModel, ...]:
         """Pages of at most 100, twenty of them."""

@@ -246,7 +246,7 @@ class TestWithoutAList:
     )
     async def test_a_server_offers_none_and_says_why(self, name: str, status: int, body: object) -> None:
         found = await PROVIDERS[name].discover(account(name), always(status, body))
-        assert (found.models, found.provenance) == ((), Provenance.NONE)
+        assert (found.models, found.provenance, found.outcome) == ((), Provenance.NONE, Outcome.NOT_FOUND)
         assert "no list of models" in (found.failure or "")
 
     @pytest.mark.parametrize("name", ["openai_compatible", "anthropic_compatible"])

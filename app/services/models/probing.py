@@ -203,7 +203,8 @@ class Probing:
         try:
             discovery = await self._discover(credential, by)
             if discovery.failure:
-                return AccountSync(account=credential.id, outcome=Outcome.UNKNOWN, message=discovery.failure)
+                outcome = Outcome.UNKNOWN if discovery.outcome is Outcome.OK else discovery.outcome
+                return AccountSync(account=credential.id, outcome=outcome, message=discovery.failure)
             drift = await self._registration.apply(credential, discovery, by)
         except _OF_ONE_ACCOUNT as error:
             return AccountSync(account=credential.id, outcome=outcome_of(error), message=str(error))

@@ -1,5 +1,7 @@
 """What an account's failure does to the call that met it, and to those after."""
 
+import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -7,8 +9,10 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 from tests.gateway_house import GatewayHouse
+from tests.servers.raw import raw_server
 
 from keycairn.domain.credential import Credential
+from keycairn.domain.modality import Modality
 from keycairn.testing.openai_server import OpenAIServer
 from keycairn.testing.server import KEY, Answer, Recorded, as_json, sse
 
@@ -164,7 +168,7 @@ class TestAlone:
         told = await alone.chat()
 
         assert (told.status_code, told.headers["x-keycairn-failure"]) == (502, "not_a_provider")
-        assert "page or a proxy" in told.json()["error"]["message"]
+        assert "a page, a proxy, or nothing" in told.json()["error"]["message"]
 
     async def test_a_failure_is_counted_as_one(self, alone: Pair) -> None:
         alone.failing.given = as_json(ERROR)
@@ -206,3 +210,35 @@ async def test_two_refused_keys_are_not_asked_again_either(pair: Pair) -> None:
 
     assert {answer.status_code for answer in answers} == {502}
     assert (len(pair.failing.requests), len(pair.good.requests)) == (1, 1)
+
+
+async def test_an_answer_that_breaks_before_its_first_byte_goes_on_where_doing_it_twice_does_no_harm(
+    house: GatewayHouse,
+) -> None:
+    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n")
+        await writer.drain()
+        writer.transport.abort()
+
+    async with raw_server(handle) as url, OpenAIServer() as good:
+        client = httpx.AsyncClient(base_url=house.url, headers={"authorization": f"Bearer {house.token}"})
+        for priority, address in enumerate((url, good.url)):
+            credential = await house.credential("openai", KEY, base_url=address)
+            await house.model(credential, "gpt-4o", priority=priority)
+            await house.model(credential, "text-embedding-3-small", Modality.EMBEDDING, priority=priority)
+        async with client:
+            chat = await client.post("/v1/chat/completions", json=BODY)
+            vector = await client.post("/v1/embeddings", json={"model": "text-embedding-3-small", "input": "a"})
+
+    assert (chat.status_code, chat.json()["error"]["code"]) == (502, "provider_unreachable")
+    assert vector.status_code == 200
+
+
+async def test_a_packed_page_is_a_page_too(pair: Pair) -> None:
+    pair.failing.given = Answer(200, gzip.compress(PAGE), "text/html", {"Content-Encoding": "gzip"})
+    assert (await pair.chat()).headers["x-keycairn-attempts"] == "2"
+
+
+async def test_an_answer_of_no_bytes_is_none(pair: Pair) -> None:
+    pair.failing.given = Answer(200, b"")
+    assert (await pair.chat()).headers["x-keycairn-attempts"] == "2"
