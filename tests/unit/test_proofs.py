@@ -54,7 +54,8 @@ def always(status: int, body: object) -> Canned:
 def account(name: str) -> Account:
     spec = PROVIDERS[name].spec
     place = "endpoint" if spec.field("endpoint") else "base_url"
-    settings = {place: "https://provider.example"}
+    settings = {field.name: "here" for field in spec.settings if field.required or field.names_host}
+    settings[place] = "https://provider.example"
     secrets = {field.name: Secret("sk-canary-0123456789") for field in spec.secrets}
     return Account(provider=name, settings=spec.effective(settings), secrets=secrets)
 
