@@ -98,3 +98,5 @@ class Keycairn:
             )
         )
         """Serves calls of models; None where no way out for them was given."""
+        if self.gateway is not None:
+            self.probing.proven = self.gateway.health.good

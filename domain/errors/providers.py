@@ -65,7 +65,8 @@ class AddressNotFoundError(ProviderError):
 
     def __init__(self, *, status: int | None = 404) -> None:
         shown = "" if status is None else f" ({status})"
-        super().__init__(f"There is no such address at the provider{shown}. Check the URL.", status=status)
+        message = f"There is no such address at the provider{shown}. Check the URL; many a base URL ends in /v1."
+        super().__init__(message, status=status)
 
 
 class CallRefusedError(ProviderError):

@@ -1,6 +1,6 @@
 """Asking providers: does this key work, which models are there, does this model answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -113,6 +113,8 @@ class Probing:
         self._ids = ids
         self._journal = journal
         self._environment = environment
+        self.proven: Callable[[Credential], None] = lambda _: None
+        """Is told of each credential whose test was good, as it was tested: the gateway asks it again at once."""
         self._registration = Registration(store, clock, ids, journal)
 
     async def test(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> ConnectionReport:
@@ -143,6 +145,8 @@ class Probing:
         )
         event = self._journal.event(by, Action.CREDENTIAL_TESTED, id, outcome=report.outcome)
         await self._journal.commit((RecordCheck(by.workspace, id, check), event))
+        if report.success:
+            self.proven(credential)
         return report
 
     async def discover(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Discovery:
@@ -195,8 +199,8 @@ class Probing:
         name = self._registry.get(provider).spec.name
         credentials = await self._credentials_of(provider, by.workspace)
         results = [await self._synced(credential, by) for credential in credentials]
-        if not credentials and (account := self._in_environment(name, by.workspace)) is not None:
-            results.append(await self._of_environment(account, by))
+        if not credentials and (of_environment := await self._of_environment(name, by)) is not None:
+            results.append(of_environment)
         return Synced(provider=name, accounts=tuple(results))
 
     async def _synced(self, credential: Credential, by: Caller) -> AccountSync:
@@ -217,8 +221,11 @@ class Probing:
             withheld=discovery.withheld,
         )
 
-    async def _of_environment(self, account: Account, by: Caller) -> AccountSync:
+    async def _of_environment(self, provider: str, by: Caller) -> AccountSync | None:
         try:
+            account = self._in_environment(provider, by.workspace)
+            if account is None:
+                return None
             found = await self._ask_environment(account, by)
         except _OF_ONE_ACCOUNT as error:
             return AccountSync(account=ENVIRONMENT, outcome=outcome_of(error), message=str(error))
@@ -248,13 +255,19 @@ class Probing:
         return await provider.discover(account, self._http)
 
     def _in_environment(self, provider: str, workspace: str) -> Account | None:
-        """The account that the environment describes, None where it does not; it is the default workspace's."""
+        """The account that the environment describes, None where it does not; it is the default workspace's.
+
+        Raises InvalidInputError where it cannot be used.
+        """
         if workspace != DEFAULT_WORKSPACE:
             return None
         spec = self._registry.get(provider).spec
         read = read_accounts([one.spec for one in self._registry.all()], self._environment.places())
-        found = next((one for one in read if one.provider == spec.name and one.usable), None)
+        mine = [one for one in read if one.provider == spec.name and one.variables]
+        found = next((one for one in mine if one.usable), None)
         if found is None:
+            if mine:
+                raise InvalidInputError(f"The environment's account of {spec.label} cannot be used: {mine[0].why_not}")
             return None
         settings = {name: spec.check_setting(name, value) for name, value in found.settings.items()}
         return Account(

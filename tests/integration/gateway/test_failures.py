@@ -196,6 +196,16 @@ class TestAlone:
         alone.house.clock.tick(16)
         assert (await alone.chat()).status_code == 200
 
+    async def test_a_good_test_of_the_credential_ends_its_rest(self, alone: Pair) -> None:
+        alone.failing.key = "sk-changed-at-the-provider"
+        await alone.chat()
+        alone.failing.key = KEY
+        assert (await alone.chat()).status_code == 502
+
+        assert (await alone.house.keycairn.probing.test(alone.credentials[0].id)).success
+
+        assert (await alone.chat()).status_code == 200
+
     async def test_a_rotated_key_is_used_at_once(self, alone: Pair) -> None:
         alone.failing.key = "sk-new-key-at-the-provider"
         refused = await alone.chat()

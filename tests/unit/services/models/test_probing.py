@@ -220,6 +220,18 @@ async def test_discovering_a_provider_that_is_in_the_environment_only_uses_the_e
         await kc.probing.discover_provider("openai", by=Caller(actor="someone", workspace="other"))
 
 
+@pytest.mark.parametrize("key", ["user_provided", "<your key>", "sk-a,sk-b"])
+async def test_an_account_in_the_environment_that_cannot_be_used_says_why(house: House, kc: Keycairn, key: str) -> None:
+    house.environment.values["OPENAI_API_KEY"] = key
+
+    with pytest.raises(InvalidInputError, match="environment"):
+        await kc.probing.discover_provider("openai")
+    synced = await kc.probing.sync("openai")
+
+    assert "cannot be used" in synced.failures[ENVIRONMENT]
+    assert house.openai.keys == []
+
+
 async def test_what_the_database_holds_is_asked_before_the_environment(
     house: House, kc: Keycairn, credential: Credential
 ) -> None:
