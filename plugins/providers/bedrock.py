@@ -250,6 +250,7 @@ PROVIDER = Bedrock(
         any_of=(("api_key", "access_key_id"),),
         env_requires=(("api_key", "access_key_id"), ("region",)),
         env_families=("AWS", "BEDROCK"),
+        env_besides=("AWS_ENDPOINT_URL_*", "AWS_CONTAINER_CREDENTIALS_*", "AWS_EC2_METADATA_*"),
         hosts=("*.amazonaws.com", "*.amazonaws.com.cn"),
         preferred_models=("us.anthropic.claude-sonnet", "anthropic.claude", "amazon.nova", "amazon.titan-embed"),
         docs_url="https://console.aws.amazon.com/bedrock/",

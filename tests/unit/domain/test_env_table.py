@@ -69,6 +69,10 @@ KEYS = [
     ("elevenlabs", "ELEVENLABS_API_KEY"),
     ("elevenlabs", "ELEVEN_API_KEY"),
     ("deepgram", "DEEPGRAM_API_KEY"),
+    ("huggingface", "HF_TOKEN"),
+    ("huggingface", "HUGGING_FACE_HUB_TOKEN"),
+    ("huggingface", "HUGGINGFACEHUB_API_TOKEN"),
+    ("huggingface", "HUGGINGFACE_API_KEY"),
 ]
 
 
@@ -248,6 +252,9 @@ UNREAD = [
     ("elevenlabs", "ELEVENLABS_HOST"),
     ("xai", "XAI_API_HOST"),
     ("openrouter", "OPENROUTER_URL"),
+    ("huggingface", "HF_ENDPOINT"),
+    ("huggingface", "HF_INFERENCE_ENDPOINT"),
+    ("huggingface", "HUGGINGFACE_BASE_URL"),
 ]
 
 
@@ -581,6 +588,18 @@ def test_the_same_in_both_places_is_one_account() -> None:
     both = {"OPENAI_API_KEY": K, "OPENAI_BASE_URL": f"{P}/v1"}
     found = only(both, both)
     assert (found.usable, found.agreeing["base_url"]) == (True, ("OPENAI_BASE_URL",))
+
+
+BEDROCK = {"AWS_BEARER_TOKEN_BEDROCK": K, "AWS_REGION": "us-east-1"}
+
+
+def test_an_address_of_all_of_amazon_s_services_holds_bedrock_back_and_those_of_others_do_not() -> None:
+    assert only(BEDROCK).usable
+    assert only({**BEDROCK, "AWS_ENDPOINT_URL_S3": "https://s3.example"}).usable
+    assert "AWS_ENDPOINT_URL" in refusal({**BEDROCK, "AWS_ENDPOINT_URL": "https://all.example"})
+    found = only({**BEDROCK, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://vpce.example"})
+    assert found.settings["base_url"] == "https://vpce.example"
+    assert "AWS_DEFAULT_REGION" in refusal({**BEDROCK, "AWS_DEFAULT_REGION": "eu-west-1"})
 
 
 VERTEX = {"VERTEX_PROJECT": "p", "VERTEX_LOCATION": "us-central1"}
