@@ -32,13 +32,14 @@ class IncomingModel(Struct, frozen=True, kw_only=True, tag_field="row", tag="mod
     """A model. Inside an `IncomingCredential` it is linked to that; as a row of its own it is linked to nothing.
 
     `id` is the original one, None where the source has none or it is no id of ours. `type` "" means: judge by the name.
-    `provider_model`, `priority` and `weight` are as those of `keycairn.domain.model.Model`.
+    `provider_model`, `priority`, `weight` and `context_length` are as those of `keycairn.domain.model.Model`.
     """
 
     name: str
     provider_model: str | None = None
     priority: int = 0
     weight: int = 1
+    context_length: int | None = None
     provider: str = ""
     type: str = ""
     id: str | None = None

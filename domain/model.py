@@ -25,6 +25,7 @@ class Model(Struct, frozen=True, kw_only=True):
     Where several models serve one name, the smallest `priority` goes first; those of one priority share the calls
     in proportion to `weight`, as the SRV records of RFC 2782 do. A weight of 0 serves when the others cannot. `proof`
     is the MAC of all the rest; see `keycairn.domain.proof`. Without a `price` what it is used for costs nothing.
+    `context_length` is in tokens, None where nobody told it.
     """
 
     id: ModelId
@@ -42,6 +43,7 @@ class Model(Struct, frozen=True, kw_only=True):
     proof: str = ""
     provider_model: str | None = None
     price: Price | None = None
+    context_length: int | None = None
 
     @property
     def own_name(self) -> str:
@@ -79,6 +81,9 @@ def is_public_name(name: str) -> bool:
 
 
 FALLS_BACK, MANDATORY = "falls back", "mandatory"
+LONGEST_CONTEXT = 2**40
+"""Tokens."""
+
 HIGHEST_SHARE = 1_000_000
 
 LONGEST_CALLED_NAME = 512
@@ -92,6 +97,13 @@ def check_share(priority: int, weight: int) -> None:
     if wrong:
         message = f"A whole number from 0 to {HIGHEST_SHARE} is needed: {', '.join(wrong)}."
         raise InvalidInputError(message, dict.fromkeys(wrong, f"must be from 0 to {HIGHEST_SHARE}"))
+
+
+def check_context(length: int | None) -> None:
+    """Raise InvalidInputError for a context length that is none."""
+    if length is not None and not 1 <= length <= LONGEST_CONTEXT:
+        message = "A context length is a number of tokens."
+        raise InvalidInputError(message, {"context_length": f"must be from 1 to {LONGEST_CONTEXT}"})
 
 
 class Slot(StrEnum):

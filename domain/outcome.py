@@ -106,6 +106,8 @@ class DiscoveredModel(Struct, frozen=True, kw_only=True):
     type: Modality | None
     provenance: Provenance = Provenance.LIVE
     description: str = ""
+    context_length: int | None = None
+    """Tokens, None where the provider does not tell."""
 
 
 class Discovery(Struct, frozen=True, kw_only=True):

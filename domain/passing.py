@@ -1,13 +1,19 @@
 """What of a call may go on to a provider: its native operations, the client's headers, the names in its query."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
 _MOST_NAMES = 1000
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
+_OPENAI_FORMS: Mapping[str, tuple[str, ...]] = {
+    "language": ("chat/completions", "/responses", " responses"),
+    "embedding": ("/embeddings", " embeddings"),
+    "speech_to_text": ("audio/transcriptions",),
+    "text_to_speech": ("audio/speech",),
+}
 _OPERATION = re.compile(r"([A-Z]+) ([A-Za-z0-9._~*:@-]+(?:/[A-Za-z0-9._~*:@-]+)*)", re.ASCII)
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 
@@ -104,6 +110,11 @@ def is_operation(operations: Sequence[str], method: str, path: str) -> bool:
     return any(
         method == wanted and pattern.fullmatch(path) is not None for method, pattern in map(_compiled, operations)
     )
+
+
+def has_openai_form(operations: Sequence[str], type: str) -> bool:
+    """Whether models of a type can be called in OpenAI's form, by the operations a provider declares, if it does."""
+    return not operations or any(operation.endswith(_OPENAI_FORMS[type]) for operation in operations)
 
 
 def header_fault(name: str) -> str | None:

@@ -26,15 +26,18 @@ def joined(model: Model) -> ReplaceModel:
     return ReplaceModel(replace(model, provider_model=model.own_name, version=model.version + 1), model.version)
 
 
-def joining(model: Model, named: Sequence[Model]) -> list[ReplaceModel]:
+def joining(model: Model, named: Sequence[Model], served: Sequence[Model]) -> list[ReplaceModel]:
     """The changes by which those that serve a name alone come into the pool that `model`, given that name, begins.
 
-    `named` are the models of its name. None where there is a pool: what serves beside it was not put into it.
+    `named` are the models of its name as they are stored, `served` the same as they are served, each linked to what
+    serves it. None where there is a pool: what serves beside it was not put into it.
     """
     others = [row for row in named if row.id != model.id and row.type is model.type]
     if any(row.pooled for row in others):
         return []
-    return [joined(row) for row in serving(others)]
+    ids = {row.id for row in others}
+    chosen = {row.id for row in serving(row for row in served if row.id in ids)}
+    return [joined(row) for row in others if row.id in chosen]
 
 
 def _rank(provider: str) -> tuple[int, str]:

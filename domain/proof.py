@@ -86,7 +86,7 @@ def statement(record: Proven) -> bytes:
                 _utc(record.created),
                 _utc(record.updated),
                 record.version,
-                *_later(provider_model=record.provider_model, price=record.price),
+                *_later(provider_model=record.provider_model, price=record.price, context_length=record.context_length),
             )
         case Credential():
             fields = (

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import is_model_name
+from keycairn.domain.model import LONGEST_CONTEXT, is_model_name
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
@@ -157,7 +157,15 @@ def _model(given: object, redactor: Redactor, modalities: Sequence[Modality]) ->
             return None
         type = Modality(type) if type in modalities else None
     description = shown(given.description, redactor)
-    return DiscoveredModel(name=name, type=type, provenance=Provenance(given.provenance), description=description)
+    length = given.context_length
+    told = isinstance(length, int) and not isinstance(length, bool) and 1 <= length <= LONGEST_CONTEXT
+    return DiscoveredModel(
+        name=name,
+        type=type,
+        provenance=Provenance(given.provenance),
+        description=description,
+        context_length=length if told else None,
+    )
 
 
 def _model_name(given: object, redactor: Redactor) -> str | None:

@@ -153,10 +153,13 @@ class ListedProvider(ABC):
         *,
         description: str = "",
         provenance: Provenance = Provenance.LIVE,
+        context_length: int | None = None,
     ) -> DiscoveredModel:
         """A discovered model. A type the provider does not declare is left empty: nothing here could call it."""
         declared = type if type in self.spec.modalities else None
-        return DiscoveredModel(name=name, type=declared, description=description, provenance=provenance)
+        return DiscoveredModel(
+            name=name, type=declared, description=description, provenance=provenance, context_length=context_length
+        )
 
     def report(self, account: Account, models: Iterable[DiscoveredModel]) -> ConnectionReport:
         """A good check. It names models where the account has a URL, so that one sees which server answered."""

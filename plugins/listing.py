@@ -14,6 +14,27 @@ NAMES = ("id", "name", "model", "model_id", "canonical_name")
 Item = Mapping[str, Any]
 
 
+_CONTEXT = (
+    "context_length",  # OpenRouter, Together, Cohere
+    "context_window",  # Groq
+    "max_context_length",  # Mistral, LM Studio
+    "context_size",  # Novita
+    "max_model_len",  # vLLM
+    "inputTokenLimit",  # Google
+    "max_input_tokens",  # Anthropic
+)
+"""What servers call the tokens a model can be given, in a list."""
+
+
+def context_of(item: Item) -> int | None:
+    """The context length that an item of a list tells, in tokens."""
+    for name in _CONTEXT:
+        length = item.get(name)
+        if isinstance(length, int) and not isinstance(length, bool) and length > 0:
+            return length
+    return None
+
+
 class Page:
     """A page of a list. `more` is the object around the list, empty for a bare array."""
 

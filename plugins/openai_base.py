@@ -18,7 +18,7 @@ from keycairn.domain.provider import Account, FieldSpec, ProviderSpec
 from keycairn.plugins.base import MODEL_DEADLINE, Headers, ListedProvider, dimensions, unique
 from keycairn.plugins.failures import audio, decode
 from keycairn.plugins.fields import api_key, header_secret, own_url, required_header_secret, required_url, url_field
-from keycairn.plugins.listing import page
+from keycairn.plugins.listing import context_of, page
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING, multipart, silent_wav
 from keycairn.ports.http import Http, Request, Response
 
@@ -161,7 +161,11 @@ class OpenAICompatible(ListedProvider):
     def read_list(self, response: Response) -> tuple[DiscoveredModel, ...]:
         """The models in an answer. Raises ProviderError."""
         listed = page(response, "data", "models")
-        return unique(listed.models(lambda name, item: self.found(name, self.type_of(item, name))))
+
+        def make(name: str, item: Mapping[str, Any]) -> DiscoveredModel:
+            return self.found(name, self.type_of(item, name), context_length=context_of(item))
+
+        return unique(listed.models(make))
 
     def type_of(self, item: Mapping[str, Any], name: str) -> Modality | None:  # noqa: ARG002  # for subclasses
         """The type of a listed model: what the item says where the provider says it, else judged by the name."""

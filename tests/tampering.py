@@ -164,6 +164,7 @@ def everything() -> list[Change]:
             weight=3,
             provider_model="gpt",
             price=Price(input=2.5, output=10.0),
+            context_length=128_000,
             missing_since=THEN,
         )
         changes += [AddCredential(credential), PutToken(token), AddModel(model)]

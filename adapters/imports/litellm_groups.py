@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.incoming import IncomingModel
-from keycairn.domain.model import HIGHEST_SHARE
+from keycairn.domain.model import HIGHEST_SHARE, LONGEST_CONTEXT
 
 FINEST = 1000
 """What the largest weight of a group becomes where its weights are no whole numbers."""
@@ -33,12 +33,16 @@ def entry_of(
     said = entry.get("model_name")
     public = said.strip() if isinstance(said, str) and said.strip() else own
     order = params.get("order")
+    info = entry.get("model_info")
+    length = info.get("max_input_tokens") if isinstance(info, Mapping) else None
+    told = isinstance(length, int) and not isinstance(length, bool) and 1 <= length <= LONGEST_CONTEXT
     model = IncomingModel(
         name=public,
         provider_model=own,
         provider=provider,
         type=type,
         where=where,
+        context_length=length if told else None,
         priority=order if isinstance(order, int) and 0 < order <= HIGHEST_SHARE else 0,
     )
     return GroupEntry(model, {name: params[name] for name in _SHARES if _number(params.get(name))})

@@ -160,6 +160,8 @@ DEFINE FIELD price ON model TYPE option<string> COMMENT 'JSON';
 DEFINE FIELD nanos ON usage TYPE option<int> COMMENT '0 where there is none; billionths of what prices are in';
 """
 
+_CONTEXT = "DEFINE FIELD context_length ON model TYPE option<int> COMMENT 'tokens';"
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -176,6 +178,7 @@ MIGRATIONS: tuple[str, ...] = (
     _PROVIDER_MODEL,
     _OPTIONS,
     _PRICES,
+    _CONTEXT,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

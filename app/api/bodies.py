@@ -163,6 +163,7 @@ class RegisterModel(Struct, kw_only=True, forbid_unknown_fields=True):
     provider: str | None = None
     description: str | None = None
     provenance: str | None = None
+    context_length: int | None = None
 
 
 class RegisterModels(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -194,6 +195,7 @@ class CreateModel(_ModelRecord, kw_only=True, forbid_unknown_fields=True):
     priority: int = 0
     weight: int = 1
     price: Price | None = None
+    context_length: int | None = None
 
 
 class UpdateModel(_ModelRecord, kw_only=True, forbid_unknown_fields=True):
@@ -207,6 +209,7 @@ class UpdateModel(_ModelRecord, kw_only=True, forbid_unknown_fields=True):
     priority: int | None = None
     weight: int | None = None
     price: Price | UnsetType | None = UNSET
+    context_length: int | UnsetType | None = UNSET
     credential: _Text = UNSET
     provider: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
@@ -231,6 +234,7 @@ class UpdateModel(_ModelRecord, kw_only=True, forbid_unknown_fields=True):
             priority=self.priority,
             weight=self.weight,
             price=self.price,
+            context_length=self.context_length,
             credential=link if isinstance(link, UnsetType) else credential_id(link) if link else None,
         )
 

@@ -18,7 +18,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
 
     `provider_model`: what its provider is sent, null where that is `name`; a model that has it was named on purpose,
     and is in the pool of its name. Of several of one name the smallest `priority` serves; equals share by `weight`.
-    `price`: what its use costs, null where nobody said.
+    `price`: what its use costs, `context_length`: tokens it can be given; null where nobody said.
     """
 
     id: str
@@ -33,6 +33,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
     priority: int
     weight: int
     price: Price | None
+    context_length: int | None
 
 
 def model_view(model: Model) -> ModelView:
@@ -50,6 +51,7 @@ def model_view(model: Model) -> ModelView:
         priority=model.priority,
         weight=model.weight,
         price=model.price,
+        context_length=model.context_length,
     )
 
 

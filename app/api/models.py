@@ -114,6 +114,7 @@ class ModelController(Controller):
             priority=data.priority,
             weight=data.weight,
             price=data.price,
+            context_length=data.context_length,
             by=caller,
         )
         return model_view(model)

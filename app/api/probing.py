@@ -79,7 +79,7 @@ class ProbingController(Controller):
         """All in one commit; those it has already are left alone."""
         key = credential_id(id)
         listed = await keycairn.credentials.get(key, workspace=caller.workspace)
-        wanted = [NewModel(model.name, model_type(model.model_type)) for model in data.models]
+        wanted = [NewModel(model.name, model_type(model.model_type), model.context_length) for model in data.models]
         given = {canonical_name(model.provider) for model in data.models if model.provider}
         if given - {listed.credential.provider}:
             message = "These models are said to be another provider's than the credential's."

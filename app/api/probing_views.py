@@ -57,6 +57,7 @@ class FoundModelView(Struct, frozen=True, kw_only=True):
     model_type: Modality | None
     description: str
     provenance: Provenance
+    context_length: int | None
 
 
 def found_view(model: DiscoveredModel, provider: str) -> FoundModelView:
@@ -67,6 +68,7 @@ def found_view(model: DiscoveredModel, provider: str) -> FoundModelView:
         model_type=model.type,
         description=model.description,
         provenance=model.provenance,
+        context_length=model.context_length,
     )
 
 

@@ -104,7 +104,7 @@ class Gateway:
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._resources = ResourceIds(vault)
         self._resolver = Resolver(self.directory, registry)
-        self._lists = ModelLists(self.directory, self._resolver.anthropic)
+        self._lists = ModelLists(self.directory, self._resolver.anthropic, registry)
         opened = OpenAccounts(accounts, registry)
         self._failover = Failover(
             resolver=self._resolver,

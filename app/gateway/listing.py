@@ -4,7 +4,8 @@ It may be of tens of thousands, so it is made and encoded in turns.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,9 +17,13 @@ from keycairn.app.services.access import Principal
 from keycairn.app.turns import TURN, json_list
 from keycairn.domain.errors import MethodError, ModelNotFoundError, NoRouteError
 from keycairn.domain.ids import ModelId
+from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
+from keycairn.domain.passing import has_openai_form
 from keycairn.domain.reach import Reach
+from keycairn.ports.provider import ProviderRegistry
 
+Listing = Callable[[Sequence[Model], Mapping[Slot, ModelId], str | None, Reach], Awaitable[bytes]]
 SEVERAL = "keycairn"
 """Whose a model is said to be that several providers serve."""
 
@@ -26,19 +31,26 @@ SEVERAL = "keycairn"
 class ModelLists:
     """Answers the calls that ask for models. `anthropic` are the providers that speak Anthropic's API."""
 
-    def __init__(self, directory: Directory, anthropic: frozenset[str]) -> None:
+    def __init__(self, directory: Directory, anthropic: frozenset[str], registry: ProviderRegistry) -> None:
         self._directory = directory
         self._anthropic = anthropic
+        self._native = frozenset(
+            (one.spec.name, type)
+            for one in registry.all()
+            for type in Modality
+            if not has_openai_form(one.spec.native_operations, type)
+        )
 
     async def serve(self, path: str, method: str, caller: Principal, send: Send) -> None:
         """Send the models, or the one in the path, in the form of the API the caller speaks.
 
         Raises NoRouteError, MethodError or ModelNotFoundError.
         """
+        listing: Listing
         if path == "/v1/models" or path.startswith("/v1/models/"):
-            listing = openai_models
+            listing = partial(openai_models, native=self._native)
         elif path == "/anthropic/v1/models" or path.startswith("/anthropic/v1/models/"):
-            listing = anthropic_models
+            listing = partial(anthropic_models, providers=self._anthropic)
         else:
             raise NoRouteError
         if method not in {"GET", "HEAD"}:
@@ -47,8 +59,8 @@ class ModelLists:
         wanted = path.partition("/v1/models")[2].lstrip("/")
         body = await self._directory.listing(
             caller.workspace,
-            (listing, wanted, reach),
-            lambda models, slots: listing(models, slots, wanted or None, reach, self._anthropic),
+            (path.startswith("/v1/"), wanted, reach),
+            lambda models, slots: listing(models, slots, wanted or None, reach),
         )
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers += SECURITY_HEADERS
@@ -61,13 +73,14 @@ async def openai_models(
     slots: Mapping[Slot, ModelId],
     wanted: str | None,
     reach: Reach,
-    providers: frozenset[str],
+    *,
+    native: frozenset[tuple[str, Modality]] = frozenset(),
 ) -> bytes:
     """All models within reach, or the one `wanted`: each pool once, by its name, the others as `provider/name`.
 
-    Each has its type, and the default slots it fills. `providers` limits nothing. Raises ModelNotFoundError.
+    Each has its type, the shortest context of those behind it, the default slots it fills, and whether it can be
+    called at `/native` only: `native` are the providers and types of which that is so. Raises ModelNotFoundError.
     """
-    del providers
     items: dict[str, Any] = {}
     by_id: dict[str, str] = {}
     for done, model in enumerate(models, 1):
@@ -84,10 +97,16 @@ async def openai_models(
                     "created": int(model.created.timestamp()),
                     "owned_by": model.provider,
                     "type": model.type,
+                    "context_length": model.context_length,
                     "slots": [],
+                    "native": (model.provider, model.type) in native,
                 }
-            elif item["owned_by"] != model.provider:
-                item["owned_by"] = SEVERAL
+            else:
+                if item["owned_by"] != model.provider:
+                    item["owned_by"] = SEVERAL
+                told = (item["context_length"], model.context_length)
+                item["context_length"] = min((one for one in told if one is not None), default=None)
+                item["native"] = item["native"] and (model.provider, model.type) in native
         if done % TURN == 0:
             await asyncio.sleep(0)
     for slot, model_id in slots.items():
@@ -103,6 +122,7 @@ async def anthropic_models(
     slots: Mapping[Slot, ModelId],
     wanted: str | None,
     reach: Reach,
+    *,
     providers: frozenset[str],
 ) -> bytes:
     """The models within reach of providers that speak Anthropic's API, each name once. `slots` are not shown.

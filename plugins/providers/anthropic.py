@@ -16,7 +16,7 @@ from keycairn.domain.provider import Account, FieldSpec, ProviderSpec, SecretFor
 from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import header_secret, own_url, required_header_secret, required_url, url_names
-from keycairn.plugins.listing import page
+from keycairn.plugins.listing import context_of, page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request
@@ -122,7 +122,8 @@ class Anthropic(ListedProvider):
 
     def _model(self, name: str, item: Mapping[str, Any]) -> DiscoveredModel:
         label = item.get("display_name")
-        return self.found(name, Modality.LANGUAGE, description=label if isinstance(label, str) else "")
+        text = label if isinstance(label, str) else ""
+        return self.found(name, Modality.LANGUAGE, description=text, context_length=context_of(item))
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
         """A message."""

@@ -14,7 +14,7 @@ from keycairn.domain.provider import Account
 from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, dimensions, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, required_header_secret
-from keycairn.plugins.listing import page
+from keycairn.plugins.listing import context_of, page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request
@@ -79,7 +79,7 @@ class Cohere(ListedProvider):
         endpoints = item.get("endpoints")
         served = endpoints if isinstance(endpoints, list) else []
         type = next((type for endpoint, type in _TYPES.items() if endpoint in served), None)
-        return None if type is None else self.found(name, type)
+        return None if type is None else self.found(name, type, context_length=context_of(item))
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
         """A chat."""

@@ -23,7 +23,7 @@ from keycairn.domain.provider import Account
 from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, authorized, dimensions, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, required_header_secret
-from keycairn.plugins.listing import page
+from keycairn.plugins.listing import context_of, page
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING, silent_wav
 from keycairn.ports.http import Http, Request
@@ -87,7 +87,9 @@ class Google(ListedProvider):
     def _model(self, path: str, item: Mapping[str, Any]) -> DiscoveredModel:
         name, methods, label = path.removeprefix("models/"), item.get(_METHODS), item.get("displayName")
         type = type_of(name, [one for one in methods if isinstance(one, str)] if isinstance(methods, list) else ())
-        return self.found(name, type, description=label if isinstance(label, str) else "")
+        return self.found(
+            name, type, description=label if isinstance(label, str) else "", context_length=context_of(item)
+        )
 
     async def try_language(self, account: Account, name: str, http: Http) -> str:
         """A greeting."""

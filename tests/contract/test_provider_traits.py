@@ -28,6 +28,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import Outcome, Provenance
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import raise_for_failure
+from keycairn.plugins.providers.openai import PROVIDER as OPENAI_ITSELF
 from keycairn.ports.http import Request, Response
 from keycairn.testing.openai_server import EMBEDDING, LANGUAGE, OpenAIServer
 from keycairn.testing.recording_http import RecordingHttp
@@ -440,3 +441,26 @@ class TestBedrock:
         account = opened("bedrock", {"region": "us-east-1"}, secrets)
         with pytest.raises(InvalidAuthError, match="Nothing was sent"):
             await PROVIDERS["bedrock"].check(account, http)
+
+
+@pytest.mark.parametrize(
+    ("item", "length"),
+    [
+        ({"context_length": 128_000}, 128_000),
+        ({"context_window": 32_768}, 32_768),
+        ({"max_context_length": 8192}, 8192),
+        ({"context_size": 4096}, 4096),
+        ({"max_model_len": 2048}, 2048),
+        ({"max_input_tokens": 200_000}, 200_000),
+        ({"context_length": None, "context_window": 7}, 7),
+        ({"context_length": 0}, None),
+        ({"context_length": -5}, None),
+        ({"context_length": True}, None),
+        ({"context_length": "128k"}, None),
+        ({}, None),
+    ],
+)
+def test_a_list_tells_how_much_a_model_can_be_given(item: dict[str, object], length: int | None) -> None:
+    body = msgspec.json.encode({"data": [{"id": "m", **item}]})
+    (model,) = OPENAI_ITSELF.read_list(Response(status=200, body=body))
+    assert model.context_length == length

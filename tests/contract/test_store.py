@@ -77,7 +77,7 @@ async def test_credential_comes_back_exactly(store: Store) -> None:
 async def test_other_records_come_back_exactly(store: Store) -> None:
     [account] = await accounts(store, "c-_9")
     model = a_model(name=HOSTILE[1], missing_since=THEN, version=3, credential=account)
-    unlinked = a_model(priority=2**20, weight=0, provider_model=HOSTILE[1])
+    unlinked = a_model(priority=2**20, weight=0, provider_model=HOSTILE[1], context_length=2**40)
     token = a_token(name=HOSTILE[2], expires=THEN, revoked=THEN)
     event = an_event(details={"count": 3, "names": HOSTILE, "": "x"}, target=HOSTILE[0], source="::1", request_id="r")
     defaults = Defaults(slots={Slot.CHAT: model.id, Slot.TOOLS: unlinked.id}, version=1)

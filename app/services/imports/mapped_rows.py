@@ -19,7 +19,7 @@ from keycairn.domain.healing import Given, is_short_word
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.incoming import COMMON_SETTINGS, IncomingCredential, IncomingModel, unusable_secret
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Model, check_share
+from keycairn.domain.model import Model, check_context, check_share
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.options import Options
 from keycairn.domain.provider import FieldSpec, ProviderSpec, SettingValue
@@ -145,6 +145,7 @@ def _model(row: IncomingModel, provider: str, workspace: str, credential: Creden
     if own is not None:
         check_public_name(name)
     check_share(row.priority, row.weight)
+    check_context(row.context_length)
     try:
         type = Modality(row.type) if row.type else classify(own or name)
     except ValueError:
@@ -163,6 +164,7 @@ def _model(row: IncomingModel, provider: str, workspace: str, credential: Creden
         credential=credential,
         priority=row.priority,
         weight=row.weight,
+        context_length=row.context_length,
         created=created,
         updated=_aware(row.updated) or created,
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.lookup import linked
 from keycairn.app.services.audit import Deleted
 from keycairn.app.services.imports.mapped_rows import Identity
 from keycairn.domain.audit import Caller
@@ -97,7 +98,7 @@ async def into_pools(store: Store, created: Iterable[Model], done: Collection[st
     for model in created:
         if model.pooled:
             named = await store.models(model.workspace, name=model.name, limit=None)
-            changes |= {change.model.id: change for change in joining(model, named)}
+            changes |= {change.model.id: change for change in joining(model, named, await linked(store, named))}
     return [change for id, change in changes.items() if id not in done]
 
 

@@ -35,7 +35,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Defaults, Model, Slot, check_share
+from keycairn.domain.model import Defaults, Model, Slot, check_context, check_share
 from keycairn.domain.price import Price, check_price
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.reach import EVERYWHERE, Reach
@@ -82,7 +82,7 @@ class Models:
         name = canonical_name(provider) if provider else None
         return await self._store.models(workspace, type=type, provider=name, after=after, limit=limit)
 
-    async def create(
+    async def create(  # noqa: PLR0913  # one for each thing that is said of a model
         self,
         name: str,
         *,
@@ -93,6 +93,7 @@ class Models:
         priority: int = 0,
         weight: int = 1,
         price: Price | None = None,
+        context_length: int | None = None,
         by: Caller = IN_PROCESS,
     ) -> Model:
         """Register a model, linked to `credential` where one is given; its names, share and price are as `Model` says.
@@ -102,6 +103,7 @@ class Models:
         ModelExistsError.
         """
         check_share(priority, weight)
+        check_context(context_length)
         if price is not None:
             check_price(price)
         now = self._clock.now()
@@ -116,6 +118,7 @@ class Models:
             priority=priority,
             weight=weight,
             price=price,
+            context_length=context_length,
             created=now,
             updated=now,
         )
@@ -144,6 +147,7 @@ class Models:
             before = await self.get(id, workspace=by.workspace)
             after = patched(before, patch)
             check_share(after.priority, after.weight)
+            check_context(after.context_length)
             if after.price is not None:
                 check_price(after.price)
             if after == before:

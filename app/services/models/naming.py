@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from keycairn.app.lookup import linked
 from keycairn.domain.change import ReplaceModel
 from keycairn.domain.errors import InvalidInputError, ModelExistsError, OutOfReachError
 from keycairn.domain.ids import CredentialId
@@ -30,6 +31,7 @@ class ModelPatch(Struct, frozen=True, kw_only=True):
     priority: int | None = None
     weight: int | None = None
     price: Price | UnsetType | None = UNSET
+    context_length: int | UnsetType | None = UNSET
     credential: CredentialId | UnsetType | None = UNSET
 
 
@@ -52,6 +54,7 @@ def patched(model: Model, patch: ModelPatch) -> Model:
         priority=model.priority if patch.priority is None else patch.priority,
         weight=model.weight if patch.weight is None else patch.weight,
         price=model.price if patch.price is UNSET else patch.price,
+        context_length=model.context_length if patch.context_length is UNSET else patch.context_length,
         credential=model.credential if patch.credential is UNSET else patch.credential,
     )
 
@@ -76,7 +79,7 @@ async def entered(store: Store, model: Model, reach: Reach, *, by_hand: bool) ->
         also = await store.models(model.workspace, provider=parts[0], name=parts[1], limit=None) if parts else []
         if not _all_within((*others, *also), reach):
             raise OutOfReachError
-    return model, joining(model, others)
+    return model, joining(model, others, await linked(store, others))
 
 
 async def _alike(store: Store, model: Model) -> bool:

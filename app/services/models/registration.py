@@ -15,7 +15,7 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.drift import Drift, compare
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Model
+from keycairn.domain.model import Model, check_context
 from keycairn.domain.outcome import Discovery
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.store import Store
@@ -26,6 +26,7 @@ class NewModel(Struct, frozen=True):
 
     name: str
     type: Modality
+    context_length: int | None = None
 
 
 class Registered(Struct, frozen=True):
@@ -49,7 +50,9 @@ class Registration:
 
         One that is registered without a credential is linked. Raises CredentialNotFoundError or InvalidInputError.
         """
-        wanted = {(checked_model_name(model.name), model.type): None for model in models}
+        wanted = {(checked_model_name(model.name), model.type): model.context_length for model in models}
+        for length in wanted.values():
+            check_context(length)
 
         async def plan() -> tuple[Changeset, Registered]:
             credential = await require_credential(self._store, by.workspace, id)
@@ -59,7 +62,7 @@ class Registration:
             waiting = {model.alike: model for model in loose}
             changes: list[Change] = []
             made: list[Model] = []
-            for name, type in wanted:
+            for (name, type), length in wanted.items():
                 key = (name.casefold(), name.casefold(), type)
                 if key in have:
                     continue
@@ -69,7 +72,7 @@ class Registration:
                     changes.append(ReplaceModel(linked, expected=unlinked.version))
                     made.append(linked)
                 else:
-                    made.append(self._fresh(credential, name, type))
+                    made.append(self._fresh(credential, name, type, length))
                     changes.append(AddModel(made[-1]))
             result = Registered(tuple(made), len(wanted) - len(made))
             if not made:
@@ -87,9 +90,19 @@ class Registration:
             drift = compare(registered, discovery)
             now = self._clock.now()
             changes: list[Change] = [ExpectCredential(by.workspace, credential.id)]
-            changes += [AddModel(self._fresh(credential, m.name, m.type)) for m in drift.new if m.type is not None]
+            changes += [
+                AddModel(self._fresh(credential, m.name, m.type, m.context_length))
+                for m in drift.new
+                if m.type is not None
+            ]
             changes += [_marked(model, now, now) for model in drift.vanished]
-            changes += [_marked(model, None, now) for model in drift.returned]
+            told = {m.name: m.context_length for m in discovery.models}
+            back = {model.id for model in drift.returned}
+            changes += [
+                _seen(model, told.get(model.own_name), now)
+                for model in registered
+                if model.id in back or (model.context_length is None and told.get(model.own_name))
+            ]
             if len(changes) == 1:
                 return (), drift
             details: Details = {"new": len(drift.new), "vanished": len(drift.vanished)}
@@ -98,7 +111,7 @@ class Registration:
 
         return await self._journal.retried(plan)
 
-    def _fresh(self, credential: Credential, name: str, type: Modality) -> Model:
+    def _fresh(self, credential: Credential, name: str, type: Modality, context_length: int | None) -> Model:
         now = self._clock.now()
         return Model(
             id=self._ids.model(),
@@ -107,6 +120,7 @@ class Registration:
             name=name,
             type=type,
             credential=credential.id,
+            context_length=context_length,
             created=now,
             updated=now,
         )
@@ -115,6 +129,13 @@ class Registration:
         return replace(model, credential=credential.id, updated=self._clock.now(), version=model.version + 1)
 
 
-def _marked(model: Model, missing_since: datetime | None, now: datetime) -> ReplaceModel:
+def _seen(model: Model, context_length: int | None, now: datetime) -> ReplaceModel:
+    """A model that is offered, with what was not known of it; what somebody said of it stays."""
+    length = context_length if model.context_length is None else model.context_length
+    seen = replace(model, missing_since=None, context_length=length, updated=now, version=model.version + 1)
+    return ReplaceModel(seen, expected=model.version)
+
+
+def _marked(model: Model, missing_since: datetime, now: datetime) -> ReplaceModel:
     marked = replace(model, missing_since=missing_since, updated=now, version=model.version + 1)
     return ReplaceModel(marked, expected=model.version)

@@ -213,16 +213,32 @@ async def test_the_list_has_a_pool_once_with_its_type_and_slots(pools: Pools) ->
     _, first = await pools.account("openai")
     _, second = await pools.account("azure")
     one = await pools.model(first, "house-chat", "gpt-4o")
-    await pools.model(second, "house-chat", "prod-4o")
+    two = await pools.model(second, "house-chat", "prod-4o")
     await pools.house.model(first, "text-embedding-3-small", Modality.EMBEDDING)
+    for model, length in ((one, 128_000), (two, 64_000)):
+        await pools.house.keycairn.models.update(model.id, ModelPatch(context_length=length))
     await pools.house.keycairn.models.set_defaults({Slot.CHAT: one.id, Slot.TOOLS: one.id})
 
     listed = (await pools.client.get("/v1/models")).json()["data"]
 
-    shown = {item["id"]: (item["owned_by"], item["type"], item["slots"]) for item in listed}
+    shown = {item.pop("id"): item for item in listed if item.pop("created")}
     assert shown == {
-        "house-chat": ("keycairn", "language", ["chat", "tools"]),
-        "openai/text-embedding-3-small": ("openai", "embedding", []),
+        "house-chat": {
+            "object": "model",
+            "owned_by": "keycairn",
+            "type": "language",
+            "context_length": 64_000,
+            "slots": ["chat", "tools"],
+            "native": False,
+        },
+        "openai/text-embedding-3-small": {
+            "object": "model",
+            "owned_by": "openai",
+            "type": "embedding",
+            "context_length": None,
+            "slots": [],
+            "native": False,
+        },
     }
     for name in ("house-chat", "azure/house-chat", one.id):
         assert (await pools.client.get(f"/v1/models/{name}")).json()["id"] == "house-chat"
@@ -273,3 +289,29 @@ async def test_a_bounded_token_takes_no_name_that_others_serve(pools: Pools) -> 
     )
     with pytest.raises(KeycairnError):
         await keycairn.models.update(own.id, ModelPatch(name="gpt-4o"), by=by)
+
+
+@pytest.mark.parametrize(
+    ("provider", "type", "native"),
+    [
+        ("elevenlabs", Modality.TEXT_TO_SPEECH, True),
+        ("deepgram", Modality.SPEECH_TO_TEXT, True),
+        ("openai", Modality.TEXT_TO_SPEECH, False),
+        ("azure", Modality.EMBEDDING, False),
+        ("google", Modality.LANGUAGE, False),
+        ("google", Modality.TEXT_TO_SPEECH, True),
+        ("anthropic", Modality.LANGUAGE, False),
+        ("voyage", Modality.EMBEDDING, False),
+        ("bedrock", Modality.EMBEDDING, True),
+        ("bedrock", Modality.LANGUAGE, False),
+        ("ollama", Modality.EMBEDDING, False),
+    ],
+)
+async def test_a_model_that_needs_its_providers_own_api_says_so(
+    pools: Pools, provider: str, type: Modality, *, native: bool
+) -> None:
+    settings = {"bedrock": {"region": "us-east-1"}, "azure": {"endpoint": "https://x.openai.azure.com"}}
+    credential = await pools.house.credential(provider, KEY, **settings.get(provider, {}))
+    await pools.house.model(credential, "m", type)
+    (item,) = (await pools.client.get("/v1/models")).json()["data"]
+    assert item["native"] is native

@@ -192,3 +192,10 @@ async def test_accounts_of_amazon_are_told_apart_by_their_keys() -> None:
     report = await take(kc, *entries)
     assert [(one.provider, one.models) for one in report.created] == [("bedrock", ("a", "c")), ("bedrock", ("b",))]
     assert {listed.credential.settings["region"] for listed in await kc.credentials.list()} == {"us-east-1"}
+
+
+async def test_the_context_that_a_file_tells_comes_in(kc: Keycairn) -> None:
+    told = {**entry("a", "openai/a"), "model_info": {"max_input_tokens": 128_000}}
+    odd = {**entry("b", "openai/b"), "model_info": {"max_input_tokens": "many"}}
+    await take(kc, told, odd)
+    assert {row.name: row.context_length for row in await kc.models.list()} == {"a": 128_000, "b": None}

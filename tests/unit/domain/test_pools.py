@@ -1,5 +1,6 @@
 """Who serves a name: a pool that was made on purpose, else one provider; and who comes into a pool."""
 
+from msgspec.structs import replace
 from tests.samples import a_credential, a_model
 
 from keycairn.domain.modality import Modality
@@ -62,7 +63,8 @@ def test_what_serves_a_name_alone_comes_into_the_pool_that_begins_there() -> Non
     speech = linked("openai", "m", type=Modality.TEXT_TO_SPEECH)
     new = linked("azure", "m", provider_model="prod")
 
-    (change,) = joining(new, [openai, groq, loose, speech, new])
+    rows = [openai, groq, loose, speech, new]
+    (change,) = joining(new, rows, rows)
 
     assert (change.model.id, change.model.provider_model, change.model.version) == (openai.id, "m", openai.version + 1)
     assert change.expected == openai.version
@@ -71,4 +73,12 @@ def test_what_serves_a_name_alone_comes_into_the_pool_that_begins_there() -> Non
 def test_a_pool_that_is_there_takes_in_nobody_else() -> None:
     member, found = linked("azure", "m", provider_model="prod"), linked("openai", "m")
 
-    assert joining(linked("groq", "m", provider_model="llama"), [member, found]) == []
+    assert joining(linked("groq", "m", provider_model="llama"), [member, found], [member, found]) == []
+
+
+def test_what_is_served_without_a_link_comes_into_a_pool_as_it_is_stored() -> None:
+    stored, new = a_model(name="m", provider="openai"), linked("azure", "m", provider_model="prod")
+
+    (change,) = joining(new, [stored], [replace(stored, credential=a_credential().id)])
+
+    assert (change.model.provider_model, change.model.credential) == ("m", None)

@@ -45,6 +45,7 @@ OTHER: dict[str, Any] = {
     "provider": "other",
     "provider_model": "other",
     "price": Price(input=1.0),
+    "context_length": 128_000,
     "name": "other",
     "modalities": (Modality.EMBEDDING,),
     "settings": {"base_url": "https://other.example"},

@@ -170,3 +170,29 @@ async def test_a_name_given_on_purpose_stands_in_the_audit_log(kc: Keycairn) -> 
 def test_a_patch_of_nothing_is_nothing() -> None:
     model = a_model()
     assert patched(model, ModelPatch()) == model
+
+
+async def test_what_a_provider_tells_of_a_context_is_kept_unless_somebody_said_it(house: House, kc: Keycairn) -> None:
+    credential = await account(kc)
+    said = await kc.models.create("said", provider="openai", type=LANGUAGE, credential=credential.id, context_length=9)
+    house.openai.models = tuple(DiscoveredModel(name=name, type=LANGUAGE) for name in ("gpt", "said"))
+    await kc.probing.sync("openai")
+    house.openai.models = tuple(
+        DiscoveredModel(name=name, type=LANGUAGE, context_length=128_000) for name in ("gpt", "said", "new")
+    )
+
+    await kc.probing.sync("openai")
+    before = [row.version for row in await kc.models.list()]
+    await kc.probing.sync("openai")
+
+    rows = {row.name: row.context_length for row in await kc.models.list()}
+    assert rows == {"gpt": 128_000, "said": 9, "new": 128_000}
+    assert [row.version for row in await kc.models.list()] == before, "again it changes nothing"
+    await kc.models.update(said.id, ModelPatch(context_length=None))
+    assert (await kc.models.get(said.id)).context_length is None
+
+
+@pytest.mark.parametrize("length", [0, -1, 2**41])
+async def test_a_context_that_is_none_is_refused(kc: Keycairn, length: int) -> None:
+    with pytest.raises(InvalidInputError):
+        await kc.models.create("m", provider="openai", type=LANGUAGE, context_length=length)
