@@ -71,6 +71,14 @@ async def test_a_list_that_cannot_be_read_registers_nothing(stocked: Shell, open
     assert (await stocked.read("status"))["credentials"][0]["model_count"] == 0
 
 
+async def test_a_token_is_made_for_certain_models(shell: Shell) -> None:
+    words = ("--scope", "invoke", "--model", "gpt-4o*", "--model", "OpenAI/*")
+    made = await shell.read("token", "create", "app", *words)
+    assert made["reach"] == {"providers": None, "credentials": None, "models": ["gpt-4o*", "openai/*"]}
+    listed = (await shell.run("token", "list")).stdout
+    assert "gpt-4o*, openai/*" in " ".join(listed.split())
+
+
 async def test_tokens_are_made_listed_and_revoked(shell: Shell) -> None:
     made = await shell.read("token", "create", "reader", "--scope", "credentials:read")
     assert made["token"].startswith("kc_")
@@ -125,6 +133,9 @@ async def test_what_is_not_there_is_one_sentence_and_exit_code_1(shell: Shell, i
         ("KEYCAIRN_ADMIN_TOKEN_FILE", "nowhere"),
         ("KEYCAIRN_EGRESS_POLICY", "open"),
         ("KEYCAIRN_EGRESS_ALLOW", "10.0.0.0/99"),
+        ("KEYCAIRN_EGRESS_PROXY", "https://proxy:1"),
+        ("KEYCAIRN_EGRESS_CA_FILE", "/nowhere/ca.pem"),
+        ("KEYCAIRN_EGRESS_CA_FILE", __file__),
         ("KEYCAIRN_DATABASE_URL", "postgres://db"),
         ("KEYCAIRN_DATA_DIR", "file/in/the/way"),
     ],
