@@ -4,6 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, get, post
 from litestar.params import QueryParameter
+from msgspec import UNSET
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.api.views import (
@@ -31,11 +32,13 @@ class EnvironmentController(Controller):
         `data_folder_kept` is false where the data folder goes with the container, or with the machine's memory.
         """
         sources = await keycairn.environment.sources(workspace=caller.workspace)
+        refused = {one.family: one.why_not for one in keycairn.environment.found(caller.workspace) if one.why_not}
         return StatusView(
             configured={provider: source is not Source.NONE for provider, source in sources.items()},
             source=sources,
             encryption_configured=keycairn.vault.why_sealed is None,
             data_folder_kept=keycairn.data_folder_kept,
+            refused=refused or UNSET,
         )
 
     @get("/env-status", opt=READ, summary="Which providers the environment configures")

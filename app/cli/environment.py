@@ -33,6 +33,8 @@ async def status(client: "Client", *, as_json: bool) -> None:
         say("No volume keeps the data folder: it goes with the container or the machine's memory.", BAD)
     used = [(name, source) for name, source in overview["source"].items() if source != "none"]
     table(("provider", "configured in"), used, empty="No provider is configured yet. Try: keycairn env")
+    for name, why in overview.get("refused", {}).items():
+        say(f"The environment's {name} account is not used: {why}", DULL)
     if credentials:
         say("")
         table(

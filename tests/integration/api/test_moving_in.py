@@ -161,6 +161,15 @@ async def test_a_key_that_was_deleted_here_does_not_come_back_from_the_environme
     assert (await post(api, env, again="true"))["migrated"] == ["openai"]
 
 
+async def test_the_status_says_why_a_variable_configures_nothing(api: Client, house: House) -> None:
+    house.environment.values = {"OPENAI_API_KEY": "user_provided", "ANTHROPIC_API_KEY": KEY}
+    status = (await api.get("/api/credentials/status")).json()
+    assert (status["source"]["openai"], status["source"]["anthropic"]) == ("none", "environment")
+    assert list(status["refused"]) == ["openai"]
+    assert "OPENAI_API_KEY" in status["refused"]["openai"]
+    assert (await api.get("/api/credentials/env-status")).json() == {"openai": False, "anthropic": True}
+
+
 async def test_a_new_key_is_no_deleted_key(api: Client, house: House) -> None:
     house.environment.values = {"OPENAI_API_KEY": KEY}
     await post(api, "/api/credentials/migrate-from-env")

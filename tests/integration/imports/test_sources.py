@@ -78,6 +78,21 @@ async def test_no_more_than_a_batch_is_read_ahead(house: House, kc: Keycairn) ->
     assert sum(told) == 3 * BATCH + 7
 
 
+async def test_others_are_served_between_the_rows(kc: Keycairn) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    serving = asyncio.create_task(other())
+    await kc.importer.take([row(n, secrets={"api_key": Secret(f"{KEY}{n}")}) for n in range(20)])
+    serving.cancel()
+    assert turns >= 20
+
+
 class Fussy(MemoryStore):
     """Commits nothing that holds a credential called `odd`."""
 
