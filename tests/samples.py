@@ -1,5 +1,6 @@
 """Records for tests, each complete, each different from the last where it must be."""
 
+import json
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
@@ -13,13 +14,25 @@ from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.outcome import CheckRecord, Outcome
+from keycairn.domain.provider import FieldSpec, SecretForm
 from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import UsageKey
 
 THEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 WORKSPACE = "default"
 _numbers = count(1)
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ==\n-----END PRIVATE KEY-----\n"
+
+
+def a_secret(field: FieldSpec, mark: str = "") -> Secret:
+    """What a field takes for a secret, another one for another mark."""
+    if field.holds is SecretForm.SERVICE_ACCOUNT:
+        return Secret(json.dumps({"client_email": f"a{mark}@p.example", "private_key": PEM}))
+    return Secret(f"sk-{mark}{field.name}-0123456789")
 
 
 def a_credential(**fields: Any) -> Credential:

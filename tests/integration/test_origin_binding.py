@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tests.fakes import FakeCipher, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets, NoHttp
+from tests.samples import a_secret
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
@@ -122,7 +123,7 @@ MOVED = pytest.mark.parametrize("move", MOVES, ids=lambda move: f"{move.spec.nam
 async def moving(kc: Keycairn, move: Move) -> Credential:
     """An account as it is before the move, with every secret."""
     plain = {one.name: value(one, 0) for one in move.spec.settings if one.required and one not in move.spec.places()}
-    secrets = {one.name: Secret(f"sk-{one.name}-0123456789") for one in move.spec.secrets}
+    secrets = {one.name: a_secret(one) for one in move.spec.secrets}
     listed = await kc.credentials.create(move.spec.name, name="W", settings={**plain, **move.before}, secrets=secrets)
     return (await kc.credentials.get(listed.credential.id)).credential
 
@@ -153,10 +154,10 @@ async def test_a_move_asks_for_the_secrets_it_would_lead_elsewhere_and_for_no_ot
             await kc.credentials.update(before.id, patch)
         assert sorted(refused.value.fields) == move.torn
         assert (await kc.credentials.get(before.id)).credential == before
-    anew = {name: Secret(f"sk-new-{name}-0123456789") for name in move.torn}
+    anew = {one.name: a_secret(one, "new-") for one in move.spec.secrets if one.name in move.torn}
     after = (await kc.credentials.update(before.id, replace(patch, secrets=anew))).credential
     opened = (await kc.credential_opener.open(after)).secrets
-    assert {name for name, secret in opened.items() if secret.reveal().startswith("sk-new-")} == set(move.torn)
+    assert {name for name, secret in opened.items() if "new-" in secret.reveal()} == set(move.torn)
     assert opened.keys() == before.sealed.keys()
 
 
@@ -224,7 +225,7 @@ async def stored(kc: Keycairn, spec: ProviderSpec, field: FieldSpec, url: str | 
     settings.pop(field.name, None)
     if url is not None:
         settings[field.name] = url
-    secrets = {one.name: Secret(f"sk-{one.name}-0123456789") for one in spec.secrets}
+    secrets = {one.name: a_secret(one) for one in spec.secrets}
     listed = await kc.credentials.create(spec.name, name="W", settings=settings, secrets=secrets)
     return (await kc.credentials.get(listed.credential.id)).credential
 
@@ -248,7 +249,7 @@ async def test_with_all_its_secrets_the_account_moves_and_its_old_seal_opens_no_
     kc: Keycairn, spec: ProviderSpec, field: FieldSpec
 ) -> None:
     before = await stored(kc, spec, field, "https://first.example/v1")
-    secrets = {one.name: Secret(f"sk-new-{one.name}-0123456789") for one in spec.secrets}
+    secrets = {one.name: a_secret(one, "new-") for one in spec.secrets}
     patch = CredentialPatch(settings={field.name: "https://second.example/v1"}, secrets=secrets)
     after = (await kc.credentials.update(before.id, patch)).credential
     opened = await kc.credential_opener.open(after)

@@ -18,7 +18,7 @@ from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.incoming import ImportReport, Refused
 from keycairn.domain.provider import FieldKind, ProviderSpec
 from keycairn.domain.secret import Secret
-from keycairn.domain.url import origin_of
+from keycairn.domain.url import parse_url
 from keycairn.ports.environment import Environment
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
@@ -36,7 +36,7 @@ class Step(StrEnum):
 class MigrationEntry(Struct, frozen=True, kw_only=True):
     """One account in a migration. `variables` maps fields to the variables they are read from; no values.
 
-    `goes_to` is where its keys go: the origins its variables name, else the provider's own hosts. `removable` are the
+    `goes_to` is where its keys go: the origins its variables name, else the provider's own host. `removable` are the
     variables whose values stand in the database as they are, so that nobody needs them in the environment. `refused`:
     what they hold did not come in, and is not here. `duplicates` are stored credentials with the same secret.
     """
@@ -148,7 +148,7 @@ class EnvironmentAccounts:
             provider=account.provider,
             step=Step.NOT_CONFIGURED,
             variables=account.variables,
-            goes_to=self._goes_to(account),
+            goes_to=self._goes_to(account) if account.usable else (),
             notes=account.notes,
             reason=account.why_not,
         )
@@ -205,11 +205,12 @@ class EnvironmentAccounts:
         spec: ProviderSpec = self._registry.get(account.provider).spec
         places = (field for field in spec.places() if field.kind is FieldKind.URL)
         urls = [account.settings[field.name] for field in places if field.name in account.settings]
-        return tuple(dict.fromkeys(map(_origin, urls))) or (spec.hosts[:1] if account.secrets else ())
+        return tuple(dict.fromkeys(map(_host_of, urls))) or (spec.hosts[:1] if account.secrets else ())
 
 
-def _origin(url: str) -> str:
+def _host_of(text: str) -> str:
     try:
-        return origin_of(url)
-    except UrlRefusedError:
+        url = parse_url(text)
+    except UrlRefusedError:  # the door will say what is wrong with it
         return "an address that cannot be used"
+    return f"{url.scheme}://{url.authority}"
