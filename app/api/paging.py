@@ -18,6 +18,8 @@ from keycairn.domain.errors import BrokenCursorError
 from keycairn.ports.store import MOST
 
 LONGEST_CURSOR = 1024
+READ_AT_ONCE = 250
+"""Records that are read at a time of a list that is streamed."""
 PREFIX = "keycairn_prefix"
 """The scope key of what stands before our paths for a client: the public address, or the path of the mount."""
 
@@ -123,15 +125,16 @@ class Listing(Generic[_T, _Place, _View]):
 
     async def _parts(self, found: Sequence[_T]) -> AsyncGenerator[bytes, None]:
         """The JSON of the list, a few items at a time; a page is read when the one before it went out."""
-        mark = b"["
+        mark, size = b"[", MOST
         while True:
             for some in batches(found, TURN):
                 yield mark + msgspec.json.encode([self._view(one) for one in some])[1:-1]
                 mark = b","
                 await asyncio.sleep(0)
-            if len(found) < MOST:
+            if len(found) < size:
                 break
-            found = await shown_page(self._read, self._place, self._shown, self._place(found[-1]), MOST)
+            size = READ_AT_ONCE
+            found = await shown_page(self._read, self._place, self._shown, self._place(found[-1]), size)
         yield b"]"
 
 
