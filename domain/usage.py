@@ -52,30 +52,30 @@ class Usage(Struct, frozen=True, kw_only=True):
         )
 
 
-class Tokens(Struct, frozen=True, kw_only=True):
+class TokenCount(Struct, frozen=True, kw_only=True):
     """Model tokens of one call, None for what is not known. `input` includes those that were `cached`."""
 
     input: int | None = None
     output: int | None = None
     cached: int | None = None
 
-    def then(self, later: "Tokens") -> "Tokens":
+    def then(self, later: "TokenCount") -> "TokenCount":
         """What is known after a later report, which tells the whole again, or a part of it."""
-        return Tokens(
+        return TokenCount(
             input=self.input if later.input is None else later.input,
             output=self.output if later.output is None else later.output,
             cached=self.cached if later.cached is None else later.cached,
         )
 
 
-NOTHING_KNOWN = Tokens()
+NOTHING_KNOWN = TokenCount()
 
 BYTES_A_TOKEN = 4
 """A token of English is some four characters. Source: OpenAI's help, "What are tokens and how to count them?"."""
 EVENT_BYTES = 320
 """Bytes of an event of a stream that are not text: names, ids, braces. OpenAI's have 200 to 320, Google's 300."""
 MOST_ESTIMATED_INPUT = 100_000
-"""Tokens: a picture in base64 is megabytes, and counts a thousand tokens."""
+"""TokenCount: a picture in base64 is megabytes, and counts a thousand tokens."""
 
 
 def estimated_input(sent: int) -> int:
@@ -90,7 +90,7 @@ def estimated_output(received: int, events: int) -> int:
     return events + max(0, received - events * EVENT_BYTES) // BYTES_A_TOKEN
 
 
-def tokens_in(report: Mapping[str, Any]) -> Tokens:
+def tokens_in(report: Mapping[str, Any]) -> TokenCount:
     """The tokens in a provider's usage object.
 
     Known are those of OpenAI and what follows it, Anthropic, Google, Cohere (`tokens`, else `billed_units`), Amazon's
@@ -109,11 +109,11 @@ def tokens_in(report: Mapping[str, Any]) -> Tokens:
     if "inputTokens" in report or "outputTokens" in report:
         return _amazon(report)
     if "inputTokenCount" in report or "outputTokenCount" in report:  # of a stream of InvokeModel
-        return Tokens(input=_count(report.get("inputTokenCount")), output=_count(report.get("outputTokenCount")))
+        return TokenCount(input=_count(report.get("inputTokenCount")), output=_count(report.get("outputTokenCount")))
     input, output = _first(report, _INPUT), _first(report, _OUTPUT)
     if input is None and output is None:
         input = _count(report.get("total_tokens"))
-    return Tokens(input=input, output=output, cached=_cached(report))
+    return TokenCount(input=input, output=output, cached=_cached(report))
 
 
 _INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count")
@@ -128,23 +128,23 @@ def _cached(report: Mapping[str, Any]) -> int | None:
     return _first(report, ("prompt_cache_hit_tokens", "cached_tokens"))
 
 
-def _anthropic(report: Mapping[str, Any]) -> Tokens:
+def _anthropic(report: Mapping[str, Any]) -> TokenCount:
     plain, read, made = (
         _count(report.get(name)) for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     )
     input = None if plain is None else plain + (read or 0) + (made or 0)
-    return Tokens(input=input, output=_count(report.get("output_tokens")), cached=read)
+    return TokenCount(input=input, output=_count(report.get("output_tokens")), cached=read)
 
 
-def _google(report: Mapping[str, Any]) -> Tokens:
+def _google(report: Mapping[str, Any]) -> TokenCount:
     input = _sum(report, ("promptTokenCount", "toolUsePromptTokenCount"))
     output = _sum(report, ("candidatesTokenCount", "thoughtsTokenCount"))
-    return Tokens(input=input, output=output, cached=_count(report.get("cachedContentTokenCount")))
+    return TokenCount(input=input, output=output, cached=_count(report.get("cachedContentTokenCount")))
 
 
-def _amazon(report: Mapping[str, Any]) -> Tokens:
+def _amazon(report: Mapping[str, Any]) -> TokenCount:
     input = _sum(report, ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens"))
-    return Tokens(
+    return TokenCount(
         input=input, output=_count(report.get("outputTokens")), cached=_count(report.get("cacheReadInputTokens"))
     )
 

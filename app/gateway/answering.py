@@ -31,7 +31,7 @@ class BrokenOffError(Exception):
     """The answer ended too early, after its beginning was passed on: the client's connection must be cut."""
 
 
-class Answer(Struct, frozen=True):
+class PassedAnswer(Struct, frozen=True):
     """What is passed on, of which call and in whose dialect. `hold` counts bytes that are held, and may refuse."""
 
     exchange: Exchange
@@ -41,7 +41,7 @@ class Answer(Struct, frozen=True):
     hold: Callable[[int], None]
 
 
-async def pass_on(passing: Answer, send: Send, elapsed: Callable[[], float]) -> None:
+async def pass_on(passing: PassedAnswer, send: Send, elapsed: Callable[[], float]) -> None:
     """Send the answer as it comes, and note in the report what it says of tokens.
 
     Raises KeycairnError before the first byte, BrokenOffError after.
@@ -70,7 +70,7 @@ async def pass_on(passing: Answer, send: Send, elapsed: Callable[[], float]) -> 
 
 
 async def _pass_content(
-    passing: Answer,
+    passing: PassedAnswer,
     edits: EventEdits | WholeEdits | None,
     headers: list[tuple[bytes, bytes]],
     send: Send,
@@ -107,7 +107,7 @@ async def _pass_content(
     await send({"type": "http.response.body", "body": ready + mask.rest(), "more_body": False})
 
 
-def _edits(passing: Answer, headers: list[tuple[bytes, bytes]]) -> EventEdits | WholeEdits | None:
+def _edits(passing: PassedAnswer, headers: list[tuple[bytes, bytes]]) -> EventEdits | WholeEdits | None:
     """What is changed in the answer, None where nothing is."""
     exchange, call, kind = passing.exchange, passing.call, _type(headers)
     edits: list[Edit] = [UsageEdit()] if exchange.usage_asked else []

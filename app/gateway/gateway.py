@@ -12,7 +12,7 @@ from litestar.types import Receive, Scope, Send
 
 from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
-from keycairn.app.gateway.answering import Answer, BrokenOffError, marks, pass_on
+from keycairn.app.gateway.answering import BrokenOffError, PassedAnswer, marks, pass_on
 from keycairn.app.gateway.attempt import AttemptRunner
 from keycairn.app.gateway.call import Api, Call, Report
 from keycairn.app.gateway.call_log import CallLog
@@ -241,7 +241,7 @@ class Gateway:
             async with DisconnectGuard(incoming):
                 exchange = await self._failover.run(call, report)
                 try:
-                    answer = Answer(exchange, call, report, dialect, incoming.hold)
+                    answer = PassedAnswer(exchange, call, report, dialect, incoming.hold)
                     await pass_on(answer, send, lambda: self._monotonic() - begun)
                 finally:
                     self._failover.end(exchange, report.charge)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from keycairn.app.gateway.event_stream import KIND, EventFrames, unwrapped
-from keycairn.domain.usage import NOTHING_KNOWN, Tokens, estimated_input, estimated_output, tokens_in
+from keycairn.domain.usage import NOTHING_KNOWN, TokenCount, estimated_input, estimated_output, tokens_in
 
 LARGEST_WHOLE = 2**20
 """Bytes of an answer that is no stream up to which it is read as a whole."""
@@ -211,13 +211,13 @@ class UsageScanner:
                     self._learn(_tokens(report), final=final)
         return True
 
-    def _learn(self, found: Tokens, *, final: bool) -> None:
+    def _learn(self, found: TokenCount, *, final: bool) -> None:
         if found != NOTHING_KNOWN:
             self._tokens = self._tokens.then(found)
             self._final = self._final or (final and found.output is not None)
 
 
-def _tokens(report: Raw) -> Tokens:
+def _tokens(report: Raw) -> TokenCount:
     found = None if report is _NULL else _decoded(_object, report)
     return tokens_in(found) if found else NOTHING_KNOWN
 
