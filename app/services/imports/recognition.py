@@ -10,8 +10,10 @@ from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.incoming import Skipped
 from keycairn.ports.clock import Clock
-from keycairn.ports.store import MOST, Store
+from keycairn.ports.store import MOST, Position, Store
 
+PAGES = 10
+"""Pages of a provider's credentials whose names are looked at; later ones are told by key and id alone."""
 HERE = "it is here already"
 ABOVE = "the same account stands above"
 OTHER_KEY = f"{HERE}, with another key, which stays"
@@ -128,13 +130,20 @@ class Recognition:
         raise InvalidInputError(NAME_TAKEN)
 
     async def _names(self, credential: Credential, batch: Batch) -> dict[str, str]:
-        """The names of a provider's oldest credentials, a page of them, and of this batch's, with their ids."""
+        """The names of a provider's oldest credentials and of this batch's, with their ids."""
         provider = credential.provider
-        if provider not in batch.names:
-            page = await self._store.credentials(credential.workspace, provider=provider, limit=MOST)
-            batch.names[provider] = {item.name: item.id for item in page}
-            batch.names[provider] |= {one.name: one.id for one in batch.fresh.values() if one.provider == provider}
-        return batch.names[provider]
+        if provider in batch.names:
+            return batch.names[provider]
+        names: dict[str, str] = {}
+        after: Position | None = None
+        for _ in range(PAGES):
+            page = await self._store.credentials(credential.workspace, provider=provider, after=after, limit=MOST)
+            names |= {item.name: item.id for item in page}
+            if len(page) < MOST:
+                break
+            after = Position(provider, page[-1].created, page[-1].id)
+        names |= {one.name: one.id for one in batch.fresh.values() if one.provider == provider}
+        return batch.names.setdefault(provider, names)
 
     def _placed(self, fresh: Credential, there: Credential) -> str:
         return HERE if self._mapper.same_place(fresh, there) else OTHER_PLACE

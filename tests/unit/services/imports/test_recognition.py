@@ -4,16 +4,19 @@ from typing import Any
 
 import pytest
 from tests.house import House
+from tests.samples import a_credential
 
 from keycairn.adapters.imports.legacy import LegacyConfig
 from keycairn.adapters.imports.litellm import LiteLlmConfig
 from keycairn.adapters.imports.table import Table, json_lines
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
+from keycairn.domain.change import AddCredential
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.incoming import ImportReport, IncomingCredential, IncomingModel
 from keycairn.domain.secret import Secret
 from keycairn.ports.source import ImportSource
+from keycairn.ports.store import MOST
 
 A, B, C = "sk-a-0123456789abcdef", "sk-b-0123456789abcdef", "sk-c-0123456789abcdef"
 
@@ -172,6 +175,13 @@ async def test_an_account_that_waits_for_its_key_gets_it_and_waits_no_second_tim
     unset = await kc.importer.run(LiteLlmConfig(document, {}, specs))
     assert (accounts(waiting), len(healed.repaired), unset.created) == (1, 1, ())
     assert await keys(house) == {A: ["gpt-a"]}
+
+
+async def test_a_name_beyond_the_first_page_is_known_to_be_taken(house: House, kc: Keycairn) -> None:
+    many = [a_credential(name=f"T{number}") for number in range(MOST + 5)]
+    await house.store.commit(tuple(map(AddCredential, many)))
+    last = {"provider": "openai", "name": f"T{MOST + 4}", "api_key": A}
+    assert len((await kc.importer.run(Table(json_lines([last])))).refused) == 1
 
 
 NAMED = {"provider": "openai", "name": "Team A"}
