@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from keycairn.domain.env_variable import EnvSwitch, EnvVariable
 from keycairn.domain.errors import InvalidInputError
-from keycairn.domain.healing import Given, healed, speaks_of_a_placeholder
+from keycairn.domain.healing import Given, healed, healed_address, speaks_of_a_placeholder
 from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, SecretForm
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_url
@@ -51,6 +51,8 @@ def read_field(field: FieldSpec, variables: Mapping[str, Secret], off: Collectio
     for variable in (*(EnvVariable(name=name) for name in field.env), *field.variables):
         text = filled(variables.get(variable.name))
         if text and variable.name not in off and not variable.says_nothing(text):
+            if variable.adds or variable.ends:
+                text = healed_address(text).text  # what a path is added to is no call's own address
             values[variable.name] = variable.read(_unquoted(text) if field.kind is FieldKind.URL else text)
     if not values:
         return None
