@@ -51,5 +51,5 @@ def forwarded(headers: Iterable[tuple[str, str]], dialect: Dialect | None, decla
 
 @lru_cache(maxsize=_KNOWN)
 def _allowed(dialect: Dialect | None, declared: tuple[str, ...]) -> frozenset[str]:
-    spoken = _OF_AN_API[dialect] if dialect else frozenset[str]()
+    spoken = _OF_AN_API.get(dialect, frozenset[str]()) if dialect else frozenset[str]()
     return _OF_EVERY_CALL | spoken | {*declared}
