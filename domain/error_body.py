@@ -24,7 +24,7 @@ _CONTENT = (
 """What an answer has that is no error, whatever it says besides of errors on the way."""
 _NO_CODES = frozenset({"", "0", "200", "ok", "success", "none", "null"})
 _PAGE = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<!--.*?-->\s*+)*+<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL
 )
 _BEGINNING = 2048
 _DECORATION = str.maketrans("", "", "_-. :")

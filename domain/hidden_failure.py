@@ -10,9 +10,9 @@ from keycairn.domain.provider_failure import Failure, Headers, classified
 
 _BOM = b"\xef\xbb\xbf"
 _SUSPECT = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<|\[?\s*\{\s*\"(?:error|errors|detail|base_resp|err_code|success|code|status|message|msg"
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<|\[?\s*\{\s*\"(?:error|errors|detail|base_resp|err_code|success|code|status|message|msg"
     rb"|type\"\s*:\s*\"error|object\"\s*:\s*\"error)\""
-    rb"|(?::[^\n]*\n|\s)*(?:event:\s*error|data:\s*\[?\{\s*\"(?:error|type\"\s*:\s*\"error|object\"\s*:\s*\"error)\"))"
+    rb"|(?::[^\n]*+\n|\s)*+(?:event:\s*error|data:\s*\[?\{\s*\"(?:error|type\"\s*:\s*\"error|object\"\s*:\s*\"error)\"))"
 )
 """How an answer may begin that is a failure in spite of its good status."""
 _ERROR = re.compile(rb'"error"\s*:\s*[{"]')
@@ -21,7 +21,7 @@ _SMALL = 2048
 _ENOUGH = 16
 """Bytes with which an answer has begun as what it is."""
 _BEGINNINGS = (b"<", b"{", b"[", b"data:", b"event:", _BOM)
-_EVENTS = re.compile(rb"((?::[^\n]*\n|\s)*)(?:event|data|id|retry):")
+_EVENTS = re.compile(rb"((?::[^\n]*+\n|\s)*+)(?:event|data|id|retry):")
 _USUAL = (b'{"id":', b'data: {"id":', b'{"model":', b"event: message_start", b'{"candidates":', b"event: response.")
 """How most answers begin, so that no more is asked of them."""
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")

@@ -1,6 +1,7 @@
 """Reading the provider's usage report out of an answer that passes by."""
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -15,7 +16,10 @@ LARGEST_WHOLE = 2**20
 END = 65_536
 """Bytes kept of the end of a longer one, where its report stands."""
 LONGEST_LINE = 2**20
-"""Bytes of a line of a stream; what a longer one reports is not seen."""
+"""Bytes of a line of a stream that is read as a whole; of a longer one, such as a picture's, its end is."""
+LONGEST_REPORT = 4096
+MOST_REPORTS = 8
+"""Reports that are read at the end of a long answer: what only looks like one may stand there thousands of times."""
 
 _REPORT = re.compile(rb'"usage(?:Metadata)?"[ \t\r\n]*+:[ \t\r\n]*+(?=\{)')
 _MARKS = (b'"usage', b'eval_count"', b'"meta"', b"invocationMetrics")
@@ -119,7 +123,10 @@ class UsageScanner:
         stream; the output only of a kind whose answers are made of them (`answers`).
         """
         if self._stream:
-            self._look_at(self._line)
+            if self._long:
+                self._read_ends(self._line)
+            else:
+                self._look_at(self._line)
             self._line = b""
         elif self._kept:
             self._read_whole()
@@ -140,7 +147,9 @@ class UsageScanner:
         lines = self._line + chunk[:end]
         self._line = b""
         if self._long:
-            self._long, lines = False, lines[lines.find(b"\n") + 1 :]
+            first, _, lines = lines.partition(b"\n")
+            self._long = False
+            self._read_ends(first[-END:])
         self._events += lines.count(b"data:") or lines.count(b"\n{") + lines.startswith(b"{")
         if any(mark in lines for mark in _MARKS):
             for line in lines.split(b"\n"):
@@ -148,10 +157,9 @@ class UsageScanner:
         self._hold(chunk[end:])
 
     def _hold(self, piece: bytes) -> None:
-        if len(self._line) + len(piece) > LONGEST_LINE:
-            self._line, self._long = b"", True
-        elif not self._long:
-            self._line += piece
+        self._line += piece
+        if self._long or len(self._line) > LONGEST_LINE:
+            self._line, self._long = self._line[-END:], True
 
     def _look_at(self, line: bytes) -> None:
         """Read a line of a stream that may report tokens."""
@@ -188,9 +196,9 @@ class UsageScanner:
             self._read(bytes(item))
 
     def _read_ends(self, ends: bytes) -> None:
-        """The last report in a long answer of which the middle is not here."""
-        for match in _REPORT.finditer(ends):
-            if found := _first_object(ends[match.end() : match.end() + END]):
+        """The last report in a long answer, or a long line, of which the middle is not here."""
+        for match in deque(_REPORT.finditer(ends), MOST_REPORTS):
+            if found := _first_object(ends[match.end() : match.end() + LONGEST_REPORT]):
                 self._learn(tokens_in(found), final=True)
 
     def _read(self, text: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Failures that come with a good status."""
 
 import json
+from time import process_time
 
 import pytest
 
@@ -81,6 +82,16 @@ def test_what_is_good_is_left_alone(body: bytes) -> None:
 def test_an_event_is_judged_when_it_is_whole(cut: int) -> None:
     assert not is_whole(OVERLOADED[:cut])
     assert is_whole(OVERLOADED)
+
+
+@pytest.mark.parametrize("piece", [b" ", b"\n", b":\n", b": \n ", b"\r\n", b"{ ", b"data: ", b"<!---->"])
+def test_an_answer_that_begins_with_much_of_nothing_is_judged_at_once(piece: bytes) -> None:
+    first = piece * (60_000 // len(piece)) + b"x"
+    begun = process_time()
+    is_suspect(first)
+    is_whole(first)
+    assert hidden_failure(200, (), first) is None
+    assert process_time() - begun < 1
 
 
 @pytest.mark.parametrize("first", [b"x", b"RIFF", b"data: {}\n\n", b": alive\n\n", b"He", b'{"id": "1", "choices'])

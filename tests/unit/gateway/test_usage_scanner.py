@@ -1,6 +1,7 @@
 """What a provider's answer tells of tokens is read to the token, in every dialect, however its bytes are cut."""
 
 import json
+from time import process_time
 from typing import Any
 
 import pytest
@@ -281,6 +282,27 @@ def test_a_line_without_an_end_is_not_kept() -> None:
     assert len(scanner._line) <= LONGEST_LINE
     scanner.see(b"\n\n" + sse({"choices": [], "usage": OPENAI}))
     assert scanner.counted().output == 21
+
+
+@pytest.mark.parametrize("kind", [JSON, EVENTS])
+def test_what_only_looks_like_reports_in_a_long_answer_is_not_read_for_long(kind: bytes) -> None:
+    scanner = UsageScanner(kind)
+    scanner.see(b"data: " * (kind == EVENTS) + b"x" * LARGEST_WHOLE)
+    scanner.see(b'"usage":{' * 8_000)
+    begun = process_time()
+    assert scanner.counted(sent=400, estimates=True).estimated
+    assert process_time() - begun < 1
+
+
+def test_the_report_at_the_end_of_a_long_event_is_read() -> None:
+    """As the last event of a response repeats a picture that was drawn."""
+    picture = {"type": "image_generation_call", "result": "A" * 2 * LONGEST_LINE}
+    last = named({"type": "response.completed", "response": {"output": [picture], "usage": RESPONSES}})
+    for size in (len(last), 70_000, 4_096):
+        scanner = UsageScanner(EVENTS)
+        for at in range(0, len(last), size):
+            scanner.see(last[at : at + size])
+        assert scanner.counted(sent=400, estimates=True) == Counted(input=36, output=87, cached=4)
 
 
 @pytest.mark.parametrize(
