@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 LONGEST_EVENT = 2**20
-"""Bytes of an event that is held until it is whole; a longer one, such as a picture, goes on as it comes, unedited."""
+"""Bytes of an event that is held until it is whole; of a longer one, such as a picture, the beginning is edited."""
 
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LONGEST_END = 4
@@ -54,7 +54,10 @@ class EventEdits:
         end = max(data.rfind(mark) + len(mark) if mark in data else 0 for mark in _ENDS)
         ready, self._held = self._edited(data[:end]), data[end:]
         if len(self._held) > LONGEST_EVENT:
-            ready, self._held, self._long = ready + self._held, self._held[-_LONGEST_END:], True
+            beginning = self._held
+            for edit in self._edits:
+                beginning = edit(beginning)
+            ready, self._held, self._long = ready + beginning, self._held[-_LONGEST_END:], True
         return passed + ready
 
     def rest(self) -> bytes:

@@ -23,6 +23,8 @@ from keycairn.domain.outcome import Outcome
 LARGEST_ERROR = 2**20
 """Bytes of a provider's error that are read, to mask secrets in it."""
 
+SHORTEST_ID = 12
+"""Characters of a provider's id that is looked for within a sentence; a shorter one may be a word."""
 
 _OF_THE_BODY = frozenset({b"content-length", b"content-type", b"content-disposition", b"content-language"})
 
@@ -46,7 +48,7 @@ async def pass_on(passing: PassedAnswer, send: Send, elapsed: Callable[[], float
 
     Raises KeycairnError before the first byte, BrokenOffError after.
     """
-    exchange, report, dialect = passing.exchange, passing.report, passing.dialect
+    exchange, call, report, dialect = passing.exchange, passing.call, passing.report, passing.dialect
     answer = exchange.answer
     if 300 <= answer.status < 400:
         raise ProviderError("The provider answered with a redirect, which is not followed.", status=answer.status)
@@ -54,7 +56,7 @@ async def pass_on(passing: PassedAnswer, send: Send, elapsed: Callable[[], float
     headers += marks(report)
     report.status = answer.status
     if answer.status >= 400:
-        await _pass_error(exchange, headers, report, send, dialect)
+        await _pass_error(exchange, headers, call, report, send, dialect)
         return
     edits = _edits(passing, headers)
     if edits is not None:
@@ -127,7 +129,7 @@ def marks(report: Report) -> list[tuple[bytes, bytes]]:
 
 
 async def _pass_error(
-    exchange: Exchange, headers: list[tuple[bytes, bytes]], report: Report, send: Send, dialect: Dialect
+    exchange: Exchange, headers: list[tuple[bytes, bytes]], call: Call, report: Report, send: Send, dialect: Dialect
 ) -> None:
     """The provider's refusal, whole, so that no secret is missed where two chunks meet."""
     answer = exchange.answer
@@ -140,7 +142,11 @@ async def _pass_error(
                     "The provider answered with an error longer than can be shown.", status=answer.status
                 )
     shown = _error_object(bytes(body))
-    shown = exchange.redactor.masked_json(shown) if shown is not None else None
+    if shown is not None:
+        for own, given in call.referred.items():
+            if len(own) >= SHORTEST_ID:
+                shown = shown.replace(own, given)
+        shown = exchange.redactor.masked_json(shown)
     report.code = "provider_error"
     kept = [(name, value) for name, value in headers if name not in _OF_THE_BODY]
     if shown is None:

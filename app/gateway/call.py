@@ -1,6 +1,6 @@
 """One call: what the client asked for, and what is known of how it went."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -74,6 +74,8 @@ class Call(Struct, kw_only=True):
     body: Body | None = None
     resources: ResourceIds | None = None
     """What seals the ids in the answer, where what they name lives on at the account."""
+    referred: Mapping[bytes, bytes] = {}
+    """The provider's own ids of what it refers to, each with the one that the client gave."""
     candidates: Sequence[Serving] = ()
     """What it was resolved to when it began, in the order in which it is asked."""
 

@@ -31,7 +31,7 @@ from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.resolution import Resolver
 from keycairn.app.gateway.resource_ids import ResourceIds
-from keycairn.app.gateway.resources import NEW_BATCH, kind_of, open_references, resource_call
+from keycairn.app.gateway.resources import check_counted, kind_of, open_references, resource_call
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, model_call, native_call
 from keycairn.app.gateway.usage_scanner import unanswered
 from keycairn.app.ingress.form import check_form, check_headers, check_target
@@ -47,7 +47,6 @@ from keycairn.domain.errors import (
     ForbiddenError,
     KeycairnError,
     OverloadedError,
-    RequestRefusedError,
     TooManyAttemptsError,
 )
 from keycairn.domain.token import Scope as TokenScope
@@ -190,10 +189,8 @@ class Gateway:
         incoming = Incoming(receive, self.intake, _length(given))
         try:
             call = await self._read(scope, path, api, caller, incoming)
-            if call.api.path == NEW_BATCH and any(one.limits.counts_use for one in known.subjects):
-                raise RequestRefusedError(
-                    "What a batch uses is not told here, so a token that has a limit of tokens or money makes none."
-                )
+            if any(one.limits.counts_use for one in known.subjects):
+                await check_counted(call)
             if call.api.native:
                 dialect = report.dialect = await self._resolver.dialect(call)
             call.candidates = await self._resolver.candidates(call)
@@ -215,8 +212,7 @@ class Gateway:
         if api is None:
             return await resource_call(path, method, query, headers, caller, incoming, self._resources)
         call = await model_call(api, method, query, headers, caller, incoming)
-        if api.keeps:
-            await open_references(call, self._resources)
+        await open_references(call, self._resources)
         return call
 
     async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:

@@ -23,8 +23,8 @@ LONGEST_ID = 256
 
 _ID = re.compile(rb"(?:[a-z]{1,16}[_-])?[A-Za-z0-9_-]{1,256}")
 _PREFIX = re.compile(rb"[a-z]{1,16}[_-]")
-_SEALED = re.compile(rb"(?:[a-z]{1,16}[_-])?kc_([A-Za-z0-9_-]{40,1024})")
-_IN_JSON = re.compile(rb'"((?:[a-z]{1,16}[_-])?kc_[A-Za-z0-9_-]{40,1024})"')
+_SEALED = re.compile(rb"(?:[a-z]{1,16}[_-])?kc_([A-Za-z0-9_-]{90,1024})")
+_IN_JSON = re.compile(rb'"((?:[a-z]{1,16}[_-])?kc_[A-Za-z0-9_-]{90,1024})"')
 
 
 class Resource(Struct, frozen=True):

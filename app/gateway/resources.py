@@ -11,6 +11,7 @@ from keycairn.app.gateway.outgoing import StreamedBody, WholeBody
 from keycairn.app.gateway.query_naming import model_in_query, without_model
 from keycairn.app.gateway.request_body import Incoming
 from keycairn.app.gateway.resource_ids import Resource, ResourceIds, sealed_in
+from keycairn.app.gateway.routes import check_query
 from keycairn.app.services.access import Principal
 from keycairn.domain.errors import (
     MethodError,
@@ -50,6 +51,7 @@ async def resource_call(
 
     Raises NoRouteError, MethodError, RequestRefusedError, ResourceNotFoundError, or as `Incoming.read`.
     """
+    check_query(query)
     kind, _, rest = path.removeprefix(_ROOT).partition("/")
     call = Call(
         api=Api(kind, f"/{kind}", Modality.LANGUAGE, counts=False),
@@ -75,11 +77,27 @@ async def open_references(call: Call, ids: ResourceIds) -> None:
 
     Raises RequestRefusedError where that is not one account, and ResourceNotFoundError.
     """
-    call.resources = ids
+    if call.api.keeps:
+        call.resources = ids
     if isinstance(call.body, NamedJson):
-        found = [ids.opened(text, call.caller) for text in await call.body.references()]
+        given = await call.body.references()
+        found = [ids.opened(text, call.caller) for text in given]
         call.credential = _home(found)
+        call.referred = {one.id.encode(): text for one, text in zip(found, given, strict=True)}
         await call.body.refer_to([one.id for one in found])
+
+
+async def check_counted(call: Call) -> None:
+    """Raise RequestRefusedError for work whose answer does not tell what it uses, as a token with limits does none."""
+    if call.api.path == NEW_BATCH:
+        raise RequestRefusedError(
+            "What a batch uses is not told here, so a token that has a limit of tokens or money makes none."
+        )
+    if call.api.keeps and isinstance(call.body, NamedJson) and await call.body.in_background():
+        raise RequestRefusedError(
+            "What a response uses in the background is not told here, so a token that has a limit of tokens or money "
+            "makes none."
+        )
 
 
 async def _about_one(call: Call, kind: str, rest: str, incoming: Incoming) -> None:
@@ -91,6 +109,7 @@ async def _about_one(call: Call, kind: str, rest: str, incoming: Incoming) -> No
         raise MethodError
     found = _opened(call, given)
     call.credential = found.credential
+    call.referred = {found.id.encode(): given.encode()}
     call.api = Api(kind, f"/{kind}/{found.id}" + (f"/{action}" if action else ""), Modality.LANGUAGE, counts=False)
     body = await incoming.read()
     call.body = NativeBody(WholeBody(body)) if body else None
@@ -111,6 +130,7 @@ async def _batch(call: Call, incoming: Incoming) -> None:
         raise RequestRefusedError('A batch needs an "input_file_id" that POST /v1/files gave.')
     found = [_opened(call, body[begin:end].decode()) for begin, end in places]
     call.credential = _home(found)
+    call.referred = {one.id.encode(): body[begin:end] for (begin, end), one in zip(places, found, strict=True)}
     for (begin, end), one in reversed(list(zip(places, found, strict=True))):
         body = body[:begin] + one.id.encode() + body[end:]
     call.body = NativeBody(WholeBody(body))

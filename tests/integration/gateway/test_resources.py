@@ -259,3 +259,62 @@ async def test_a_token_with_a_list_of_models_makes_no_batch_that_may_name_others
         else:
             with pytest.raises(openai.PermissionDeniedError, match="certain models only"):
                 await asked
+
+
+async def test_a_chat_finds_the_file_it_refers_to(sdk: openai.AsyncOpenAI, accounts: dict[str, KeepingServer]) -> None:
+    file = await sdk.files.create(file=("f.pdf", b"%PDF"), purpose="user_data", extra_query={"model": "gpt-4o"})
+    (home,) = (server for server in accounts.values() if server.kept)
+    for n in range(6):
+        part = {
+            "role": "user",
+            "content": [{"type": "file", "file": {"file_id": file.id}}, {"type": "text", "text": f"{n}"}],
+        }
+        await sdk.chat.completions.create(model="gpt-4o", messages=[part])  # type: ignore[list-item]  # a plain dict
+        assert next(iter(home.kept)).encode() in home.requests[-1].body
+    assert len(home.requests) == 7
+
+
+async def test_a_text_that_is_a_keycairn_token_is_no_reference(house: GatewayHouse, sdk: openai.AsyncOpenAI) -> None:
+    await sdk.responses.create(model="gpt-4o", input=house.token)
+
+
+async def test_an_error_names_what_was_asked_for_by_the_id_it_was_given(
+    sdk: openai.AsyncOpenAI, accounts: dict[str, KeepingServer]
+) -> None:
+    made = await sdk.responses.create(model="gpt-4o", input="Hello")
+    own = {id for server in accounts.values() for id in server.kept}
+    await sdk.responses.delete(made.id)
+    for again in (
+        sdk.responses.retrieve(made.id),
+        sdk.responses.create(model="gpt-4o", input="And?", previous_response_id=made.id),
+    ):
+        with pytest.raises(openai.APIStatusError) as refused:
+            await again
+        assert made.id in refused.value.response.text
+        assert not any(id in refused.value.response.text for id in own)
+
+
+@pytest.mark.parametrize("query", ["key=abc", "api_key=x", "%6bey=abc", "_method=DELETE"])
+async def test_a_query_that_says_who_calls_or_another_method_is_refused(
+    house: GatewayHouse, sdk: openai.AsyncOpenAI, accounts: dict[str, KeepingServer], query: str
+) -> None:
+    made = await sdk.responses.create(model="gpt-4o", input="Hello")
+    async with httpx.AsyncClient(base_url=house.url, headers={"authorization": f"Bearer {house.token}"}) as client:
+        answer = await client.get(f"/v1/responses/{made.id}?{query}")
+    assert answer.status_code == 400
+    assert sum(len(server.requests) for server in accounts.values()) == 1
+
+
+@pytest.mark.parametrize("filling", ["x", "x" * 2 * READ_AT_ONCE], ids=["short", "long"])
+@pytest.mark.parametrize("name", ["background", r"\u0062ackground"])
+async def test_a_token_whose_tokens_are_counted_has_nothing_done_in_the_background(
+    house: GatewayHouse, accounts: dict[str, KeepingServer], filling: str, name: str
+) -> None:
+    _, token = await house.new_token(limits=Limits(tokens_per_day=100_000))
+    bodies = {on: f'{{"model": "gpt-4o", "input": "{filling}", "{name}": {on}}}' for on in ("true", "false")}
+    async with httpx.AsyncClient(base_url=house.url, headers={"authorization": f"Bearer {token}"}) as client:
+        refused = await client.post("/v1/responses", content=bodies["true"])
+        assert refused.status_code == 400
+        assert "in the background" in refused.text
+        assert not any(server.requests for server in accounts.values())
+        assert (await client.post("/v1/responses", content=bodies["false"])).status_code == 200

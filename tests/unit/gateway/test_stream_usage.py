@@ -67,6 +67,24 @@ def test_an_event_without_an_end_is_not_held_for_ever() -> None:
     assert unasked.see(long) + unasked.see(b"y") == long + b"y"
 
 
+class Renaming:
+    """Puts an id in the place of another one, as whole text or not."""
+
+    marks = (b"own",)
+
+    def __call__(self, text: bytes) -> bytes:
+        return text.replace(b"own", b"ours")
+
+
+@pytest.mark.parametrize("size", [4_096, 70_000, 3 * LONGEST_EVENT])
+def test_of_an_event_that_is_too_long_to_be_held_the_beginning_is_edited(size: int) -> None:
+    """As the last one of a response repeats its id, and behind that a picture that was drawn."""
+    stream = b'data: {"id":"own","output":"' + b"x" * (2 * LONGEST_EVENT) + b'"}\n\n'
+    edits = EventEdits([Renaming()])
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    assert b"".join(edits.see(piece) for piece in pieces) + edits.rest() == stream.replace(b"own", b"ours")
+
+
 @pytest.mark.parametrize("more", [{}, PAD], ids=["short", "long"])
 class TestAsking:
     @pytest.mark.parametrize("order", [("model", "stream"), ("stream", "model")])
