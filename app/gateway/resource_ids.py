@@ -20,6 +20,8 @@ from keycairn.domain.ids import CredentialId, credential_id
 MARK = b"kc_"
 LONGEST_ID = 256
 """Characters of a provider's id that is sealed; a longer one, or one of other characters, is none."""
+MOST_IDS = 32
+"""Ids of one answer that are remembered at one time. An answer names a few, over and over."""
 
 _ID = re.compile(rb"(?:[a-z]{1,16}[_-])?[A-Za-z0-9_-]{1,256}")
 _PREFIX = re.compile(rb"[a-z]{1,16}[_-]")
@@ -107,6 +109,8 @@ class IdEdit:
         """An answer in JSON, or an event of a stream."""
         for id in _named_in(text):
             if id not in self._known and _ID.fullmatch(id):
+                if len(self._known) >= MOST_IDS:
+                    self._known.clear()
                 self._known[id] = self._ids.sealed(id, self._credential, self._caller)
         for id, sealed in self._known.items():
             text = text.replace(b'"' + id + b'"', b'"' + sealed + b'"')

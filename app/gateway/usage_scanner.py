@@ -17,6 +17,8 @@ END = 65_536
 """Bytes kept of the end of a longer one, where its report stands."""
 LONGEST_LINE = 2**20
 """Bytes of a line of a stream that is read as a whole; of a longer one, such as a picture's, its end is."""
+FEW_EVENTS = 8
+"""Events of a stream that may have no output. With more, a report of none is one from before it."""
 LONGEST_REPORT = 4096
 MOST_REPORTS = 8
 """Reports that are read at the end of a long answer: what only looks like one may stand there thousands of times."""
@@ -134,7 +136,7 @@ class UsageScanner:
         if estimates or (self._stream and self._received):
             if input is None:
                 input, estimated = estimated_input(sent), sent > 0
-            if answers and not (self._final and output is not None):
+            if answers and not (self._final and output is not None and (output or self._events <= FEW_EVENTS)):
                 guess = estimated_output(self._received, self._events)
                 output, estimated = max(output or 0, guess), estimated or guess > 0
         return Counted(input=input or 0, output=output or 0, cached=self._tokens.cached or 0, estimated=estimated)

@@ -45,6 +45,7 @@ OPENAI = {
     "prompt_tokens_details": {"cached_tokens": 16, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 10},
 }
+NONE_YET = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 RESPONSES = {
     "input_tokens": 36,
     "input_tokens_details": {"cached_tokens": 4},
@@ -347,6 +348,16 @@ class TestEstimates:
         assert counted.estimated
         assert counted.input == 15
         assert counted.output >= 30
+
+    @pytest.mark.parametrize(
+        "first", [{"usage": NONE_YET}, {"type": "response.created", "response": {"usage": NONE_YET}}]
+    )
+    def test_a_report_of_nothing_before_the_text_is_not_the_last_word(self, first: Any) -> None:
+        scanner = UsageScanner(EVENTS)
+        scanner.see(sse(first, *(word("a") for _ in range(40)), done=False))
+        counted = scanner.counted(sent=400, estimates=True)
+        assert counted.estimated
+        assert counted.output >= 40
 
     def test_the_text_in_long_events_is_charged_too(self) -> None:
         scanner = UsageScanner(EVENTS)
