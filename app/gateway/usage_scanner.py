@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +26,8 @@ MOST_REPORTS = 8
 _REPORT = re.compile(rb'"usage(?:Metadata)?"[ \t\r\n]*+:[ \t\r\n]*+(?=\{)')
 _MARKS = (b'"usage', b'eval_count"', b'"meta"', b"invocationMetrics")
 """One of them stands in whatever reports tokens."""
+_MARK = re.compile(b"|".join(_MARKS))
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*+")
 _SPACE = b" \t\r\n"
 
 
@@ -153,9 +155,8 @@ class UsageScanner:
             self._long = False
             self._read_ends(first[-END:])
         self._events += lines.count(b"data:") or lines.count(b"\n{") + lines.startswith(b"{")
-        if any(mark in lines for mark in _MARKS):
-            for line in lines.split(b"\n"):
-                self._look_at(line)
+        for line in _marked(lines):
+            self._look_at(line)
         self._hold(chunk[end:])
 
     def _hold(self, piece: bytes) -> None:
@@ -185,9 +186,9 @@ class UsageScanner:
         elif body.lstrip(_SPACE).startswith(b"["):
             self._read_list(body)
         elif not self._read(body):
-            lines = [line for line in body.split(b"\n") if line.strip(_SPACE)]
-            self._events = len(lines) if len(lines) > 1 else 0
-            for line in lines:
+            lines = len(_LINE.findall(body))
+            self._events = lines if lines > 1 else 0
+            for line in _marked(body):
                 self._look_at(line)
 
     def _read_list(self, body: bytes) -> None:
@@ -225,6 +226,15 @@ class UsageScanner:
         if found != NOTHING_KNOWN:
             self._tokens = self._tokens.then(found)
             self._final = self._final or (final and found.output is not None)
+
+
+def _marked(lines: bytes) -> Iterator[bytes]:
+    """The lines in which a mark stands. Others, of which there may be very many, cost nothing."""
+    at = 0
+    while found := _MARK.search(lines, at):
+        begin, end = lines.rfind(b"\n", 0, found.start()) + 1, lines.find(b"\n", found.end())
+        at = len(lines) if end < 0 else end
+        yield lines[begin:at]
 
 
 def _tokens(report: Raw) -> TokenCount:

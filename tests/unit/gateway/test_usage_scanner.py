@@ -295,6 +295,15 @@ def test_what_only_looks_like_reports_in_a_long_answer_is_not_read_for_long(kind
     assert process_time() - begun < 1
 
 
+@pytest.mark.parametrize("kind", [JSON, EVENTS])
+def test_an_answer_of_very_many_lines_is_read_at_once(kind: bytes) -> None:
+    scanner = UsageScanner(kind)
+    begun = process_time()
+    scanner.see(b":\n" * (LARGEST_WHOLE // 4) + whole({"usage": OPENAI}) + b"\n" + b":\n" * (LARGEST_WHOLE // 8))
+    assert scanner.counted(sent=400, estimates=True).input == 19
+    assert process_time() - begun < 1
+
+
 def test_the_report_at_the_end_of_a_long_event_is_read() -> None:
     """As the last event of a response repeats a picture that was drawn."""
     picture = {"type": "image_generation_call", "result": "A" * 2 * LONGEST_LINE}
