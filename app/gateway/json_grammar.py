@@ -15,7 +15,8 @@ _INSIDE = rb'(?:[^"\\\x00-\x1f]++|' + _ESCAPE + rb")*+"
 _TEXT = rb'"' + _INSIDE + rb'"'
 _NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+"
 _STREAM = rb'"stream(?:_options)?+"'
-_MODEL = rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"'
+_MODEL = rb'"(?:[mM]|\\u00[46][dD])(?:[oO]|\\u00[46][fF])(?:[dD]|\\u00[46]4)(?:[eE]|\\u00[46]5)(?:[lL]|\\u00[46][cC])"'
+"""In any case: some parsers, such as Go's, take `Model` for it."""
 
 
 def _within(value: bytes) -> bytes:

@@ -242,8 +242,8 @@ class JsonScanner:
             return end, True
         if of_name:
             self._of_model = len(self._open) == 1 and grammar.model(buffer, at, end + 1) is not None
-            if self._of_model and self.model is not None:
-                raise RequestRefusedError('The body must name its "model" exactly once.')
+            if self._of_model:
+                self._check_model(buffer[at : end + 1])
             if len(self._open) == 1:
                 self._of_stream = buffer[at : end + 1] == b'"stream"'
                 self.has_stream_options |= buffer[at : end + 1] == b'"stream_options"'
@@ -253,6 +253,12 @@ class JsonScanner:
             self.place = (self._base + at, self._base + end + 1)
         self._next = _Next.COLON if of_name else _Next.COMMA_OR_END
         return end + 1, False
+
+    def _check_model(self, name: bytes) -> None:
+        if self.model is not None:
+            raise RequestRefusedError('The body must name its "model" exactly once, in any case.')
+        if _decode(name.decode("ascii"))[0] != "model":
+            raise RequestRefusedError('The body must write "model" in small letters.')
 
     def _long_text(self, buffer: bytes, at: int) -> tuple[int, bool]:
         """The rest of a text of which the beginning was let go."""

@@ -52,6 +52,8 @@ def verdict_of_a_strict_parser(body: bytes) -> str | None:
         return None
     if not body.lstrip(b" \t\r\n").startswith(b"{"):
         return None
+    if any(name.lower() == "model" != name for name, _ in found):
+        return None
     models = [value for name, value in found if name == "model"]
     usable = len(models) == 1 and isinstance(models[0], str) and 0 < len(models[0]) <= 512 and models[0].isprintable()
     return models[0] if usable else None
@@ -162,6 +164,12 @@ def test_the_verdict_is_that_of_a_strict_parser(body: bytes, sizes: list[int]) -
         (b'{"model":"a","model":"b"}', "exactly once"),
         (b'{"model":"a","model":"a"}', "exactly once"),
         (b'{"model":"a","model":1}', "exactly once"),
+        (b'{"model":"a","Model":"b"}', "exactly once"),
+        (b'{"model":"a","MODEL":null}', "exactly once"),
+        (b'{"model":"a","\\u004dodel":"b"}', "exactly once"),
+        (b'{"model":"a","M\\u006FdeL":"b"}', "exactly once"),
+        (b'{"Model":"a"}', "small letters"),
+        (b'{"Model":"a","model":"b"}', "small letters"),
         (b'{"model":"a","mod\\u0065l":"b"}', "exactly once"),
         (b'{"m\\u006fdel":"a", "x": {"model": "c"}, "model" : "b"}', "exactly once"),
         (b'{"model":"a","x":NaN}', "NaN is no value in JSON (byte 17)"),
