@@ -41,12 +41,7 @@ class _Call(Struct):
     stream_options: Raw | UnsetType = UNSET
 
 
-class _Background(Struct):
-    background: Any = None
-
-
 _decode = msgspec.json.Decoder(_Call).decode
-_decode_background = msgspec.json.Decoder(_Background).decode
 
 
 class Named(Struct, frozen=True):
@@ -102,8 +97,7 @@ class NamedJson:
         """The sealed ids in the body, in order. Raises OverloadedError."""
         if not await self._holds(MARK):
             return []
-        body = await self._joined(self._pieces)
-        self._pieces = [body]
+        body = await self.whole()
         self._references = list(sealed_in(body))
         return [body[begin:end] for begin, end in self._references]
 
@@ -117,15 +111,11 @@ class NamedJson:
                 self._model = (start + moved, stop + moved), value
         self._references = []
 
-    async def in_background(self) -> bool:
-        """Whether the body asks for work that goes on behind its answer. Raises OverloadedError."""
-        if not (await self._holds(b"background") or await self._holds(b"\\u00")):
-            return False
-        self._pieces = [await self._joined(self._pieces)]
-        try:
-            return bool(_decode_background(self._pieces[0]).background)
-        except (msgspec.MsgspecError, RecursionError):
-            return True  # too deep to be sure
+    async def whole(self) -> bytes:
+        """The body in one. Raises OverloadedError."""
+        body = await self._joined(self._pieces)
+        self._pieces = [body]
+        return body
 
     async def _holds(self, mark: bytes) -> bool:
         """Whether the body holds `mark`, which may begin in one piece and end in the next."""

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from keycairn.app.gateway.body_members import names_others
 from keycairn.app.gateway.call import Call
 from keycairn.app.gateway.conversation import conversation_key
 from keycairn.app.gateway.directory import Directory
@@ -31,12 +32,18 @@ class Resolver:
         """What can do the call, in the order in which it is asked, at least one.
 
         Raises as `Directory.serving` and `Directory.credential`; NoRouteError for a native call that is not declared,
-        ListedModelsError for one of a token that may not call every model of the provider, and for its batches.
+        ListedModelsError for one of a token that may not call every model of the provider, for its batches, and for a
+        body that names other models to fall back to.
         """
         workspace, reach = call.caller.workspace, call.caller.reach
         if call.model is not None:
             providers = self.anthropic if call.api.anthropic else None
             found = await self._directory.serving(workspace, call.model, call.api.type, providers, reach)
+            bounded = reach.models is not None and not all(
+                reach.everything_of(one.credential.provider) for one in found
+            )
+            if bounded and isinstance(call.body, NamedJson) and names_others(await call.body.whole()):
+                raise ListedModelsError
             if call.credential is not None:
                 return _at_home(found, call.credential)
             return found if len(found) < 2 else weighted_order(found, _draw(call))

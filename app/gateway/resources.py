@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from keycairn.app.gateway.body_members import in_background
 from keycairn.app.gateway.call import Api, Call
 from keycairn.app.gateway.headers import RawHeaders, received
 from keycairn.app.gateway.kept import KeptBody
@@ -93,7 +94,7 @@ async def check_counted(call: Call) -> None:
         raise RequestRefusedError(
             "What a batch uses is not told here, so a token that has a limit of tokens or money makes none."
         )
-    if call.api.keeps and isinstance(call.body, NamedJson) and await call.body.in_background():
+    if call.api.keeps and isinstance(call.body, NamedJson) and in_background(await call.body.whole()):
         raise RequestRefusedError(
             "What a response uses in the background is not told here, so a token that has a limit of tokens or money "
             "makes none."

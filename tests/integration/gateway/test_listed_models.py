@@ -205,3 +205,15 @@ async def test_a_registered_model_comes_before_what_merely_passes(stage: Stage) 
     await stage.house.keycairn.credentials.update(second.id, patch)
     for _ in range(4):
         assert await stage.ask("openai/gpt-4o") == 200
+
+
+@pytest.mark.parametrize(
+    "more", [{"models": ["o3"]}, {"fallbacks": ["o3"]}, {"tools": [{"type": "image_generation", "model": "o3"}]}]
+)
+async def test_a_body_names_no_others_to_fall_back_to(stage: Stage, more: dict[str, object]) -> None:
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], **more}
+    for listed, status in (("gpt-4o", 403), ("openai/*", 200)):
+        headers = await stage.headers(listed)
+        answer = await stage.client.post("/v1/chat/completions", json=body, headers=headers)
+        assert answer.status_code == status
+    assert len(stage.asked) == 1
