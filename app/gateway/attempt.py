@@ -34,6 +34,9 @@ _MALFORMED = frozenset({400, 422})
 PAUSE = 0.05
 """Seconds before the only credential is tried once more after no connection came about."""
 
+_SPELLED = str.maketrans({mark: f"%{ord(mark):02X}" for mark in "[]{}|^`\\"})
+"""What clients leave in a query as it is, such as `include[]`, and RFC 3986 has escaped."""
+
 
 class Exchange(Struct, frozen=True):
     """An answer to pass on, and what knows the secrets that must not be seen in it."""
@@ -189,7 +192,7 @@ def _url(call: Call, provider: LoadedProvider, account: Account, name: str) -> s
     else:
         root = provider.openai_base_url(account, api.type)
     query = call.query if call.model is None else query_with_model(call.query, name)
-    return f"{root}{api.path}?{query}" if query else root + api.path
+    return f"{root}{api.path}?{query.translate(_SPELLED)}" if query else root + api.path
 
 
 def _knowing(redactor: Redactor, call: Call, request: Request) -> Redactor:

@@ -318,3 +318,14 @@ async def test_a_token_whose_tokens_are_counted_has_nothing_done_in_the_backgrou
         assert "in the background" in refused.text
         assert not any(server.requests for server in accounts.values())
         assert (await client.post("/v1/responses", content=bodies["false"])).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["include[]=a", "include%5B%5D=a"])
+async def test_lists_in_a_query_go_on_escaped(
+    house: GatewayHouse, sdk: openai.AsyncOpenAI, accounts: dict[str, KeepingServer], query: str
+) -> None:
+    made = await sdk.responses.create(model="gpt-4o", input="Hello")
+    async with httpx.AsyncClient(base_url=house.url, headers={"authorization": f"Bearer {house.token}"}) as client:
+        answer = await client.get(f"/v1/responses/{made.id}?{query}")
+    assert answer.status_code == 200
+    assert sum(len(server.requests) for server in accounts.values()) == 2
