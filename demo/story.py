@@ -31,6 +31,8 @@ from keycairn.app import Settings, Slot, open_keycairn
 from keycairn.testing.openai_server import OpenAIServer
 
 SECOND = "Second account"
+FOUND = ["anthropic_compatible", "ollama", "openai_compatible"]
+"""What the environment holds: an address of one's own makes an account of a compatible server."""
 PATIENCE = 20.0
 """Seconds the service may take to start or to stop."""
 
@@ -147,7 +149,7 @@ async def live(service: Service, openai: OpenAIServer) -> list[str]:
     """From the environment to a rotated key and a second account; the keys made on the way."""
     found = await service.call("GET", "/api/credentials/env-status")
     names = sorted(name for name, configured in found.items() if configured)
-    step("found in the environment: " + ", ".join(names), names == ["anthropic", "ollama", "openai"], seen=names)
+    step("found in the environment: " + ", ".join(names), names == FOUND, seen=names)
 
     moved = (await service.call("POST", "/api/credentials/migrate-from-env"))["migrated"]
     step("migrated into the database: " + ", ".join(moved), sorted(moved) == names, seen=moved)
@@ -166,7 +168,10 @@ async def live(service: Service, openai: OpenAIServer) -> list[str]:
     assigned = (await service.call("POST", "/api/models/auto-assign"))["assigned"]
     step("assigned the defaults: " + ", ".join(sorted(assigned)), len(assigned) == 2, seen=assigned)
 
-    chat, first = assigned["default_chat_model"], credentials["openai"]
+    first = credentials["openai_compatible"]
+    models = await service.call("GET", "/api/models?type=language")
+    chat = next(model["id"] for model in models if model["credential"] == first)
+    await service.call("PUT", "/api/models/defaults", {"default_chat_model": chat})
     step(
         "a call of the default chat model is answered",
         (await service.call("POST", f"/api/models/{chat}/test"))["success"],
@@ -184,14 +189,14 @@ async def live(service: Service, openai: OpenAIServer) -> list[str]:
     second = await service.call(
         "POST",
         "/api/credentials",
-        {"provider": "openai", "name": SECOND, "api_key": new, "base_url": openai.url},
+        {"provider": "openai_compatible", "name": SECOND, "api_key": new, "base_url": openai.url},
     )
-    step("added a second account of the provider", second["provider"] == "openai")
+    step("added a second account of the provider", second["provider"] == "openai_compatible")
     path = f"/api/credentials/{first}?migrate_to={second['id']}"
     impact = await service.call("DELETE", f"{path}&dry_run=true")
     step(f"a dry run of deleting the first says that {len(impact['moved'])} models would move", impact["moved"])
     await service.call("DELETE", path)
-    left = await service.call("GET", "/api/credentials?provider=openai")
+    left = await service.call("GET", "/api/credentials?provider=openai_compatible")
     step("deleted the first account, its models moved", left[0]["model_count"] == len(impact["moved"]), seen=left)
     return [new]
 
@@ -200,7 +205,7 @@ async def after_restart(service: Service, used: list[str]) -> None:
     """The service started again, now without any variable."""
     credentials = await service.call("GET", "/api/credentials")
     providers = sorted(c["provider"] for c in credentials)
-    step("after a restart every account is there", providers == ["anthropic", "ollama", "openai"], seen=providers)
+    step("after a restart every account is there", providers == FOUND, seen=providers)
     defaults = await service.call("GET", "/api/models/defaults")
     answered = await service.call("POST", f"/api/models/{defaults['default_chat_model']}/test")
     step("and its models answer", answered["success"], seen=answered)

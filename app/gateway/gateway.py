@@ -14,7 +14,7 @@ from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import BrokenOffError, PassedAnswer, marks, pass_on
 from keycairn.app.gateway.attempt import AttemptRunner
-from keycairn.app.gateway.call import Api, Call, Report
+from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.call_log import CallLog
 from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.disconnect_guard import DisconnectGuard
@@ -27,16 +27,16 @@ from keycairn.app.gateway.listing import ModelLists
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.presented import presented_token
+from keycairn.app.gateway.reading import check_request, read_call
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.resolution import Resolver
 from keycairn.app.gateway.resource_ids import ResourceIds
-from keycairn.app.gateway.resources import check_counted, kind_of, open_references, resource_call
-from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE, model_call, native_call
+from keycairn.app.gateway.resources import check_counted, kind_of
+from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE
 from keycairn.app.gateway.usage_scanner import unanswered
-from keycairn.app.ingress.form import check_form, check_headers, check_target
 from keycairn.app.security_headers import SECURITY_HEADERS
-from keycairn.app.services.access import Attempts, Principal, Tokens
+from keycairn.app.services.access import Attempts, Tokens
 from keycairn.app.services.audit import ANONYMOUS, AuditCounters
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.keys import Vault
@@ -62,9 +62,6 @@ from keycairn.ports.upstream import Upstream
 
 MOST_CALLS = 4000
 """Calls under way at one time."""
-_NAMES = ("/v1/models/", "/anthropic/v1/models/")
-"""Below these, the rest of a path is the name of a model, and goes nowhere."""
-
 _log = structlog.get_logger()
 
 
@@ -166,7 +163,7 @@ class Gateway:
     async def _serve(  # a request and its answer
         self, scope: Any, path: str, receive: Receive, send: Send, dialect: Dialect, report: Report
     ) -> None:
-        _check(scope, path)
+        check_request(scope, path)
         await self.directory.refresh()
         headers: RawHeaders = scope["headers"]
         given = dict(headers)
@@ -188,12 +185,12 @@ class Gateway:
         self._calls += 1
         incoming = Incoming(receive, self.intake, _length(given))
         try:
-            call = await self._read(scope, path, api, caller, incoming)
-            if any(one.limits.counts_use for one in known.subjects):
-                await check_counted(call)
+            call = await read_call(scope, path, caller, incoming, self._resources)
             if call.api.native:
                 dialect = report.dialect = await self._resolver.dialect(call)
             call.candidates = await self._resolver.candidates(call)
+            if _counts_use(known, call):
+                await check_counted(call)
             call.token = presented_token(given)
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
@@ -201,19 +198,6 @@ class Gateway:
             for subject in known.subjects:
                 self._limiter.end(subject, report.charge)
             incoming.close()
-
-    async def _read(self, scope: Any, path: str, api: Api | None, caller: Principal, incoming: Incoming) -> Call:
-        """The call that a request is. Raises as those who read it."""
-        method, headers = scope["method"], scope["headers"]
-        query = scope["query_string"].decode("latin-1")
-        if api is None and path.startswith(NATIVE):
-            raw = _raw_path(scope).partition(NATIVE)[2]
-            return await native_call(raw, method, query, headers, caller, incoming)
-        if api is None:
-            return await resource_call(path, method, query, headers, caller, incoming, self._resources)
-        call = await model_call(api, method, query, headers, caller, incoming)
-        await open_references(call, self._resources)
-        return call
 
     async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:
         """Who calls. Wrong tokens are subject to the limit on failed attempts, as on every door.
@@ -299,20 +283,13 @@ class Gateway:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _check(scope: Any, path: str) -> None:
-    """Raise IngressError for a request of ambiguous form; of a native path only its size is looked at here."""
-    if path.startswith(NATIVE):
-        check_headers(scope)
-        check_target(scope)
-    else:
-        check_form(scope, names=path.startswith(_NAMES))
+def _counts_use(known: KnownCaller, call: Call) -> bool:
+    """Whether somebody is held to what the call will have used."""
+    return any(one.limits.counts_use for one in known.subjects) or any(
+        one.credential.limits.counts_use for one in call.candidates
+    )
 
 
 def _length(headers: dict[bytes, bytes]) -> int | None:
     text = headers.get(b"content-length", b"")
     return int(text) if text.isdigit() and len(text) < 16 else None
-
-
-def _raw_path(scope: Any) -> str:
-    raw = scope.get("raw_path")
-    return str(raw.decode("latin-1")) if raw else str(scope["path"])

@@ -89,16 +89,20 @@ async def open_references(call: Call, ids: ResourceIds) -> None:
 
 
 async def check_counted(call: Call) -> None:
-    """Raise RequestRefusedError for work whose answer does not tell what it uses, as a token with limits does none."""
-    if call.api.path == NEW_BATCH:
+    """Raise RequestRefusedError for work whose answer does not tell what it uses: who is held to limits does none."""
+    if call.api.path == NEW_BATCH or await _in_background(call):
         raise RequestRefusedError(
-            "What a batch uses is not told here, so a token that has a limit of tokens or money makes none."
+            "What a batch or a response in the background uses is not told here, so a token or a credential that has a "
+            "limit of tokens or money makes none."
         )
-    if call.api.keeps and isinstance(call.body, NamedJson) and in_background(await call.body.whole()):
-        raise RequestRefusedError(
-            "What a response uses in the background is not told here, so a token that has a limit of tokens or money "
-            "makes none."
-        )
+
+
+async def _in_background(call: Call) -> bool:
+    if isinstance(call.body, NamedJson):
+        return call.api.keeps and in_background(await call.body.whole())
+    if isinstance(call.body, NativeBody) and call.api.native and call.api.path.endswith("/responses"):
+        return not call.body.outgoing.whole or in_background(call.body.outgoing.beginning)
+    return False
 
 
 async def _about_one(call: Call, kind: str, rest: str, incoming: Incoming) -> None:

@@ -173,7 +173,7 @@ class EnvironmentAccounts:
             skipped = report.skipped[0]
             removable = await self._removable(account, skipped.id, by) if skipped.reason != DELETED_HERE else ()
             return replace(entry, step=Step.SKIP, reason=skipped.reason, removable=removable)
-        [made] = report.created
+        [made] = report.created or report.repaired  # or its secret did not open, and does again
         return replace(
             entry,
             step=Step.MIGRATE,

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar.testing import AsyncTestClient
 
-NONE = {"concurrent": None, "requests_per_minute": None, "tokens_per_day": None}
+NONE = dict.fromkeys(("concurrent", "requests_per_minute", "tokens_per_day", "micros_per_day", "micros_per_month"))
 
 
 async def test_limits_are_set_kept_shown_and_cleared(api: AsyncTestClient[Any]) -> None:

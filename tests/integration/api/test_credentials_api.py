@@ -97,7 +97,9 @@ async def test_create_answers_201_with_every_field_of_the_wire_and_no_key(api: C
         "workspace": "default",
         "version": 1,
         "last_check": None,
-        "limits": {"concurrent": None, "requests_per_minute": None, "tokens_per_day": None},
+        "limits": dict.fromkeys(
+            ("concurrent", "requests_per_minute", "tokens_per_day", "micros_per_day", "micros_per_month")
+        ),
         "options": {
             "any_model": False,
             "first_byte_timeout": None,

@@ -31,6 +31,7 @@ async def examined(shell: Shell, *, broken: bool) -> dict[str, Any]:
     """What doctor found, by subject. Each thing that is broken says what to do."""
     told = await shell.run("doctor", "--json")
     assert told.exit_code == int(broken), told.output
+    assert told.stdout, told.output
     findings = json.loads(told.stdout)
     assert any(finding["broken"] for finding in findings) is broken
     assert all(finding["what_to_do"] for finding in findings if finding["broken"])

@@ -10,6 +10,7 @@ from tests.gateway_house import GatewayHouse
 from tests.servers.keeping_api import KeepingServer
 
 from keycairn.app.gateway.naming import READ_AT_ONCE
+from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
@@ -329,3 +330,17 @@ async def test_lists_in_a_query_go_on_escaped(
         answer = await client.get(f"/v1/responses/{made.id}?{query}")
     assert answer.status_code == 200
     assert sum(len(server.requests) for server in accounts.values()) == 2
+
+
+@pytest.mark.parametrize("native", [False, True])
+async def test_an_account_whose_tokens_are_counted_has_nothing_done_in_the_background(
+    house: GatewayHouse, accounts: dict[str, KeepingServer], *, native: bool
+) -> None:
+    for credential in await house.keycairn.store.credentials("default", limit=9):
+        await house.keycairn.credentials.update(credential.id, CredentialPatch(limits=Limits(tokens_per_day=1000)))
+    path = f"/native/{credential.id}/responses" if native else "/v1/responses"
+    async with httpx.AsyncClient(base_url=house.url, headers={"authorization": f"Bearer {house.token}"}) as client:
+        refused = await client.post(path, json={"model": "gpt-4o", "input": "Hi", "background": True})
+        passed = await client.post(path, json={"model": "gpt-4o", "input": "Hi"})
+    assert (refused.status_code, passed.status_code) == (400, 200)
+    assert sum(len(server.requests) for server in accounts.values()) == 1

@@ -37,4 +37,6 @@ class NimbusServer(LocalServer):
                 return as_json({"text": "Hello!"})
             case "POST", "/v2/map" if MODELS.get(recorded.json()["model"]) == "mapper":
                 return as_json({"vector": [0.5, 0.25]})
+            case "POST", "/v2/write" | "/v2/map":
+                return as_json({"problem": f"there is no model {recorded.json()['model']} here"}, 404)
         return as_json(self.error(404), 404)

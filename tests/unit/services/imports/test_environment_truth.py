@@ -6,6 +6,8 @@ from tests.house import FakeProvider, House
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.app.services.imports.environment import MigrationEntry, Source, Step
+from keycairn.domain.audit import IN_PROCESS, Action
+from keycairn.domain.change import MarkBroken
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 
@@ -43,6 +45,20 @@ async def test_another_key_than_the_stored_one_is_refused_by_name(house: House, 
     assert (entry.step, entry.refused, entry.removable) == (Step.SKIP, True, ())
     assert "another key" in entry.reason
     assert len(await kc.credentials.list()) == 1
+
+
+async def test_a_stored_key_that_does_not_open_comes_from_the_environment_again(house: House, kc: Keycairn) -> None:
+    house.environment.values = {"GROQ_API_KEY": K}
+    made = of((await kc.environment.migrate()).entries, "groq")
+    assert made.credential is not None
+    before = await kc.credentials.get(made.credential)
+    spoilt = MarkBroken("default", made.credential, {"api_key": "damaged"}, before.credential.version)
+    await kc.journal.commit((spoilt, kc.journal.event(IN_PROCESS, Action.STORE_REPAIRED, "database")))
+
+    entry = of((await kc.environment.migrate()).entries, "groq")
+
+    assert (entry.step, entry.refused, entry.credential) == (Step.MIGRATE, False, made.credential)
+    assert not (await kc.credentials.get(made.credential)).credential.broken
 
 
 async def test_the_same_again_is_no_refusal_and_changes_nothing(house: House, kc: Keycairn) -> None:

@@ -1,0 +1,43 @@
+"""Reading the call that a request is, whichever of the gateway's paths it takes."""
+
+from typing import Any
+
+from keycairn.app.gateway.call import Call
+from keycairn.app.gateway.request_body import Incoming
+from keycairn.app.gateway.resource_ids import ResourceIds
+from keycairn.app.gateway.resources import open_references, resource_call
+from keycairn.app.gateway.routes import APIS, NATIVE, model_call, native_call
+from keycairn.app.ingress.form import check_form, check_headers, check_target
+from keycairn.app.services.access import Principal
+
+_NAMES = ("/v1/models/", "/anthropic/v1/models/")
+"""Below these, the rest of a path is the name of a model, and goes nowhere."""
+
+
+def check_request(scope: Any, path: str) -> None:
+    """Raise IngressError for a request of ambiguous form; of a native path only its size is looked at here."""
+    if path.startswith(NATIVE):
+        check_headers(scope)
+        check_target(scope)
+    else:
+        check_form(scope, names=path.startswith(_NAMES))
+
+
+async def read_call(scope: Any, path: str, caller: Principal, incoming: Incoming, resources: ResourceIds) -> Call:
+    """The call. Raises as those who read it."""
+    method, headers = scope["method"], scope["headers"]
+    query = scope["query_string"].decode("latin-1")
+    api = APIS.get(path)
+    if api is None and path.startswith(NATIVE):
+        raw = _raw_path(scope).partition(NATIVE)[2]
+        return await native_call(raw, method, query, headers, caller, incoming)
+    if api is None:
+        return await resource_call(path, method, query, headers, caller, incoming, resources)
+    call = await model_call(api, method, query, headers, caller, incoming)
+    await open_references(call, resources)
+    return call
+
+
+def _raw_path(scope: Any) -> str:
+    raw = scope.get("raw_path")
+    return str(raw.decode("latin-1")) if raw else str(scope["path"])
