@@ -1,6 +1,8 @@
 # Every target sets itself up: a virtual environment in .venv with the files that requirements.lock names by hash.
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python; do \
   $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done || echo python3)
+# One more than there are processors: many tests wait for a process that starts.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(12, (os.cpu_count() or 1) + 1))')
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -21,7 +23,7 @@ run: $(READY)  ## start Keycairn
 # What each process of the tests would compile again is compiled once, whatever the environment says.
 test night: export PYTHONDONTWRITEBYTECODE :=
 test: check  ## check, then run all tests
-	$(BIN)/pytest -q -n auto --dist worksteal -m "not external and not night"
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not external and not night"
 
 check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/ruff check .
@@ -35,7 +37,7 @@ docs: $(READY)  ## write what docs take from the code: errors, the picture of th
 	$(BIN)/python .ci/file_index.py
 
 night: $(READY)  ## run the tests that take long, of which "test" runs a slice
-	$(BIN)/pytest -q -n auto --dist worksteal -m "night and not external"
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "night and not external"
 
 torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes three hours
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} KEYCAIRN_FULL_DISKS=$${KEYCAIRN_FULL_DISKS:-500} \

@@ -119,6 +119,7 @@ def test_the_example_passes_its_own_tests(machine: Machine) -> None:
     assert " passed" in machine.run("-m", "pytest", *QUIET, folder=EXAMPLE)
 
 
+@pytest.mark.night
 def test_a_new_plugin_works_as_it_is_written(machine: Machine, tmp_path: Path) -> None:
     made = CliRunner().invoke(main, ["plugins", "new", "Acme-Cloud", "--into", str(tmp_path)])
     assert made.exit_code == 0, made.output

@@ -329,6 +329,7 @@ async def test_the_oldest_stay_when_the_new_one_fails(tmp_path: Path) -> None:
     assert sorted(schedule.folder.iterdir()) == before
 
 
+@pytest.mark.night
 async def test_ten_thousand_records_pass_in_bounded_memory(tmp_path: Path) -> None:
     async with a_store("surrealkv", tmp_path) as store, a_store("surrealkv", tmp_path / "target") as target:
         credentials = [a_credential() for _ in range(10_000)]

@@ -86,6 +86,7 @@ async def whole(data: Path) -> int:
         return len(credentials)
 
 
+@pytest.mark.night
 @pytest.mark.timeout(60 + 12 * KILLS)
 async def test_killed_at_random_moments_it_is_whole_and_goes_on(tmp_path: Path) -> None:
     moments = random.Random(SEED)  # noqa: S311  # no secret

@@ -309,7 +309,7 @@ class EmbeddedLife(Life):
 
 
 def test_any_life() -> None:
-    run_state_machine_as_test(Life, settings=looking(100, stateful_step_count=25))
+    run_state_machine_as_test(Life, settings=looking(50, stateful_step_count=25))
 
 
 @pytest.mark.night

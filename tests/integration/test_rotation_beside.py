@@ -9,6 +9,7 @@ import pytest
 from tests import renames
 from tests.instances import NEXT, ROOT, Arriving, add, check_all, instance, key_of
 from tests.interposed import Interposed
+from tests.nights import by_day
 from tests.servers.surreal_rpc import surreal_rpc
 from tests.stores import a_store
 
@@ -21,7 +22,7 @@ from keycairn.domain.errors import StoreNotEmptyError
 from keycairn.domain.ids import CredentialId
 
 
-@pytest.mark.parametrize("engine", ["memory", "surrealkv"])
+@pytest.mark.parametrize("engine", by_day(["memory", "surrealkv"], one_in=2))
 async def test_renames_and_rotation_without_a_pause_lose_no_secret(engine: str, tmp_path: Path) -> None:
     async with a_store(engine, tmp_path) as store:
         keycairn = await instance(store)
@@ -33,6 +34,7 @@ async def test_renames_and_rotation_without_a_pause_lose_no_secret(engine: str, 
         assert (await keycairn.audit.verify()).intact
 
 
+@pytest.mark.night
 async def test_two_instances_rename_and_rotate_at_once() -> None:
     async with surreal_rpc() as server:
         stores = [await open_surreal(server.url) for _ in range(2)]

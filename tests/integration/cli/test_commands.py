@@ -1,4 +1,5 @@
 import pytest
+from tests.nights import by_day
 from tests.shell import KEY, Shell
 
 from keycairn.testing.openai_server import OpenAIServer
@@ -113,7 +114,9 @@ async def test_wrong_use_is_exit_code_2(shell: Shell, words: tuple[str, ...]) ->
     assert (await shell.run(*words)).exit_code == 2
 
 
-@pytest.mark.parametrize("id", ["credential:01J9ZK3V6Q8M2T4B7N5R0XWYCE", "model:1", "../tokens", "a b"])
+@pytest.mark.parametrize(
+    "id", by_day(["credential:01J9ZK3V6Q8M2T4B7N5R0XWYCE", "model:1", "../tokens", "a b"], one_in=4)
+)
 async def test_what_is_not_there_is_one_sentence_and_exit_code_1(shell: Shell, id: str) -> None:
     await shell.run("status")
     refused = await shell.run("test", id)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from dotenv import dotenv_values
+from tests.nights import by_day
 from tests.notebook import DATABASE, NAMESPACE, PASSPHRASE, encrypted, open_notebook
 from tests.shell import KEY, Shell
 
@@ -123,7 +124,9 @@ async def test_a_table_of_keys_comes_in_as_csv_or_json(shell: Shell) -> None:
     assert [one["where"] for one in report["skipped"]] == ["row 1: openai/Again"]
 
 
-@pytest.mark.parametrize("text", ["", "provider,provider\n", f"openai,{KEY}\n", f'provider,x\n"{KEY}'])
+@pytest.mark.parametrize(
+    "text", by_day(["", "provider,provider\n", f"openai,{KEY}\n", f'provider,x\n"{KEY}'], one_in=4)
+)
 async def test_what_is_no_table_is_refused_without_being_quoted(shell: Shell, text: str) -> None:
     file = shell.folder / "keys.csv"
     file.write_text(text)

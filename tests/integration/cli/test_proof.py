@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from tests.nights import by_day
 from tests.served import serving
 from tests.shell import Shell
 
@@ -111,7 +112,7 @@ def left_word(shell: Shell, url: str, secret: str = SECRET) -> None:
     announce(shell.data, RunningServer(url, os.getpid(), secret))
 
 
-@pytest.mark.parametrize("how", ANSWERS)
+@pytest.mark.parametrize("how", by_day(ANSWERS, one_in=4))
 async def test_a_stranger_on_the_port_gets_no_token_however_it_answers(shell: Shell, how: str) -> None:
     await shell.run("status")
     (shell.data / "first-token").write_text(TOKEN)
