@@ -38,5 +38,5 @@ class NimbusServer(LocalServer):
             case "POST", "/v2/map" if MODELS.get(recorded.json()["model"]) == "mapper":
                 return as_json({"vector": [0.5, 0.25]})
             case "POST", "/v2/write" | "/v2/map":
-                return as_json({"problem": f"there is no model {recorded.json()['model']} here"}, 404)
+                return as_json({"problem": "there is no such model here", "code": "no_such_model"}, 404)
         return as_json(self.error(404), 404)
