@@ -98,6 +98,13 @@ def tokens_in(report: Mapping[str, Any]) -> TokenCount:
     with them. Google's count of the answer is without what was thought, its count of the prompt without what tools
     brought. Sources: the providers' API references.
     """
+    if "prompt_tokens" in report:
+        output = _count(report.get("completion_tokens"))
+        return TokenCount(input=_count(report["prompt_tokens"]), output=output, cached=_cached(report))
+    return _of_another_api(report)
+
+
+def _of_another_api(report: Mapping[str, Any]) -> TokenCount:
     for name in ("tokens", "billed_units"):
         nested = report.get(name)
         if isinstance(nested, Mapping):

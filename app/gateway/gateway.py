@@ -49,6 +49,7 @@ from keycairn.domain.errors import (
     OverloadedError,
     TooManyAttemptsError,
 )
+from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope as TokenScope
 from keycairn.domain.token import carries
 from keycairn.domain.usage import Usage, UsageKey
@@ -167,7 +168,8 @@ class Gateway:
         await self.directory.refresh()
         headers: RawHeaders = scope["headers"]
         given = dict(headers)
-        known = await self._known(scope, given)
+        token = presented_token(given)
+        known = await self._known(scope, token)
         caller = known.principal
         report.caller = caller.actor
         if not carries(caller.scopes, TokenScope.INVOKE):
@@ -191,7 +193,7 @@ class Gateway:
             call.candidates = await self._resolver.candidates(call)
             if _counts_use(known, call):
                 await check_counted(call)
-            call.token = presented_token(given)
+            call.token = token
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
             self._calls -= 1
@@ -199,12 +201,11 @@ class Gateway:
                 self._limiter.end(subject, report.charge)
             incoming.close()
 
-    async def _known(self, scope: Any, headers: dict[bytes, bytes]) -> KnownCaller:
+    async def _known(self, scope: Any, token: Secret) -> KnownCaller:
         """Who calls. Wrong tokens are subject to the limit on failed attempts, as on every door.
 
-        Raises AmbiguousRequestError, AuthenticationError, TooManyAttemptsError or SealedError.
+        Raises AuthenticationError, TooManyAttemptsError or SealedError.
         """
-        token = presented_token(headers)
         known = self.directory.remembered(token)
         if known is not None:
             if (id := known.principal.token) is not None:

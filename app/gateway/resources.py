@@ -82,6 +82,8 @@ async def open_references(call: Call, ids: ResourceIds) -> None:
         call.resources = ids
     if isinstance(call.body, NamedJson):
         given = await call.body.references()
+        if not given:
+            return
         found = [ids.opened(text, call.caller) for text in given]
         call.credential = _home(found)
         call.referred = {one.id.encode(): text for one, text in zip(found, given, strict=True)}

@@ -210,12 +210,13 @@ class UsageScanner:
         if answer is None:
             return False
         for report in (answer.usage, answer.usageMetadata, answer.meta):
-            self._learn(_tokens(report), final=True)
+            if report is not _NULL:
+                self._learn(_tokens(report), final=True)
         if answer.metrics is not _NULL and self._tokens == NOTHING_KNOWN:  # less than what the model itself told
             self._learn(_tokens(answer.metrics), final=True)
-        self._learn(
-            tokens_in({"prompt_eval_count": answer.prompt_eval_count, "eval_count": answer.eval_count}), final=True
-        )
+        if answer.prompt_eval_count is not None or answer.eval_count is not None:
+            counts = {"prompt_eval_count": answer.prompt_eval_count, "eval_count": answer.eval_count}
+            self._learn(tokens_in(counts), final=True)
         for holder, final in ((answer.message, False), (answer.response, True), (answer.delta, True)):
             if holder is not _NULL and (inner := _decoded(_nested, holder)):
                 for report in (inner.usage, inner.meta):
