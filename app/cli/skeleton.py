@@ -75,7 +75,7 @@ testpaths = ["tests"]
 
 README = """# $distribution
 
-$label as a provider of [Keycairn](https://pypi.org/project/keycairn/).
+$label as a provider of Keycairn.
 
     pip install --editable '.[test]'
     pytest
