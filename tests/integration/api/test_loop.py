@@ -159,6 +159,7 @@ async def test_no_request_that_reads_holds_the_loop(tmp_path: Path) -> None:
         assert not slow, slow
 
 
+@pytest.mark.night
 async def test_no_request_that_writes_holds_the_loop(tmp_path: Path) -> None:
     slow = {}
     share = json.encode({"priority": 3})

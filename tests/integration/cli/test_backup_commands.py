@@ -54,6 +54,7 @@ async def test_people_are_told_what_happened(stocked: Shell) -> None:
     assert "Secrets that open: 1" in told
 
 
+@pytest.mark.night
 async def test_without_the_root_key_it_is_restored_sealed(stocked: Shell) -> None:
     file = await backed_up(stocked)
     restored = await stocked.read("restore", str(file), **moved(stocked, root_key=False))
@@ -97,6 +98,7 @@ async def test_a_file_that_is_no_backup_is_not_overwritten(stocked: Shell) -> No
     assert examine(file).trailer.counts["credential"] == 1
 
 
+@pytest.mark.night
 async def test_handed_over_it_opens_with_the_other_root_key_only(stocked: Shell) -> None:
     other = stocked.folder / "other-key"
     other.write_text(OTHER + "\n")

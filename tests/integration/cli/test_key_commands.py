@@ -1,8 +1,10 @@
 """Listing data keys and forgetting retired ones from the command line."""
 
+import pytest
 from tests.shell import Shell
 
 
+@pytest.mark.night
 async def test_a_retired_key_is_forgotten_when_that_is_confirmed(stocked: Shell) -> None:
     file = stocked.data / "backups" / "keycairn-20260101T000000Z.backup.gz"
     file.parent.mkdir()

@@ -105,6 +105,7 @@ async def test_a_second_signal_cuts_calls_off_and_loses_nothing(
     await nothing_was_lost(shell, 3)
 
 
+@pytest.mark.night
 async def test_a_call_that_outlasts_the_grace_is_counted(shell: Shell) -> None:
     async with with_calls(shell, 1) as (served, _):
         begun = time.monotonic()
