@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tests.fakes import FakeCipher, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets, NoHttp
+from tests.nights import by_day
 from tests.samples import a_secret
 
 from keycairn.adapters.memory import MemoryStore
@@ -117,7 +118,7 @@ def complete(move: Move) -> bool:
 
 
 MOVES = [move for spec in BUILT_IN if spec.secrets for move in moves(spec) if complete(move)]
-MOVED = pytest.mark.parametrize("move", MOVES, ids=lambda move: f"{move.spec.name}: {move.name}")
+MOVED = pytest.mark.parametrize("move", by_day(MOVES, one_in=4), ids=lambda move: f"{move.spec.name}: {move.name}")
 
 
 async def moving(kc: Keycairn, move: Move) -> Credential:
