@@ -48,6 +48,8 @@ class _State(Struct):
     at: float
     under_way: int = 0
     day: date | None = None
+    limits: Limits = NO_LIMITS
+    """What the sums were read for: others may need those of the month, too."""
     used: int = 0
     """Model tokens of the day."""
     spent: int = 0
@@ -69,13 +71,13 @@ class Limiter:
         if not subject.limits.counts_use:
             return
         state, today = self._state(subject), self._clock.now().date()
-        if state.day != today:
+        if state.day != today or state.limits != subject.limits:
             state.used = state.spent = state.spent_in_month = 0  # what ends from here on is counted as it ends
             since = today if subject.limits.micros_per_month is None else today.replace(day=1)
             sums = await self._usage_of(subject.workspace, since, today)
             ids = await self._counted(subject)
-            if state.day != today:  # otherwise another call was faster
-                state.day = today
+            if state.day != today or state.limits != subject.limits:  # otherwise another call was faster
+                state.day, state.limits = today, subject.limits
                 for key, one in sums.items():
                     if _id_in(key, subject) in ids:
                         state.spent_in_month += one.nanos
@@ -128,6 +130,8 @@ class Limiter:
     def end(self, subject: Subject, charge: Charge) -> None:
         """Count a call that began as over, and what it used."""
         if subject.limits == NO_LIMITS:
+            if (known := self._states.get(subject.id)) is not None:
+                known.day = None  # limits that come back find the sums anew, with what was used without them
             return
         state = self._state(subject)
         state.under_way -= 1

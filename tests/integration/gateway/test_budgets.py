@@ -77,6 +77,26 @@ async def test_a_credential_does_too(house: GatewayHouse, client: httpx.AsyncCli
     assert await statuses(client, house.token, 4) == [200, 200, 429, 429]
 
 
+async def test_a_limit_that_is_changed_counts_what_was_used_before(
+    house: GatewayHouse, client: httpx.AsyncClient, account: Credential
+) -> None:
+    await house.keycairn.credentials.update(account.id, CredentialPatch(limits=Limits(tokens_per_day=1_000)))
+    assert await statuses(client, house.token, 3) == [200] * 3
+    house.clock.tick(timedelta(days=1).total_seconds())
+    assert await statuses(client, house.token, 1) == [200]
+    await house.keycairn.credentials.update(account.id, CredentialPatch(limits=Limits(micros_per_month=4 * ONE_CALL)))
+    assert await statuses(client, house.token, 1) == [429]
+
+
+async def test_a_limit_that_comes_back_counts_what_was_used_without_it(
+    house: GatewayHouse, client: httpx.AsyncClient, account: Credential
+) -> None:
+    bound, free = CredentialPatch(limits=Limits(micros_per_day=3 * ONE_CALL)), CredentialPatch(limits=Limits())
+    for patch, wanted in ((bound, [200]), (free, [200] * 3), (bound, [429])):
+        await house.keycairn.credentials.update(account.id, patch)
+        assert await statuses(client, house.token, len(wanted)) == wanted
+
+
 async def test_a_model_without_a_price_costs_nothing(house: GatewayHouse, client: httpx.AsyncClient) -> None:
     _, token = await house.new_token(limits=Limits(micros_per_day=1))
     for _ in range(3):
