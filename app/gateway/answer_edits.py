@@ -36,33 +36,41 @@ class EventEdits:
 
     def __init__(self, edits: Sequence[Edit]) -> None:
         self._edits = edits
-        self._held = b""
+        self._held = bytearray()
         self._long = False
         """Whether what is held is the end of what was passed on of an event that is too long to be held."""
 
     def see(self, chunk: bytes) -> bytes:
         """What of the stream can go on now."""
-        data = self._held + chunk
+        if (
+            not self._long
+            and len(self._held) <= LONGEST_EVENT
+            and not _END.search(self._held[1 - _LONGEST_END :] + chunk)
+        ):
+            self._held += chunk  # by the byte, some providers send: what is held is not gone through for each
+            return b""
+        data = bytes(self._held) + chunk
         passed = b""
         if self._long:
             found = _END.search(data)
             if found is None:
-                self._held = data[-_LONGEST_END:]
+                self._held = bytearray(data[-_LONGEST_END:])
                 return chunk
             passed, data = data[len(self._held) : found.end()], data[found.end() :]
             self._long = False
         end = max(data.rfind(mark) + len(mark) if mark in data else 0 for mark in _ENDS)
-        ready, self._held = self._edited(data[:end]), data[end:]
-        if len(self._held) > LONGEST_EVENT:
-            beginning = self._held
+        ready, held = self._edited(data[:end]), data[end:]
+        self._held = bytearray(held)
+        if len(held) > LONGEST_EVENT:
+            self._held, self._long = self._held[-_LONGEST_END:], True
             for edit in self._edits:
-                beginning = edit(beginning)
-            ready, self._held, self._long = ready + beginning, self._held[-_LONGEST_END:], True
+                held = edit(held)
+            ready += held
         return passed + ready
 
     def rest(self) -> bytes:
         """What was held when the stream ended."""
-        held, self._held = b"" if self._long else self._held, b""
+        held, self._held = b"" if self._long else bytes(self._held), bytearray()
         for edit in self._edits:
             held = edit(held)
         return held

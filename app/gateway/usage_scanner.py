@@ -101,7 +101,7 @@ class UsageScanner:
         self._tokens = NOTHING_KNOWN
         self._final = False
         self._received = self._events = self._size = 0
-        self._line = b""
+        self._line = bytearray()
         self._long = False
         self._kept: list[bytes] = []
         self._beginning = b""
@@ -128,10 +128,10 @@ class UsageScanner:
         """
         if self._stream:
             if self._long:
-                self._read_ends(self._line)
+                self._read_ends(bytes(self._line))
             else:
-                self._look_at(self._line)
-            self._line = b""
+                self._look_at(bytes(self._line))
+            self._line.clear()
         elif self._kept:
             self._read_whole()
         input, output, estimated = self._tokens.input, self._tokens.output, False
@@ -148,8 +148,8 @@ class UsageScanner:
         if not end:
             self._hold(chunk)
             return
-        lines = self._line + chunk[:end]
-        self._line = b""
+        lines = bytes(self._line) + chunk[:end]
+        self._line.clear()
         if self._long:
             first, _, lines = lines.partition(b"\n")
             self._long = False
@@ -162,7 +162,8 @@ class UsageScanner:
     def _hold(self, piece: bytes) -> None:
         self._line += piece
         if self._long or len(self._line) > LONGEST_LINE:
-            self._line, self._long = self._line[-END:], True
+            self._long = True
+            del self._line[:-END]
 
     def _look_at(self, line: bytes) -> None:
         """Read a line of a stream that may report tokens."""
