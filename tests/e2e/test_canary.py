@@ -269,6 +269,7 @@ async def test_no_key_stands_anywhere_in_what_the_service_writes(service: Servic
     assert scan(told, *keys) == []
 
 
+@pytest.mark.night
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="reads another process's memory")
 async def test_memory_holds_neither_the_root_key_nor_a_key_that_nobody_uses(service: Service) -> None:
     echo = Echo()

@@ -130,6 +130,7 @@ def test_a_new_plugin_works_as_it_is_written(machine: Machine, tmp_path: Path) -
     assert " passed" in machine.run("-m", "pytest", *QUIET, folder=folder)
 
 
+@pytest.mark.night
 def test_the_tutorial_leads_to_a_provider_that_works(machine: Machine, tmp_path: Path) -> None:
     """Its files in the place of those that were written, one after the other, as it says."""
     page = (ROOT / "docs/plugins/tutorial.md").read_text()

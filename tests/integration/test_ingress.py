@@ -251,6 +251,7 @@ REQUESTS = int(os.environ.get("KEYCAIRN_TEST_STRANGERS", "250"))
 MOST_GROWTH = 5 * 2**20
 
 
+@pytest.mark.night
 @pytest.mark.timeout(1800)
 async def test_what_strangers_cause_is_bounded(tmp_path: Path) -> None:
     async with serving(tmp_path, {"KEYCAIRN_TRUSTED_PROXIES": "127.0.0.1"}) as service:

@@ -91,6 +91,7 @@ async def test_a_killed_restore_leaves_an_empty_store_or_a_whole_one(source: Pat
     assert empty, "no kill met a restore at work"
 
 
+@pytest.mark.night
 @pytest.mark.timeout(120 + 10 * KILLS)
 async def test_a_killed_backup_is_whole_or_not_there_and_no_write_is_lost(tmp_path: Path) -> None:
     data, file = tmp_path / "data", tmp_path / "all.gz"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nights import by_day
+from tests.nights import ENGINES, by_day
 from tests.tampering import RECORDS, Place, a_place, filled_before
 
 from keycairn.app.keycairn import Keycairn
@@ -52,7 +52,7 @@ LINKS = [
 ]
 
 
-@pytest.fixture(params=["surrealkv", "ws"])
+@pytest.fixture(params=ENGINES)
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """A filled and closed database."""
     async with a_place(request.param, tmp_path) as made:
@@ -175,7 +175,7 @@ async def test_sums_that_cannot_be_read_do_not_keep_older_ones_for_ever(place: P
         assert await kc.store.usage_before(date(1995, 1, 1), limit=1) == []
 
 
-@pytest.mark.parametrize("engine", ["surrealkv", "ws"])
+@pytest.mark.parametrize("engine", ENGINES)
 async def test_a_refused_secret_keeps_no_data_key_alive(engine: str, tmp_path: Path) -> None:
     """Else whoever has the leaked key and writes one row has it work for good."""
 

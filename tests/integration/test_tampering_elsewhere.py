@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from surrealdb import RecordID
 from tests.house import House
+from tests.nights import ENGINES
 from tests.tampering import ROOT_KEY, a_place
 
 from keycairn.adapters.memory import MemoryStore
@@ -100,7 +101,7 @@ async def test_a_backup_that_was_altered_and_sealed_again_gives_no_forged_record
         assert await flaws(kc) == {FIRST: FlawKind.FORGED}
 
 
-@pytest.mark.parametrize("engine", ["surrealkv", "ws"])
+@pytest.mark.parametrize("engine", ENGINES)
 async def test_a_backup_is_whole_and_restores_without_what_was_refused(engine: str, tmp_path: Path) -> None:
     async with a_place(engine, tmp_path / "one") as place:
         await place.run("UPDATE $id SET scopes = ['admin']", id=RecordID("token", "T000"))
@@ -137,7 +138,7 @@ async def test_what_retention_removed_is_still_known_of_records() -> None:
     assert {token.id for token in await kc.tokens.list()} >= {*tokens[2:]}, "whose events are gone"
 
 
-@pytest.mark.parametrize("engine", ["surrealkv", "ws"])
+@pytest.mark.parametrize("engine", ENGINES)
 async def test_a_rotation_renews_every_proof_and_the_old_key_proves_nothing(engine: str, tmp_path: Path) -> None:
     async with a_place(engine, tmp_path) as place:
         [row] = await place.run("SELECT * FROM $id", id=RecordID("token", "T000"))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(400)
 """Seconds; on a machine with nothing else to do each takes a few."""
 
 
-@pytest.mark.parametrize("kind", by_day(KINDS, one_in=6), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", by_day(KINDS, one_in=12), ids=lambda kind: kind.__name__)
 def test_a_killed_process_loses_nothing_and_leaves_nothing_half_done(kind: type[Work], tmp_path: Path) -> None:
     Killer(kind, tmp_path).run(1)
 
@@ -28,12 +28,12 @@ def test_a_killed_restore_is_whole_or_not_there(tmp_path: Path) -> None:
     Restores(tmp_path).run(1)
 
 
-@pytest.mark.parametrize("operation", by_day(OPERATIONS, one_in=8), ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", by_day(OPERATIONS, one_in=16), ids=lambda operation: operation.name)
 def test_a_full_disk_refuses_or_accepts_and_never_halves(operation: Operation, tmp_path: Path) -> None:
     FullDisks(operation, tmp_path, first=1).run(2)
 
 
-@pytest.mark.parametrize("files", by_day(FILES, one_in=7))
+@pytest.mark.parametrize("files", by_day(FILES, one_in=14))
 def test_a_damaged_file_is_noticed_or_harmless(files: str, tmp_path: Path) -> None:
     damages = Damages(files, tmp_path, killed=True)
     damages.run(2)
@@ -46,7 +46,7 @@ def test_changes_that_meet_do_what_they_do_one_after_the_other(tmp_path: Path) -
     assert schedules.seen["done"] > 100
 
 
-@pytest.mark.parametrize("walk", by_day(WALKS, one_in=8), ids=lambda walk: walk.name)
+@pytest.mark.parametrize("walk", by_day(WALKS, one_in=16), ids=lambda walk: walk.name)
 def test_an_operation_killed_at_one_of_its_calls_is_whole_or_not_there(walk: Walk, tmp_path: Path) -> None:
     first = moments(walk.name).randrange(8)
     steps = Steps(walk, tmp_path, first=first)
@@ -64,7 +64,7 @@ def test_a_data_folder_whose_parts_do_not_go_together_is_told_or_harmless(tmp_pa
     Leftovers(tmp_path, first=first).run(first + 2)
 
 
-@pytest.mark.parametrize("way", by_day(READ_ONLY, one_in=3))
+@pytest.mark.parametrize("way", by_day(READ_ONLY, one_in=6))
 def test_a_disk_that_cannot_be_written_refuses_and_goes_on(way: str) -> None:
     read_only = ReadOnly(way, first=READ_ONLY.index(way) % 2)
     read_only.run(read_only.done + 1)

@@ -47,6 +47,7 @@ async def test_a_backup_is_restored_elsewhere_and_works(stocked: Shell) -> None:
         assert [event.action.value for event in await kc.audit.events()].count("store.restored") == 1
 
 
+@pytest.mark.night
 async def test_people_are_told_what_happened(stocked: Shell) -> None:
     file = stocked.folder / "x.backup.gz"
     assert "credential 1" in (await stocked.run("backup", str(file))).stdout
@@ -120,6 +121,7 @@ async def test_handing_over_needs_another_key_and_ones_own(stocked: Shell) -> No
     assert (same.exit_code, file.exists()) == (2, False)
 
 
+@pytest.mark.night
 async def test_doctor_mends_what_is_safe_after_a_backup(stocked: Shell) -> None:
     [credential] = (await stocked.read("status"))["credentials"]
     fine = json.loads((await stocked.run("doctor", "--fix", "--json")).stdout)
@@ -155,6 +157,7 @@ async def test_a_lost_root_key_needs_a_yes(stocked: Shell) -> None:
     assert "secret_unreadable" in {finding["code"] for finding in findings}
 
 
+@pytest.mark.night
 async def test_after_the_database_was_lost_the_audit_log_goes_on_from_the_backup(stocked: Shell) -> None:
     file = await backed_up(stocked)
     await stocked.run("token", "create", "later", "--scope", "invoke")

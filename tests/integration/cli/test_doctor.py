@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from tests.shell import KEY, Shell
 
@@ -68,6 +69,7 @@ async def test_a_lost_root_key_is_the_first_thing_to_mend(stocked: Shell) -> Non
     assert "KEYCAIRN_ROOT_KEY" in findings["service"]["what_to_do"]
 
 
+@pytest.mark.night
 async def test_a_secret_that_does_not_open_is_found_though_nobody_used_it(stocked: Shell, openai: OpenAIServer) -> None:
     async with inside(stocked) as keycairn:
         [first] = [listed.credential for listed in await keycairn.credentials.list()]
@@ -83,6 +85,7 @@ async def test_a_secret_that_does_not_open_is_found_though_nobody_used_it(stocke
     assert f"{first.id} does not open" in (await stocked.run("status")).output
 
 
+@pytest.mark.night
 async def test_links_that_lead_nowhere_are_found(stocked: Shell) -> None:
     async with inside(stocked) as keycairn:
         account = (

@@ -1,5 +1,6 @@
 import os
 
+import pytest
 from tests.loading import COMMAND, SERVICE, loaded_by
 from tests.served import serving
 from tests.shell import Shell
@@ -18,6 +19,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.night
 async def test_a_command_beside_a_running_service_loads_none_of_its_own(shell: Shell) -> None:
     async with serving(shell):
         env = {"PATH": os.environ["PATH"], **shell.variables}

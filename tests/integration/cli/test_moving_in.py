@@ -146,6 +146,7 @@ async def test_a_dotenv_file_comes_in_and_the_same_key_only_once(shell: Shell) -
     assert "may be removed: OPENAI_API_KEY" in (await shell.run("env")).output
 
 
+@pytest.mark.night
 async def test_an_open_notebook_moves_in_by_one_command(shell: Shell) -> None:
     place = shell.folder / "notebook"
     async with open_notebook(place) as notebook:
@@ -273,6 +274,7 @@ async def events(shell: Shell, action: str) -> list[dict[str, Any]]:
     return [{"target": event.target, "details": dict(event.details)} for event in found if event.action.value == action]
 
 
+@pytest.mark.night
 async def test_keys_are_written_out_only_when_that_is_insisted_on(shell: Shell) -> None:
     odd = KEY + "\\$x#y"
     file = shell.folder / "keys.json"
@@ -317,6 +319,7 @@ async def test_at_a_terminal_a_sentence_has_to_be_typed(shell: Shell, typed: str
     assert bool(await events(shell, "secret.revealed")) is shows
 
 
+@pytest.mark.night
 async def test_a_model_names_the_credential_too(shell: Shell) -> None:
     file = shell.folder / "keys.json"
     file.write_text(json.dumps([{"provider": "openai", "api_key": KEY, "models": ["gpt-4o"]}]))

@@ -125,6 +125,7 @@ async def test_a_stranger_on_the_port_gets_no_token_however_it_answers(shell: Sh
         assert TOKEN.encode() not in other.heard
 
 
+@pytest.mark.night
 async def test_a_service_that_was_killed_and_replaced_on_its_port_gets_no_token(shell: Shell) -> None:
     async with serving(shell) as served:
         port = urlsplit(served.url).port
@@ -177,6 +178,7 @@ async def test_a_process_in_between_cannot_borrow_the_proof(shell: Shell, betwee
             assert b"authorization" not in other.heard.lower()
 
 
+@pytest.mark.night
 async def test_each_connection_is_proven_anew(shell: Shell) -> None:
     async with serving(shell) as served:
         known = announced(shell.data)

@@ -75,6 +75,7 @@ async def test_a_terminal_is_told_the_first_token_once(shell: Shell) -> None:
     assert str(shell.data / "first-token") in second
 
 
+@pytest.mark.night
 async def test_the_second_start_makes_nothing_and_says_where_things_are(shell: Shell) -> None:
     async with serving(shell) as first:
         await first.stop()
@@ -118,6 +119,7 @@ async def test_a_port_or_a_folder_that_is_taken_is_one_sentence_and_exit_code_1(
         assert (shell.data / "server.json").exists(), "the first one's word stays"
 
 
+@pytest.mark.night
 async def test_word_of_a_server_that_was_killed_is_not_believed(shell: Shell) -> None:
     async with serving(shell) as served:
         await served.stop(signal.SIGKILL)
@@ -204,6 +206,7 @@ async def test_a_database_that_is_gone_is_exit_code_2_until_a_new_one_is_meant(s
         assert "Made" not in served.said()
 
 
+@pytest.mark.night
 async def test_an_open_data_folder_is_closed_and_said(shell: Shell) -> None:
     async with serving(shell) as served:
         await served.stop()

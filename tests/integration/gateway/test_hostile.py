@@ -120,6 +120,7 @@ async def test_an_endless_header_is_cut_off(house: GatewayHouse) -> None:
     assert sent < 20 * 2**20
 
 
+@pytest.mark.night
 async def test_an_endless_stream_is_passed_on_in_bounded_memory(house: GatewayHouse, others: Others) -> None:
     async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(SSE)

@@ -34,6 +34,7 @@ def memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.night
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 11_000, reason="needs 11,000 open files")
 async def test_ten_thousand_idle_connections(house: GatewayHouse, others: Others) -> None:
     assert await others()

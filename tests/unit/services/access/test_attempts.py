@@ -62,6 +62,7 @@ def test_two_limits_know_nothing_of_each_other() -> None:
         second.check("192.0.2.1")
 
 
+@pytest.mark.night
 def test_guessers_without_number_take_two_megabytes() -> None:
     attempts = Attempts(lambda: 0.0)
     tracemalloc.start()
