@@ -48,6 +48,11 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     `names_host`: a text that becomes part of a host's name, such as a region; it is one label of it. `sent_to`: for a
     secret, the settings that say where it goes, each a URL or one that names a host; empty means all of them. Changing
     one of those needs the secret again. A released plugin that changes either asks its users for their secrets again.
+
+    `choices`: the only values a text setting takes; `pattern`: a regular expression that all of its value matches, one
+    Python and browsers read alike. `multi_line`: a text or a secret of several lines. `formerly`: names of the setting
+    in former versions of the plugin, whose stored values are its own. `help`, one sentence, and `order`, lower ones
+    first and those alike as they are declared, are for whoever asks a person for the value.
     """
 
     name: str
@@ -62,6 +67,11 @@ class FieldSpec(Struct, frozen=True, kw_only=True):
     sent_to: tuple[str, ...] = ()
     variables: tuple[EnvVariable, ...] = ()
     form: SecretForm | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    multi_line: bool = False
+    formerly: tuple[str, ...] = ()
+    order: int = 0
 
     @property
     def env_names(self) -> tuple[str, ...]:
@@ -182,10 +192,8 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
         if not isinstance(value, str):
             message = f"The field {name} is text."
             raise InvalidInputError(message, {name: "must be text"})
-        text = value.strip()
-        if any(ord(character) < 32 or ord(character) == 127 for character in text):
-            message = f"The field {name} holds a control character."
-            raise InvalidInputError(message, {name: "must not hold control characters"})
+        text = _plain_text(field, value)
+        _check_declared_form(field, text)
         if field.kind is FieldKind.URL:
             parse_url(text, field=name)
         if field.names_host and not is_host_label(text):
@@ -196,12 +204,49 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
         return text
 
     def effective(self, settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
-        """`settings` with the declared defaults filled in."""
+        """`settings` under the present names, with the declared defaults filled in."""
         defaults = {field.name: field.default for field in self.settings if field.default is not None}
-        return {**defaults, **settings}
+        return {**defaults, **self.renamed(settings)}
+
+    def renamed(self, settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
+        """`settings`, those under a former name under the present one, where that is not set itself."""
+        present = dict(settings)
+        for field in self.settings:
+            values = [present.pop(name) for name in field.formerly if name in present]
+            if values and field.name not in present:
+                present[field.name] = values[0]
+        return present
+
+    @property
+    def ordered_fields(self) -> tuple[FieldSpec, ...]:
+        """The fields in the order in which a person is asked for them."""
+        return tuple(sorted(self.fields, key=lambda field: field.order))
 
 
 _LARGEST = 2**31 - 1
+
+
+def _plain_text(field: FieldSpec, value: str) -> str:
+    text = value.strip()
+    if field.multi_line:
+        text = text.replace("\r\n", "\n")
+    kept = "\n\t" if field.multi_line else ""
+    if any((ord(character) < 32 and character not in kept) or ord(character) == 127 for character in text):
+        message = f"The field {field.name} holds a control character."
+        raise InvalidInputError(message, {field.name: "must not hold control characters"})
+    return text
+
+
+def _check_declared_form(field: FieldSpec, text: str) -> None:
+    if field.choices and text not in field.choices:
+        choices = " or ".join(field.choices)
+        raise InvalidInputError(f"The field {field.name} is one of: {choices}.", {field.name: f"must be {choices}"})
+    if field.pattern and re.fullmatch(field.pattern, text) is None:
+        told = f" {field.help}" if field.help else ""
+        raise InvalidInputError(
+            f"The field {field.name} does not have the form it needs.{told}",
+            {field.name: field.help or f"must match {field.pattern}"},
+        )
 
 
 def _whole_number(field: FieldSpec, value: SettingValue) -> int:

@@ -1,5 +1,6 @@
 """What can be wrong with a provider's declaration."""
 
+import re
 from collections.abc import Collection, Iterator
 
 from keycairn.domain.env_variable import env_faults
@@ -22,6 +23,8 @@ def spec_faults(spec: ProviderSpec) -> Iterator[str]:
     places = {place.name for place in spec.places()}
     for field in spec.fields:
         yield from _field_faults(spec, field, places)
+        yield from _form_faults(field)
+        yield from _former_name_faults(spec, field)
     yield from passing_faults(spec.native_operations, spec.request_headers)
 
 
@@ -56,9 +59,36 @@ def _secret_faults(field: FieldSpec, places: Collection[str]) -> Iterator[str]:
     )
 
 
+def _form_faults(field: FieldSpec) -> Iterator[str]:
+    plain_text = field.kind is FieldKind.TEXT and not field.secret
+    if (field.choices or field.pattern) and not plain_text:
+        yield f"the field {field.name!r} has choices or a pattern, which only a text setting can"
+    if any(choice != choice.strip() or not choice.isprintable() or not choice for choice in field.choices):
+        yield f"the field {field.name!r} has a choice that nobody can type"
+    if field.multi_line and not field.secret and (field.kind is not FieldKind.TEXT or field.names_host):
+        yield f"the field {field.name!r} is of several lines, which only a text or a secret can be"
+    try:
+        re.compile(field.pattern)
+    except (re.error, RecursionError, OverflowError):
+        yield f"the pattern of the field {field.name!r} is no regular expression"
+
+
+def _former_name_faults(spec: ProviderSpec, field: FieldSpec) -> Iterator[str]:
+    if not field.formerly:
+        return
+    if field.secret or field in spec.places():
+        yield f"the field {field.name!r} had another name, which only a setting that says nothing of a host can"
+    names = [name for each in spec.fields for name in (each.name, *each.formerly)]
+    yield from (
+        f"the former name {name!r} of the field {field.name!r} is taken"
+        for name in field.formerly
+        if names.count(name) > 1
+    )
+
+
 def _fits(spec: ProviderSpec, field: FieldSpec) -> bool:
     """Whether a setting's default is what the setting itself takes, so that it can be used unchecked."""
     try:
         return field.default is not None and spec.check_setting(field.name, field.default) == field.default
-    except InvalidInputError:
+    except (InvalidInputError, re.error):
         return False

@@ -79,8 +79,9 @@ def duplicate_views(credentials: Sequence[Credential], reach: Reach) -> list[Dup
 def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> CredentialView:
     """The view of a credential; `spec` is None where its plugin is not loaded."""
     credential = listed.credential
-    flat: dict[str, Any] = {name: credential.settings[name] for name in WELL_KNOWN if name in credential.settings}
-    own: dict[str, Any] = {name: value for name, value in credential.settings.items() if name not in flat}
+    settings = spec.renamed(credential.settings) if spec else credential.settings
+    flat: dict[str, Any] = {name: settings[name] for name in WELL_KNOWN if name in settings}
+    own: dict[str, Any] = {name: value for name, value in settings.items() if name not in flat}
     declared = [field.name for field in spec.secrets] if spec else []
     check = credential.last_check
     return CredentialView(
@@ -134,7 +135,11 @@ class DeletionView(Struct, frozen=True, kw_only=True):
 
 
 class FieldView(Struct, frozen=True, kw_only=True):
-    """One field of a provider's account. `in_config`: it is sent inside `config` (or `secrets`), not flat."""
+    """One field of a provider's account, in the order a person is asked for them.
+
+    `in_config`: it is sent inside `config` (or `secrets`), not flat. `choices`: the only values it takes, if any.
+    `pattern`: a regular expression that all of the value matches, "" for none. `multi_line`: it may have several lines.
+    """
 
     name: str
     label: str
@@ -145,6 +150,9 @@ class FieldView(Struct, frozen=True, kw_only=True):
     default: SettingValue | None
     help: str
     in_config: bool
+    choices: Sequence[str]
+    pattern: str
+    multi_line: bool
 
 
 class ProviderView(Struct, frozen=True, kw_only=True):
@@ -179,8 +187,11 @@ def provider_view(spec: ProviderSpec, *, env_configured: bool) -> ProviderView:
                 default=field.default,
                 help=field.help,
                 in_config=field.name not in {*WELL_KNOWN, "api_key"},
+                choices=field.choices,
+                pattern=field.pattern,
+                multi_line=field.multi_line,
             )
-            for field in spec.fields
+            for field in spec.ordered_fields
         ],
     )
 

@@ -237,7 +237,7 @@ PROVIDER = Vertex(
                 label="Location",
                 required=True,
                 env=("VERTEX_LOCATION", "VERTEXAI_LOCATION", "GOOGLE_VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"),
-                help="us-central1",
+                help="Such as us-central1.",
                 names_host=True,
             ),
             FieldSpec(
@@ -247,6 +247,7 @@ PROVIDER = Vertex(
                 env=("VERTEX_SERVICE_ACCOUNT", "VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS_JSON"),
                 form=SecretForm.SERVICE_ACCOUNT,
                 help="The whole key file. Stored sealed.",
+                multi_line=True,
             ),
             FieldSpec(
                 name="credentials_path",

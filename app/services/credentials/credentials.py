@@ -398,7 +398,7 @@ class Credentials:
     def _merged_settings(
         self, spec: ProviderSpec, before: Credential, changes: Mapping[str, SettingValue | None]
     ) -> dict[str, SettingValue]:
-        settings = dict(before.settings)
+        settings = spec.renamed(before.settings)
         for key, value in changes.items():
             if value is None or value == "":
                 settings.pop(key, None)

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 from litestar.testing import AsyncTestClient
+from msgspec.structs import replace
 from tests.house import EMBEDDING, LANGUAGE, House
 
 from keycairn.domain.errors import CannotConnectError, ProviderTimeoutError
+from keycairn.domain.ids import CredentialId
 from keycairn.domain.outcome import DiscoveredModel, Provenance
+from keycairn.domain.provider import FieldSpec
 
 KEY = "sk-canary-4f9A7c2E81b6D05x"
 Client = AsyncTestClient[Any]
@@ -278,3 +281,35 @@ async def test_the_options_of_a_credential_are_set_kept_and_cleared(api: Client,
     cleared = (await api.put(path, json={"options": None})).json()["options"]
     unknown = await api.put(path, json={"options": {"any_modle": True}})
     assert (kept["any_model"], back, cleared["any_model"], unknown.status_code) == (True, kept, False, 422)
+
+
+async def test_a_provider_tells_how_its_fields_are_asked_for(api: Client, house: House) -> None:
+    spec = house.openai.spec
+    tier = FieldSpec(name="tier", label="Tier", choices=("fast", "cheap"), order=-1, help="How soon it answers.")
+    house.openai.spec = replace(spec, fields=(*spec.fields, tier))
+    house.registry.load(house.openai)
+
+    [first, key, *_] = (await api.get("/api/providers")).json()[0]["fields"]
+
+    assert (first["name"], first["choices"], first["help"]) == ("tier", ["fast", "cheap"], "How soon it answers.")
+    assert (key["name"], key["choices"], key["pattern"], key["multi_line"]) == ("api_key", [], "", False)
+
+
+async def test_a_setting_of_a_former_version_is_shown_used_and_kept_under_its_present_name(
+    api: Client, house: House
+) -> None:
+    spec = house.openai.spec
+    zone = FieldSpec(name="zone", label="Zone")
+    house.openai.spec = replace(spec, fields=(*spec.fields, zone))
+    house.registry.load(house.openai)
+    body = {"name": "Work", "provider": "openai", "api_key": "sk-0123456789abcdef", "config": {"zone": "eu"}}
+    id = (await api.post("/api/credentials", json=body)).json()["id"]
+
+    house.openai.spec = replace(spec, fields=(*spec.fields, FieldSpec(name="place", label="Place", formerly=("zone",))))
+    house.registry.load(house.openai)
+
+    assert (await api.get(f"/api/credentials/{id}")).json()["config"] == {"place": "eu"}
+    await api.put(f"/api/credentials/{id}", json={"name": "Home"})
+    stored = await house.store.credential("default", CredentialId(id))
+    assert stored is not None
+    assert stored.settings == {"place": "eu"}
