@@ -6,7 +6,7 @@ from keycairn.app.gateway import Gateway
 from keycairn.app.services.access import Attempts, Tokens
 from keycairn.app.services.audit import AuditCounters, AuditLog, Deletions, Journal, RecordProofs, Retention
 from keycairn.app.services.backups import Backups
-from keycairn.app.services.credentials import CredentialOpener, Credentials, EnvExport, Provisioning
+from keycairn.app.services.credentials import CredentialOpener, Credentials, CredentialSealer, EnvExport, Provisioning
 from keycairn.app.services.doctor import Checkup, Repair, Replay
 from keycairn.app.services.imports import EnvironmentAccounts, Importer, RowMapper
 from keycairn.app.services.keys import RetiredKeys, RootKeys, Rotation, Vault
@@ -58,10 +58,9 @@ class Keycairn:
         self.registry = registry
         self.vault = Vault(store, opener, clock, self.journal, self.record_proofs)
         self.credential_opener = CredentialOpener(store, self.vault, registry, self.journal, self.audit_counters)
-        self.credentials = Credentials(
-            store, self.vault, registry, self.credential_opener, http, clock, ids, self.journal
-        )
-        mapper = RowMapper(registry, self.credentials)
+        sealer = CredentialSealer(self.vault, registry, http)
+        self.credentials = Credentials(store, sealer, registry, self.credential_opener, http, clock, ids, self.journal)
+        mapper = RowMapper(registry, sealer)
         self.importer = Importer(store, mapper, Deletions(store), self.vault, self.journal, clock)
         self.environment = EnvironmentAccounts(store, registry, environment, self.vault, self.importer)
         self.probing = Probing(store, registry, self.credential_opener, http, clock, ids, self.journal, environment)

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from keycairn.app.services.credentials import Credentials
+from keycairn.app.services.credentials import CredentialSealer
 from keycairn.app.services.imports.ids import digested
 from keycairn.app.services.models import check_public_name, checked_model_name
 from keycairn.domain.credential import Credential, check_not_repeated, destinations
@@ -54,9 +54,9 @@ class _Fields(Struct):
 class RowMapper:
     """Reads rows against the declared fields of their providers, and seals their secrets to their own destinations."""
 
-    def __init__(self, registry: ProviderRegistry, credentials: Credentials) -> None:
+    def __init__(self, registry: ProviderRegistry, sealer: CredentialSealer) -> None:
         self._registry = registry
-        self._credentials = credentials
+        self._sealer = sealer
 
     def mapped(
         self, row: IncomingCredential, workspace: str, now: datetime, id: CredentialId | None = None
@@ -71,7 +71,7 @@ class RowMapper:
             raise InvalidInputError(f"This cannot come in: {why}.")
         fields = _fields(spec, row)
         _check_clear(row, fields)
-        given = self._credentials.looked_at(spec.name, settings=fields.settings, secrets=fields.secrets)
+        given = self._sealer.looked_at(spec.name, settings=fields.settings, secrets=fields.secrets)
         own = CredentialId(row.id) if row.id else None
         modalities = tuple(modality for modality in spec.modalities if modality in row.modalities)
         start = Credential(
@@ -87,7 +87,7 @@ class RowMapper:
             created=_aware(row.created) or now,
             updated=_aware(row.updated) or _aware(row.created) or now,
         )
-        credential = self._credentials.filled(start, given)
+        credential = self._sealer.filled(start, given)
         models, refused = self._models(row.models, credential, now)
         notes = (*row.notes, *fields.notes, *(f"{name}: {said}" for name, said in given.notes.items()))
         return MappedRow(row=row, credential=credential, models=models, keyed=own is None, notes=notes, refused=refused)
@@ -95,7 +95,7 @@ class RowMapper:
     def _made_id(self, spec: ProviderSpec, row: IncomingCredential, workspace: str, given: Given) -> CredentialId:
         """The id of an account whose source has none: made of its keys and where they go, so of no place or name."""
         marks = sorted(
-            f"{name}={self._credentials.fingerprint(workspace, secret)}"
+            f"{name}={self._sealer.fingerprint(workspace, secret)}"
             for name, secret in given.secrets.items()
             if secret is not None
         )

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from tests.house import EMBEDDING, LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.credentials.credentials import CredentialPatch
+from keycairn.app.services.credentials import CredentialPatch
 from keycairn.app.services.models import NewModel
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.change import ReplaceCredential

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.house import House
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.services.credentials.credentials import CredentialPatch, Listed
+from keycairn.app.services.credentials import CredentialPatch, Listed
 from keycairn.domain.audit import IN_PROCESS, Action
 from keycairn.domain.change import PutFingerprints, Reseal
 from keycairn.domain.credential import Credential
