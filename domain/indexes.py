@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from keycairn.domain.credential import Credential
+from keycairn.domain.groups import Groups
 from keycairn.domain.ids import CredentialId, ModelId, key_of
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
@@ -15,14 +16,12 @@ from keycairn.domain.sealed import kid_of
 MANY = 100
 """Entries that enter or leave an ordered list at once, from which on going through it is cheaper."""
 
-A_TURN = 4_000
-"""Entries that are copied in one turn: a few milliseconds."""
+A_TURN = 1_000
+"""Entries that enter or leave in one step: a few milliseconds."""
 
 Place = tuple[str, datetime, CredentialId]
 _Shelf = tuple[str, str | None, Modality | None]
 _Moved = tuple[Model | None, Model | None]
-_K = TypeVar("_K")
-_T = TypeVar("_T")
 _O = TypeVar("_O", Place, str)
 
 
@@ -33,7 +32,7 @@ class CredentialIndex:
         self.keys: list[str] = []
         """The keys of all, ordered."""
         self._places: dict[str, list[Place]] = {}
-        self._prints: dict[tuple[str, str], set[CredentialId]] = {}
+        self._prints: Groups[tuple[str, str], CredentialId] = Groups()
         self._kids: Counter[int] = Counter()
 
     def copying(self, other: "CredentialIndex") -> Iterator[None]:
@@ -41,7 +40,8 @@ class CredentialIndex:
         self.keys = other.keys.copy()
         self._places = {workspace: places.copy() for workspace, places in other._places.items()}  # noqa: SLF001  # of the same class
         self._kids = other._kids.copy()  # noqa: SLF001  # of the same class
-        yield from _copied(other._prints, self._prints)  # noqa: SLF001  # of the same class
+        self._prints = other._prints.copy()  # noqa: SLF001  # of the same class
+        yield
 
     def change(self, changes: Iterable[tuple[Credential | None, Credential | None]]) -> None:
         """Take in credentials that changed, each as it was and as it is; None where it was not, or is not."""
@@ -97,7 +97,7 @@ class CredentialIndex:
 
     def with_fingerprint(self, workspace: str, fingerprint: str) -> frozenset[CredentialId]:
         """See `State.with_fingerprint`."""
-        return frozenset(self._prints.get((workspace, fingerprint), ()))
+        return self._prints.of((workspace, fingerprint))
 
     def sealed_with(self, kid: int) -> int:
         """See `State.sealed_with`."""
@@ -108,14 +108,14 @@ class CredentialIndex:
             self._kids.subtract(sealing_keys(before))
         if after is None or _prints(before) != _prints(after):
             for mark in before.fingerprints.values():
-                _discard(self._prints, (before.workspace, mark), before.id)
+                self._prints.discard((before.workspace, mark), before.id)
 
     def _learn(self, before: Credential | None, after: Credential) -> None:
         if before is None or before.sealed != after.sealed:
             self._kids.update(sealing_keys(after))
         if before is None or _prints(before) != _prints(after):
             for mark in after.fingerprints.values():
-                self._prints.setdefault((after.workspace, mark), set()).add(after.id)
+                self._prints.add((after.workspace, mark), after.id)
 
 
 class ModelIndex:
@@ -123,36 +123,46 @@ class ModelIndex:
 
     def __init__(self) -> None:
         self._lists: dict[_Shelf, list[str]] = {}
-        self._named: dict[tuple[str, str], set[ModelId]] = {}
+        self._named: Groups[tuple[str, str], ModelId] = Groups()
         self._unique: dict[tuple[object, ...], ModelId] = {}
-        self._linked: dict[CredentialId, set[ModelId]] = {}
+        self._linked: Groups[CredentialId, ModelId] = Groups()
         self._links: dict[str, Counter[CredentialId]] = {}
 
     def copying(self, other: "ModelIndex") -> Iterator[None]:
         """Become as `other` is, which stays so, in turns."""
         self._lists = {shelf: keys.copy() for shelf, keys in other._lists.items()}  # noqa: SLF001  # of the same class
+        self._links = {workspace: counts.copy() for workspace, counts in other._links.items()}  # noqa: SLF001  # of the same class
         yield
         self._unique = other._unique.copy()  # noqa: SLF001  # of the same class
-        self._links = {workspace: counts.copy() for workspace, counts in other._links.items()}  # noqa: SLF001  # of the same class
-        yield from _copied(other._named, self._named)  # noqa: SLF001  # of the same class
-        yield from _copied(other._linked, self._linked)  # noqa: SLF001  # of the same class
+        yield
+        self._named, self._linked = other._named.copy(), other._linked.copy()  # noqa: SLF001  # of the same class
+        yield
 
     def change(self, changes: Iterable[tuple[Model | None, Model | None]]) -> None:
         """Take in models that changed, each as it was and as it is; None where it was not, or is not."""
+        for _ in self.changing(changes):
+            pass
+
+    def changing(self, changes: Iterable[tuple[Model | None, Model | None]]) -> Iterator[None]:
+        """As `change`, in steps of a few milliseconds; only after the last one it answers right."""
         moved: list[_Moved] = []
-        for before, after in changes:
+        for number, (before, after) in enumerate(changes, 1):
             was = None if before is None else unique_place(before)
             where = None if after is None else unique_place(after)
             if was != where:
                 moved.append((before, after))
                 if was is not None and before is not None and self._unique.get(was) == before.id:
                     del self._unique[was]
-        for _, after in moved:  # all that leave have gone by now: one may take the place of another
+            if number % A_TURN == 0:
+                yield
+        for number, (_, after) in enumerate(moved, 1):  # all that leave have gone: one may take the place of another
             if after is not None:
                 self._unique[unique_place(after)] = after.id
-        self._change_lists(moved)
-        self._change_names(moved)
-        self._change_links(moved)
+            if number % A_TURN == 0:
+                yield
+        yield from self._change_lists(moved)
+        yield from self._change_names(moved)
+        yield from self._change_links(moved)
 
     def listed(
         self,
@@ -175,7 +185,7 @@ class ModelIndex:
 
     def linked(self, credential: CredentialId) -> list[ModelId]:
         """See `State.linked`."""
-        return sorted(self._linked.get(credential, ()))
+        return sorted(self._linked.of(credential))
 
     def link_counts(self, workspace: str, credentials: Collection[CredentialId] | None) -> dict[CredentialId, int]:
         """See `State.link_counts`."""
@@ -186,13 +196,13 @@ class ModelIndex:
 
     def named(self, workspace: str, name: str) -> list[ModelId]:
         """See `State.named`."""
-        return sorted(self._named.get((workspace, name), ()))
+        return sorted(self._named.of((workspace, name)))
 
     def holder_of(self, place: tuple[object, ...]) -> ModelId | None:
         """See `State.holder_of`."""
         return self._unique.get(place)
 
-    def _change_lists(self, moved: Sequence[_Moved]) -> None:
+    def _change_lists(self, moved: Sequence[_Moved]) -> Iterator[None]:
         leaving: dict[_Shelf, list[str]] = defaultdict(list)
         entering: dict[_Shelf, list[str]] = defaultdict(list)
         for before, after in moved:
@@ -202,6 +212,7 @@ class ModelIndex:
                 leaving[_kind(before)].append(key_of(before.id))
             if after is not None:
                 entering[_kind(after)].append(key_of(after.id))
+        yield
         for keys, into in ((leaving, False), (entering, True)):
             for (workspace, provider, type), some in keys.items():
                 for shelf in ((workspace, p, t) for p in (None, provider) for t in (None, type)):
@@ -209,19 +220,22 @@ class ModelIndex:
                         _enter(self._lists.setdefault(shelf, []), some)
                     else:
                         self._lists[shelf] = _without(self._lists[shelf], some)
+                    if len(some) > MANY:
+                        yield
 
-    def _change_names(self, moved: Sequence[_Moved]) -> None:
-        for before, after in moved:
+    def _change_names(self, moved: Sequence[_Moved]) -> Iterator[None]:
+        for number, (before, after) in enumerate(moved, 1):
             was = None if before is None else (before.workspace, before.name)
             where = None if after is None else (after.workspace, after.name)
-            if was == where:
-                continue
-            if before is not None and was is not None:
-                _discard(self._named, was, before.id)
-            if after is not None and where is not None:
-                self._named.setdefault(where, set()).add(after.id)
+            if was != where:
+                if before is not None and was is not None:
+                    self._named.discard(was, before.id)
+                if after is not None and where is not None:
+                    self._named.add(where, after.id)
+            if number % A_TURN == 0:
+                yield
 
-    def _change_links(self, moved: Sequence[_Moved]) -> None:
+    def _change_links(self, moved: Sequence[_Moved]) -> Iterator[None]:
         leaving: dict[tuple[str, CredentialId], list[ModelId]] = defaultdict(list)
         entering: dict[tuple[str, CredentialId], list[ModelId]] = defaultdict(list)
         for before, after in moved:
@@ -229,17 +243,20 @@ class ModelIndex:
                 leaving[before.workspace, before.credential].append(before.id)
             if after is not None and after.credential is not None:
                 entering[after.workspace, after.credential].append(after.id)
-        for (workspace, credential), ids in leaving.items():
-            self._linked[credential].difference_update(ids)
-            if not self._linked[credential]:
-                del self._linked[credential]
+        yield
+        for number, ((workspace, credential), ids) in enumerate(leaving.items(), 1):
+            self._linked.discard(credential, *ids)
             counts = self._links[workspace]
             counts[credential] -= len(ids)
             if not counts[credential]:
                 del counts[credential]
-        for (workspace, credential), ids in entering.items():
-            self._linked.setdefault(credential, set()).update(ids)
+            if number % A_TURN == 0:
+                yield
+        for number, ((workspace, credential), ids) in enumerate(entering.items(), 1):
+            self._linked.add(credential, *ids)
             self._links.setdefault(workspace, Counter())[credential] += len(ids)
+            if number % A_TURN == 0:
+                yield
 
 
 def unique_place(model: Model) -> tuple[object, ...]:
@@ -292,18 +309,3 @@ def _without(order: list[_O], some: Sequence[_O]) -> list[_O]:
     for one in some:
         order.pop(bisect_left(order, one))
     return order
-
-
-def _copied(index: Mapping[_K, set[_T]], to: dict[_K, set[_T]]) -> Iterator[None]:
-    for number, (key, group) in enumerate(index.items(), 1):
-        to[key] = group.copy()
-        if number % A_TURN == 0:
-            yield
-    yield
-
-
-def _discard(index: dict[_K, set[_T]], key: _K, item: _T) -> None:
-    group = index[key]
-    group.discard(item)
-    if not group:
-        del index[key]

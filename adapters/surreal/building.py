@@ -17,7 +17,7 @@ from keycairn.adapters.surreal.changesets import replay
 from keycairn.adapters.surreal.embedded import SCHEME, EmbeddedConnection
 from keycairn.adapters.surreal.place import PARTS
 from keycairn.adapters.surreal.records import row_of
-from keycairn.adapters.surreal.schema import migrate
+from keycairn.adapters.surreal.schema import migrate, unburden
 from keycairn.adapters.surreal.statements import Transaction
 from keycairn.domain.audit import Head
 from keycairn.domain.errors import StoreError
@@ -57,6 +57,7 @@ class NewDatabase:
         new = cls(database, connection)
         try:
             await migrate(connection.query)
+            await unburden(connection.query)
         except BaseException:
             await new.abandon()
             raise

@@ -19,6 +19,8 @@ from keycairn.domain.errors import StoreError, StoreUnavailableError
 
 SCHEME = "surrealkv://"
 MEMORY = "mem://"
+VALUES_KEPT = "1000"
+"""Values the engine keeps in memory beside its index, in place of 100,000: the records are held here already."""
 
 
 class _Engine(AsyncEmbeddedSurrealConnection):
@@ -80,8 +82,9 @@ class EmbeddedConnection:
     async def resume(self) -> None:
         """Open the engine, again after `suspend`. Raises StoreError."""
         self.check()
-        # The redo log is what is synced. The engine reads this, its only switch, when it opens a store.
+        # The redo log is what is synced. The engine reads its switches when it opens a store.
         os.environ["SURREAL_SYNC_DATA"] = "false"
+        os.environ.setdefault("SURREAL_SURREALKV_MAX_VALUE_CACHE_SIZE", VALUES_KEPT)
         try:
             engine = _Engine(MEMORY if self.folder is None else f"{SCHEME}{self.folder}")
             await engine.connect()

@@ -22,7 +22,7 @@ from keycairn.adapters.surreal.place import place_of
 from keycairn.adapters.surreal.remote import RemoteConnection
 from keycairn.adapters.surreal.restoring import NONE, PATIENCE, Claim
 from keycairn.adapters.surreal.room import Room
-from keycairn.adapters.surreal.schema import migrate
+from keycairn.adapters.surreal.schema import migrate, unburden
 from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.statements import LEDGER, Transaction
 from keycairn.adapters.surreal.store import SurrealStore
@@ -137,6 +137,7 @@ async def _open_embedded(
         await connection.resume()
         dialect = dialect_of(await connection.version())
         await migrate(connection.query)
+        await unburden(connection.query)
         claim = Claim(connection.query)
         if await claim.take_over(patience=NONE):
             await claim.give_up()  # a restore by a Keycairn that did not build beside was cut off

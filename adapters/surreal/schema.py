@@ -219,6 +219,28 @@ async def migrate(query: Query, migrations: tuple[str, ...] = MIGRATIONS) -> int
     return applied
 
 
+ANSWERED_FROM_MEMORY: Mapping[str, tuple[str, ...]] = {
+    "credential": ("credential_provider", "credential_place", "credential_prints"),
+    "model": ("model_credential", "model_place"),
+    "token": ("token_workspace",),
+    "event": ("event_workspace",),
+    "usage": ("usage_day",),
+}
+"""The indexes, by table, that only a store without the records in memory asks."""
+
+
+async def unburden(query: Query) -> None:
+    """Remove the indexes that nobody asks where one process holds the records in memory.
+
+    The engine keeps every entry of every index in memory, reads all of them at a start, and writes them with each
+    commit. What a kill leaves of them is removed by the next start, and harmless: nobody looks there.
+    """
+    statements = [
+        f"REMOVE INDEX IF EXISTS {index} ON {table}" for table, some in ANSWERED_FROM_MEMORY.items() for index in some
+    ]
+    await query(";\n".join(["BEGIN", *statements, "COMMIT"]) + ";", {})
+
+
 async def _done(query: Query) -> list[int]:
     numbers: list[object] = (await query(_REGISTER, {}))[-1]
     if not all(isinstance(number, int) for number in numbers):

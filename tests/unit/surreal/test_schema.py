@@ -1,9 +1,12 @@
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from keycairn.adapters.surreal import history, open_surreal
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
-from keycairn.adapters.surreal.schema import MIGRATIONS, migrate
+from keycairn.adapters.surreal.schema import ANSWERED_FROM_MEMORY, MIGRATIONS, migrate, unburden
 from keycairn.domain.errors import KeycairnError, StoreError
 
 
@@ -44,3 +47,33 @@ async def test_no_unknown_column_is_dropped_in_silence(database: EmbeddedConnect
     for table in ("credential", "model", "defaults", "keyset", "token", "event", "revision", "migration"):
         (info,) = await database.query(f"INFO FOR TABLE {table}", {})
         assert info["fields"], table
+
+
+async def test_what_is_answered_from_memory_has_no_index_in_the_engine(tmp_path: Path) -> None:
+    store = await open_surreal(f"surrealkv://{tmp_path}/db")
+    await store.aclose()
+    connection = await EmbeddedConnection.open(f"surrealkv://{tmp_path}/db", namespace="keycairn", database="keycairn")
+    assert await indexes(connection) == {"event_seq", "usage_age"}
+    await connection.close()
+
+
+async def test_a_database_with_all_indexes_loses_those_that_nobody_asks(database: EmbeddedConnection) -> None:
+    await migrate(database.query)
+    unasked = {index for some in ANSWERED_FROM_MEMORY.values() for index in some}
+    assert unasked < await indexes(database)
+    for _ in range(2):
+        await unburden(database.query)
+        assert await indexes(database) == {"event_seq", "usage_age"}
+
+
+def test_the_reads_of_an_embedded_store_ask_no_index_that_is_removed() -> None:
+    asked = set(re.findall(r"WITH INDEX (\w+)", Path(history.__file__).read_text()))
+    assert asked == {"event_seq", "usage_age"}
+
+
+async def indexes(database: EmbeddedConnection) -> set[str]:
+    found: set[str] = set()
+    for table in ("credential", "model", "defaults", "keyset", "token", "event", "usage", "head"):
+        (info,) = await database.query(f"INFO FOR TABLE {table}", {})
+        found |= info["indexes"].keys()
+    return found
