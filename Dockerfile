@@ -10,12 +10,18 @@ COPY ports ports
 COPY adapters adapters
 COPY plugins plugins
 COPY app app
-# Every file that comes from outside is one the lock names by its hash; what is built is our own.
+# Every file that comes from outside is one the lock names by its hash; what is built is our own. What makes examples of
+# data, and what installs, has no use in a service.
 RUN /opt/keycairn/bin/pip install --require-hashes --requirement requirements-runtime.lock \
  && /opt/keycairn/bin/pip install --no-deps --no-build-isolation . \
- && /opt/keycairn/bin/pip uninstall --yes setuptools pip
+ && /opt/keycairn/bin/pip uninstall --yes faker polyfactory setuptools pip
 
 FROM python:3.13-slim-bookworm
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.base.name="python:3.13-slim-bookworm"
 LABEL org.opencontainers.image.title="Keycairn" \
       org.opencontainers.image.description="A self-hosted service for AI provider accounts" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -1,5 +1,7 @@
 """Whether the process lives, whether it can work, and what it did so far."""
 
+from contextlib import suppress
+
 from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.openapi.spec import SecurityRequirement
@@ -7,8 +9,9 @@ from msgspec import Struct
 
 from keycairn.app.api.auth import Access
 from keycairn.app.api.inputs import TheKeycairn
-from keycairn.app.api.metrics import Metrics
-from keycairn.domain.errors import SealedError
+from keycairn.app.api.metrics import Condition, Metrics
+from keycairn.app.keycairn import Keycairn
+from keycairn.domain.errors import BackupFileError, SealedError, StoreError
 from keycairn.domain.token import Scope
 
 PUBLIC = {"scope": Access.PUBLIC}
@@ -50,5 +53,21 @@ class HealthController(Controller):
         summary="Metrics",
     )
     async def metrics(self, keycairn: TheKeycairn, meter: NamedDependency[Metrics]) -> bytes:
-        """Counters in Prometheus' text format."""
-        return meter.text(sealed=keycairn.vault.why_sealed is not None)
+        """Counters and the service's condition in Prometheus' text format."""
+        return meter.text(await _condition(keycairn))
+
+
+async def _condition(keycairn: Keycairn) -> Condition:
+    available, kept = True, []
+    try:
+        await keycairn.store.ping()
+    except StoreError:
+        available = False
+    with suppress(BackupFileError):
+        kept = keycairn.backups.kept()
+    return Condition(
+        sealed=keycairn.vault.why_sealed is not None,
+        store_available=available,
+        unreadable=len(keycairn.store.unreadable()),
+        newest_backup=kept[-1].taken if kept else None,
+    )

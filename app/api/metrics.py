@@ -1,8 +1,20 @@
 """Counters for Prometheus. Labels are route templates, never paths, so no id or misplaced key becomes one."""
 
+from datetime import datetime
+
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Condition(Struct, frozen=True, kw_only=True):
+    """How the service is when it is asked. `unreadable` counts records; `newest_backup` is when it began."""
+
+    sealed: bool
+    store_available: bool
+    unreadable: int
+    newest_backup: datetime | None
 
 
 class Metrics:
@@ -20,9 +32,10 @@ class Metrics:
             "keycairn_auth_failures", "Requests refused for want of a valid token.", registry=self.registry
         )
 
-        self._sealed = Gauge(
-            "keycairn_vault_sealed", "1 while no root key opens the keyset, else 0.", registry=self.registry
-        )
+        self._sealed = self._gauge("vault_sealed", "1 while no root key opens the keyset, else 0.")
+        self._available = self._gauge("store_available", "1 while the database answers and can be written, else 0.")
+        self._unreadable = self._gauge("records_unreadable", "Records that are refused or cannot be read.")
+        self._backup = self._gauge("newest_backup_timestamp_seconds", "When the newest kept backup began; 0 for none.")
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
@@ -30,7 +43,13 @@ class Metrics:
         self._requests.labels(verb, route, str(status)).inc()
         self._seconds.labels(verb, route).observe(seconds)
 
-    def text(self, *, sealed: bool) -> bytes:
+    def text(self, condition: Condition) -> bytes:
         """Everything in Prometheus' text format."""
-        self._sealed.set(sealed)
+        self._sealed.set(condition.sealed)
+        self._available.set(condition.store_available)
+        self._unreadable.set(condition.unreadable)
+        self._backup.set(condition.newest_backup.timestamp() if condition.newest_backup else 0)
         return generate_latest(self.registry)
+
+    def _gauge(self, name: str, help: str) -> Gauge:
+        return Gauge(f"keycairn_{name}", help, registry=self.registry)
