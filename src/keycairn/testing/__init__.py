@@ -12,10 +12,11 @@ pytest.register_assert_rewrite("keycairn.testing.conformance", "keycairn.testing
 from keycairn.testing.case import OUTCOMES, ProviderCase, Sent, Try, openai_case, openai_tries  # noqa: E402
 from keycairn.testing.conformance import ProviderConformance  # noqa: E402
 from keycairn.testing.openai_server import OpenAIServer  # noqa: E402
+from keycairn.testing.running import NotStartedError, RunningKeycairn, running_keycairn  # noqa: E402
 from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json, sse  # noqa: E402
 
 if TYPE_CHECKING:
-    from keycairn.testing.container import KeycairnContainer
+    from keycairn.testing.container import KeycairnContainer, SurrealContainer
 
 __all__ = [
     "KEY",
@@ -23,23 +24,27 @@ __all__ = [
     "Answer",
     "KeycairnContainer",
     "LocalServer",
+    "NotStartedError",
     "OpenAIServer",
     "ProviderCase",
     "ProviderConformance",
     "Recorded",
+    "RunningKeycairn",
     "Sent",
+    "SurrealContainer",
     "Try",
     "as_json",
     "openai_case",
     "openai_tries",
+    "running_keycairn",
     "sse",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """KeycairnContainer, imported when it is asked for: it brings a client of Docker along."""
-    if name == "KeycairnContainer":
-        from keycairn.testing.container import KeycairnContainer  # noqa: PLC0415
+    """The containers, imported when they are asked for: they bring a client of Docker along."""
+    if name in {"KeycairnContainer", "SurrealContainer"}:
+        from keycairn.testing import container  # noqa: PLC0415
 
-        return KeycairnContainer
+        return getattr(container, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
