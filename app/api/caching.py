@@ -11,6 +11,7 @@ from litestar import MediaType, Response
 from litestar.response import Stream
 
 from keycairn.app.api.conditions import names
+from keycairn.app.api.fragments import Fragments
 from keycairn.app.keycairn import Keycairn
 
 MOST_PAGES = 64
@@ -18,9 +19,13 @@ MOST_BYTES = 32 * 1024 * 1024
 
 
 class ListCache:
-    """Pages of the list, by what was asked. All are dropped when the store's revision or the vault's state changes."""
+    """Pages of the list, by what was asked. All are dropped when the store's revision or the vault's state changes.
+
+    `fragments` are what pages are made of.
+    """
 
     def __init__(self, keycairn: Callable[[], Keycairn]) -> None:
+        self.fragments = Fragments(keycairn)
         self._keycairn = keycairn
         self._state: tuple[object, ...] = ()
         self._pages: OrderedDict[tuple[object, ...], tuple[bytes, dict[str, str]]] = OrderedDict()

@@ -11,6 +11,7 @@ from keycairn.app.api.auth import Touches, reaches
 from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
+from keycairn.app.api.fragments import Counted, Fragments, spec_of
 from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.api.paging import Cursor, Cursors, Listing, PageLimit, next_link
 from keycairn.app.api.views import CredentialView, DeletionView, credential_view
@@ -23,12 +24,11 @@ from keycairn.domain.errors import (
     InvalidInputError,
     InvalidMigrationTargetError,
     OutOfReachError,
-    UnknownProviderError,
 )
 from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.options import NO_OPTIONS
-from keycairn.domain.provider import ProviderSpec, canonical_name
+from keycairn.domain.provider import canonical_name
 from keycairn.domain.token import Scope
 from keycairn.ports.store import Position
 
@@ -46,14 +46,6 @@ IfNoneMatch = Annotated[
 ProviderFilter = Annotated[str | None, QueryParameter(description="Only this provider; case and hyphens are alike.")]
 
 
-def spec_of(keycairn: Keycairn, provider: str) -> ProviderSpec | None:
-    """The provider's spec, None where its plugin is not loaded."""
-    try:
-        return keycairn.registry.get(provider).spec
-    except UnknownProviderError:
-        return None
-
-
 def single(keycairn: Keycairn, listed: Listed, caller: Caller, *, status: int = 200) -> Response[CredentialView]:
     """One credential with its ETag."""
     view = credential_view(listed, spec_of(keycairn, listed.credential.provider), caller.reach)
@@ -62,6 +54,7 @@ def single(keycairn: Keycairn, listed: Listed, caller: Caller, *, status: int = 
 
 async def page(
     keycairn: Keycairn,
+    fragments: Fragments,
     request: Request[Any, Any, Any],
     caller: Caller,
     provider: str | None,
@@ -72,8 +65,8 @@ async def page(
     reach = caller.reach
     cursors = Cursors(keycairn.vault, caller, "credentials", provider=canonical_name(provider) if provider else None)
 
-    async def read(after: Position | None, limit: int) -> Sequence[Listed]:
-        return await keycairn.credentials.list(provider=provider, after=after, limit=limit, workspace=caller.workspace)
+    async def read(after: Position | None, limit: int) -> Sequence[Counted]:
+        return await fragments.page(caller.workspace, provider=provider, after=after, limit=limit)
 
     def link(last: Position) -> dict[str, str]:
         filtered = None if request.path_params else provider
@@ -82,14 +75,15 @@ async def page(
     listing = Listing(
         read,
         _place,
-        lambda listed: credential_view(listed, spec_of(keycairn, listed.credential.provider), reach),
-        None if reach.whole else lambda listed: reach.holds(listed.credential.provider, listed.credential.id),
+        fragments.json,
+        None if reach.whole else lambda counted: reach.holds(counted[0].provider, counted[0].id),
     )
     return await listing.answer(cursors.read(cursor, Position), limit, link)
 
 
-def _place(listed: Listed) -> Position:
-    return Position(listed.credential.provider, listed.credential.created, listed.credential.id)
+def _place(counted: Counted) -> Position:
+    credential = counted[0]
+    return Position(credential.provider, credential.created, credential.id)
 
 
 class CredentialController(Controller):
@@ -115,7 +109,7 @@ class CredentialController(Controller):
         return await list_cache.answer(
             (caller.workspace, caller.actor, caller.reach, name, cursor, limit),
             if_none_match,
-            lambda: page(keycairn, request, caller, name, limit, cursor),
+            lambda: page(keycairn, list_cache.fragments, request, caller, name, limit, cursor),
         )
 
     @get("/by-provider/{provider:str}", opt=READ_CHOSEN, summary="List the credentials of a provider")
@@ -124,12 +118,13 @@ class CredentialController(Controller):
         keycairn: TheKeycairn,
         caller: TheCaller,
         request: Request[Any, Any, Any],
+        list_cache: NamedDependency[ListCache],
         provider: PathText,
         limit: PageLimit = None,
         cursor: Cursor = None,
     ) -> Response[list[CredentialView]]:
         """Oldest first."""
-        return await page(keycairn, request, caller, provider, limit, cursor)
+        return await page(keycairn, list_cache.fragments, request, caller, provider, limit, cursor)
 
     @get("/{id:str}", opt=READ_ONE, summary="Get a credential")
     async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> Response[CredentialView]:

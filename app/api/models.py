@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.params import JSONBody, QueryParameter
 
@@ -184,7 +185,7 @@ class ModelController(Controller):
         listing = Listing(
             read,
             lambda model: model.id,
-            model_view,
+            lambda model: msgspec.json.encode(model_view(model)),
             None if reach.whole else reach.serves,
         )
         return await listing.answer(cursors.read(cursor, ModelId), limit, link)

@@ -1,5 +1,6 @@
 """Who may call and what serves a name, remembered for as long as the store has not changed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -32,8 +33,8 @@ from keycairn.ports.store import Store
 MOST = 10_000
 """Entries remembered of each kind; then all are forgotten and asked for again."""
 
-MOST_LISTINGS = 16
-LONGEST_LISTING = 2**20
+MOST_LISTINGS = 8
+LONGEST_LISTING = 2 * 2**20
 """Lists of models that are remembered, and how many bytes the longest of them may have."""
 
 _K = TypeVar("_K")
@@ -62,7 +63,7 @@ class Directory:
         self._callers: dict[bytes, KnownCaller] = {}
         self._serving: dict[tuple[str, str, Modality | None, frozenset[str] | None, Reach], Sequence[Serving]] = {}
         self._credentials: dict[tuple[str, str], Credential] = {}
-        self._listings: dict[tuple[object, ...], bytes] = {}
+        self._listings: dict[tuple[object, ...], Sequence[bytes]] = {}
         self._open_accounts: dict[tuple[str, str], Sequence[Credential]] = {}
 
     async def refresh(self) -> None:
@@ -157,9 +158,9 @@ class Directory:
         self,
         workspace: str,
         key: tuple[object, ...],
-        make: Callable[[Sequence[Model], Mapping[Slot, ModelId]], Awaitable[bytes]],
-    ) -> bytes:
-        """A list of the models of the workspace, by what tells it from others.
+        make: Callable[[Sequence[Model], Mapping[Slot, ModelId]], Awaitable[Sequence[bytes]]],
+    ) -> Sequence[bytes]:
+        """A list of the models of the workspace, in pieces, by what tells it from others.
 
         `make` makes it of all of them, and of the models of the slots.
         """
@@ -168,13 +169,20 @@ class Directory:
         found = memory.get(place)
         if found is None:
             slots = (await self._store.defaults(workspace)).slots
-            models = await linked(self._store, await self._store.models(workspace, limit=None))
-            found = await make(models, slots)
+            found = await make(await self._models(workspace), slots)
             if len(memory) >= MOST_LISTINGS:
                 memory.clear()
-            if len(found) <= LONGEST_LISTING:
+            if sum(map(len, found)) <= LONGEST_LISTING:
                 memory[place] = found
         return found
+
+    async def _models(self, workspace: str) -> Sequence[Model]:
+        """All models, as they are served; others run in between."""
+        models: list[Model] = []
+        while page := await self._store.models(workspace, after=models[-1].id if models else None):
+            models += await linked(self._store, page)
+            await asyncio.sleep(0)
+        return models
 
     async def _rows(self, workspace: str, name: str, reach: Reach) -> Sequence[Model]:
         """The models of a name, at least one. What is out of reach is as what is not there, also for what is said."""

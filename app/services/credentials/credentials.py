@@ -80,11 +80,27 @@ class Credentials:
         workspace: str = DEFAULT_WORKSPACE,
     ) -> Sequence[Listed]:
         """A page of credentials, ordered by provider and age. Two queries whatever its size, nothing decrypted."""
+        page = await self.counted(provider=provider, after=after, limit=limit, workspace=workspace)
+        await self.learn([credential for credential, _ in page])
+        return await in_turns(page, lambda item: self.listed(*item))
+
+    async def counted(
+        self, *, provider: str | None, after: Position | None, limit: int, workspace: str
+    ) -> Sequence[tuple[Credential, int]]:
+        """The same page, each credential with the number of its models, its secrets not looked at."""
         name = canonical_name(provider) if provider else None
         page = await self._store.credentials(workspace, provider=name, after=after, limit=limit)
-        await self._learn(page)
         counts = await self._store.model_counts(workspace, [item.id for item in page])
-        return await in_turns(page, lambda item: Listed(item, counts.get(item.id, 0), self._opener.unreadable(item)))
+        return [(item, counts.get(item.id, 0)) for item in page]
+
+    def listed(self, credential: Credential, model_count: int) -> Listed:
+        """A credential as lists show it. The keys of its secrets are learnt; see `learn`."""
+        return Listed(credential, model_count, self._opener.unreadable(credential))
+
+    async def learn(self, credentials: Sequence[Credential]) -> None:
+        """As `CredentialOpener.learn`, but nothing listed is opened: keys that do not open are told of elsewhere."""
+        with suppress(SealedError):
+            await self._opener.learn(credentials)
 
     async def get(self, id: CredentialId, *, workspace: str = DEFAULT_WORKSPACE) -> Listed:
         """One credential. Raises CredentialNotFoundError."""
@@ -220,13 +236,8 @@ class Credentials:
         target_models = await self._store.models(workspace, credential=target.id, limit=None)
         return plan_move(credential, models, target, target_models, defaults)
 
-    async def _learn(self, credentials: Sequence[Credential]) -> None:
-        """As `CredentialOpener.learn`, but nothing listed is opened: keys that do not open are told of elsewhere."""
-        with suppress(SealedError):
-            await self._opener.learn(credentials)
-
     async def _listed(self, credential: Credential) -> Listed:
-        await self._learn([credential])
+        await self.learn([credential])
         models = await self._store.models(credential.workspace, credential=credential.id, limit=None)
         duplicates = await self.duplicates(credential)
         return Listed(credential, len(models), self._opener.unreadable(credential), duplicates)

@@ -189,5 +189,5 @@ async def test_a_list_of_thousands_of_names_holds_no_loop(listing: Any) -> None:
     models = [a_model(credential=BIG, provider="anthropic") for _ in range(8_000)]
     async with held() as found:
         body = await listing(models, {}, None, EVERYWHERE)
-    assert len(json.decode(body)["data"]) == 8_000
+    assert len(json.decode(b"".join(body))["data"]) == 8_000
     assert found.longest < LIMIT
