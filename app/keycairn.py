@@ -22,6 +22,7 @@ from keycairn.ports.spool import Spools
 from keycairn.ports.store import Store
 from keycairn.ports.tracing import Tracing
 from keycairn.ports.upstream import Upstream
+from keycairn.ports.websocket import Websockets
 
 
 class Keycairn:
@@ -39,6 +40,7 @@ class Keycairn:
         ids: Ids,
         admin_token: Secret | None = None,
         upstream: Upstream | None = None,
+        websockets: Websockets | None = None,
         tracing: Tracing | None = None,
         spools: Spools | None = None,
         legacy: LegacyConfigs | None = None,
@@ -94,6 +96,7 @@ class Keycairn:
                 audit_counters=self.audit_counters,
                 tracing=tracing,
                 spools=spools,
+                websockets=websockets,
             )
         )
         """Serves calls of models; None where no way out for them was given."""

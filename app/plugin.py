@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from secrets import token_hex
+from typing import Any
 
-from litestar import HttpMethod, Litestar, route
+from litestar import HttpMethod, Litestar, WebSocket, route, websocket
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
@@ -123,7 +124,13 @@ class KeycairnPlugin(InitPlugin):
         async def keycairn_routes() -> ASGIApp:
             return asgi
 
-        app_config.route_handlers.append(keycairn_routes)
+        @websocket(
+            [self.path, f"{self.path.rstrip('/')}/{{{_REST}:path}}"], opt=_OURS, name=f"keycairn:{self.path}:sockets"
+        )
+        async def keycairn_sockets(socket: WebSocket[Any, Any, Any]) -> None:
+            await asgi(socket.scope, socket.receive, socket.send)
+
+        app_config.route_handlers += [keycairn_routes, keycairn_sockets]
         app_config.lifespan.append(self._lifespan)
         return app_config
 

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Sen
 from keycairn.app.api.raw import send_problem
 from keycairn.app.gateway import GATEWAY_PATHS
 from keycairn.app.hosts import Hosts
+from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.ingress.origins import parse_public_url
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
@@ -69,9 +70,7 @@ def guarded(app: ASGIApp, hosts: Hosts) -> ASGIApp:
         named = [value for name, value in scope["headers"] if name == b"host"]
         if len(named) == 1 and hosts.accept(named[0]):
             await app(scope, receive, send)
-        elif scope["type"] == ScopeType.HTTP:
-            await send_problem(send, HostNotAllowedError())
         else:
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            await send_problem(send if scope["type"] == ScopeType.HTTP else as_refusal(send), HostNotAllowedError())
 
     return guard

@@ -24,6 +24,7 @@ from keycairn.adapters.imports.surreal_records import SurrealRecords
 from keycairn.adapters.imports.table import read_table
 from keycairn.adapters.surreal import missing_store, open_surreal
 from keycairn.adapters.surreal.lock import FolderLock
+from keycairn.adapters.websockets_upstream import WebsocketsUpstream
 from keycairn.app.background import background_tasks
 from keycairn.app.data_folder import ANCHOR_FILE, forget_first_token, make_private, note_database, traces
 from keycairn.app.first_run import FirstRun, begin, check_meant, unlock, untouched
@@ -99,6 +100,7 @@ async def open_with_first_run(
                 backup_dir=settings.safety_dir,
                 data_folder_kept=settings.in_memory or is_kept(settings.data_dir),
                 upstream=upstream,
+                websockets=WebsocketsUpstream(policy, trust=trust, proxy=settings.egress_proxy),
                 tracing=_tracing(),
                 spools=spools,
                 legacy=NotebookLegacy(None if settings.embedded else _own_records(settings)),

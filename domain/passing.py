@@ -6,7 +6,9 @@ from functools import lru_cache
 from urllib.parse import parse_qsl
 
 _MOST_NAMES = 1000
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+WEBSOCKET = "WEBSOCKET"
+"""In place of a method: a websocket that is opened."""
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET})
 
 _OPENAI_FORMS: Mapping[str, tuple[str, ...]] = {
     "language": ("chat/completions", "/responses", " responses"),

@@ -111,7 +111,7 @@ def _of_another_api(report: Mapping[str, Any]) -> TokenCount:
             return tokens_in(nested)
     if "input_tokens" in report and ("cache_read_input_tokens" in report or "cache_creation_input_tokens" in report):
         return _anthropic(report)
-    if "promptTokenCount" in report or "candidatesTokenCount" in report or "thoughtsTokenCount" in report:
+    if not _OF_GOOGLE.isdisjoint(report):
         return _google(report)
     if "inputTokens" in report or "outputTokens" in report:
         return _amazon(report)
@@ -123,12 +123,13 @@ def _of_another_api(report: Mapping[str, Any]) -> TokenCount:
     return TokenCount(input=input, output=output, cached=_cached(report))
 
 
+_OF_GOOGLE = frozenset({"promptTokenCount", "candidatesTokenCount", "responseTokenCount", "thoughtsTokenCount"})
 _INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count")
 _OUTPUT = ("completion_tokens", "output_tokens", "eval_count")
 
 
 def _cached(report: Mapping[str, Any]) -> int | None:
-    for name in ("prompt_tokens_details", "input_tokens_details"):
+    for name in ("prompt_tokens_details", "input_tokens_details", "input_token_details"):
         details = report.get(name)
         if isinstance(details, Mapping) and (count := _count(details.get("cached_tokens"))) is not None:
             return count
@@ -145,7 +146,7 @@ def _anthropic(report: Mapping[str, Any]) -> TokenCount:
 
 def _google(report: Mapping[str, Any]) -> TokenCount:
     input = _sum(report, ("promptTokenCount", "toolUsePromptTokenCount"))
-    output = _sum(report, ("candidatesTokenCount", "thoughtsTokenCount"))
+    output = _sum(report, ("candidatesTokenCount", "responseTokenCount", "thoughtsTokenCount"))
     return TokenCount(input=input, output=output, cached=_count(report.get("cachedContentTokenCount")))
 
 

@@ -39,6 +39,7 @@ OPENAI_OPERATIONS = (
     "POST rerank",
     "GET models",
     "GET models/**",
+    "WEBSOCKET realtime",
 )
 """Calls of models: nothing that manages the account, and nothing that reads or changes what others stored in it."""
 MAX_TOKENS = "max_tokens"

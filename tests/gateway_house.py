@@ -13,6 +13,8 @@ from tests.house import ROOT_KEY, FakeKeysets
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.httptools_upstream import HttptoolsUpstream
 from keycairn.adapters.memory import MemoryStore
+from keycairn.adapters.websockets_upstream import WebsocketsUpstream
+from keycairn.app.cli.websocket_protocol import BoundedWebsocket
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
@@ -54,6 +56,7 @@ class GatewayHouse:
             clock=self.clock,
             ids=FakeIds(),
             upstream=self.upstream,
+            websockets=WebsocketsUpstream(policy),
             tracing=tracing,
             spools=spools,
         )
@@ -124,7 +127,8 @@ async def gateway_house(
         port=0,
         log_config=None,
         lifespan="off",
-        ws="none",
+        ws=BoundedWebsocket,
+        ws_per_message_deflate=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )

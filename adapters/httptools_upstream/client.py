@@ -174,7 +174,13 @@ def _head(request: UpstreamRequest, place: _Place, headers: str) -> bytes:
 
 def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:
     """The lines of the headers, and whether a secret is among them. Raises InvalidInputError."""
-    lines: list[str] = []
+    pairs, secret = in_the_clear(headers)
+    return "".join([f"{name}: {value}\r\n" for name, value in pairs if name not in _FRAMING]), secret
+
+
+def in_the_clear(headers: Sequence[tuple[str, str | Secret]]) -> tuple[list[tuple[str, str]], bool]:
+    """The headers, names in lower case, and whether a secret is among them. Raises InvalidInputError."""
+    pairs: list[tuple[str, str]] = []
     secret = False
     for name, given in headers:
         if isinstance(given, Secret):
@@ -184,9 +190,8 @@ def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:
         lower = _token(name).lower()
         if _VALUE.fullmatch(value) is None:
             raise InvalidInputError(f"The header {lower} cannot be sent: it holds characters HTTP does not allow.")
-        if lower not in _FRAMING:
-            lines.append(f"{lower}: {value}\r\n")
-    return "".join(lines), secret
+        pairs.append((lower, value))
+    return pairs, secret
 
 
 @lru_cache(maxsize=_KNOWN)

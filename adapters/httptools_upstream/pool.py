@@ -1,14 +1,11 @@
 """The connections to one place."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
-from aiohappyeyeballs import start_connection
-
-from keycairn.adapters.guarded_http.tunnel import BROKEN_OFF, LARGEST, UNREACHABLE, tunnel_fault
 from keycairn.adapters.httptools_upstream.connection import UpstreamConnection
+from keycairn.adapters.httptools_upstream.dialing import dialled
 from keycairn.domain.egress_proxy import EgressProxy
 from keycairn.domain.errors import NotSentError
 from keycairn.domain.url import Url
@@ -21,9 +18,6 @@ KEEP_ALIVE = {"http": 4.0, "https": 30.0}
 Servers that run models at home close after 5 (uvicorn's own number); what speaks TLS in public after 60 (AWS's load
 balancers) or 75 (nginx) at the earliest, and there a new connection costs round trips.
 """
-HEAD_START = 0.25
-"""Seconds before another address is tried beside one that does not answer (RFC 8305, 8)."""
-
 _LATE = "No connection to the provider came about in time."
 
 
@@ -109,16 +103,8 @@ class Pool:
 
     async def _connect(self, addresses: Sequence[str]) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
-        port = self._proxy.port if self._proxy else self._url.port
+        found = await dialled(addresses, self._url, self._proxy)
         try:
-            found = await start_connection([_info(one, port) for one in addresses], happy_eyeballs_delay=HEAD_START)
-        except OSError:
-            if self._proxy is None:
-                raise
-            raise NotSentError(UNREACHABLE) from None
-        try:
-            if self._proxy is not None:
-                await _open_tunnel(found, self._proxy.request(self._url))
             _, connection = await loop.create_connection(
                 lambda: UpstreamConnection(self._released, self._lost),
                 sock=found,
@@ -161,24 +147,3 @@ class Pool:
         if self._idle:
             left = self._keep_alive - (loop.time() - self._idle[0].idle_since)
             self._sweeper = loop.call_later(left, self._sweep)
-
-
-async def _open_tunnel(found: socket.socket, request: bytes) -> None:
-    """Have the proxy at the other end connect it to where it shall lead. Raises NotSentError."""
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(found, request)
-    head = b""
-    while (fault := tunnel_fault(head)) == "":
-        data = await loop.sock_recv(found, LARGEST)
-        if not data:
-            raise NotSentError(BROKEN_OFF)
-        head += data
-    if fault:
-        raise NotSentError(fault)
-
-
-def _info(address: str, port: int) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]:
-    """An address as `getaddrinfo` gives it."""
-    if ":" in address:
-        return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port, 0, 0)
-    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import structlog
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from keycairn.app.api.auth import CALLER, REQUEST_ID
@@ -16,14 +17,16 @@ from keycairn.app.api.paging import PREFIX
 from keycairn.app.api.raw import send_problem
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.app.ingress.form import check_form
+from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.logs import LogBudget
 from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.domain.audit import Caller
-from keycairn.domain.errors import BadRequestError, IngressError, TargetTooLongError
+from keycairn.domain.errors import AmbiguousRequestError, BadRequestError, IngressError, TargetTooLongError
 
 LONGEST_PATH = 512
 """Characters of a path. Litestar's router keeps a thousand of those that were asked for, whoever asked."""
 _NO_TEXT = "The path or the query is not UTF-8 text without NUL characters."
+_NO_WEBSOCKET = "This path speaks HTTP/1.1 alone: send no Upgrade header."
 _log = structlog.get_logger()
 
 
@@ -56,6 +59,9 @@ class Shell:
         path = scope["path"].removeprefix(self._prefix) or "/"
         if path.startswith(GATEWAY_PATHS) and (gateway := self._gateway()) is not None:
             await gateway({**scope, "path": path}, receive, send)  # type: ignore[arg-type]  # a scope's copy
+            return
+        if scope["type"] != ScopeType.HTTP:
+            await send_problem(as_refusal(send), AmbiguousRequestError(_NO_WEBSOCKET))
             return
         request_id = token_hex(16)
         state: dict[str, Any] = {REQUEST_ID: request_id}

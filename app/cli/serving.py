@@ -21,6 +21,7 @@ from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.cli.running import RunningServer, announce, running, withdraw
 from keycairn.app.cli.show import say
 from keycairn.app.cli.stopping import GracefulServer, Stopping
+from keycairn.app.cli.websocket_protocol import LARGEST_MESSAGE, BoundedWebsocket
 from keycairn.app.data_folder import FIRST_TOKEN_FILE
 from keycairn.app.first_run import FirstRun
 from keycairn.app.keycairn import Keycairn
@@ -80,7 +81,9 @@ async def _run(chosen: Settings, call_lines: CallLines | None, stopping: Stoppin
                     access_log=False,
                     server_header=False,
                     proxy_headers=False,  # whose word counts is for KEYCAIRN_TRUSTED_PROXIES to say
-                    ws="none",
+                    ws=BoundedWebsocket,
+                    ws_max_size=LARGEST_MESSAGE,
+                    ws_per_message_deflate=False,
                     timeout_keep_alive=KEEP_ALIVE,
                 )
             )

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
+from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, Call, Report
+from keycairn.app.gateway.call import ANSWER_WITHIN, CONNECT_WITHIN, HANDSHAKE_WITHIN, Call, Report
 from keycairn.app.gateway.headers import forwarded
 from keycairn.app.gateway.limits import FREE, Charge, Limiter, Subject
 from keycairn.app.gateway.opened import OpenAccounts, Opened
 from keycairn.app.gateway.outgoing import NO_BODY, Outgoing
 from keycairn.app.gateway.peeked_response import FailedResponse, PeekedResponse
 from keycairn.app.gateway.query_naming import query_with_model
+from keycairn.app.gateway.socket_opening import heard
 from keycairn.app.gateway.unpacking import readable
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import NoRouteError, NotSentError
@@ -27,6 +29,7 @@ from keycairn.domain.secret import Secret
 from keycairn.ports.http import Http, Request
 from keycairn.ports.provider import LoadedProvider
 from keycairn.ports.upstream import Upstream, UpstreamAnswer, UpstreamRequest
+from keycairn.ports.websocket import SWITCHING, UpstreamSocket, Websockets
 
 MOST_REMEMBERED = 10_000
 """Credentials of which it is remembered that their provider refuses something; then all are forgotten."""
@@ -51,15 +54,26 @@ class Exchange(Struct, frozen=True):
     """When the call had its authorization, as `time.monotonic` tells."""
     usage_asked: bool = False
     """Whether it was asked for the usage of its stream by us, not by the client."""
+    total: float | None = None
+    """Seconds that the account gives for all of it, None where it says nothing."""
 
 
 class AttemptRunner:
     """Makes attempts. Each names the model as its own provider does, wherever the request names it."""
 
-    def __init__(self, *, opened: OpenAccounts, http: Http, upstream: Upstream, limiter: Limiter) -> None:
+    def __init__(
+        self,
+        *,
+        opened: OpenAccounts,
+        http: Http,
+        upstream: Upstream,
+        limiter: Limiter,
+        websockets: Websockets | None = None,
+    ) -> None:
         self._opened = opened
         self._http = http
         self._upstream = upstream
+        self._websockets = websockets
         self._limiter = limiter
         self._tells_none: set[tuple[str, int]] = set()
         """Credentials, by id and version, whose provider refuses to be asked for the usage of a stream."""
@@ -103,13 +117,22 @@ class AttemptRunner:
         report.origin = "/".join(request.url.split("/", 3)[:3])
         answer = await self._sent(call, opened, request, body, report, patient=patient)
         try:
-            answer, failure = await _understood(readable(answer), opened.provider, call)
+            if answer.status == SWITCHING:
+                answer, failure = await _opened(answer, call)
+            else:
+                answer, failure = await _understood(readable(answer), opened.provider, call)
         except BaseException:
             answer.close()
             raise
-        subject = credential_subject(serving.credential)
         return Exchange(
-            answer, _knowing(opened.redactor, call, request), subject, serving.credential.id, failure, authorized, asks
+            answer=answer,
+            redactor=_knowing(opened.redactor, call, request),
+            subject=credential_subject(serving.credential),
+            credential=serving.credential.id,
+            failure=failure,
+            authorized=authorized,
+            usage_asked=asks,
+            total=opened.account.options.total_timeout,
         )
 
     async def _refuses_to_tell(self, exchange: Exchange) -> bool:
@@ -154,15 +177,21 @@ class AttemptRunner:
             options=options,
         )
         try:
-            return await self._start(outgoing)
+            return await self._start(outgoing, call)
         except NotSentError:
             if not patient or not call.repeatable:
                 raise
         await asyncio.sleep(PAUSE)
         report.attempts += 1
-        return await self._start(outgoing)
+        return await self._start(outgoing, call)
 
-    async def _start(self, outgoing: UpstreamRequest) -> UpstreamAnswer:
+    async def _start(self, outgoing: UpstreamRequest, call: Call) -> UpstreamAnswer:
+        if call.api.websocket:
+            if self._websockets is None:
+                raise NoRouteError("This service opens no websockets.")
+            return await self._websockets.open(
+                outgoing, call.subprotocols, connect_within=CONNECT_WITHIN, answer_within=HANDSHAKE_WITHIN
+            )
         return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)
 
 
@@ -206,6 +235,11 @@ def _knowing(redactor: Redactor, call: Call, request: Request) -> Redactor:
 def key_refused(exchange: Exchange) -> bool:
     """Whether the answer says that the key is bad."""
     return exchange.failure is not None and exchange.failure.kind is Outcome.INVALID_AUTH
+
+
+async def _opened(answer: UpstreamAnswer, call: Call) -> tuple[UpstreamAnswer, Failure | None]:
+    """An open websocket, and what it stands for where its first word is a refusal."""
+    return await heard(cast("UpstreamSocket", answer)) if call.api.speaks_first else (answer, None)
 
 
 async def _understood(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from keycairn.app.gateway.limits import Charge
+from keycairn.app.gateway.limits import FREE, Charge
 from keycairn.app.gateway.naming import Body, NamedJson
 from keycairn.app.gateway.resource_ids import ResourceIds
 from keycairn.app.gateway.stream_usage import APIS_THAT_ASK
@@ -15,11 +15,14 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.price import Price
 from keycairn.domain.routing import Serving
 from keycairn.domain.secret import Secret
+from keycairn.ports.websocket import SWITCHING
 
 CONNECT_WITHIN = 10.0
 """Seconds for the name, the connection and TLS."""
 ANSWER_WITHIN = 600.0
 """Seconds a provider may be silent, before the first byte and between two: models think long."""
+HANDSHAKE_WITHIN = 30.0
+"""Seconds a provider has to agree to a websocket."""
 CALL_WITHIN = 3600.0
 """Seconds a call may take as a whole, however busy both sides are."""
 MOST_ATTEMPTS = 4
@@ -43,6 +46,9 @@ class Api(Struct, frozen=True):
     """Whether what it makes lives on at the account."""
     counts: bool = True
     """Whether calls of it may use tokens."""
+    websocket: bool = False
+    speaks_first: bool = False
+    """Over a websocket: whether the provider says something before it is asked."""
 
     @property
     def uses_tokens(self) -> bool:
@@ -76,6 +82,8 @@ class Call(Struct, kw_only=True):
     """What seals the ids in the answer, where what they name lives on at the account."""
     referred: Mapping[bytes, bytes] = {}
     """The provider's own ids of what it refers to, each with the one that the client gave."""
+    subprotocols: Sequence[str] = ()
+    """Of a websocket: those offered to the provider."""
     candidates: Sequence[Serving] = ()
     """What it was resolved to when it began, in the order in which it is asked."""
 
@@ -122,15 +130,34 @@ class Report(Struct):
     """Bytes of the body of the last attempt, where they are known."""
     used: Counted = Counted()
     """The tokens it is charged with."""
+    booked: Counted = Counted()
+    """Those among them that were written into the books while it was under way."""
+    paid: Charge = FREE
+    """What of its charge was counted against limits while it was under way."""
+    closed: int | None = None
+    """The code that a websocket was closed with."""
+    sound: float | None = None
+    """Seconds of sound that the provider heard, where it says so."""
 
     price: Price | None = None
     """Of the model of the last attempt."""
 
     @property
+    def good(self) -> bool:
+        """Whether the provider did what it was asked."""
+        return 200 <= self.status < 400 or self.status == SWITCHING
+
+    @property
     def charge(self) -> Charge:
         """What the call used so far. Of a call that was refused there is nothing to pay."""
         used = self.used
-        if self.price is None or not (200 <= self.status < 400 or used.input or used.output):
+        if self.price is None or not (self.good or used.input or used.output):
             return Charge(used.input + used.output)
         nanos = self.price.nanos(input=used.input, cached=used.cached, output=used.output)
         return Charge(used.input + used.output, nanos)
+
+    @property
+    def due(self) -> Charge:
+        """What of its charge was not counted yet."""
+        charge, paid = self.charge, self.paid
+        return charge if paid is FREE else Charge(charge.tokens - paid.tokens, charge.nanos - paid.nanos)

@@ -48,6 +48,10 @@ class CallLog:
             "first_byte": None if report.first_byte is None else round(report.first_byte, 4),
             "seconds": round(seconds, 4),
         }
+        if report.closed is not None:
+            line["closed"] = report.closed
+        if report.sound is not None:
+            line["sound_seconds"] = report.sound
         self._lines.append(line)
         if len(self._lines) >= MOST_WAITING:
             self.flush()

@@ -25,6 +25,7 @@ from keycairn.domain.errors import (
     UrlRefusedError,
 )
 from keycairn.domain.limits import NO_LIMITS
+from keycairn.domain.provider_failure import Failure
 from keycairn.domain.routing import Serving, Verdict, rest_after, verdict
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -100,6 +101,26 @@ class Failover:
             self.end(exchange, FREE)
         raise failure
 
+    async def again(self, call: Call, report: Report, exchange: Exchange, failure: Failure) -> Exchange | None:
+        """Another exchange in place of one that turned out to be a refusal while nothing of it was passed on.
+
+        None where there is nobody else to ask and the refusal is the client's. Raises as `run`.
+        """
+        used = next((one.credential for one in call.candidates if one.credential.id == exchange.credential), None)
+        if used is None:
+            return None
+        outcome = self._judge(used, failure)
+        if outcome is Verdict.DONE:
+            return None
+        renewed = await self._resolver.renewed(call.candidates)
+        left = [one for one in renewed if (one.credential.id, one.credential.version) != (used.id, used.version)]
+        if left and report.attempts < MOST_ATTEMPTS:
+            call.candidates = left
+            return await self.run(call, report)
+        if outcome is Verdict.BAD_KEY:
+            raise InvalidAuthError(status=401)
+        return None
+
     def end(self, exchange: Exchange, charge: Charge) -> None:
         """End an exchange, and count what it used. Once only."""
         self._attempts.end(exchange, charge)
@@ -152,12 +173,15 @@ class Failover:
         if exchange.failure is None:
             self._health.good(credential)
             return Verdict.DONE
-        outcome = verdict(exchange.failure)
+        return self._judge(credential, exchange.failure)
+
+    def _judge(self, credential: Credential, failure: Failure) -> Verdict:
+        outcome = verdict(failure)
         if outcome is Verdict.BAD_KEY:
             self._health.refused(credential)
             _log.warning("a provider refused a key", credential=credential.id, provider=credential.provider)
         elif outcome is Verdict.NEXT:
-            self._health.rest(credential, rest_after(exchange.failure))
+            self._health.rest(credential, rest_after(failure))
         return outcome
 
 

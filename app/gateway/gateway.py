@@ -14,6 +14,7 @@ from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.answering import BrokenOffError, PassedAnswer, marks, pass_on
 from keycairn.app.gateway.attempt import AttemptRunner
+from keycairn.app.gateway.bookkeeping import usage_key, usage_of
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.call_log import CallLog
 from keycairn.app.gateway.directory import Directory, KnownCaller
@@ -27,14 +28,17 @@ from keycairn.app.gateway.listing import ModelLists
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.presented import presented_token
-from keycairn.app.gateway.reading import check_request, read_call
+from keycairn.app.gateway.reading import check_request, check_socket, read_call
 from keycairn.app.gateway.recovery import Recovery
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.resolution import Resolver
 from keycairn.app.gateway.resource_ids import ResourceIds
 from keycairn.app.gateway.resources import check_counted, kind_of
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE
+from keycairn.app.gateway.socket_call import SOCKET_APIS, Offered, socket_call
+from keycairn.app.gateway.sockets import Sockets
 from keycairn.app.gateway.usage_scanner import unanswered
+from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.app.services.access import Attempts, Tokens
 from keycairn.app.services.audit import ANONYMOUS, AuditCounters
@@ -52,7 +56,6 @@ from keycairn.domain.errors import (
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope as TokenScope
 from keycairn.domain.token import carries
-from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http
 from keycairn.ports.provider import ProviderRegistry
@@ -60,6 +63,7 @@ from keycairn.ports.spool import Spools
 from keycairn.ports.store import Store
 from keycairn.ports.tracing import Tracing
 from keycairn.ports.upstream import Upstream
+from keycairn.ports.websocket import Websockets
 
 MOST_CALLS = 4000
 """Calls under way at one time."""
@@ -87,6 +91,7 @@ class Gateway:
         audit_counters: AuditCounters,
         tracing: Tracing | None = None,
         spools: Spools | None = None,
+        websockets: Websockets | None = None,
     ) -> None:
         self._tracing = tracing
         self._attempts = attempts
@@ -105,11 +110,20 @@ class Gateway:
         opened = OpenAccounts(accounts, registry)
         self._failover = Failover(
             resolver=self._resolver,
-            attempts=AttemptRunner(opened=opened, http=http, upstream=upstream, limiter=self._limiter),
+            attempts=AttemptRunner(
+                opened=opened, http=http, upstream=upstream, limiter=self._limiter, websockets=websockets
+            ),
             health=self.health,
             recovery=self._recovery,
             limiter=self._limiter,
             count=self.metrics.attempt,
+        )
+        self._sockets = Sockets(
+            failover=self._failover,
+            directory=self.directory,
+            limiter=self._limiter,
+            accounting=self.accounting,
+            clock=clock,
         )
         self.intake = Intake(spools=spools)
         self.call_log = CallLog(clock.now)
@@ -127,23 +141,24 @@ class Gateway:
             with suppress(asyncio.CancelledError):
                 await task
         self._tasks = []
+        await self._sockets.aclose()
         await self._recovery.aclose()
         await self.accounting.flush()
         self.call_log.flush()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != ScopeType.HTTP:
-            return
+        """Serve one request, or one websocket."""
+        over_http = scope["type"] == ScopeType.HTTP
         path: str = scope["path"]
         dialect = Dialect.ANTHROPIC if path.startswith(ANTHROPIC) else Dialect.OPENAI
         report = Report(id=token_hex(8))
         begun = self._monotonic()
         try:
-            await self._serve(scope, path, receive, send, dialect, report)
+            serve = self._serve if over_http else self._serve_socket
+            await serve(scope, path, receive, send, dialect, report)
         except KeycairnError as error:
             self._note(error, scope, path)
-            await self._refuse(error, dialect, report, send)
+            await self._refuse(error, dialect, report, send if over_http else as_refusal(send))
         except ClientGoneError:
             report.code = "client_gone"
         except BrokenOffError:
@@ -152,9 +167,10 @@ class Gateway:
             frames = traceback.extract_tb(error.__traceback__)
             places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
             _log.error("unexpected error", exception=type(error).__name__, places=places)
-            await self._refuse(KeycairnError(), dialect, report, send)
+            if over_http or not report.begun:
+                await self._refuse(KeycairnError(), dialect, report, send if over_http else as_refusal(send))
         finally:
-            api = APIS.get(path)
+            api = APIS.get(path) if over_http else SOCKET_APIS.get(path)
             name = api.name if api else "native" if path.startswith(NATIVE) else kind_of(path) or "other"
             seconds = self._monotonic() - begun
             self.metrics.call(name, report, seconds)
@@ -169,22 +185,14 @@ class Gateway:
         headers: RawHeaders = scope["headers"]
         given = dict(headers)
         token = presented_token(given)
-        known = await self._known(scope, token)
+        known = await self._admitted(scope, token, report)
         caller = known.principal
-        report.caller = caller.actor
-        if not carries(caller.scopes, TokenScope.INVOKE):
-            raise ForbiddenError(TokenScope.INVOKE)
         method = scope["method"]
         api = APIS.get(path)
         if api is None and not path.startswith(NATIVE) and kind_of(path) is None:
             await self._lists.serve(path, method, caller, send)
             return
-        if self._calls >= MOST_CALLS:
-            raise OverloadedError
-        for subject in known.subjects:
-            await self._limiter.prepare(subject)
-        self._limiter.begin(*known.subjects)
-        self._calls += 1
+        await self._begin(known)
         incoming = Incoming(receive, self.intake, _length(given))
         try:
             call = await read_call(scope, path, caller, incoming, self._resources)
@@ -196,10 +204,66 @@ class Gateway:
             call.token = token
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
-            self._calls -= 1
-            for subject in known.subjects:
-                self._limiter.end(subject, report.charge)
+            self._end(known, report)
             incoming.close()
+
+    async def _serve_socket(  # a handshake and its session
+        self, scope: Any, path: str, receive: Receive, send: Send, dialect: Dialect, report: Report
+    ) -> None:
+        await receive()  # that it wants to connect
+        check_socket(scope, path)
+        await self.directory.refresh()
+        offered = Offered(scope)
+        known = await self._admitted(scope, offered.token, report)
+        call = socket_call(scope, path, offered.query, known.principal)
+        call.token, call.subprotocols = offered.token, offered.passed
+        await self._begin(known)
+        begun = self._monotonic()
+        span = self._tracing.begin(spans.operation(call), call.headers) if self._tracing else None
+        try:
+            if call.api.native:
+                dialect = report.dialect = await self._resolver.dialect(call)
+            call.candidates = await self._resolver.candidates(call)
+            await self._sockets.carry_out(
+                call,
+                known.subjects,
+                receive,
+                send,
+                subprotocol=offered.chosen,
+                dialect=dialect,
+                report=report,
+                elapsed=lambda: self._monotonic() - begun,
+            )
+        except KeycairnError as error:
+            report.code = error.code
+            raise
+        finally:
+            self._end(known, report)
+            self._account(call, report)
+            if span is not None:
+                spans.end(span, call, report)
+
+    async def _admitted(self, scope: Any, token: Secret, report: Report) -> KnownCaller:
+        """Who calls, and may. Raises as `_known`, and ForbiddenError."""
+        known = await self._known(scope, token)
+        report.caller = known.principal.actor
+        if not carries(known.principal.scopes, TokenScope.INVOKE):
+            raise ForbiddenError(TokenScope.INVOKE)
+        return known
+
+    async def _begin(self, known: KnownCaller) -> None:
+        """Count a call as under way. Raises OverloadedError or LimitReachedError."""
+        if self._calls >= MOST_CALLS:
+            raise OverloadedError
+        for subject in known.subjects:
+            await self._limiter.prepare(subject)
+        self._limiter.begin(*known.subjects)
+        self._calls += 1
+
+    def _end(self, known: KnownCaller, report: Report) -> None:
+        self._calls -= 1
+        for subject in known.subjects:
+            self._limiter.end(subject, report.due)
 
     async def _known(self, scope: Any, token: Secret) -> KnownCaller:
         """Who calls. Wrong tokens are subject to the limit on failed attempts, as on every door.
@@ -225,7 +289,7 @@ class Gateway:
                     answer = PassedAnswer(exchange, call, report, dialect, incoming.hold)
                     await pass_on(answer, send, lambda: self._monotonic() - begun)
                 finally:
-                    self._failover.end(exchange, report.charge)
+                    self._failover.end(exchange, report.due)
         except ClientGoneError:
             if not report.begun and report.attempts and call.api.uses_tokens:
                 report.used = unanswered(report.sent)  # the provider may be at work on it
@@ -242,30 +306,7 @@ class Gateway:
 
     def _account(self, call: Call, report: Report) -> None:
         now = self._clock.now()
-        failed = not 200 <= report.status < 400 or bool(report.code)
-        model = report.model
-        if not model and report.model_name and not failed:  # what is not registered is booked where it was there
-            model = f"{report.provider}/{report.model_name}"
-        key = UsageKey(
-            day=now.date(),
-            workspace=call.caller.workspace,
-            token=call.caller.actor,
-            credential=report.credential,
-            model=model,
-        )
-        self.accounting.add(
-            key,
-            Usage(
-                requests=1,
-                failed=int(failed),
-                input_tokens=report.used.input,
-                output_tokens=report.used.output,
-                cached_tokens=report.used.cached,
-                estimated=int(report.used.estimated),
-                nanos=report.charge.nanos,
-                last_used=now,
-            ),
-        )
+        self.accounting.add(usage_key(call, report, now), usage_of(report, now))
 
     def _note(self, error: KeycairnError, scope: Any, path: str) -> None:
         """Count a refusal for the audit log, by the API's name: what stands in a path may be anything."""

@@ -115,6 +115,18 @@ class Limiter:
             return LimitReachedError(what, self._until_next_month())
         return None
 
+    async def used_up(self, subject: Subject) -> LimitReachedError | None:
+        """Why a call that is under way must not go on, None where it may: what may be used in a day, or a month."""
+        if not subject.limits.counts_use:
+            return None
+        await self.prepare(subject)
+        return self._used_up(subject, self._state(subject))
+
+    def charge(self, subject: Subject, charge: Charge) -> None:
+        """Count what a call has used that is still under way."""
+        if subject.limits != NO_LIMITS:
+            self._add(self._state(subject), charge)
+
     def begin(self, *subjects: Subject) -> None:
         """Count a call that begins, for each. Raises LimitReachedError, counting nothing; `prepare` comes first."""
         limited = [subject for subject in subjects if subject.limits != NO_LIMITS]
@@ -135,6 +147,10 @@ class Limiter:
             return
         state = self._state(subject)
         state.under_way -= 1
+        self._add(state, charge)
+
+    @staticmethod
+    def _add(state: _State, charge: Charge) -> None:
         state.used += charge.tokens
         state.spent += charge.nanos
         state.spent_in_month += charge.nanos

@@ -7,7 +7,7 @@ from keycairn.app.gateway.request_body import Incoming
 from keycairn.app.gateway.resource_ids import ResourceIds
 from keycairn.app.gateway.resources import open_references, resource_call
 from keycairn.app.gateway.routes import APIS, NATIVE, model_call, native_call
-from keycairn.app.ingress.form import check_form, check_headers, check_target
+from keycairn.app.ingress.form import check_form, check_headers, check_path, check_target
 from keycairn.app.services.access import Principal
 
 _NAMES = ("/v1/models/", "/anthropic/v1/models/")
@@ -21,6 +21,14 @@ def check_request(scope: Any, path: str) -> None:
         check_target(scope)
     else:
         check_form(scope, names=path.startswith(_NAMES))
+
+
+def check_socket(scope: Any, path: str) -> None:
+    """The same for a websocket's handshake."""
+    check_headers(scope, upgrade=True)
+    raw = check_target(scope)
+    if not path.startswith(NATIVE):
+        check_path(raw)
 
 
 async def read_call(scope: Any, path: str, caller: Principal, incoming: Incoming, resources: ResourceIds) -> Call:

@@ -15,6 +15,7 @@ from keycairn.app.gateway.routes import below_base, check_native
 from keycairn.domain.credential import Credential, account
 from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import CredentialNotFoundError, KeycairnError, ListedModelsError, RequestRefusedError
+from keycairn.domain.passing import WEBSOCKET
 from keycairn.domain.routing import Draw, Serving, by_chance, by_conversation, weighted_order
 from keycairn.ports.provider import LoadedProvider, ProviderRegistry
 
@@ -56,7 +57,7 @@ class Resolver:
             provider = self._registry.get(credential.provider)
             path, version = below_base(call.api.path, _base_path(provider, credential))
             call.api = replace(call.api, path=path, version=version)
-            check_native(provider.spec, call.method, call.api.path)
+            check_native(provider.spec, WEBSOCKET if call.api.websocket else call.method, call.api.path)
         return [Serving(None, credential)]
 
     async def dialect(self, call: Call) -> Dialect:

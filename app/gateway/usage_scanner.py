@@ -68,6 +68,15 @@ class Counted(Struct, frozen=True, kw_only=True):
     cached: int = 0
     estimated: bool = False
 
+    def plus(self, other: "Counted") -> "Counted":
+        """Both together."""
+        return Counted(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cached=self.cached + other.cached,
+            estimated=self.estimated or other.estimated,
+        )
+
 
 def unanswered(sent: int) -> Counted:
     """What a call is charged with whose client left before its answer began; `sent` are the bytes of its body."""

@@ -34,6 +34,8 @@ _ONCE = frozenset(
         b"access-control-request-method",
         b"if-match",
         b"upgrade",
+        b"sec-websocket-key",
+        b"sec-websocket-version",
     }
 )
 """Headers of which a second one would let one reader go by the first, another by the last."""
@@ -73,8 +75,8 @@ def check_path(raw: bytes, *, names: bool = False) -> None:
         _check_decoded(raw, names=names)
 
 
-def check_headers(scope: Any) -> None:
-    """The part of `check_form` that concerns the headers."""
+def check_headers(scope: Any, *, upgrade: bool = False) -> None:
+    """The part of `check_form` that concerns the headers. `upgrade`: they are those of a websocket's handshake."""
     given: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         if name in _ONCE:
@@ -86,7 +88,9 @@ def check_headers(scope: Any) -> None:
         raise ContentEncodingError
     if given.get(b"expect", b"100-continue").strip().lower() != b"100-continue":
         raise ExpectationError
-    if b"upgrade" in given:
+    if upgrade and (b"content-length" in given or b"transfer-encoding" in given or b"expect" in given):
+        raise AmbiguousRequestError("A websocket's handshake has no body.")
+    if b"upgrade" in given and not upgrade:
         raise AmbiguousRequestError("This service speaks HTTP/1.1 alone: send no Upgrade header.")
 
 

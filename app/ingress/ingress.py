@@ -32,17 +32,18 @@ class Ingress:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != ScopeType.HTTP:
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})
-            return
         seen = self._with_source(scope)
+        socket = scope["type"] != ScopeType.HTTP
         if scope["path"].startswith(self._open):
             await self._app(seen, receive, send)
             return
         try:
             sender, origin = self._origins.judge(seen)
         except ForeignOriginError as error:
-            await _answer(send, *self._refused(seen, error))
+            await _answer(as_refusal(send) if socket else send, *self._refused(seen, error))
+            return
+        if socket:
+            await self._app(seen, receive, send)
             return
         if sender is From.ALLOWED_PAGE and is_preflight(seen):
             await _answer(send, 204, preflight_headers(seen, origin), b"")
@@ -62,6 +63,16 @@ class Ingress:
 async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def as_refusal(send: Send) -> Send:
+    """`send` for an answer over HTTP in place of a websocket, as ASGI's extension `websocket.http.response` has it."""
+
+    async def sending(message: Message) -> None:
+        told: Any = {**message, "type": f"websocket.{message['type']}"}
+        await send(told)
+
+    return sending
 
 
 def readable_by(origin: bytes, send: Send) -> Send:

@@ -108,7 +108,7 @@ class Origins:
             if name is not None and name in self._own(scope, said.get(b"host", b"")) and site in _NEAR:
                 return From.NO_PAGE, b""
         if (
-            scope["method"] == "GET"
+            scope.get("method") == "GET"
             and origin != b"null"
             and said.get(b"sec-fetch-mode") == b"navigate"
             and said.get(b"sec-fetch-dest") == b"document"
@@ -117,9 +117,12 @@ class Origins:
         raise ForeignOriginError
 
     def _own(self, scope: Any, host: bytes) -> set[str | None]:
-        return {self._public, spelled(f"{scope['scheme']}://{host.decode('latin-1')}")} - {None}
+        scheme = _PAGES.get(scope["scheme"], scope["scheme"])
+        return {self._public, spelled(f"{scheme}://{host.decode('latin-1')}")} - {None}
 
 
+_PAGES = {"ws": "http", "wss": "https"}
+"""The scheme of a page that opens a websocket to where it came from."""
 _SAID = frozenset({b"origin", b"host", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"})
 _NEAR = frozenset({b"same-origin", b"none"})
 

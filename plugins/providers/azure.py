@@ -28,6 +28,8 @@ _DEPLOYED = frozenset(
 )
 RESPONSES_SINCE = "2025-03-01-preview"
 """The first version of the API with responses. Source: learn.microsoft.com/azure/ai-foundry/openai/how-to/responses."""
+REALTIME = "/realtime"
+"""Of the API without versions. Source: learn.microsoft.com/azure/ai-foundry/openai/how-to/realtime-audio-websockets."""
 
 
 class Azure(OpenAICompatible):
@@ -61,7 +63,9 @@ class Azure(OpenAICompatible):
         if openai and path in _DEPLOYED and request.model:
             parts = parts._replace(path=f"{head}/openai/deployments/{quote(request.model, safe='')}{path}")
         query = parse_qsl(parts.query, keep_blank_values=True)
-        if not any(name == "api-version" for name, _ in query):
+        if openai and path == REALTIME:
+            parts = parts._replace(path=f"{head}/openai/v1{path}")
+        elif not any(name == "api-version" for name, _ in query):
             version = _version(account)
             if path.startswith("/responses"):
                 version = max(version, RESPONSES_SINCE)

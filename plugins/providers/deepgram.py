@@ -107,6 +107,9 @@ PROVIDER = Deepgram(
         docs_url="https://console.deepgram.com",
         url_env=(*url_names("DEEPGRAM"), *(EnvVariable(name="DEEPGRAM_HOST", bare="https://{}"),)),
         hosts=("api.deepgram.com", "*.deepgram.com"),
-        native_operations=("POST listen", "POST speak", "POST read", "GET models", "GET models/*"),
+        native_operations=(
+            *("POST listen", "POST speak", "POST read", "GET models", "GET models/*"),
+            *("WEBSOCKET listen", "WEBSOCKET speak"),
+        ),
     )
 )

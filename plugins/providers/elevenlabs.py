@@ -122,6 +122,8 @@ PROVIDER = ElevenLabs(
             *(f"POST text-to-dialogue{way}" for way in _WAYS),
             "POST speech-to-text",
             *(f"POST speech-to-speech/*{way}" for way in ("", "/stream")),
+            *(f"WEBSOCKET text-to-speech/*/{way}" for way in ("stream-input", "multi-stream-input")),
+            "WEBSOCKET speech-to-text/realtime",
             "GET models",
         ),
     )

@@ -6,12 +6,14 @@ esperanto 2.28 takes no base URL for this provider from its config: it reads `GE
 account with a base URL is therefore to be used with the variable set, or through the gateway.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keycairn.domain.dialect import Dialect
 from keycairn.domain.env_variable import TRUE, EnvSwitch, EnvVariable
@@ -31,6 +33,7 @@ from keycairn.ports.http import Http, Request
 URL = "https://generativelanguage.googleapis.com/v1beta"
 PAGE = 1000
 VOICE = "Kore"
+_LIVE = re.compile(r"/v1(?:beta)?(/ws/google\.ai\.[^/]+)$")
 _METHODS = "supportedGenerationMethods"
 _VERBS = ("generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents", "predict")
 
@@ -60,8 +63,14 @@ class Google(ListedProvider):
         return f"{self.base_url(account, type)}/openai"
 
     async def authorize(self, account: Account, request: Request, http: Http) -> Request:
-        """The key, as a bearer token where the path is of the OpenAI-compatible API."""
-        if "/openai/" not in urlsplit(request.url).path:
+        """The key, as a bearer token where the path is of the OpenAI-compatible API.
+
+        The live API stands beside the version that the base URL ends with. Source: ai.google.dev/api/live.
+        """
+        parts = urlsplit(request.url)
+        if (live := _LIVE.search(parts.path)) is not None:
+            request = replace(request, url=parts._replace(path=parts.path[: live.start()] + live[1]).geturl())
+        if "/openai/" not in parts.path:
             return await super().authorize(account, request, http)
         return authorized(request, {"Authorization": required_header_secret(account, prefix="Bearer ")})
 
@@ -188,6 +197,7 @@ PROVIDER = Google(
         native_operations=(
             *(f"POST models/*:{verb}" for verb in _VERBS),
             *(f"POST openai/{call}" for call in ("chat/completions", "embeddings", "images/generations")),
+            "WEBSOCKET ws/google.ai.generativelanguage.*.GenerativeService.BidiGenerateContent",
             *(f"GET {list}" for list in ("models", "models/*", "openai/models", "openai/models/**")),
         ),
         preferred_models=("gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding", "text-embedding"),

@@ -112,9 +112,9 @@ async def test_only_health_is_told_to_every_name() -> None:
             assert b"host_not_allowed" in body["body"]
             assert b"evil" not in body["body"]
     assert await ask(guard, "/health/live", b"evil.example") == ["served"]
-    assert await ask(guard, "/ws", b"evil.example", type="websocket") == [
-        {"type": "websocket.close", "code": 1008, "reason": ""}
-    ]
+    start, body = await ask(guard, "/v1/realtime", b"evil.example", type="websocket")
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 400)
+    assert (body["type"], b"host_not_allowed" in body["body"]) == ("websocket.http.response.body", True)
 
 
 def test_the_setting_takes_names_and_says_so() -> None:

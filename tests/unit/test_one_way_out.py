@@ -40,7 +40,10 @@ MAY: dict[str, frozenset[str]] = {
     # resolves, judges every answer, and connects to the judged address
     "adapters/guarded_http/backend.py": frozenset({"getaddrinfo", "connect_tcp"}),
     # connects to addresses that were judged as above
-    "adapters/httptools_upstream/pool.py": frozenset({"create_connection", "start_connection"}),
+    "adapters/httptools_upstream/dialing.py": frozenset({"start_connection"}),
+    # speak over sockets that were dialled there
+    "adapters/httptools_upstream/pool.py": frozenset({"create_connection"}),
+    "adapters/websockets_upstream/client.py": frozenset({"create_connection"}),
     # finds the address to listen on
     "app/cli/serving.py": frozenset({"getaddrinfo"}),
 }
