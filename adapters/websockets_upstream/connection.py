@@ -13,7 +13,7 @@ SLICE = 2**14
 PING_EVERY, PONG_WITHIN = 20.0, 60.0
 """Seconds between two pings, and how long a provider may leave one unanswered."""
 CLOSE_WITHIN = 2.0
-"""Seconds a provider has to answer the end of a connection."""
+"""Seconds a provider has to answer the end of a connection, and then to hang up."""
 
 
 class Held:
@@ -47,6 +47,7 @@ class GuardedConnection(ClientConnection):
         self._mine = 0
         self._unread = bytearray()
         self._waits = False
+        self._end_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -70,6 +71,8 @@ class GuardedConnection(ClientConnection):
         self._held.change(-self._mine)
         self._mine = 0
         self._unread.clear()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
         super().connection_lost(exc)
 
     def go_on(self) -> None:
@@ -97,6 +100,8 @@ class GuardedConnection(ClientConnection):
         piece = bytes(self._unread[:SLICE])
         del self._unread[: len(piece)]
         super().data_received(piece)
+        if self._end_timer is None and self.protocol.close_expected():  # the library waits for that without an end
+            self._end_timer = self.loop.call_later(CLOSE_WITHIN, self._real.abort)
         holds = len(self.protocol.reader.buffer) + len(self._unread)
         if self._held.change(holds - self._mine):
             self._mine = holds

@@ -11,6 +11,8 @@ from keycairn.ports.upstream import Headers
 from keycairn.ports.websocket import SWITCHING, Close, Message
 
 LOST = Close(1006)
+_GARBLED = frozenset({1002, 1007, 1009})
+"""Codes with which we end a connection for what the provider sent."""
 
 
 class RefusedSocket:
@@ -101,6 +103,6 @@ class OpenSocket:
         """How it ended, where a code of our own side tells more than that the connection is gone."""
         protocol = self._connection.protocol
         given = protocol.close_rcvd
-        if given is None and protocol.parser_exc is not None:
+        if given is None and protocol.close_sent is not None and protocol.close_sent.code in _GARBLED:
             given = protocol.close_sent
         return LOST if given is None else Close(given.code, given.reason)
