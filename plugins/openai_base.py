@@ -40,6 +40,7 @@ OPENAI_OPERATIONS = (
     "GET models",
     "GET models/**",
     "WEBSOCKET realtime",
+    "WEBSOCKET realtime/translations",
 )
 """Calls of models: nothing that manages the account, and nothing that reads or changes what others stored in it."""
 MAX_TOKENS = "max_tokens"

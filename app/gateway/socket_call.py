@@ -15,7 +15,8 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.secret import Secret
 
 SOCKET_APIS = {
-    "/v1/realtime": Api("realtime", "/realtime", Modality.LANGUAGE, websocket=True, speaks_first=True),
+    f"/v1{path}": Api("realtime", path, Modality.LANGUAGE, websocket=True, speaks_first=True)
+    for path in ("/realtime", "/realtime/translations")
 }
 """Every operation over a websocket that names a model, by its path."""
 LISTENS = "default:speech_to_text"
@@ -83,6 +84,7 @@ def socket_call(scope: Any, path: str, query: str, caller: Principal) -> Call:
     raw = scope.get("raw_path")
     target = str(raw.decode("latin-1")).partition("?")[0] if raw else str(scope["path"])
     credential, slash, rest = target.partition(NATIVE)[2].partition("/")
+    rest = rest.removeprefix("/")  # Google's SDK puts a slash of its own behind a URL that ends with one
     if not credential or not slash or not rest:
         raise NoRouteError
     check_plain(rest)

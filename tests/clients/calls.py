@@ -158,6 +158,44 @@ def _(at: dict[str, str]) -> None:
     raises(openai.APITimeoutError, lambda: slow.chat.completions.create(model="slow", messages=HELLO))
 
 
+RESPONSE = "response.output_text.delta"
+
+
+@operation("openai", "realtime, async")
+async def _(at: dict[str, str]) -> None:
+    async with _async_openai(at).realtime.connect(model="gpt-realtime") as session:
+        await session.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
+        await session.conversation.item.create(item=item)
+        await session.input_audio_buffer.append(audio="AAAA")
+        await session.response.create()
+        said = ""
+        async for event in session:
+            said += event.delta if event.type == RESPONSE else ""
+            if event.type == "response.done":
+                same(event.response.usage.total_tokens, 30)
+                break
+        same(said, "Hello!")
+
+
+@operation("openai", "realtime")
+def _(at: dict[str, str]) -> None:
+    with _openai(at).realtime.connect(model="gpt-realtime") as session:
+        same(session.recv().type, "session.created")
+        session.response.create()
+        while (event := session.recv()).type != "response.done":
+            pass
+        same(event.response.status, "completed")
+
+
+@operation("openai", "realtime, errors: token, model")
+def _(at: dict[str, str]) -> None:
+    from websockets.exceptions import InvalidStatus
+
+    raises(InvalidStatus, lambda: _openai(at, api_key="kc_wrong").realtime.connect(model="gpt-realtime").enter())
+    raises(InvalidStatus, lambda: _openai(at).realtime.connect(model="nothing").enter())
+
+
 # anthropic
 
 
@@ -269,6 +307,39 @@ def _(at: dict[str, str]) -> None:
     raises(errors.ClientError, lambda: client.models.generate_content(model="nothing", contents="Hello"))
 
 
+def _live(at: dict[str, str], token: str = "") -> Any:
+    import ssl
+
+    from google import genai
+
+    options = {"base_url": at["live"], "async_client_args": {"ssl": ssl.create_default_context(cafile=at["authority"])}}
+    return genai.Client(api_key=token or at["token"], http_options=options)
+
+
+@operation("google-genai", "live")
+async def _(at: dict[str, str]) -> None:
+    client = _live(at)
+    async with client.aio.live.connect(model="gemini-live", config={"response_modalities": ["TEXT"]}) as session:
+        for _ in range(2):
+            await session.send_client_content(turns={"role": "user", "parts": [{"text": "Hello"}]}, turn_complete=True)
+            told = [message async for message in session.receive()]
+            same("".join(message.text or "" for message in told), "Hello!")
+            same(told[-1].usage_metadata.total_token_count, 10)
+
+
+@operation("google-genai", "live, errors: token")
+async def _(at: dict[str, str]) -> None:
+    from websockets.exceptions import InvalidStatus
+
+    status = 101
+    try:
+        async with _live(at, "kc_wrong").aio.live.connect(model="gemini-live"):
+            pass
+    except InvalidStatus as error:
+        status = error.response.status_code
+    same(status, 401)
+
+
 # mistralai
 
 
@@ -367,18 +438,20 @@ def _(at: dict[str, str]) -> None:
 # deepgram
 
 
-def _deepgram(at: dict[str, str]) -> Any:
-    from deepgram import DeepgramClient
-    from deepgram.environment import DeepgramClientEnvironment
-
-    places = dict.fromkeys(("base", "production", "agent", "agent_rest"), at["native_deepgram"])
+def _deepgram_places(place: str) -> Any:
     import inspect
 
+    from deepgram.environment import DeepgramClientEnvironment
+
     known = inspect.signature(DeepgramClientEnvironment.__init__).parameters
-    return DeepgramClient(
-        api_key=at["token"],
-        environment=DeepgramClientEnvironment(**{name: place for name, place in places.items() if name in known}),
-    )
+    names = ("base", "production", "agent", "agent_rest")
+    return DeepgramClientEnvironment(**{name: place for name in names if name in known})
+
+
+def _deepgram(at: dict[str, str], place: str = "") -> Any:
+    from deepgram import DeepgramClient
+
+    return DeepgramClient(api_key=at["token"], environment=_deepgram_places(place or at["native_deepgram"]))
 
 
 @operation("deepgram-sdk", "speech")
@@ -391,6 +464,26 @@ def _(at: dict[str, str]) -> None:
 def _(at: dict[str, str]) -> None:
     answer = _deepgram(at).listen.v1.media.transcribe_file(request=sound().read(), model="nova-3")
     same(answer.results.channels[0].alternatives[0].transcript, "you")
+
+
+@operation("deepgram-sdk", "live transcription")
+def _(at: dict[str, str]) -> None:
+    with _deepgram(at, at["listen"].replace("http", "ws", 1)).listen.v1.connect(model="nova-3") as session:
+        session.send_media(bytes(3200))
+        same(session.recv().channel.alternatives[0].transcript, "you")
+        session.send_close_stream()
+        same(session.recv().duration, 0.1)
+
+
+@operation("deepgram-sdk", "live transcription, async")
+async def _(at: dict[str, str]) -> None:
+    from deepgram import AsyncDeepgramClient
+
+    places = _deepgram_places(at["listen"].replace("http", "ws", 1))
+    client = AsyncDeepgramClient(api_key=at["token"], environment=places)
+    async with client.listen.v1.connect(model="nova-3") as session:
+        await session.send_media(bytes(3200))
+        same((await session.recv()).channel.alternatives[0].transcript, "you")
 
 
 # voyageai, ollama, together

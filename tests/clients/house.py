@@ -3,18 +3,26 @@
 import asyncio
 import json
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-from tests.gateway_house import gateway_house
+from tests.gateway_house import GatewayHouse, gateway_house
 from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.cohere_api import CohereServer
 from tests.servers.gemini_api import GeminiServer
+from tests.servers.handling import handling, piped
 from tests.servers.keeping_api import KeepingServer
 from tests.servers.kin_api import MistralServer, VoyageServer
+from tests.servers.listen_api import ListenServer
+from tests.servers.live_api import LiveServer
 from tests.servers.ollama_api import OllamaServer
+from tests.servers.realtime_api import RealtimeServer
 from tests.servers.speech_api import DeepgramServer, ElevenLabsServer
+from tests.tls import make_authority
 
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
@@ -71,7 +79,26 @@ async def places() -> AsyncIterator[dict[str, str]]:
         slow = await stack.enter_async_context(OpenAIServer())
         slow.fault = "slow"
         await house.model(await house.account("openai", slow.url, key=KEY), "slow")
+        realtime = await stack.enter_async_context(RealtimeServer())
+        await house.model(await house.account("openai", realtime.url, key=KEY), "gpt-realtime")
+        await _live(house, stack, found)
         yield found
+
+
+async def _live(house: GatewayHouse, stack: AsyncExitStack, found: dict[str, str]) -> None:
+    """Accounts whose SDKs open websockets; and a way in by TLS, since Google's opens none without."""
+    for place, provider, server in (("live", "google", LiveServer()), ("listen", "deepgram", ListenServer())):
+        await stack.enter_async_context(server)
+        made = await house.account(provider, server.url, key=KEY)
+        found[place] = f"{house.url}/native/{made.id}"
+    authority = make_authority("localhost")
+    behind = piped(urlsplit(house.url).port or 0)
+    port = await stack.enter_async_context(handling(behind, authority.server_context()))
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    certificate = Path(folder, "ca.pem")
+    certificate.write_bytes(authority.pem)
+    found["authority"] = str(certificate)
+    found["live"] = found["live"].replace(house.url, f"https://localhost:{port}")
 
 
 async def run(*commands: Sequence[str]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-from tests.servers.handling import handling
+from tests.servers.handling import handling, piped
 
 
 class ConnectProxy:
@@ -30,21 +30,8 @@ class ConnectProxy:
             writer.write(self.answer or b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             await writer.drain()
             return
-        there, back = await asyncio.open_connection("127.0.0.1", place)
         writer.write(b"HTTP/1.1 200 Connection established\r\nvia: 1.1 test\r\n\r\n")
-        try:
-            await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
-        finally:
-            back.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(2**16):
-            writer.write(data)
-            await writer.drain()
-    with suppress(ConnectionError, OSError):
-        writer.close()
+        await piped(place)(reader, writer)
 
 
 @asynccontextmanager

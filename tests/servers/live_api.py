@@ -4,6 +4,7 @@ Source: ai.google.dev/api/live, and google/genai/live.py in github.com/googleapi
 """
 
 import json
+import re
 from typing import Any, ClassVar
 
 from tests.servers.sockets import SocketServer
@@ -11,6 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
 USAGE = {"promptTokenCount": 7, "responseTokenCount": 3, "totalTokenCount": 10}
+_PATH = re.compile(r"/ws/google\.ai\.generativelanguage\.v1(?:alpha|beta)?\.GenerativeService\.BidiGenerateContent")
 REFUSAL = "API key not valid. Please pass a valid API key."
 
 
@@ -18,8 +20,10 @@ class LiveServer(SocketServer):
     """Text turns of one model."""
 
     base: ClassVar[str] = "/v1beta"
-    path: ClassVar[str] = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
     told_later: ClassVar[bool] = True
+
+    def has(self, path: str) -> bool:
+        return _PATH.fullmatch(path) is not None
 
     def presented(self, request: Request) -> str | None:
         return request.headers.get("x-goog-api-key")

@@ -62,6 +62,10 @@ class SocketServer:
         self._server.close(close_connections=True)
         await self._server.wait_closed()
 
+    def has(self, path: str) -> bool:
+        """Whether it opens a connection at a path."""
+        return path == self.path
+
     async def session(self, socket: ServerConnection) -> None:
         """What is said on an open connection, until it is closed."""
         raise NotImplementedError
@@ -84,7 +88,7 @@ class SocketServer:
     def _greet(self, socket: ServerConnection, request: Request) -> Response | None:
         self.handshakes.append(request)
         status = self.faults.pop(0) if self.faults else 0
-        if not status and urlsplit(request.path).path != self.path:
+        if not status and not self.has(urlsplit(request.path).path):
             status = 404
         if not status and self.presented(request) != self.key and not self.told_later:
             status = 401

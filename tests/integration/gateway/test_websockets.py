@@ -195,9 +195,10 @@ async def live(house: GatewayHouse, server: LiveServer) -> str:
     return f"/native/{account.id}{LIVE}"
 
 
-async def test_the_live_api_answers_in_binary_and_is_counted(house: GatewayHouse) -> None:
+@pytest.mark.parametrize("slashes", ["/ws/", "//ws/", "/v1beta/ws/"])
+async def test_the_live_api_answers_in_binary_and_is_counted(house: GatewayHouse, slashes: str) -> None:
     async with LiveServer() as server:
-        async with opened(house, await live(house, server) + "?alt=json") as socket:
+        async with opened(house, (await live(house, server)).replace("/ws/", slashes) + "?alt=json") as socket:
             await socket.send(json.dumps({"setup": {"model": "models/gemini-live"}}))
             assert json.loads(await socket.recv()) == {"setupComplete": {}}
             for _ in range(3):
