@@ -3,14 +3,19 @@ import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import OpenAI from "openai";
+import { OpenAIRealtimeWebSocket } from "openai/realtime/websocket";
+import { Agent, WebSocket, setGlobalDispatcher } from "undici";
 import Anthropic from "@anthropic-ai/sdk";
 import { embed, generateText, streamText } from "ai";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createAnthropic } from "@ai-sdk/anthropic";
 
 const at = JSON.parse(process.argv[2]);
+globalThis.WebSocket = WebSocket; // Node before 22 has none of its own
+setGlobalDispatcher(new Agent({ connect: { ca: readFileSync(at.authority) } }));
 const messages = [{ role: "user", content: "Hello" }];
 const openai = new OpenAI({ baseURL: at.url + "/v1", apiKey: at.token, maxRetries: 0 });
+const overTls = new OpenAI({ baseURL: at.tls + "/v1", apiKey: at.token });
 const anthropic = new Anthropic({ baseURL: at.anthropic, apiKey: at.token, maxRetries: 0 });
 const vercel = createOpenAI({ baseURL: at.url + "/v1", apiKey: at.token });
 const vercelAnthropic = createAnthropic({ baseURL: at.anthropic + "/v1", apiKey: at.token });
@@ -45,6 +50,16 @@ const operations = [
     const made = await openai.files.create({ file, purpose: "batch" }, { query: { model: "gpt-kept" } });
     same((await openai.files.retrieve(made.id)).id, made.id);
   }],
+  ["openai", "realtime, as in a browser", () => new Promise((done, fail) => {
+    const session = new OpenAIRealtimeWebSocket({ model: "gpt-realtime" }, overTls);
+    session.on("error", fail);
+    session.on("session.created", () => session.send({ type: "response.create" }));
+    session.on("response.done", (event) => {
+      session.close();
+      try { done(same(event.response.usage.total_tokens, 30)); } catch (error) { fail(error); }
+    });
+    setTimeout(fail, 5000, new Error("nothing was said"));
+  })],
   ["openai", "an error", async () => {
     const failed = await openai.chat.completions.create({ model: "nothing", messages }).catch((error) => error);
     same(failed instanceof OpenAI.NotFoundError && Boolean(failed.requestID), true);

@@ -98,7 +98,8 @@ async def _live(house: GatewayHouse, stack: AsyncExitStack, found: dict[str, str
     certificate = Path(folder, "ca.pem")
     certificate.write_bytes(authority.pem)
     found["authority"] = str(certificate)
-    found["live"] = found["live"].replace(house.url, f"https://localhost:{port}")
+    found["tls"] = f"https://localhost:{port}"
+    found["live"] = found["live"].replace(house.url, found["tls"])
 
 
 async def run(*commands: Sequence[str]) -> dict[str, Any]:

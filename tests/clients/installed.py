@@ -23,7 +23,7 @@ PYTHON_SDKS = (
 )
 
 
-NODE_SDKS = ("openai", "@anthropic-ai/sdk", "ai", "@ai-sdk/openai", "@ai-sdk/anthropic")
+NODE_SDKS = ("openai", "@anthropic-ai/sdk", "ai", "@ai-sdk/openai", "@ai-sdk/anthropic", "undici")
 
 
 class NotInstallableError(Exception):
