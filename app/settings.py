@@ -60,6 +60,7 @@ HELP: Mapping[str, str] = {
 FOR_COMMANDS: Mapping[str, str] = {
     "URL": "Only for commands: the Keycairn to talk to, when it is not the one of the data folder.",
     "TOKEN": "Only for commands: the token to show to a running Keycairn.",
+    "TOKEN_FILE": "Only for commands: a file that holds that token.",
 }
 """What only the commands read, by its name after KEYCAIRN_, with what it means."""
 

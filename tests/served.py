@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.shell import Shell
 
+KEPT = ("PATH", "PYTHONPATH")
+"""What a service is told of the environment of the tests: where its programs and its own code are."""
 COMMAND = str(Path(sys.executable).with_name("keycairn"))
 
 
@@ -40,7 +42,7 @@ async def serving(shell: Shell, *options: str, **variables: str) -> AsyncIterato
             "--port",
             "0",
             *options,
-            env={"PATH": os.environ["PATH"], **shell.variables, **variables},
+            env={**{name: os.environ[name] for name in KEPT if name in os.environ}, **shell.variables, **variables},
             stdout=stream,
             stderr=stream,
         )

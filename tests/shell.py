@@ -18,7 +18,12 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.variables = {"KEYCAIRN_DATA_DIR": str(self.data), "KEYCAIRN_EXTERNAL_PLUGINS": "off"}
+        self.variables = {
+            "KEYCAIRN_DATA_DIR": str(self.data),
+            "KEYCAIRN_EXTERNAL_PLUGINS": "off",
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "XDG_STATE_HOME": str(folder / "state"),
+        }
         self.said = ""
 
     async def run(self, *words: str, typed: str | None = None, **variables: str) -> Result:
@@ -28,6 +33,10 @@ class Shell:
         assert isinstance(result.exception, SystemExit | None), result.exc_info
         assert "Traceback" not in result.output
         return result
+
+    async def begin(self) -> None:
+        """Have a database and a root key where there were none."""
+        assert (await self.run("default", "auto")).exit_code == 0
 
     async def read(self, *words: str, **variables: str) -> Any:
         """What a command that succeeds gives to programs."""

@@ -4,24 +4,34 @@ This is the one use of httpx outside the guarded client: it talks to Keycairn it
 network when a server runs, inside this process when none does.
 """
 
-import os
+import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import click
 import httpx
 from msgspec.structs import replace
 
-from keycairn.app.cli.running import announced, proving_client, running, trusting_nobody
-from keycairn.app.data_folder import FIRST_TOKEN_FILE
+from keycairn.app.cli import services
+from keycairn.app.cli.running import RunningServer, announced, proving_client, running, trusting_nobody
+from keycairn.app.cli.where import is_default, named, said_token
+from keycairn.app.data_folder import FIRST_TOKEN_FILE, traces
 from keycairn.app.settings import Settings
 from keycairn.domain.errors import RequestFailedError, SettingsError, StoreLockedError, UnprovenServerError
 from keycairn.domain.secret import Secret
 
+QueryValue = str | int | list[str]
 PATIENCE = 300.0
 """Seconds: a provider may be asked for many models, a page each."""
+LOCK_PATIENCE = 10.0
+"""Seconds a command waits for another one that has the database open."""
+LOCK_GLANCE = 0.2
+"""Seconds between two looks whether it is free."""
 
 
 class Client:
@@ -31,7 +41,7 @@ class Client:
         self._http = http
         self.where = where
 
-    async def get(self, path: str, **query: str | int) -> Any:
+    async def get(self, path: str, **query: QueryValue) -> Any:
         """The decoded answer. Raises RequestFailedError."""
         return await self._call("GET", path, query)
 
@@ -53,11 +63,15 @@ class Client:
         except httpx.TransportError as error:
             raise RequestFailedError(0, {"detail": f"{self.where} broke off ({type(error).__name__})."}) from None
 
-    async def delete(self, path: str) -> Any:
+    async def put(self, path: str, body: object) -> Any:
         """The decoded answer. Raises RequestFailedError."""
-        return await self._call("DELETE", path, {})
+        return await self._call("PUT", path, {}, body)
 
-    async def all(self, path: str) -> list[Any]:
+    async def delete(self, path: str, **query: str | int) -> Any:
+        """The decoded answer. Raises RequestFailedError."""
+        return await self._call("DELETE", path, query)
+
+    async def all(self, path: str, **query: QueryValue) -> list[Any]:
         """Every page of a list.
 
         Of a link to the next page, only the query is used: the token goes where it went before, and nowhere else.
@@ -65,14 +79,15 @@ class Client:
         items: list[Any] = []
         url = path
         while True:
-            answer = await self._send("GET", url)
+            answer = await self._send("GET", url, query)
+            query = {}  # a link has it all
             items += self._decoded(answer)
             link = answer.links.get("next", {}).get("url")
             if not link:
                 return items
             url = f"{path.partition('?')[0]}?{link.partition('?')[2]}"
 
-    async def _call(self, method: str, path: str, query: Mapping[str, str | int], body: object = None) -> Any:
+    async def _call(self, method: str, path: str, query: Mapping[str, QueryValue], body: object = None) -> Any:
         return self._decoded(await self._send(method, path, query, body))
 
     def _decoded(self, answer: httpx.Response) -> Any:
@@ -83,7 +98,7 @@ class Client:
             raise RequestFailedError(answer.status_code, problem) from None
 
     async def _send(
-        self, method: str, path: str, query: Mapping[str, str | int] | None = None, body: object = None
+        self, method: str, path: str, query: Mapping[str, QueryValue] | None = None, body: object = None
     ) -> httpx.Response:
         try:
             answer = await self._http.request(method, path, params=query or None, json=body)
@@ -103,34 +118,85 @@ def _problem(answer: httpx.Response) -> Mapping[str, Any]:
 
 
 @asynccontextmanager
-async def connect(settings: Settings) -> AsyncIterator[Client]:
-    """A client of the server KEYCAIRN_URL names, else of the one running on the data folder, else of one in here.
+async def connect(settings: Settings, *, reads: bool = False) -> AsyncIterator[Client]:
+    """A client of the service that is named, else of the one running on the data folder, else of one in here.
 
-    A named server gets the token as it is; the one of the data folder has to prove itself first, on each connection.
-    Raises SettingsError when KEYCAIRN_URL is no address or no token for a server is found, UnprovenServerError when
-    something else answers in place of the service that uses the data folder, and what opening Keycairn raises.
+    Named is what `--url`, KEYCAIRN_URL or a login says. Where nobody says which data folder is meant and the usual one
+    is not here, a service that runs on this machine is taken. A named server gets the token as it is; others have to
+    prove themselves first, on each connection. `reads`: nothing is made where nothing is, an empty Keycairn answers.
+
+    Raises SettingsError for an address that is none, without a token for a server, or when several services run;
+    UnprovenServerError when something else answers in place of the service that uses the data folder, and what opening
+    Keycairn raises.
     """
-    if url := _named_url():
-        headers = _bearer(_token(settings, None))
-        verify = trusting_nobody() if url.startswith("http://") else True
-        async with httpx.AsyncClient(
-            base_url=url, verify=verify, headers=headers, timeout=PATIENCE, trust_env=False
-        ) as http:
-            yield Client(http, url)
-        return
-    server, taken = await running(settings.data_dir)
-    if server is not None:
-        headers = _bearer(_token(settings, FIRST_TOKEN_FILE))
-        async with proving_client(server, headers=headers, timeout=PATIENCE) as http:
-            yield Client(http, server.url)
-        return
-    async with _inside(settings, taken=taken) as client:
-        yield client
+    waited = time.monotonic() + LOCK_PATIENCE
+    while True:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(connect_to_running(settings))
+            if client is None:
+                try:
+                    client = await stack.enter_async_context(_inside(settings, reads=reads))
+                except StoreLockedError:
+                    await _look_who_answers(settings)
+                    if time.monotonic() > waited:
+                        raise
+            if client is not None:
+                yield client
+                return
+        await asyncio.sleep(LOCK_GLANCE)  # another command is at work, or a service is about to listen
 
 
 @asynccontextmanager
-async def _inside(settings: Settings, *, taken: bool) -> AsyncIterator[Client]:
-    """A client of a Keycairn in this process. `taken`: the address of the last one is answered by something else."""
+async def client_of(url: str, token: Secret) -> AsyncIterator[Client]:
+    """A client of the service at an address, which gets the token as it is."""
+    verify = trusting_nobody() if url.startswith("http://") else True
+    async with httpx.AsyncClient(
+        base_url=url, verify=verify, headers=_bearer(token), timeout=PATIENCE, trust_env=False
+    ) as http:
+        yield Client(http, url)
+
+
+@asynccontextmanager
+async def connect_to_running(settings: Settings) -> AsyncIterator[Client | None]:
+    """As `connect`, without one in here: None where no service runs."""
+    service = named()
+    if service is not None:
+        async with client_of(service.url, _token(settings, service.token)) as client:
+            yield client
+        return
+    data_dir, server = await _running(settings)
+    if server is None:
+        yield None
+        return
+    headers = _bearer(_token(settings, _first_token(data_dir)))
+    async with proving_client(server, headers=headers, timeout=PATIENCE) as http:
+        yield Client(http, server.url)
+
+
+async def _look_who_answers(settings: Settings) -> None:
+    """Raise UnprovenServerError where something else answers in place of the service that has the data folder."""
+    left = announced(settings.data_dir)
+    if left is not None and (await running(settings.data_dir))[1]:
+        raise UnprovenServerError(left.url)
+
+
+async def _running(settings: Settings) -> tuple[Path, RunningServer | None]:
+    """The data folder and its service, None without. Raises SettingsError where several services could be meant."""
+    server, taken = await running(settings.data_dir)
+    if server is None and not taken and is_default(settings):
+        found = await services.found()
+        if len(found) > 1:
+            places = ", ".join(f"{folder} ({server.url})" for folder, server in found)
+            raise SettingsError(f"Several services run here: {places}. Choose one with KEYCAIRN_DATA_DIR.")
+        for folder, other in found:
+            click.echo(f"Talking to the service of {folder}.", err=True)
+            return folder, other
+    return settings.data_dir, server
+
+
+@asynccontextmanager
+async def _inside(settings: Settings, *, reads: bool) -> AsyncIterator[Client]:
+    """A client of a Keycairn in this process."""
     from keycairn.app.logs import configure_logs  # noqa: PLC0415  # all of the service, 1 s: not beside a running one
     from keycairn.app.server import create_app  # noqa: PLC0415
     from keycairn.app.wiring import open_with_first_run  # noqa: PLC0415
@@ -139,14 +205,18 @@ async def _inside(settings: Settings, *, taken: bool) -> AsyncIterator[Client]:
     passing = secrets.token_urlsafe(32)
     inside = replace(settings, admin_token=Secret(passing))
     async with AsyncExitStack() as stack:
-        try:
-            keycairn, first_run = await stack.enter_async_context(open_with_first_run(inside))
-        except StoreLockedError:
-            left = announced(settings.data_dir)
-            if taken and left is not None:
-                raise UnprovenServerError(left.url) from None
-            raise
-        if first_run.root_key_file:
+        nothing = reads and _nothing_here(settings)
+        if nothing:
+            empty = stack.enter_context(TemporaryDirectory(prefix="keycairn-"))
+            inside = replace(inside, database_url="mem://", data_dir=Path(empty))
+        keycairn, first_run = await stack.enter_async_context(open_with_first_run(inside))
+        if nothing:
+            click.echo(
+                f"Nothing is stored in {settings.data_dir}, and no service runs on this machine. `keycairn serve` "
+                "starts one; another is named with KEYCAIRN_URL, another folder with KEYCAIRN_DATA_DIR.",
+                err=True,
+            )
+        elif first_run.root_key_file:
             click.echo(f"Made a root key: {first_run.root_key_file}. Keep a copy away from the database.", err=True)
         app = create_app(inside, keycairn=keycairn)
         transport = httpx.ASGITransport(app=cast("Any", app), client=("in-process", 0))  # two spellings of ASGI
@@ -156,32 +226,29 @@ async def _inside(settings: Settings, *, taken: bool) -> AsyncIterator[Client]:
             yield Client(http, "this process")
 
 
+def _nothing_here(settings: Settings) -> bool:
+    """Whether the data folder has no database, and never had one."""
+    usable = all(parent.is_dir() for parent in settings.data_dir.absolute().parents if parent.exists())
+    return settings.embedded and not settings.database_url and usable and not any(traces(settings))
+
+
 def _bearer(token: Secret) -> dict[str, str]:
     return {"Authorization": f"Bearer {token.reveal()}"}
 
 
-def _named_url() -> str | None:
-    url = os.environ.get("KEYCAIRN_URL", "").strip()
-    if not url:
-        return None
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        parsed = httpx.URL()
-    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo or parsed.query:
-        raise SettingsError("KEYCAIRN_URL must look like https://keycairn.example:8765.")
-    return url
+def _first_token(data_dir: Path) -> Secret | None:
+    """The first token of a data folder, which is for the service of that folder and no other."""
+    with suppress(OSError, UnicodeDecodeError):
+        return Secret((data_dir / FIRST_TOKEN_FILE).read_text().strip())
+    return None
 
 
-def _token(settings: Settings, first_token_file: str | None) -> Secret:
-    """A token for the server. The first token of the data folder is for the server of that folder and no other."""
-    if given := os.environ.get("KEYCAIRN_TOKEN", "").strip():
-        if not given.isascii() or not given.isprintable():
-            raise SettingsError("KEYCAIRN_TOKEN holds characters no token has.")
-        return Secret(given)
-    if settings.admin_token:
-        return settings.admin_token
-    if first_token_file:
-        with suppress(OSError, UnicodeDecodeError):
-            return Secret((settings.data_dir / first_token_file).read_text().strip())
-    raise SettingsError("A server is to be asked, and it wants a token. Set KEYCAIRN_TOKEN to one it knows.")
+def _token(settings: Settings, known: Secret | None) -> Secret:
+    """The token to show: the one that is said, else the fixed one, else the `known` one. Raises SettingsError."""
+    token = said_token() or (known if named() is not None else None) or settings.admin_token or known
+    if token is None:
+        raise SettingsError(
+            "A server is to be asked, and it wants a token. Set KEYCAIRN_TOKEN to one it knows, name its file with "
+            "--token-file, or log in: keycairn login URL"
+        )
+    return token

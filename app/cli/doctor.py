@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import convert, to_builtins
 
-from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.connected import as_json, reading, service_options, with_client
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--replay", is_flag=True, help="Put back what the database server had acknowledged and lost.")
 @click.option("--discard", metavar="RECORD", multiple=True, help="Remove a record that is refused, by kind and key.")
 @click.option("--yes", is_flag=True, help="With --lost-root-key: do not ask.")
+@service_options
 @as_json
 def doctor(  # one for each option
     *,
@@ -75,11 +76,11 @@ def doctor(  # one for each option
     elif lost_root_key:
         _begin_anew(sure=yes, as_json=as_json)
     else:
-        _doctor(fix=fix, as_json=as_json)
+        examine = with_client(_examination) if fix else reading(_examination)
+        examine(fix=fix, as_json=as_json)
 
 
-@with_client
-async def _doctor(client: "Client", *, fix: bool, as_json: bool) -> int | None:
+async def _examination(client: "Client", *, fix: bool, as_json: bool) -> int | None:
     done: Sequence[str] = ()
     backup = None
     if fix:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from keycairn.app.cli.settings import settings
+from keycairn.app.cli.where import named
 from keycairn.app.settings import PREFIX
 from keycairn.domain.errors import KeysStayInsideError, StoreLockedError
 from keycairn.domain.ids import CredentialId, credential_id, model_id
@@ -114,7 +115,7 @@ def _inside(act: "Callable[[Keycairn], Awaitable[_T]]") -> _T:
     from keycairn.app.wiring import open_keycairn  # noqa: PLC0415
 
     async def go() -> _T:
-        if os.environ.get("KEYCAIRN_URL", "").strip():
+        if named() is not None:
             raise KeysStayInsideError
         try:
             async with open_keycairn(settings()) as keycairn:

@@ -1,13 +1,15 @@
 """Commands about where keys stand: in the database, in the environment, and moving them from here to there."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.connected import as_json, reading, service_options, with_client
 from keycairn.app.cli.env_export import print_dotenv
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.show import BAD, DULL, say, shown, table
+from keycairn.domain.errors import RequestFailedError
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @as_json
-@with_client
-async def status(client: "Client", *, as_json: bool) -> None:
+@reading
+async def status(client: "Client", *, as_json: bool) -> int | None:
     """Show where each provider is configured, and the stored credentials.
 
     A provider that stands in the database and in the environment is used from the database. The ids are what other
@@ -24,11 +26,13 @@ async def status(client: "Client", *, as_json: bool) -> None:
     """
     overview = await client.get("/api/credentials/status")
     credentials = await client.all("/api/credentials")
-    if shown({**overview, "credentials": credentials}, as_json=as_json):
-        return
+    why_sealed = None if overview["encryption_configured"] else await _why_not_ready(client)
+    failed = FAILED if why_sealed else None
+    if shown({**overview, "credentials": credentials, "why_sealed": why_sealed}, as_json=as_json):
+        return failed
     say(f"Talking to {client.where}.", DULL)
-    if not overview["encryption_configured"]:
-        say("No root key: nothing can be stored or used. Set KEYCAIRN_ROOT_KEY.", BAD)
+    if why_sealed:
+        say(f"Nothing can be stored or used: {why_sealed}", BAD)
     if not overview["data_folder_kept"]:
         say("No volume keeps the data folder: it goes with the container or the machine's memory.", BAD)
     used = [(name, source) for name, source in overview["source"].items() if source != "none"]
@@ -39,20 +43,35 @@ async def status(client: "Client", *, as_json: bool) -> None:
         say("")
         table(
             ("id", "provider", "name", "models", "tested"),
-            (
-                (c["id"], c["provider"], c["name"], c["model_count"], (c["last_check"] or {}).get("outcome", "never"))
-                for c in credentials
-            ),
+            ((c["id"], c["provider"], c["name"], c["model_count"], tested(c)) for c in credentials),
             empty="",
         )
     for broken in (c for c in credentials if c["decryption_error"]):
         say(f"{broken['id']} does not open: {broken['decryption_error']}. Send its key again.", BAD)
+    return failed
+
+
+def tested(credential: Mapping[str, Any]) -> str:
+    """How the last test of a credential ended; a test of a former key or address says nothing of the present one."""
+    check = credential["last_check"]
+    if check is None:
+        return "never"
+    return str(check["outcome"]) if check["current"] else "not since it changed"
+
+
+async def _why_not_ready(client: "Client") -> str:
+    try:
+        await client.get("/health/ready")
+    except RequestFailedError as error:
+        return str(error)
+    return "there is no root key. Set KEYCAIRN_ROOT_KEY_FILE."
 
 
 @click.command()
 @click.option("--format", "form", type=click.Choice(["table", "dotenv"]), default="table", show_default=True)
 @click.option("--credential", "credentials", multiple=True, help="With dotenv: only this one; may be repeated.")
 @click.option("--reveal-secrets-to-terminal", "reveal", is_flag=True, help="With dotenv: yes, write keys in the clear.")
+@service_options
 @as_json
 def env(form: str, credentials: tuple[str, ...], *, reveal: bool, as_json: bool) -> None:
     """Show what the environment and the .env file hold, by variable name; values are never shown.
@@ -69,7 +88,7 @@ def env(form: str, credentials: tuple[str, ...], *, reveal: bool, as_json: bool)
         _show_env(as_json=as_json)
 
 
-@with_client
+@reading
 async def _show_env(client: "Client", *, as_json: bool) -> None:
     plan = await client.post("/api/credentials/migrate-from-env", dry_run="true")
     found = [entry for entry in plan["entries"] if entry["variables"]]

@@ -1,6 +1,8 @@
 """The group of all commands, and how their failures end."""
 
+import json
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -8,9 +10,10 @@ import click
 
 from keycairn import __version__
 from keycairn.app.cli.commands import COMMANDS
-from keycairn.app.cli.failures import exit_code, lines_of
-from keycairn.domain.errors import KeycairnError
 
+FAILED, INTERRUPTED = 1, 130
+WORDS = "keycairn.words"
+"""What was typed, in the context of a command."""
 _WHOLE = sys.maxsize
 
 
@@ -27,8 +30,8 @@ class Group(click.Group):
 class LazyGroup(Group):
     """The commands of the list, each loaded when it is called; until then its name and short help stand for it.
 
-    Ends every failure Keycairn knows with its one sentence; the exit code is 2 for a setting or a database it cannot
-    begin with, else 1.
+    Ends every failure Keycairn knows with its one sentence, and on `--json` with a document on standard output; the
+    exit code is 2 for wrong use and for a setting or a database it cannot begin with, 130 for Ctrl-C, else 1.
     """
 
     def __init__(self, name: str, **attributes: Any) -> None:
@@ -43,13 +46,59 @@ class LazyGroup(Group):
         found: click.Command = getattr(import_module(f"keycairn.app.cli.{module}"), attribute)
         return found
 
+    def main(self, args: Sequence[str] | None = None, *others: Any, **more: Any) -> Any:
+        """Run the command line, and end the process."""
+        words = [*(sys.argv[1:] if args is None else args)]
+        try:
+            more["standalone_mode"] = False
+            code = super().main(words, *others, **more)
+        except click.ClickException as error:
+            _show_usage_error(error, for_programs=_for_programs(words))
+            sys.exit(error.exit_code)
+        except click.Abort as error:
+            click.echo("Stopped.", err=True)
+            sys.exit(INTERRUPTED if _interrupted(error) else FAILED)
+        sys.exit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        from keycairn.domain.errors import KeycairnError  # noqa: PLC0415  # with msgspec 30 ms, which `--help` has no use for
+
         try:
             return super().invoke(ctx)
         except KeycairnError as error:
+            from keycairn.app.cli.failures import document_of, exit_code, lines_of  # noqa: PLC0415  # as above
+
+            if _for_programs(ctx.meta.get(WORDS, ())):
+                click.echo(json.dumps(document_of(error), indent=2, ensure_ascii=False))
             click.echo("\n".join(lines_of(error)), err=True)
             sys.exit(exit_code(error))
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context, which remembers the words it was made of."""
+        words = [*args]
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta[WORDS] = words
+        return context
+
+
+def _for_programs(words: Sequence[str]) -> bool:
+    """Whether the answer is to be JSON. What stands behind `--` is another program's."""
+    own = words[: words.index("--")] if "--" in words else words
+    return "--json" in own
+
+
+def _interrupted(error: BaseException) -> bool:
+    return isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
+
+
+def _show_usage_error(error: click.ClickException, *, for_programs: bool) -> None:
+    if for_programs:
+        told = {"code": "wrong_use", "detail": error.format_message()}
+        click.echo(json.dumps({"error": told}, indent=2, ensure_ascii=False))
+    error.show()
 
 
 @click.group("keycairn", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,5 +111,8 @@ def main() -> None:
 
     What can be set by environment variables is listed by `keycairn settings`.
 
-    Exit codes: 0 done, 1 the operation failed, 2 wrong use, or a setting or database that cannot be used.
+    A service elsewhere is named by `--url` and `--token-file`, by KEYCAIRN_URL and KEYCAIRN_TOKEN, or once for all by
+    `keycairn login`. Wherever an id is asked for, a name will do. `keycairn completion` sets up the tab key.
+
+    Exit codes: 0 done, 1 the operation failed, 2 wrong use, or a setting or database that cannot be used, 130 Ctrl-C.
     """

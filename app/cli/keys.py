@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.connected import as_json, reading, with_client
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.root_key import current_root_key, elsewhere, present_root_key, root_key_in
@@ -75,7 +75,7 @@ def keys() -> None:
 
 @keys.command("list")
 @as_json
-@with_client
+@reading
 async def list_keys(client: "Client", *, as_json: bool) -> None:
     """List the data keys, their state, and how many secrets each seals."""
     now = await client.get("/api/encryption")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.connected import as_json, reading, service_options
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.show import GOOD, say, shown, table
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 
 @click.group(cls=Group, invoke_without_command=True)
+@service_options
+@as_json
 @click.pass_context
-def plugins(context: click.Context) -> None:
+def plugins(context: click.Context, *, as_json: bool) -> None:
     """Show the provider plugins, those that failed to load included; begin a new one."""
     if context.invoked_subcommand is None:
-        context.invoke(list_plugins)
+        context.invoke(list_plugins, as_json=as_json)
 
 
 @plugins.command("list")
 @as_json
-@with_client
+@reading
 async def list_plugins(client: "Client", *, as_json: bool = False) -> int | None:
     """Show the provider plugins, those that failed to load included.
 

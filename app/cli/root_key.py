@@ -1,12 +1,12 @@
 """How commands get at root keys: from files, standard input or a hidden prompt, never from an argument."""
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from keycairn.app.cli.settings import settings
+from keycairn.app.cli.where import named
 from keycairn.app.data_folder import root_key_of
 from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import parse_root_key
@@ -53,7 +53,7 @@ def root_key_in(file: Path) -> str:
 
 def elsewhere() -> bool:
     """Whether the commands talk to a service that the data folder knows nothing of."""
-    return bool(os.environ.get("KEYCAIRN_URL", "").strip())
+    return named() is not None
 
 
 def _usable(text: str, where: str) -> str:

@@ -17,6 +17,7 @@ import uvloop
 from msgspec.structs import replace
 
 from keycairn.app.api.proof import proof_handler
+from keycairn.app.cli import services
 from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.cli.running import RunningServer, announce, running, withdraw
 from keycairn.app.cli.show import say
@@ -98,6 +99,7 @@ async def _run(chosen: Settings, call_lines: CallLines | None, stopping: Stoppin
 @contextmanager
 def _announced(data_dir: Path, server: RunningServer) -> Iterator[None]:
     """Leave word for the commands beside this server."""
+    services.note(data_dir)
     try:
         announce(data_dir, server)
     except DataFolderError as error:
@@ -106,6 +108,7 @@ def _announced(data_dir: Path, server: RunningServer) -> Iterator[None]:
         yield
     finally:
         withdraw(data_dir, server)
+        services.forget(data_dir)
 
 
 def _forget(settings: Settings) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +14,9 @@ GOOD, BAD, DULL = "green", "red", "dim"
 
 WIDE = 500
 """Columns where there is no terminal to break lines for."""
+
+LONGEST_WORD = 40
+"""Characters of one word that a table makes room for; an id has 37."""
 
 _CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
 """Characters that would move the cursor or change what stands on the screen."""
@@ -30,14 +35,14 @@ def shown(value: Any, *, as_json: bool) -> bool:
 
 
 def say(text: str, style: str = "") -> None:
-    """One line, left whole so that a token can be copied; `style` is a colour, `bold`, `dim`, or some of them.
+    """One line, left whole so that a token can be copied; at a terminal, a sentence breaks between its words.
 
-    Control characters are left out: names come from strangers.
+    `style` is a colour, `bold`, `dim`, or some of them. Control characters are left out: names come from strangers.
     """
     words = style.split()
     colour = next((word for word in words if word not in {"bold", "dim"}), None)
     click.secho(
-        text.translate(_CONTROLS),
+        _broken_between_words(text.translate(_CONTROLS)),
         fg=colour,
         bold="bold" in words or None,
         dim="dim" in words or None,
@@ -45,25 +50,82 @@ def say(text: str, style: str = "") -> None:
     )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table, or the sentence `empty`. True and False print as yes and no, in colour."""
-    from rich.console import Console  # noqa: PLC0415  # 0.1 s, and most commands print no table
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def _broken_between_words(text: str) -> str:
+    if not sys.stdout.isatty():
+        return text
+    width = columns()
+    lines = text.split("\n")
+    indents = [" " * (len(line) - len(line.lstrip())) for line in lines]
+    return "\n".join(
+        line
+        if len(line) <= width
+        else textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for line, indent in zip(lines, indents, strict=True)
+    )
 
+
+def columns() -> int:
+    """How wide lines may be."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+
+
+def record(rows: Iterable[tuple[str, object]]) -> None:
+    """One record, a line for each of its columns. What is empty is left out."""
+    cells = [(name, _cell(value)[0]) for name, value in rows]
+    width = max((len(name) for name, _ in cells), default=0)
+    for name, text in cells:
+        if text:
+            say(f"{name:{width}}  {text}")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table, or the sentence `empty`. True and False print as yes and no, in colour.
+
+    Cells break between words. Where a terminal is too narrow for that, records follow each other instead, a line for
+    each column, so that nothing is cut off.
+    """
     lines = [[_cell(value) for value in row] for row in rows]
     if not lines:
         say(empty, DULL)
         return
+    if not _fits(columns, lines):
+        for number, line in enumerate(lines):
+            if number:
+                say("")
+            record((name, text) for name, (text, _) in zip(columns, line, strict=True))
+        return
+    from rich.console import Console  # noqa: PLC0415  # 0.1 s, and most commands print no table
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(column, overflow="fold", min_width=len(column), no_wrap=column == "id")  # an id is copied whole
+    for column, least in zip(columns, _least(columns, lines), strict=True):
+        grid.add_column(column, overflow="fold", min_width=least, no_wrap=column == "id")  # an id is copied whole
     for line in lines:
         grid.add_row(*(Text(text, style) for text, style in line))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False).print(grid)
 
 
-def _cell(value: object) -> tuple[str, str]:
+_Cell = tuple[str, str]
+
+
+def _fits(names: Sequence[str], lines: Sequence[Sequence[_Cell]]) -> bool:
+    return not sys.stdout.isatty() or sum(_least(names, lines)) + 2 * (len(names) - 1) <= columns()
+
+
+def _least(names: Sequence[str], lines: Sequence[Sequence[_Cell]]) -> list[int]:
+    """The least width of each column that breaks no word; a very long one is folded."""
+    return [
+        min(LONGEST_WORD, max(len(word) for text in (name, *(line[at][0] for line in lines)) for word in _words(text)))
+        for at, name in enumerate(names)
+    ]
+
+
+def _words(text: str) -> list[str]:
+    return text.split() or [""]
+
+
+def _cell(value: object) -> _Cell:
     if isinstance(value, bool):
         return ("yes", GOOD) if value else ("no", DULL)
     return "" if value is None else str(value).translate(_CONTROLS), ""

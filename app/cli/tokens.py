@@ -1,17 +1,36 @@
 """Commands about tokens."""
 
+import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from keycairn.app.cli.connected import as_json, segment, with_client
+from keycairn.app.cli.assignments import limit_option, limits_of
+from keycairn.app.cli.completing import credential_names, token_names
+from keycairn.app.cli.connected import as_json, reading, segment, with_client
 from keycairn.app.cli.group import Group
+from keycairn.app.cli.resolve import credential
+from keycairn.app.cli.resolve import token as resolved
 from keycairn.app.cli.show import GOOD, say, shown, table
 from keycairn.domain.token import Scope
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
+
+
+def read_time(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
+    """A day or a time as people and programs write it; UTC where it does not say."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise click.BadParameter(
+            "write it as 2027-01-31, 2027-01-31T12:00:00Z or 2027-01-31T12:00:00+02:00", context, parameter
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @click.group(cls=Group)
@@ -30,13 +49,22 @@ def token() -> None:
     help="What it may do; give it more than once for more.",
 )
 @click.option("--provider", "providers", multiple=True, help="Reach credentials of this provider only; repeatable.")
-@click.option("--credential", "credentials", multiple=True, help="Reach this credential only; repeatable.")
+@click.option(
+    "--credential",
+    "credentials",
+    multiple=True,
+    shell_complete=credential_names,
+    help="Reach this one only; repeatable.",
+)
 @click.option("--model", "models", multiple=True, help="Call these models only: a name, or openai/*; repeatable.")
 @click.option("--workspace", help="Make it for another workspace, which begins to exist by that.")
-@click.option("--expires", type=click.DateTime(), help="When it stops working, in UTC.")
+@click.option(
+    "--expires", callback=read_time, help="When it stops working: 2027-01-31, or with a time, in UTC or as told."
+)
+@limit_option
 @as_json
 @with_client
-async def create(
+async def create(  # noqa: PLR0913  # one for each option
     client: "Client",
     *,
     name: str,
@@ -46,6 +74,7 @@ async def create(
     models: tuple[str, ...],
     workspace: str | None,
     expires: datetime | None,
+    limits: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make a token and print its text, which nobody can ask for again.
@@ -60,11 +89,12 @@ async def create(
         "scopes": list(scopes),
         "reach": {
             "providers": list(providers) or None,
-            "credentials": list(credentials) or None,
+            "credentials": [(await credential(client, word))["id"] for word in credentials] or None,
             "models": list(models) or None,
         },
         "workspace": workspace,
-        "expires": expires.replace(tzinfo=UTC).isoformat() if expires else None,
+        "expires": expires.isoformat() if expires else None,
+        **({"limits": limits_of(limits)} if limits else {}),
     }
     made = await client.post("/api/tokens", wish)
     if not shown(made, as_json=as_json):
@@ -75,7 +105,7 @@ async def create(
 @token.command("list")
 @click.option("--workspace", help="Of another workspace.")
 @as_json
-@with_client
+@reading
 async def list_tokens(client: "Client", *, workspace: str | None, as_json: bool) -> None:
     """List the tokens, revoked ones included."""
     found = await client.get("/api/tokens", **({"workspace": workspace} if workspace else {}))
@@ -101,11 +131,32 @@ async def list_tokens(client: "Client", *, workspace: str | None, as_json: bool)
 
 
 @token.command()
-@click.argument("id")
+@click.argument("token", shell_complete=token_names)
+@click.option("--yes", is_flag=True, help="Do not ask, even about the last token that may make others.")
 @as_json
 @with_client
-async def revoke(client: "Client", *, id: str, as_json: bool) -> None:
-    """Stop a token from working, at once and for good."""
-    gone = await client.delete(f"/api/tokens/{segment(id)}")
+async def revoke(client: "Client", *, token: str, yes: bool, as_json: bool) -> None:
+    """Stop a token from working, at once and for good. Give its name or id.
+
+    Where it is the last one that may make others, you are asked. The way back then: stop the service and run
+    `keycairn token create` on its data folder, or start it with KEYCAIRN_ADMIN_TOKEN set.
+    """
+    found = await resolved(client, token)
+    if not yes and await _is_last_admin(client, found):
+        told = "This is the last token that may make others. Without it, stop the service to make one by a command."
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"{told} Add --yes to revoke it.")
+        if not click.confirm(f"{told} Revoke it?", err=True):
+            raise click.UsageError("Nothing was changed.")
+    gone = await client.delete(f"/api/tokens/{segment(found['id'])}")
     if not shown(gone, as_json=as_json):
         say(f"{gone['id']} ({gone['name']}) is revoked.", GOOD)
+
+
+async def _is_last_admin(client: "Client", token: Mapping[str, Any]) -> bool:
+    def rules(one: Mapping[str, Any]) -> bool:
+        return Scope.ADMIN in one["scopes"] and not one["revoked"]
+
+    if not rules(token):
+        return False
+    return [one["id"] for one in await client.get("/api/tokens") if rules(one)] == [token["id"]]

@@ -17,7 +17,13 @@ from keycairn.domain.errors.backups import (
     RestoringError,
     StoreNotEmptyError,
 )
-from keycairn.domain.errors.commands import KeysStayInsideError, RequestFailedError, UnprovenServerError
+from keycairn.domain.errors.commands import (
+    AmbiguousNameError,
+    KeysStayInsideError,
+    NoSuchNameError,
+    RequestFailedError,
+    UnprovenServerError,
+)
 from keycairn.domain.errors.gateway import (
     BodyTooLargeError,
     BodyTooSlowError,
@@ -137,6 +143,7 @@ from keycairn.domain.errors.store import (
 
 __all__ = [
     "AddressNotFoundError",
+    "AmbiguousNameError",
     "AmbiguousRequestError",
     "AuthenticationError",
     "BackupFileError",
@@ -195,6 +202,7 @@ __all__ = [
     "NoDefaultError",
     "NoPermissionError",
     "NoRouteError",
+    "NoSuchNameError",
     "NotFoundError",
     "NotSentError",
     "NothingLostError",

@@ -1,6 +1,6 @@
 """What only the commands of `keycairn` meet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keycairn.domain.errors.root import KeycairnError
@@ -48,3 +48,25 @@ class UnprovenServerError(KeycairnError):
             f"Something answers on {url}, but does not prove that it is the Keycairn of this data folder, so it got no "
             "token. Restart that Keycairn, or name another with KEYCAIRN_URL."
         )
+
+
+class NoSuchNameError(KeycairnError):
+    """No record is called what was typed. It is not echoed: it may be a misplaced key."""
+
+    code = "no_such_name"
+    remedy = "Take a name or an id that `keycairn credential list`, `model list` or `token list` shows."
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"There is no {kind} of that name or id. `keycairn {kind} list` shows them.")
+
+
+class AmbiguousNameError(KeycairnError):
+    """Several records are called what was typed; the message lists them."""
+
+    code = "ambiguous_name"
+    remedy = "Give the id of the one that is meant."
+
+    def __init__(self, kind: str, candidates: Sequence[str]) -> None:
+        lines = "".join(f"\n  {each}" for each in candidates)
+        super().__init__(f"Several {kind}s are called so. Give the id of one:{lines}")
+        self.candidates = tuple(candidates)

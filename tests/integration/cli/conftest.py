@@ -13,7 +13,7 @@ from keycairn.testing.openai_server import OpenAIServer
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     for name in list(os.environ):
-        if name not in {"PATH", "HOME", "LANG"} and not name.startswith("PYTEST"):
+        if name not in {"PATH", "PYTHONPATH", "HOME", "LANG"} and not name.startswith("PYTEST"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()

@@ -40,6 +40,7 @@ async def examined(shell: Shell, *, broken: bool) -> dict[str, Any]:
 
 
 async def test_a_fresh_start_is_well_and_says_where_its_root_key_lies(shell: Shell) -> None:
+    await shell.begin()
     findings = await examined(shell, broken=False)
     assert str(shell.data / "root-key") in findings["root key"]["found"]
     assert findings["records"]["what_to_do"] == ""
@@ -56,7 +57,7 @@ async def test_keys_still_in_the_environment_are_a_note(shell: Shell) -> None:
 
 async def test_a_root_key_others_can_read_is_broken_until_it_is_private(shell: Shell) -> None:
     file = shell.data / "root-key"
-    await shell.run("status")
+    await shell.begin()
     file.chmod(0o644)
     assert (await examined(shell, broken=True))[str(file)]["what_to_do"] == f"chmod 600 {file}"
     file.chmod(0o600)

@@ -52,6 +52,7 @@ async def test_a_litellm_config_becomes_accounts_with_their_models(shell: Shell)
     file = shell.folder / "config.yaml"
     file.write_text(LITELLM)
     shell.variables["OPENAI_API_KEY"] = KEY
+    await shell.begin()
     planned = json.loads((await shell.run("import", "litellm", str(file), "--dry-run", "--json")).stdout)
     assert (await shell.read("status"))["credentials"] == []
 

@@ -114,7 +114,7 @@ def left_word(shell: Shell, url: str, secret: str = SECRET) -> None:
 
 @pytest.mark.parametrize("how", by_day(ANSWERS, one_in=4))
 async def test_a_stranger_on_the_port_gets_no_token_however_it_answers(shell: Shell, how: str) -> None:
-    await shell.run("status")
+    await shell.begin()
     (shell.data / "first-token").write_text(TOKEN)
     async with stranger(ANSWERS[how]) as other:
         left_word(shell, other.url)

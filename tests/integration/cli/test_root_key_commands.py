@@ -137,7 +137,7 @@ async def test_a_key_of_a_change_that_never_came_about_is_of_no_account(stocked:
 async def test_a_key_of_a_change_never_becomes_that_of_a_fresh_database(shell: Shell, thief: str) -> None:
     shell.data.mkdir()
     (shell.data / "root-key.next").write_text(THIEF)
-    await shell.run("status")
+    await shell.begin()
     assert THIEF not in own(shell).read_text()
 
 

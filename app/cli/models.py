@@ -1,0 +1,150 @@
+"""Commands about models: which there are, what they are called, and whether they answer."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keycairn.app.cli.completing import credential_names, model_names, provider_names
+from keycairn.app.cli.connected import as_json, reading, segment, with_client
+from keycairn.app.cli.failures import FAILED
+from keycairn.app.cli.group import Group
+from keycairn.app.cli.resolve import credential as resolved_credential
+from keycairn.app.cli.resolve import model as resolved
+from keycairn.app.cli.show import BAD, DULL, GOOD, record, say, shown, table
+from keycairn.domain.modality import Modality
+
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
+
+_TYPES = click.Choice([modality.value for modality in Modality])
+
+
+@click.group(cls=Group)
+def model() -> None:
+    """List, add, change, test and delete registered models. A name is taken wherever an id is."""
+
+
+@model.command("list")
+@click.option("--provider", shell_complete=provider_names, help="Of this provider only.")
+@click.option("--credential", shell_complete=credential_names, help="Linked to this credential only.")
+@click.option("--type", "type", type=_TYPES, help="Of this type only.")
+@as_json
+@reading
+async def list_models(
+    client: "Client", *, provider: str | None, credential: str | None, type: str | None, as_json: bool
+) -> None:
+    """List the registered models, by which applications call them."""
+    found = await client.all(f"/api/models/by-provider/{segment(provider)}" if provider else "/api/models")
+    linked = (await resolved_credential(client, credential))["id"] if credential else None
+    found = [m for m in found if linked in {None, m["credential"]} and type in {None, m["type"]}]
+    if not shown(found, as_json=as_json):
+        table(
+            ("id", "name", "provider", "type", "credential"),
+            ((m["id"], m["name"], m["provider"], m["type"], m["credential"] or "none") for m in found),
+            empty="There is no model yet. Try: keycairn discover CREDENTIAL --register",
+        )
+
+
+@model.command("show")
+@click.argument("model", shell_complete=model_names)
+@as_json
+@reading
+async def show_model(client: "Client", *, model: str, as_json: bool) -> None:
+    """Show one model."""
+    found = await resolved(client, model)
+    if not shown(found, as_json=as_json):
+        record(found.items())
+
+
+@model.command("add")
+@click.argument("name")
+@click.option("--credential", required=True, shell_complete=credential_names, help="The account that pays for it.")
+@click.option("--type", "type", required=True, type=_TYPES, help="What it does.")
+@click.option("--provider-model", help="What its provider calls it, where that is another name.")
+@click.option("--context-length", type=click.IntRange(1), help="Tokens it can be given.")
+@as_json
+@with_client
+async def add_model(
+    client: "Client",
+    *,
+    name: str,
+    credential: str,
+    type: str,
+    provider_model: str | None,
+    context_length: int | None,
+    as_json: bool,
+) -> None:
+    """Register a model of a credential's provider under NAME. `keycairn discover --register` does so for many."""
+    account = await resolved_credential(client, credential)
+    made = await client.post(
+        "/api/models",
+        {
+            "name": name,
+            "provider": account["provider"],
+            "credential": account["id"],
+            "type": type,
+            "provider_model": provider_model,
+            "context_length": context_length,
+        },
+    )
+    if not shown(made, as_json=as_json):
+        say(f"Registered {made['name']} ({made['provider']}): {made['id']}", GOOD)
+
+
+@model.command("edit")
+@click.argument("model", shell_complete=model_names)
+@click.option("--name", help="What applications call it.")
+@click.option("--provider-model", help="What its provider calls it.")
+@click.option("--credential", shell_complete=credential_names, help="Link it to this account; none unlinks it.")
+@click.option("--priority", type=int, help="Of several of one name, the smallest serves first.")
+@click.option("--weight", type=click.IntRange(1), help="Equals share calls by it.")
+@click.option("--context-length", type=click.IntRange(1), help="Tokens it can be given.")
+@as_json
+@with_client
+async def edit_model(client: "Client", *, model: str, as_json: bool, **changes: Any) -> None:
+    """Change what a model is called, which account serves it, or its part among those of its name."""
+    before = await resolved(client, model)
+    body = {name: value for name, value in changes.items() if value is not None}
+    if not body:
+        raise click.UsageError("Say what to change: --name, --credential, --priority, --weight and so on.")
+    if "credential" in body:
+        word = body["credential"]
+        body["credential"] = None if word == "none" else (await resolved_credential(client, word))["id"]
+    after = await client.put(f"/api/models/{segment(before['id'])}", body)
+    if not shown(after, as_json=as_json):
+        record(after.items())
+
+
+@model.command("test")
+@click.argument("model", shell_complete=model_names)
+@as_json
+@with_client
+async def test_model(client: "Client", *, model: str, as_json: bool) -> int | None:
+    """Call a model once, with something small, and say whether it answered."""
+    found = await resolved(client, model)
+    result = await client.post(f"/api/models/{segment(found['id'])}/test")
+    if not shown({"id": found["id"], **result}, as_json=as_json):
+        mark, style = ("works", GOOD) if result["success"] else ("FAILED", BAD)
+        say(f"{mark}: {result['message']} {result['details'] or ''}".rstrip(), style)
+    return None if result["success"] else FAILED
+
+
+@model.command("delete")
+@click.argument("model", shell_complete=model_names)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@with_client
+async def delete_model(client: "Client", *, model: str, yes: bool, as_json: bool) -> None:
+    """Delete a registered model; the default slots it held become empty. The provider keeps its own."""
+    found = await resolved(client, model)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("Nothing was deleted. Add --yes.")
+        if not click.confirm(f"Delete {found['name']} ({found['provider']}), {found['id']}?", err=True):
+            raise click.UsageError("Nothing was deleted.")
+    gone = await client.delete(f"/api/models/{segment(found['id'])}")
+    if not shown(gone, as_json=as_json):
+        say(gone["message"], GOOD)
+        if gone["cleared_defaults"]:
+            say(f"Default slots left empty: {', '.join(gone['cleared_defaults'])}", DULL)

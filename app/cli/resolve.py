@@ -1,0 +1,66 @@
+"""Records by what a person calls them: an id, a name, `provider/name`, or a provider that has one account only."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from keycairn.app.cli.connected import segment
+from keycairn.domain.errors import AmbiguousNameError, NoSuchNameError
+
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
+
+Record = Mapping[str, Any]
+
+
+async def credential(client: "Client", word: str) -> Record:
+    """The credential that `word` means. Raises NoSuchNameError, AmbiguousNameError or RequestFailedError."""
+    if word.startswith("credential:"):
+        return dict(await client.get(f"/api/credentials/{segment(word)}"))
+    known = await client.all("/api/credentials")
+    ways: list[Callable[[Record], str]] = [
+        lambda each: each["name"],
+        lambda each: f"{each['provider']}/{each['name']}",
+        lambda each: each["provider"],
+    ]
+    return _chosen("credential", word, known, ways)
+
+
+async def model(client: "Client", word: str) -> Record:
+    """The model that `word` means. Raises as `credential`."""
+    if word.startswith("model:"):
+        return dict(await client.get(f"/api/models/{segment(word)}"))
+    known = await client.all("/api/models")
+    ways: list[Callable[[Record], str]] = [
+        lambda each: each["name"],
+        lambda each: f"{each['provider']}/{each['name']}",
+    ]
+    return _chosen("model", word, known, ways)
+
+
+async def token(client: "Client", word: str) -> Record:
+    """The token that `word` means; of several of one name, the one that is not revoked. Raises as `credential`."""
+    known = await client.get("/api/tokens")
+    if any(each["id"] == word for each in known) or word.startswith("token:"):
+        return _chosen("token", word, known, [lambda each: each["id"]])
+    usable = [each for each in known if not each["revoked"]]
+    return _chosen("token", word, usable if _named(usable, word) else known, [lambda each: each["name"]])
+
+
+def _named(records: Iterable[Record], name: str) -> bool:
+    return any(each["name"].casefold() == name.casefold() for each in records)
+
+
+def _chosen(kind: str, word: str, records: Sequence[Record], ways: Sequence[Callable[[Record], str]]) -> Record:
+    """The one record that `word` means by the first way that finds any: spelt so, else in whatever case."""
+    for way in ways:
+        for spelled in (str, str.casefold):
+            found = [each for each in records if spelled(way(each)) == spelled(word)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise AmbiguousNameError(kind, [_described(each) for each in found])
+    raise NoSuchNameError(kind)
+
+
+def _described(record: Record) -> str:
+    return "  ".join(part for part in (record["id"], record.get("provider", ""), record["name"]) if part)
