@@ -18,6 +18,7 @@ from keycairn.domain.secret import Secret
 
 SHORTEST_ADMIN_TOKEN = 32
 PREFIX = "KEYCAIRN_"
+DEFAULT_ENV_FILE = Path(".env")
 
 HELP: Mapping[str, str] = {
     "ROOT_KEY": "What encrypts everything: base64: and 32 bytes, or passphrase: and a long sentence.",
@@ -98,7 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     egress_allow: tuple[str, ...] = ()
     egress_proxy: EgressProxy | None = None
     egress_ca_file: Path | None = None
-    env_file: Path | None = Path(".env")
+    env_file: Path | None = DEFAULT_ENV_FILE
     external_plugins: bool = True
     open_notebook_client: bool = False
     log_level: str = "info"
@@ -158,7 +159,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         egress_allow=read.listed("EGRESS_ALLOW"),
         egress_proxy=read.secret("EGRESS_PROXY", parse_proxy),
         egress_ca_file=read.path("EGRESS_CA_FILE"),
-        env_file=Path(read.text("ENV_FILE", ".env")),
+        env_file=Path(read.text("ENV_FILE", str(DEFAULT_ENV_FILE))),
         external_plugins=read.choice("EXTERNAL_PLUGINS", ("on", "off")) == "on",
         open_notebook_client=read.choice("OPEN_NOTEBOOK_CLIENT", ("off", "on")) == "on",
         backup_dir=read.path("BACKUP_DIR"),

@@ -29,7 +29,7 @@ from keycairn.app.background import background_tasks
 from keycairn.app.data_folder import ANCHOR_FILE, forget_first_token, make_private, note_database, traces
 from keycairn.app.first_run import FirstRun, begin, check_meant, unlock, untouched
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.settings import Settings
+from keycairn.app.settings import DEFAULT_ENV_FILE, Settings
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.volume import is_kept
 from keycairn.domain.authorities import certificates_in
@@ -93,7 +93,7 @@ async def open_with_first_run(
                 opener=keyset_opener(),
                 registry=providers,
                 http=http,
-                environment=ProcessEnvironment(settings.env_file),
+                environment=ProcessEnvironment(settings.env_file, expected=settings.env_file != DEFAULT_ENV_FILE),
                 clock=system_clock(),
                 ids=ulids(),
                 admin_token=settings.admin_token,

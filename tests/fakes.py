@@ -74,6 +74,10 @@ class FakeEnvironment:
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self.values = dict(values or {})
         self.file: dict[str, str] = {}
+        self.wrong: list[str] = []
+
+    def faults(self) -> Sequence[str]:
+        return self.wrong
 
     def variables(self) -> Mapping[str, Secret]:
         merged = {**self.file, **self.values}

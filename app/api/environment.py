@@ -29,6 +29,8 @@ class EnvironmentController(Controller):
     async def status(self, keycairn: TheKeycairn, caller: TheCaller) -> StatusView:
         """The database wins over the environment. `encryption_configured`: whether a root key opens the vault.
 
+        `env_file_faults` tells what of the .env file cannot be read.
+
         `data_folder_kept` is false where the data folder goes with the container, or with the machine's memory.
         """
         sources = await keycairn.environment.sources(workspace=caller.workspace)
@@ -39,6 +41,7 @@ class EnvironmentController(Controller):
             encryption_configured=keycairn.vault.why_sealed is None,
             data_folder_kept=keycairn.data_folder_kept,
             refused=refused or UNSET,
+            env_file_faults=[*keycairn.environment.faults(caller.workspace)] or UNSET,
         )
 
     @get("/env-status", opt=READ, summary="Which providers the environment configures")

@@ -110,8 +110,8 @@ def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> 
 class StatusView(Struct, frozen=True):
     """Where each provider is configured, whether secrets can be sealed, and whether a volume keeps the data folder.
 
-    `refused` says of providers whose variables are set why the environment configures no account of theirs; it is left
-    out where there is none.
+    `refused` says of providers whose variables are set why the environment configures no account of theirs,
+    `env_file_faults` what of the .env file cannot be read; both are left out where there is none.
     """
 
     configured: Mapping[str, bool]
@@ -119,6 +119,7 @@ class StatusView(Struct, frozen=True):
     encryption_configured: bool
     data_folder_kept: bool
     refused: Mapping[str, str] | UnsetType = UNSET
+    env_file_faults: Sequence[str] | UnsetType = UNSET
 
 
 class DeletionView(Struct, frozen=True, kw_only=True):

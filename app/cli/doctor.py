@@ -175,7 +175,10 @@ async def _examine(client: "Client", settings: Settings) -> AsyncIterator[Findin
     await client.post("/api/encryption/verify")
     for finding in convert(await client.get("/api/checkup"), list[Finding]):
         yield finding
-    if not (await client.get("/api/credentials/status"))["data_folder_kept"]:
+    status = await client.get("/api/credentials/status")
+    for fault in status.get("env_file_faults", []):
+        yield Finding(code="env_file", subject="environment", found=fault, what_to_do="Mend the file.", broken=True)
+    if not status["data_folder_kept"]:
         yield Finding(
             code="data_folder_passes",
             subject="data folder",

@@ -37,6 +37,8 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
         say("No volume keeps the data folder: it goes with the container or the machine's memory.", BAD)
     used = [(name, source) for name, source in overview["source"].items() if source != "none"]
     table(("provider", "configured in"), used, empty="No provider is configured yet. Try: keycairn env")
+    for fault in overview.get("env_file_faults", []):
+        say(fault, BAD)
     for name, why in overview.get("refused", {}).items():
         say(f"The environment's {name} account is not used: {why}", DULL)
     if credentials:
@@ -92,6 +94,7 @@ def env(form: str, credentials: tuple[str, ...], *, reveal: bool, as_json: bool)
 async def _show_env(client: "Client", *, as_json: bool) -> None:
     plan = await client.post("/api/credentials/migrate-from-env", dry_run="true")
     found = [entry for entry in plan["entries"] if entry["variables"]]
+    await _tell_of_the_file(client)
     if shown(found, as_json=as_json):
         return
     table(
@@ -104,6 +107,12 @@ async def _show_env(client: "Client", *, as_json: bool) -> None:
     removable = sorted({name for entry in found for name in entry["removable"]})
     if removable:
         say(f"\nThese stand in the database as they are, and may be removed: {', '.join(removable)}", DULL)
+
+
+async def _tell_of_the_file(client: "Client") -> None:
+    """Say what of the .env file cannot be read, beside the answer."""
+    for fault in (await client.get("/api/credentials/status")).get("env_file_faults", []):
+        click.secho(fault, err=True, fg="red")
 
 
 def _then(entry: dict[str, str]) -> str:
@@ -129,6 +138,7 @@ async def migrate_env(client: "Client", *, dry_run: bool, again: bool, anyway: b
         again=str(again).lower(),
         anyway=str(anyway).lower(),
     )
+    await _tell_of_the_file(client)
     failed = FAILED if done["errors"] or done["refused"] else None
     if shown(done, as_json=as_json):
         return failed

@@ -6,7 +6,7 @@ import ctypes
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +32,7 @@ from keycairn.app.proof import new_secret
 from keycairn.app.server import create_app, fronted, guarded, hosts_of
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import open_with_first_run
+from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import CannotListenError, DataFolderError, DataFolderLockedError
 
 KEEP_ALIVE = 75
@@ -88,7 +89,7 @@ async def _run(chosen: Settings, call_lines: CallLines | None, stopping: Stoppin
                     timeout_keep_alive=KEEP_ALIVE,
                 )
             )
-            _greet(here, known.url, keycairn, first_run)
+            _greet(here, known.url, keycairn, first_run, await keycairn.store.providers_in_use(DEFAULT_WORKSPACE))
             _forget(here)
             with _announced(here.data_dir, known):
                 stopping.calls(server.stop, server.hurry)
@@ -141,7 +142,8 @@ def _url(here: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{here.port}"
 
 
-def _greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun) -> None:
+def _greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun, stored: Collection[str]) -> None:
+    """Say where it is and what it found. `stored` are the providers that have credentials."""
     say(f"Keycairn is at {url}", "bold")
     say(f"  API description: {url}/openapi")
     if why := keycairn.vault.why_sealed:
@@ -158,14 +160,22 @@ def _greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun) ->
             say(f"    {first_run.token_file.read_text().strip()}")
     elif not here.admin_token and (here.data_dir / FIRST_TOKEN_FILE).exists():
         say(f"  The first admin token: {here.data_dir / FIRST_TOKEN_FILE}")
+    _greet_environment(keycairn, stored)
+
+
+def _greet_environment(keycairn: Keycairn, stored: Collection[str]) -> None:
+    for fault in keycairn.environment.faults():
+        say(f"  {fault}", "bold yellow")
     found = [account for account in keycairn.environment.found() if account.variables]
     for account in found:
         names = ", ".join(account.variables.values())
         say(f"  Found {account.provider}: {names}" + (f" ({account.why_not})" if account.why_not else ""))
     if not found:
         say("  Found no provider variables in the environment or in .env.", "dim")
-    elif any(account.usable for account in found):
+    elif any(account.usable and account.provider not in stored for account in found):
         say("    Move them into the database with: keycairn migrate-env", "dim")
+    elif any(account.usable for account in found):
+        say("    They stand in the database; keycairn env says which variables are needed no more.", "dim")
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from tests.fakes import NOON, FakeClock, FakeEnvironment, FakeIds
 from ulid import ULID
 
 from keycairn.adapters.clock import SystemClock
-from keycairn.adapters.environment import ProcessEnvironment
+from keycairn.adapters.environment import ProcessEnvironment, read_env_file
 from keycairn.adapters.ids import UlidIds
 from keycairn.domain.errors import SettingsError
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.environment import Environment
 
-NAME = "KEYCAIRN_TEST_VARIABLE"
+NAME = "A_TEST_VARIABLE"
 
 
 @pytest.fixture
@@ -93,20 +93,56 @@ def test_a_name_without_a_value_is_no_variable(env_file: Path) -> None:
     assert NAME not in values(ProcessEnvironment(env_file))
 
 
-def test_a_file_that_is_not_utf8_is_refused_by_name_and_shows_nothing(env_file: Path) -> None:
+def test_a_line_that_is_not_utf8_is_left_out_and_named_and_the_others_are_read(env_file: Path) -> None:
+    env_file.write_bytes(b"FIRST=sk-canary\xff\n" + NAME.encode() + b"=sk-2\n")
+    environment = ProcessEnvironment(env_file)
+    assert values(environment)[NAME] == "sk-2"
+    assert "FIRST" not in values(environment)
+    assert environment.faults() == (f"Line 1 of {env_file} is not UTF-8 text, and is left out.",)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "cp1252"])
+def test_another_encoding_stops_nothing(env_file: Path, encoding: str) -> None:
+    env_file.write_bytes(f"{NAME}=sk-canary-é\n".encode(encoding))
+    environment = ProcessEnvironment(env_file)
+    assert NAME not in values(environment)
+    assert str(env_file) in environment.faults()[0]
+    assert not any("canary" in fault for fault in environment.faults())
+
+
+def test_a_file_alone_that_is_not_utf8_is_refused_by_line(env_file: Path) -> None:
     env_file.write_bytes(NAME.encode() + b"=sk-canary\xff\n")
-    with pytest.raises(SettingsError) as refusal:
-        ProcessEnvironment(env_file).variables()
-    assert str(env_file) in str(refusal.value)
+    with pytest.raises(SettingsError, match="Line 1 of") as refusal:
+        read_env_file(env_file)
     assert "canary" not in str(refusal.value)
     assert refusal.value.__cause__ is refusal.value.__context__ is None
 
 
-def test_a_file_that_cannot_be_read_is_refused_by_name(env_file: Path) -> None:
+def test_a_folder_in_the_files_place_adds_nothing_and_is_named(env_file: Path) -> None:
     env_file.mkdir()
-    with pytest.raises(SettingsError, match="cannot be read") as refusal:
-        ProcessEnvironment(env_file).variables()
-    assert str(env_file) in str(refusal.value)
+    environment = ProcessEnvironment(env_file)
+    assert values(environment) == dict(os.environ)
+    assert [str(env_file) in fault and "cannot be read" in fault for fault in environment.faults()] == [True]
+
+
+@pytest.mark.parametrize("line", ["this is no line", 'KEY="never closed', "=sk-canary", "KEY = 'a' b"])
+def test_a_line_that_is_none_is_named_by_its_number_and_not_quoted(env_file: Path, line: str) -> None:
+    env_file.write_text(f"{NAME}=one\n\n \n{line}\n", encoding="utf-8")
+    environment = ProcessEnvironment(env_file)
+    assert values(environment)[NAME] == "one"
+    assert environment.faults() == (f"Line 4 of {env_file} is no NAME=VALUE, and is left out.",)
+
+
+def test_a_file_that_was_named_and_is_not_there_is_told_of(env_file: Path) -> None:
+    assert ProcessEnvironment(env_file).faults() == ()
+    assert "KEYCAIRN_ENV_FILE" in ProcessEnvironment(env_file, expected=True).faults()[0]
+
+
+def test_settings_in_the_file_are_told_to_be_none(env_file: Path) -> None:
+    env_file.write_text("KEYCAIRN_PORT=1\nKEYCAIRN_ROOT_KEY=passphrase:canary\n", encoding="utf-8")
+    [told] = ProcessEnvironment(env_file).faults()
+    assert "KEYCAIRN_PORT, KEYCAIRN_ROOT_KEY" in told
+    assert "canary" not in told
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), FakeClock(step=1)], ids=["system", "fake"])

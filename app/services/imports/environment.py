@@ -1,6 +1,6 @@
 """What the environment holds, and moving it into the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -93,6 +93,10 @@ class EnvironmentAccounts:
         places = self._environment.places() if workspace == DEFAULT_WORKSPACE else ()
         specs = [provider.spec for provider in self._registry.all()]
         return read_accounts(specs, places, anyway=anyway)
+
+    def faults(self, workspace: str = DEFAULT_WORKSPACE) -> Sequence[str]:
+        """What of the .env file cannot be read, a sentence each; for the default workspace, as what is in it."""
+        return self._environment.faults() if workspace == DEFAULT_WORKSPACE else ()
 
     def variable(self, name: str) -> Secret | None:
         """One variable that is not blank, None where it is not set."""
