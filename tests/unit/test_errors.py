@@ -22,12 +22,13 @@ SIGNALS = {
     "BrokenOffError",
     "ClientGoneError",
     "NotDataError",
+    "NotStartedError",
     "RefusedAccountError",
     "RefusedVariableError",
     "UnreadableKeyError",
     "UnfitAnswerError",
 }
-"""What two functions of one room tell each other; nobody else sees them."""
+"""What two functions of one room tell each other, and what the kit for suites tells a suite; no caller sees them."""
 TREE = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, KeycairnError)]
 
 

@@ -27,7 +27,7 @@ LAST_WORDS = 20
 _KEPT = ("PATH", "HOME", "LANG", "PYTHONPATH", "SYSTEMROOT")
 
 
-class NotStartedError(RuntimeError):
+class NotStartedError(Exception):
     """The service ended, or was not ready in time. The text ends with its last words."""
 
 
