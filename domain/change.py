@@ -268,5 +268,6 @@ def check_text(entity: Struct) -> None:
 
     The texts inside of mappings are free: they are stored as JSON.
     """
-    if any(isinstance(value, str) and "\0" in value for value in astuple(entity)):
-        raise InvalidInputError("Text cannot hold the NUL character.")
+    for value in astuple(entity):
+        if value.__class__ is str and "\0" in value:
+            raise InvalidInputError("Text cannot hold the NUL character.")

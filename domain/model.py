@@ -15,7 +15,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.price import Price
 
 
-class Model(Struct, frozen=True, kw_only=True, gc=False):  # no circles; the collector need not go through all
+class Model(Struct, frozen=True, kw_only=True, gc=False):  # no circles, and there are many
     """A registered model. Unique by workspace, provider, credential, both of its names and type.
 
     Applications call it by `name`. `provider_model` is what its provider calls it, where somebody gave it its name on

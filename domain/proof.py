@@ -4,7 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -129,9 +129,8 @@ def statement(record: Proven) -> bytes:
         return json.dumps(msgspec.to_builtins(fields, str_keys=True), sort_keys=True).encode()
 
 
-def proven(record: Proven, macs: Macs) -> tuple[Proven, int]:
-    """The record with its proof under the primary data key, and its weight."""
-    kid = primary_of(macs.record)
+def proven(record: Proven, macs: Macs, kid: int) -> tuple[Proven, int]:
+    """The record with its proof under `kid`, the primary data key, and its weight."""
     mac = macs.record_mac(statement(record), kid)
     if mac is None:
         raise AssertionError("a primary data key proves")
@@ -141,10 +140,9 @@ def proven(record: Proven, macs: Macs) -> tuple[Proven, int]:
 
 def weight(record: Record, macs: Macs) -> int | str:
     """What the record adds to the sum; a clause that says why where its proof does not hold."""
-    if isinstance(record, Keyset):
-        return int.from_bytes(_of_keyset(record, macs))
-    if not isinstance(record, Proven):
-        return 0
+    if record.__class__ not in MARKS:  # a look at the class, for there are many records
+        return int.from_bytes(_of_keyset(record, macs)) if isinstance(record, Keyset) else 0
+    record = cast("Proven", record)
     kid = kid_of_proof(record.proof)
     if kid is None:
         return UNPROVEN
@@ -162,9 +160,9 @@ def kid_of_proof(proof: object) -> int | None:
 
 def digest(record: Record, macs: Macs) -> str:
     """What the audit log says of the record's content: the beginning of its tag. For those that count only."""
-    if isinstance(record, Keyset):
-        return f"{record.generation}.{_of_keyset(record, macs).hex()[:DIGEST_CHARS]}"
-    return record.proof.partition(":")[2][:DIGEST_CHARS] if isinstance(record, Proven) else ""
+    if record.__class__ in MARKS:
+        return cast("Proven", record).proof.partition(":")[2][:DIGEST_CHARS]
+    return f"{record.generation}.{_of_keyset(record, macs).hex()[:DIGEST_CHARS]}" if isinstance(record, Keyset) else ""
 
 
 def name_of(record: Record) -> str:
@@ -174,7 +172,7 @@ def name_of(record: Record) -> str:
 
 def counts(record: Record) -> bool:
     """Whether the sum of all records covers it."""
-    return isinstance(record, Proven | Keyset)
+    return record.__class__ in MARKS or isinstance(record, Keyset)
 
 
 def masked(total: int, seq: int, macs: Macs) -> str:

@@ -54,6 +54,7 @@ _IDS: Mapping[str, Callable[[str], str]] = {
 
 
 _R = TypeVar("_R", bound=Record)
+_encoder = msgspec.json.Encoder()
 _UNCHANGING = (str, int, float, datetime, type(None))
 
 
@@ -77,14 +78,14 @@ def usage_text(key: UsageKey) -> str:
 def record_key(record: Record) -> str:
     """What tells the record from the others of its kind; a snapshot is in its order."""
     match record:
+        case Model() | Credential() | AuditEvent() | Token():
+            return key_of(record.id)
         case Keyset() | Head():
             return "current"
         case Defaults():
             return record.workspace
         case UsageRecord():
             return usage_text(record.key)
-        case _:
-            return key_of(record.id)
 
 
 def check_record(record: Record, *, texts: bool = True) -> None:
@@ -100,8 +101,12 @@ def check_record(record: Record, *, texts: bool = True) -> None:
 
 def record_line(record: Record) -> bytes:
     """The record as one line of JSON, without its end."""
-    # the standard library's JSON keeps whole numbers of any size, and a lone surrogate
-    return json.dumps({kind_of(record): msgspec.to_builtins(record, str_keys=True)}, separators=(",", ":")).encode()
+    named = {kind_of(record): record}
+    try:
+        return _encoder.encode(named)
+    except (OverflowError, UnicodeEncodeError):
+        # the standard library's JSON keeps whole numbers of any size, and a lone surrogate
+        return json.dumps(msgspec.to_builtins(named, str_keys=True), separators=(",", ":")).encode()
 
 
 def record_in(line: bytes) -> Record:

@@ -72,7 +72,8 @@ class Loaded:
 
     def get(self, kind: type[_R], key: str) -> _R | None:
         """See `State.get`."""
-        return cast("_R | None", self._more.get((NAMES[kind], key))) or self._state.get(kind, key)
+        more = cast("_R | None", self._more.get((NAMES[kind], key))) if self._more else None
+        return more or self._state.get(kind, key)
 
     def has_provider(self, workspace: str, provider: str) -> bool:
         """See `State.has_provider`."""

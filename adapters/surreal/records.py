@@ -371,7 +371,7 @@ _OF: Mapping[str, Callable[[Row], Record]] = {
 
 
 _TIME, _MAYBE_TIME, _MAYBE_TEXT = datetime, (datetime, NoneType), (str, NoneType)
-_TYPES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+_COLUMNS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "keyset": {"content": str, "generation": int, "install_id": str},
     "credential": {
         **dict.fromkeys(("workspace", "provider", "name", "place"), str),
@@ -415,11 +415,15 @@ _TYPES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "head": {"link": str},
 }
 """What each column holds: a database that somebody else wrote to may have anything in it, whatever its schema said."""
+_TYPES: Mapping[str, tuple[tuple[str, tuple[type, ...]], ...]] = {
+    table: tuple((column, kinds if isinstance(kinds, tuple) else (kinds,)) for column, kinds in its.items())
+    for table, its in _COLUMNS.items()
+}
 
 
 def columns(record: Record) -> Row:
-    """The columns of any record, its id apart. Raises InvalidInputError as `check_text` says."""
-    return _ROWS[kind_of(record)](record)
+    """The columns of any record that has something in them, its id apart. Raises InvalidInputError as `check_text`."""
+    return {name: value for name, value in _ROWS[kind_of(record)](record).items() if value is not None}
 
 
 def row_of(record: Record) -> Row:
@@ -430,9 +434,8 @@ def row_of(record: Record) -> Row:
 def record_of(table: str, row: Row) -> Record:
     """The record in a row of `table`. Raises UnreadableRecordError for what this Keycairn cannot have written."""
     key = named_key(row["id"].id)
-    for column, kind in _TYPES[table].items():
-        value = row.get(column)
-        if not isinstance(value, kind) or value.__class__ is bool:
+    for column, kinds in _TYPES[table]:
+        if row.get(column).__class__ not in kinds:
             raise UnreadableRecordError(table, key, f"{column} is not what it must be")
     try:
         record = _OF[table](row)

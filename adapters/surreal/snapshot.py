@@ -6,6 +6,7 @@ statement, together with the head of the audit log. Events never change: those o
 afterwards, in pages, as they are the ones up to that head, unless some have been removed since.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -112,15 +113,25 @@ async def records_of(
 
 
 async def _pages(read: Read, dialect: EngineDialect, table: str) -> AsyncGenerator[list[Row], None]:
-    """The rows of a table with keys that Keycairn may have made, a page at a time. They sort like text."""
-    after = ""
-    while rows := await read(
-        f"SELECT * FROM {dialect.ours(table, '$after')} LIMIT $limit",  # noqa: S608  # our own tables
-        after=after,
-        limit=PAGE,
-    ):
-        yield rows
-        after = rows[-1]["id"].id
+    """The rows of a table with keys that Keycairn may have made, a page at a time. They sort like text.
+
+    The next page is asked for before one is handed out, so that the database reads while others decode.
+    """
+
+    def page(after: str) -> "asyncio.Task[list[Row]]":
+        text = f"SELECT * FROM {dialect.ours(table, '$after')} LIMIT $limit"  # noqa: S608  # our own tables
+        return asyncio.ensure_future(read(text, after=after, limit=PAGE))
+
+    asked = page("")
+    try:
+        while rows := await asked:
+            asked = page(rows[-1]["id"].id)
+            await asyncio.sleep(0)  # else it would not begin before the rows are decoded
+            yield rows
+    finally:
+        if asked.done() and not asked.cancelled():
+            asked.exception()  # nobody else will ask
+        asked.cancel()
 
 
 async def _note_strange(read: Read, dialect: EngineDialect, table: str, note: Note) -> None:

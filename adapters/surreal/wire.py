@@ -8,6 +8,8 @@ from surrealdb import RecordID
 from surrealdb.data.types import constants
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NONE = cbor2.CBORTag(constants.TAG_NONE, None)
+_PLAIN = frozenset((str, int, float, bool, bytes))
 
 
 def decoded(data: bytes) -> dict[str, Any]:
@@ -20,14 +22,17 @@ def decoded(data: bytes) -> dict[str, Any]:
     return answer
 
 
-def wired(value: Any) -> Any:
+def wired(value: Any) -> Any:  # noqa: PLR0911  # a case for each kind of value
     """`value` as `cbor2.dumps` takes it."""
-    if isinstance(value, dict):
-        return {name: wired(one) for name, one in value.items()}
+    kind = value.__class__
+    if kind in _PLAIN:
+        return value
+    if kind is dict:
+        return {name: one if one.__class__ in _PLAIN else wired(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [wired(one) for one in value]
+        return [one if one.__class__ in _PLAIN else wired(one) for one in value]
     if value is None:
-        return cbor2.CBORTag(constants.TAG_NONE, None)
+        return _NONE
     if isinstance(value, datetime):
         since = value - _EPOCH
         return cbor2.CBORTag(

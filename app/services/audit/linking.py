@@ -1,6 +1,7 @@
 """What the journal adds to a changeset: the proofs of its records, and the links of its events."""
 
 from collections.abc import Generator, Iterator, Mapping
+from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -83,12 +84,13 @@ class Linked:
     def _prove(self, draft: Draft, became: dict[str, str | None]) -> Generator[None, None, int]:
         """Prove the records, and note what became of those that changed; gives by how much the sum of all did."""
         change = 0
+        primary = primary_of(self._keys.record)
         for (kind, key), image in list(draft.images.items()):
             if kind not in PROVEN and kind != _KEYSET:
                 continue
             more = 0
-            if isinstance(image, Proven):
-                image, more = proven(image, self._keys)  # noqa: PLW2901  # as it is stored
+            if image is not None and kind != _KEYSET:
+                image, more = proven(cast("Proven", image), self._keys, primary)  # noqa: PLW2901  # as it is stored
                 draft.put(image)
             elif image is not None:
                 more = self._weight(image)

@@ -37,6 +37,8 @@ FORMER_WAITS = (
 )
 BATCH = 100
 """Credentials resealed in one commit."""
+PROVEN_AT_ONCE = 250
+"""Records proven anew in one commit."""
 ATTEMPTS = 24
 """How often a step is worked out anew when another instance, or edits under way, come in between."""
 
@@ -247,7 +249,7 @@ class Rotation:
                     break
                 if isinstance(record, Proven) and not record.proof.startswith(f"{primary}:"):
                     names.append(key_for(record))
-        for part in batches(names, BATCH):
+        for part in batches(names, PROVEN_AT_ONCE):
             event = self._journal.event(by, Action.RECORDS_PROVEN, "database", details={"records": len(part)})
             await self._journal.commit((*(Touch(kind, key) for kind, key in part), event))
         return len(names)

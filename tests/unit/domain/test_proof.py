@@ -23,6 +23,7 @@ from keycairn.domain.proof import (
     added,
     digest,
     masked,
+    primary_of,
     proven,
     statement,
     unmasked,
@@ -140,9 +141,9 @@ def test_the_same_moment_and_the_same_map_give_the_same_text() -> None:
 
 @pytest.mark.parametrize("record", RECORDS.values(), ids=lambda record: type(record).__name__)
 def test_a_proof_holds_for_its_content_only(record: Proven, keys: OpenKeyset) -> None:
-    made, its = proven(record, keys)
+    made, its = proven(record, keys, primary_of(keys.record))
     assert weight(made, keys) == its
-    assert proven(made, keys)[0] is made, "made again it is the same"
+    assert proven(made, keys, primary_of(keys.record))[0] is made, "made again it is the same"
     assert digest(made, keys) in made.proof
     assert weight(record, keys) == UNPROVEN
     forgeries = ("1:", "1:" + "A" * 32, made.proof + "=", made.proof.replace("1:", "01:"), made.proof[:-1])
