@@ -12,10 +12,10 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test night clients check docs audit torture fuzz demo bench lock clean
+.PHONY: help run test night screenshots clients check docs audit torture fuzz demo bench lock clean
 
 help:  ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY)  ## start Keycairn
 	@$(BIN)/keycairn serve
@@ -47,6 +47,9 @@ torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; write
 	  tests/integration/test_killed_backups.py tests/integration/test_first_start.py
 	KEYCAIRN_RENAMES=$${KEYCAIRN_RENAMES:-100000} $(BIN)/pytest -q -s --timeout 0 tests/integration/test_rotation_beside.py -k rename
 
+screenshots: $(READY)  ## take the pictures of the page for README and docs, with chromium
+	$(BIN)/python .ci/screenshots.py
+
 clients: $(READY)  ## run real SDKs against the gateway; writes docs/clients.md
 	$(BIN)/python -m tests.clients
 
@@ -59,6 +62,7 @@ bench: $(READY)  ## measure, side by side
 	$(BIN)/python benchmarks/importing.py
 	$(BIN)/python benchmarks/commits.py
 	$(BIN)/python benchmarks/starting.py
+	$(BIN)/python benchmarks/page.py
 
 fuzz: $(READY)  ## look for faults longer than the tests do
 	KEYCAIRN_TEST_EXAMPLES=100 $(BIN)/pytest -q --timeout 1800 tests/e2e/test_schemathesis.py tests/unit/test_fuzzing.py \

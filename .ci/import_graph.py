@@ -10,14 +10,14 @@ import grimp
 PAGE = Path(__file__).parents[1] / "docs/architecture.md"
 BEGIN, END = "<!-- imports: written by make docs -->\n", "<!-- /imports -->\n"
 FLOORS = (
-    ("app", ("cli", "assembly", "api", "keycairn.py", "gateway", "ingress", "shared")),
+    ("app", ("cli", "assembly", "page", "api", "keycairn.py", "gateway", "ingress", "shared")),
     ("app/services", ("doctor", "imports", "models", "access", "credentials", "keys", "backups", "audit")),
     ("beside", ("adapters", "plugins")),
     ("core", ("ports", "domain")),
 )
 """The rooms by the floor they are drawn on."""
 LAYERS = ("domain", "ports", "adapters", "plugins")
-FOLDERS = ("api", "gateway", "cli", "ingress")
+FOLDERS = ("api", "page", "gateway", "cli", "ingress")
 """Those of `app` that are rooms as a whole; each folder of `app/services` is one, too."""
 
 Rooms = Mapping[str, frozenset[str]]

@@ -21,6 +21,8 @@ ROOT_KEY_FILE = "root-key"
 FIRST_TOKEN_FILE = "first-token"  # noqa: S105  # a file's name
 ANCHOR_FILE = "audit-head"
 SERVER_FILE = "server.json"
+SIGN_IN_FILE = "sign-in.html"
+"""Leads a browser to the link that signs in once."""
 DATABASE_FILE = "database"
 """Says where the database is, so that one that is gone is missed."""
 BACKUPS = "backups"

@@ -1,9 +1,10 @@
 """Keycairn itself: the services, put together from the ports."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from keycairn.app.gateway import Gateway
-from keycairn.app.services.access import Attempts, Tokens
+from keycairn.app.services.access import Attempts, Sessions, Tokens
 from keycairn.app.services.audit import AuditCounters, AuditLog, Deletions, Journal, RecordProofs, Retention
 from keycairn.app.services.backups import Backups
 from keycairn.app.services.credentials import CredentialOpener, Credentials, CredentialSealer, EnvExport, Provisioning
@@ -11,13 +12,14 @@ from keycairn.app.services.doctor import Checkup, Repair, Replay
 from keycairn.app.services.imports import EnvironmentAccounts, Importer, RowMapper
 from keycairn.app.services.keys import RetiredKeys, RootKeys, Rotation, Vault
 from keycairn.app.services.models import Models, Probing
+from keycairn.app.sources import SourceSpec
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.environment import Environment
 from keycairn.ports.http import Http
 from keycairn.ports.keyset import KeysetOpener
 from keycairn.ports.provider import ProviderRegistry
-from keycairn.ports.source import LegacyConfigs
+from keycairn.ports.source import ImportSource, LegacyConfigs
 from keycairn.ports.spool import Spools
 from keycairn.ports.store import Store
 from keycairn.ports.tracing import Tracing
@@ -46,8 +48,13 @@ class Keycairn:
         legacy: LegacyConfigs | None = None,
         backup_dir: Path | None = None,
         data_folder_kept: bool = True,
+        root_key_beside_data: bool = False,
+        open_source: Callable[[SourceSpec], ImportSource] | None = None,
     ) -> None:
+        self.open_source = open_source
+        """Opens a file of somebody else; None where none can be opened."""
         self.data_folder_kept = data_folder_kept
+        self.root_key_beside_data = root_key_beside_data
         self.journal = Journal(store, clock, ids)
         self.record_proofs = RecordProofs(store, self.journal)
         self.audit = AuditLog(store, self.journal, self.record_proofs)
@@ -78,6 +85,7 @@ class Keycairn:
             store, self.checkup, self.backups, self.credential_opener, self.rotation, self.journal, clock
         )
         self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.audit_counters, registry, admin_token)
+        self.sessions = Sessions(store, self.vault, self.tokens, clock, ids, self.journal)
         self.attempts = Attempts(clock.monotonic)
         """Failed attempts by address, at every door."""
         self.gateway = (

@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import HttpMethod, Litestar, WebSocket, route, websocket
 from litestar.config.app import AppConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler, Scope
@@ -32,8 +33,10 @@ from keycairn.app.ingress.ingress import Ingress
 from keycairn.app.ingress.origins import Origins, parse_public_url
 from keycairn.app.ingress.proxies import Proxies
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.page import THE_KEYCAIRN, page_router
 from keycairn.app.services.audit import ANONYMOUS
 from keycairn.app.settings import Settings
+from keycairn.app.shown_settings import shown
 from keycairn.app.statuses import api_status, gateway_status
 from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.audit import Action, Caller
@@ -187,7 +190,7 @@ class KeycairnPlugin(InitPlugin):
         guard = Guard(current, self.metrics.auth_failures.inc)
         cache = ListCache(current)
         return Litestar(
-            self._handlers,
+            [*self._handlers, page_router(shown(self.settings))],
             guards=[guard],
             dependencies={
                 "keycairn": Provide(current, sync_to_thread=False),
@@ -200,6 +203,7 @@ class KeycairnPlugin(InitPlugin):
             before_send=[tell_all_methods],
             request_class=StrictRequest,
             request_max_body_size=LARGEST_BODY,
+            state=State({THE_KEYCAIRN: current}),
             openapi_config=openapi_config(self._public.base if self._public else self.path),
             plugins=[SecretSchema()],
             logging_config=None,

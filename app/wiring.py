@@ -99,10 +99,12 @@ async def open_with_first_run(
                 admin_token=settings.admin_token,
                 backup_dir=settings.safety_dir,
                 data_folder_kept=settings.in_memory or is_kept(settings.data_dir),
+                root_key_beside_data=settings.root_key is None and settings.embedded and not settings.in_memory,
                 upstream=upstream,
                 websockets=WebsocketsUpstream(policy, trust=trust, proxy=settings.egress_proxy),
                 tracing=_tracing(),
                 spools=spools,
+                open_source=open_source,
                 legacy=NotebookLegacy(None if settings.embedded else _own_records(settings)),
             )
 

@@ -43,6 +43,8 @@ class Action(StrEnum):
     ROOT_KEY_REFUSED = "root_key.refused"
     TOKEN_CREATED = "token.created"  # noqa: S105  # a name
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  # a name
+    SESSION_STARTED = "session.started"
+    SESSION_ENDED = "session.ended"
     SECRET_USED = "secret.used"  # noqa: S105  # a name
     SECRET_REVEALED = "secret.revealed"  # noqa: S105  # a name
     ACCESS_REFUSED = "access.refused"

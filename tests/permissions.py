@@ -118,6 +118,69 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/openapi/{path}"): Rule(PUBLIC, gives=404),
 }
 
+ANY = Rule(Scope.INVOKE, bounded=True, gives=303)
+"""Of the page: whoever has a session."""
+INVOKE = Rule(Scope.INVOKE, bounded=True)
+INSTALLATION_WRITE = Rule(Scope.CREDENTIALS_WRITE, installation=True)
+PAGE_RULES: dict[tuple[str, str], Rule] = {
+    ("GET", "/assets/{name}"): Rule(PUBLIC),
+    ("GET", "/sign-in"): Rule(PUBLIC),
+    ("POST", "/sign-in"): Rule(PUBLIC),
+    ("GET", "/signed-in"): ANY,
+    ("POST", "/sign-out"): ANY,
+    ("GET", "/"): ANY,
+    ("GET", "/places.json"): ANY,
+    ("GET", "/credentials"): bounded(CREDENTIALS_READ),
+    ("GET", "/credentials/new"): bounded(CREDENTIALS_WRITE),
+    ("POST", "/credentials/new"): bounded(CREDENTIALS_WRITE),
+    ("GET", "/credentials/{id}"): bounded(CREDENTIALS_READ),
+    ("POST", "/credentials/{id}/test"): bounded(CREDENTIALS_WRITE),
+    ("GET", "/credentials/{id}/edit"): bounded(CREDENTIALS_WRITE),
+    ("POST", "/credentials/{id}/edit"): bounded(CREDENTIALS_WRITE),
+    ("GET", "/credentials/{id}/delete"): bounded(CREDENTIALS_WRITE),
+    ("POST", "/credentials/{id}/delete"): bounded(CREDENTIALS_WRITE),
+    ("GET", "/credentials/{id}/models"): bounded(CREDENTIALS_READ),
+    ("POST", "/credentials/{id}/models"): bounded(CREDENTIALS_READ),
+    ("POST", "/credentials/{id}/register"): bounded(MODELS_WRITE),
+    ("GET", "/move-in"): CREDENTIALS_WRITE,
+    ("POST", "/move-in"): CREDENTIALS_WRITE,
+    ("GET", "/move-in/{job}"): CREDENTIALS_WRITE,
+    ("POST", "/move-in/{job}/test"): CREDENTIALS_WRITE,
+    ("POST", "/move-in/file"): INSTALLATION_WRITE,
+    ("GET", "/move-in/file/{job}"): INSTALLATION_WRITE,
+    ("POST", "/move-in/file/{job}"): INSTALLATION_WRITE,
+    ("GET", "/models"): bounded(MODELS_READ),
+    ("POST", "/models/slots"): MODELS_WRITE,
+    ("GET", "/models/{id}"): bounded(MODELS_READ),
+    ("POST", "/models/{id}"): bounded(MODELS_WRITE),
+    ("POST", "/models/{id}/test"): bounded(MODELS_WRITE),
+    ("POST", "/models/{id}/slot"): MODELS_WRITE,
+    ("POST", "/models/{id}/delete"): bounded(MODELS_WRITE),
+    ("GET", "/playground"): INVOKE,
+    ("POST", "/playground"): INVOKE,
+    ("GET", "/tokens"): ADMIN,
+    ("GET", "/tokens/new"): ADMIN,
+    ("POST", "/tokens/new"): ADMIN,
+    ("GET", "/tokens/{id}/revoke"): ADMIN,
+    ("POST", "/tokens/{id}/revoke"): ADMIN,
+    ("GET", "/usage"): AUDIT,
+    ("GET", "/usage.csv"): AUDIT,
+    ("GET", "/audit"): AUDIT,
+    ("POST", "/audit/verify"): Rule(Scope.AUDIT_READ, installation=True),
+    ("GET", "/encryption"): KEEPER,
+    ("POST", "/encryption/rotate"): KEEPER,
+    ("POST", "/encryption/verify"): KEEPER,
+    ("POST", "/encryption/checkup"): KEEPER,
+    ("POST", "/encryption/repair"): KEEPER,
+    ("POST", "/encryption/root-key"): KEEPER,
+    ("GET", "/backups"): KEEPER,
+    ("POST", "/backups"): KEEPER,
+    ("POST", "/backups/download"): KEEPER,
+    ("GET", "/plugins"): bounded(CREDENTIALS_READ),
+    ("GET", "/settings"): KEEPER,
+}
+"""The page's routes. A form without a field is refused in its own way; what counts is who is let through to it."""
+
 CALL = Rule(Scope.INVOKE, bounded=True, counted=True)
 LISTING = Rule(Scope.INVOKE, bounded=True)
 UNKNOWN = answering(404, CALL)
@@ -207,7 +270,7 @@ def may(rule: Rule, kind: Kind) -> bool:
         return True
     return (
         kind.works
-        and kind.scope in {rule.scope, Scope.ADMIN}
+        and (rule is ANY or kind.scope in {rule.scope, Scope.ADMIN})
         and (not rule.installation or (kind.workspace == "default" and kind.whole))
         and (rule.bounded or kind.whole)
     )
@@ -310,6 +373,12 @@ class Scene:
 def filled(scene: Scene, path: str, workspace: str, provider: str = "openai") -> str:
     """A path with the ids of a workspace's account."""
     credential, model = scene.ids[workspace, provider]
-    id = model if path.startswith("/api/models") else credential
-    named = path.replace("{id}", id).replace("{provider}", provider).replace("{path}", "x").replace("{kid}", "7")
+    id = model if path.startswith(("/api/models", "/models")) else credential
+    named = (
+        path.replace("{id}", id)
+        .replace("{provider}", provider)
+        .replace("{path}", "x")
+        .replace("{kid}", "7")
+        .replace("{job}", "none")
+    )
     return named.replace("{name}", f"m-{provider}")

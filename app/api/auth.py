@@ -52,7 +52,9 @@ class Access(Enum):
 class Guard:
     """Lets a request through to its handler when its token carries the scope in the handler's `opt`.
 
-    A handler that names no scope is refused for everyone: forgetting it must not open a door.
+    A handler that names no scope is refused for everyone: forgetting it must not open a door. Who asks is proven by
+    the bearer token, and where the handler's `opt` has `proves`, by that and nothing else: a coroutine function of the
+    connection and Keycairn that gives the Principal, or raises AuthenticationError.
     """
 
     def __init__(self, keycairn: Callable[[], Keycairn], count_failure: Callable[[], None]) -> None:
@@ -67,9 +69,13 @@ class Guard:
             return
         keycairn = self._keycairn()
         address = connection.client.host if connection.client else ""
-        token = bearer(connection.headers.get("authorization", ""))
+        prove = handler.opt.get("proves")
         try:
-            principal = await keycairn.attempts.proven(token, address, keycairn.tokens.authenticate)
+            if prove is not None:
+                principal = await prove(connection, keycairn)
+            else:
+                token = bearer(connection.headers.get("authorization", ""))
+                principal = await keycairn.attempts.proven(token, address, keycairn.tokens.authenticate)
         except AuthenticationError:
             self._count_failure()
             raise

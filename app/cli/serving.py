@@ -6,8 +6,11 @@ import ctypes
 import os
 import socket
 import sys
+import threading
+import webbrowser
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from html import escape
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +26,7 @@ from keycairn.app.cli.running import RunningServer, announce, running, withdraw
 from keycairn.app.cli.show import say
 from keycairn.app.cli.stopping import GracefulServer, Stopping
 from keycairn.app.cli.websocket_protocol import LARGEST_MESSAGE, BoundedWebsocket
-from keycairn.app.data_folder import FIRST_TOKEN_FILE
+from keycairn.app.data_folder import FIRST_TOKEN_FILE, SIGN_IN_FILE, write_private
 from keycairn.app.first_run import FirstRun
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.logs import CallLines, configure_logs
@@ -34,6 +37,8 @@ from keycairn.app.settings import Settings
 from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import CannotListenError, DataFolderError, DataFolderLockedError
+from keycairn.domain.secret import Secret
+from keycairn.domain.token import token_key
 
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than clients and proxies keep theirs (5 to 60). So they end it, and
@@ -158,6 +163,7 @@ def _greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun, st
         say(f"  Made the first admin token: {first_run.token_file}")
         if sys.stdout.isatty():
             say(f"    {first_run.token_file.read_text().strip()}")
+        _invite(here, url, keycairn, first_run.token_file)
     elif not here.admin_token and (here.data_dir / FIRST_TOKEN_FILE).exists():
         say(f"  The first admin token: {here.data_dir / FIRST_TOKEN_FILE}")
     _greet_environment(keycairn, stored)
@@ -176,6 +182,21 @@ def _greet_environment(keycairn: Keycairn, stored: Collection[str]) -> None:
         say("    Move them into the database with: keycairn migrate-env", "dim")
     elif any(account.usable for account in found):
         say("    They stand in the database; keycairn env says which variables are needed no more.", "dim")
+
+
+def _invite(here: Settings, url: str, keycairn: Keycairn, token_file: Path) -> None:
+    """Say by which link the first token signs in, once; where there is a desktop, open it."""
+    token = token_key(Secret(token_file.read_text().strip()))
+    if token is None:
+        return
+    link = f"{url}/sign-in?code={keycairn.sessions.code(token).reveal()}"
+    say("  Sign in, once and within the hour:")
+    say(f"    {link}")
+    if sys.stdout.isatty() and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
+        # The browser is given a file, since others on this machine can read the words of a command.
+        page = here.data_dir / SIGN_IN_FILE
+        write_private(page, f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(link)}">')
+        threading.Thread(target=webbrowser.open, args=(page.absolute().as_uri(),), daemon=True).start()
 
 
 @contextmanager

@@ -82,13 +82,16 @@ class Directory:
     async def caller(self, token: Secret) -> KnownCaller:
         """Who calls. Raises AuthenticationError or SealedError."""
         memory = self._callers  # of this revision: what is read below must not outlive it
-        principal = await self._tokens.authenticate(token)
+        known = await self.known(await self._tokens.authenticate(token))
+        _remember(memory, _digest(token), known)
+        return known
+
+    async def known(self, principal: Principal) -> KnownCaller:
+        """What is known of somebody who was proven already. Raises AuthenticationError."""
         stored = await self._store.token(principal.token) if principal.token else None
         held = [stored, *await self._tokens.makers(stored)] if stored else []
         subjects = tuple(Subject("token", one.id, one.workspace, one.limits) for one in held if one.limits != NO_LIMITS)
-        known = KnownCaller(principal, stored.expires if stored else None, subjects)
-        _remember(memory, _digest(token), known)
-        return known
+        return KnownCaller(principal, stored.expires if stored else None, subjects)
 
     async def serving(
         self,

@@ -40,7 +40,7 @@ from keycairn.app.gateway.sockets import Sockets
 from keycairn.app.gateway.usage_scanner import unanswered
 from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.security_headers import SECURITY_HEADERS
-from keycairn.app.services.access import Attempts, Tokens
+from keycairn.app.services.access import Attempts, Principal, Tokens
 from keycairn.app.services.audit import ANONYMOUS, AuditCounters
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.keys import Vault
@@ -65,6 +65,8 @@ from keycairn.ports.tracing import Tracing
 from keycairn.ports.upstream import Upstream
 from keycairn.ports.websocket import Websockets
 
+PRINCIPAL = "keycairn_principal"
+"""The scope key under which this process says for whom it calls itself; no request from outside can have it."""
 MOST_CALLS = 4000
 """Calls under way at one time."""
 _log = structlog.get_logger()
@@ -270,6 +272,8 @@ class Gateway:
 
         Raises AuthenticationError, TooManyAttemptsError or SealedError.
         """
+        if isinstance(principal := scope.get(PRINCIPAL), Principal):
+            return await self.directory.known(principal)
         known = self.directory.remembered(token)
         if known is not None:
             if (id := known.principal.token) is not None:

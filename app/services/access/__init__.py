@@ -1,6 +1,7 @@
-"""Who may: tokens, and the limit on failed attempts."""
+"""Who may: tokens, the sessions of browsers, and the limit on failed attempts."""
 
 from keycairn.app.services.access.attempts import Attempts
+from keycairn.app.services.access.sessions import Code, Session, Sessions
 from keycairn.app.services.access.tokens import Principal, Tokens
 
-__all__ = ["Attempts", "Principal", "Tokens"]
+__all__ = ["Attempts", "Code", "Principal", "Session", "Sessions", "Tokens"]

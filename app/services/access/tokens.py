@@ -96,6 +96,24 @@ class Tokens:
         self._counters.token_used(token.id)
         return Principal(token.id, token.workspace, token.scopes, token.reach)
 
+    async def again(self, actor: str) -> Principal:
+        """Who `actor` stands for by now: what `authenticate` gave, or for a fixed token `fixed_actor`.
+
+        Raises AuthenticationError where that token is not good any more.
+        """
+        if actor == self.fixed_actor:
+            return Principal("admin-token", DEFAULT_WORKSPACE, (Scope.ADMIN,))
+        token = await self._store.token(TokenId(actor)) if actor.startswith("token:") else None
+        if token is None or not await self._stands(token):
+            raise AuthenticationError
+        self._counters.token_used(token.id)
+        return Principal(token.id, token.workspace, token.scopes, token.reach)
+
+    @property
+    def fixed_actor(self) -> str | None:
+        """What tells the fixed token from every other one that may be set, and nothing of it; None without one."""
+        return f"fixed:{self._vault.keyset.session_mac(self._admin)[:32]}" if self._admin else None
+
     async def holds(self, text: Secret) -> bool:
         """Whether it is the text of a token that is good now; this is no use of it. Raises SealedError."""
         return await self._recognised(text) is not None

@@ -112,10 +112,15 @@ class Credentials:
         await require_credential(self._store, workspace, id)
         return await self._store.models(workspace, credential=id, limit=None)
 
+    def new_id(self) -> CredentialId:
+        """An id for `create`, from whoever may have to ask twice: two records of one id are never made."""
+        return self._ids.credential()
+
     async def create(
         self,
         provider: str,
         *,
+        id: CredentialId | None = None,
         name: str,
         settings: Mapping[str, SettingValue] | None = None,
         secrets: Mapping[str, Secret] | None = None,
@@ -124,9 +129,10 @@ class Credentials:
         options: Options | None = None,
         by: Caller = IN_PROCESS,
     ) -> Listed:
-        """Store a new credential.
+        """Store a new credential, under `id` where one is given.
 
-        Raises UnknownProviderError, InvalidInputError (its subclasses name the field) or SealedError.
+        Raises UnknownProviderError, InvalidInputError (its subclasses name the field) or SealedError; DuplicateError
+        where there is a record of that id.
         """
         patch = CredentialPatch(
             name=name,
@@ -138,7 +144,7 @@ class Credentials:
         )
 
         async def plan() -> tuple[Changeset, CheckedCredential]:
-            draft = self._sealer.patched(self._blank(provider, by), patch)
+            draft = self._sealer.patched(self._blank(provider, by, id), patch)
             made = draft.credential
             details: Details = {"provider": made.provider, "secrets": sorted(made.sealed)}
             event = self._journal.event(by, Action.CREDENTIAL_CREATED, made.id, details=details)
@@ -213,11 +219,11 @@ class Credentials:
             self._http.tokens.forget(id)
         return deletion
 
-    def _blank(self, provider: str, by: Caller) -> Credential:
+    def _blank(self, provider: str, by: Caller, id: CredentialId | None) -> Credential:
         spec = self._registry.get(provider).spec
         now = self._clock.now()
         return Credential(
-            id=self._ids.credential(),
+            id=id or self._ids.credential(),
             workspace=by.workspace,
             provider=spec.name,
             name="",

@@ -1,6 +1,6 @@
 """What the environment holds, and moving it into the database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -116,10 +116,17 @@ class EnvironmentAccounts:
         return {provider.spec.name: source(provider.spec.name) for provider in self._registry.all()}
 
     async def migrate(
-        self, *, dry_run: bool = False, again: bool = False, anyway: bool = False, by: Caller = IN_PROCESS
+        self,
+        *,
+        dry_run: bool = False,
+        again: bool = False,
+        anyway: bool = False,
+        only: Collection[frozenset[str]] | None = None,
+        by: Caller = IN_PROCESS,
     ) -> Migration:
         """Make a credential of every configured provider that has none, and link its unlinked models to it.
 
+        With `only`, of those accounts alone whose variables, all of them, are one of these sets.
         A key that was deleted here comes back only with `again`; `anyway` takes variables that are not understood for
         irrelevant. One commit an account: what fails is reported in its entry, and the others go on. Running it again
         changes nothing. Raises SealedError before anything is done.
@@ -128,6 +135,8 @@ class EnvironmentAccounts:
         stored = await self._store.providers_in_use(by.workspace)
         entries: list[MigrationEntry] = []
         for account in self.found(by.workspace, anyway=anyway):
+            if only is not None and frozenset(account.variables.values()) not in only:
+                continue
             first = not any(one.provider == account.provider for one in entries if one.step is Step.MIGRATE)
             entries.append(await self._migrate(account, stored, first, by, dry_run=dry_run, again=again))
             if account.provider != account.family:

@@ -13,6 +13,7 @@ from tests.nights import by_day
 from tests.permissions import (
     GATEWAY_RULES,
     METHODS,
+    PAGE_RULES,
     RULES,
     STRANGE_METHOD,
     UNSAFE_METHODS,
@@ -53,7 +54,7 @@ async def test_the_table_names_every_route_there_is() -> None:
         for handler in route.route_handlers
         for method in handler.http_methods - {"OPTIONS"}
     }
-    assert there == set(RULES)
+    assert there == {*RULES, *PAGE_RULES}
 
 
 async def test_the_table_names_every_call_of_the_gateway() -> None:

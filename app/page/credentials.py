@@ -1,0 +1,150 @@
+"""Credentials: the list, one of them, and its tests."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from msgspec import Struct
+
+from keycairn.app.api.credentials import READ_CHOSEN, READ_ONE, WRITE_ONE
+from keycairn.app.api.fragments import spec_of
+from keycairn.app.api.paging import Cursors, shown_page
+from keycairn.app.page.spending import calls_by_credential
+from keycairn.app.page.states import STATES, State, host_of, state_of
+from keycairn.app.page.view import TheView
+from keycairn.app.services.credentials import Listed
+from keycairn.domain.audit import EventFilter
+from keycairn.domain.ids import credential_id
+from keycairn.domain.provider import ProviderSpec
+from keycairn.domain.token import Scope
+from keycairn.ports.store import MOST, Position
+
+ROWS = 100
+EVENTS = 10
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """A credential in the list."""
+
+    listed: Listed
+    label: str
+    host: str
+    state: State
+    calls: int
+
+
+@get("/credentials", opt=READ_CHOSEN, include_in_schema=False)
+async def listing(view: TheView) -> Response[Any]:
+    """A hundred at a time, searched and filtered here."""
+    keycairn, caller = view.keycairn, view.caller
+    wanted, provider, state = view.query("q").casefold(), view.query("provider"), view.query("state")
+    calls = await calls_by_credential(view)
+    specs = {one.spec.name: one.spec for one in keycairn.registry.all()}
+
+    async def read(after: Position | None, limit: int) -> Sequence[Listed]:
+        return await keycairn.credentials.list(
+            provider=provider or None, after=after, limit=limit, workspace=caller.workspace
+        )
+
+    def shown(listed: Listed) -> bool:
+        credential = listed.credential
+        if not caller.reach.holds(credential.provider, credential.id):
+            return False
+        spec = specs.get(credential.provider)
+        if state and state_of(listed, spec).code != state:
+            return False
+        if not wanted:
+            return True
+        words = (credential.name, credential.provider, spec.label if spec else "", host_of(listed, spec))
+        return all(any(part in word.casefold() for word in words) for part in wanted.split())
+
+    filtered = bool(wanted or state or not caller.reach.whole)
+    cursors = Cursors(keycairn.vault, caller, "page of credentials", q=wanted, provider=provider, state=state)
+    after = cursors.read(view.query("after") or None, Position)
+    found = await shown_page(read, place, shown if filtered else None, after, ROWS)
+    rows = [_row(listed, specs.get(listed.credential.provider), calls) for listed in found]
+    following = cursors.write(place(found[-1])) if len(found) == ROWS else ""
+    waiting = 0
+    if not rows and not after and caller.reach.whole and view.may(Scope.CREDENTIALS_WRITE):
+        waiting = sum(account.usable for account in keycairn.environment.found(caller.workspace))
+    return view.page(
+        "credentials.html",
+        rows=rows,
+        q=view.query("q"),
+        provider=provider,
+        state=state,
+        states=STATES,
+        providers=sorted((spec.name, spec.label) for spec in specs.values()),
+        after=after,
+        following=following,
+        waiting=waiting,
+        counts_calls=view.may(Scope.AUDIT_READ),
+    )
+
+
+@get("/credentials/{id:str}", opt=READ_ONE, include_in_schema=False)
+async def detail(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """One credential: its state, its settings, what it serves and what happened to it."""
+    keycairn, caller = view.keycairn, view.caller
+    key = credential_id(id)
+    listed = await keycairn.credentials.get(key, workspace=caller.workspace)
+    spec = spec_of(keycairn, listed.credential.provider)
+    models = await keycairn.credentials.linked_models(key, workspace=caller.workspace)
+    events = []
+    if view.may(Scope.AUDIT_READ, whole=True):
+        matching = EventFilter(target=key)
+        found = await keycairn.audit.events(matching=matching, limit=MOST, workspace=caller.workspace)
+        events = [*found[-EVENTS:]][::-1]
+    calls = await calls_by_credential(view)
+    return view.page(
+        "credential.html",
+        listed=listed,
+        credential=listed.credential,
+        spec=spec,
+        state=state_of(listed, spec),
+        host=host_of(listed, spec),
+        facts=_facts(listed, spec),
+        secrets=[(field.label, field.name in listed.credential.sealed) for field in spec.secrets] if spec else [],
+        models=[model for model in models if caller.reach.serves(model)][:ROWS],
+        twins=[twin for twin in listed.duplicates or () if caller.reach.holds(twin.provider, twin.id)],
+        events=events,
+        calls=calls.get(key, 0),
+    )
+
+
+@post("/credentials/{id:str}/test", opt=WRITE_ONE, include_in_schema=False)
+async def test(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """Ask the provider whether the stored key works; the answer stays with the credential."""
+    await view.form()
+    await view.keycairn.probing.test(credential_id(id), by=view.caller)
+    return view.seen(f"/credentials/{id}")
+
+
+def place(listed: Listed) -> Position:
+    """Where a credential stands in the list."""
+    return Position(listed.credential.provider, listed.credential.created, listed.credential.id)
+
+
+def _row(listed: Listed, spec: ProviderSpec | None, calls: dict[str, int]) -> Row:
+    return Row(
+        listed=listed,
+        label=spec.label if spec else listed.credential.provider,
+        host=host_of(listed, spec),
+        state=state_of(listed, spec),
+        calls=calls.get(listed.credential.id, 0),
+    )
+
+
+def _facts(listed: Listed, spec: ProviderSpec | None) -> list[tuple[str, str]]:
+    """The settings by their labels; what is not set is shown with its default, and said to be one."""
+    settings = listed.credential.settings
+    facts = []
+    for field in spec.settings if spec else ():
+        if field.name in settings:
+            facts.append((field.label, str(settings[field.name])))
+        elif field.default is not None:
+            facts.append((field.label, f"{field.default} (default)"))
+    declared = {field.name for field in spec.settings} if spec else set()
+    facts += [(name, str(value)) for name, value in settings.items() if name not in declared]
+    return facts + [(name, str(value)) for name, value in listed.credential.extra.items()]

@@ -1,0 +1,172 @@
+"""Adding a credential, and changing one without ever showing or losing its key."""
+
+import re
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from keycairn.app.api.credentials import WRITE_CHOSEN, WRITE_ONE
+from keycairn.app.page.credential_form import (
+    conflicts,
+    fields_of,
+    form_errors,
+    labels_of,
+    patch_of,
+    values_of,
+)
+from keycairn.app.page.forms import Form
+from keycairn.app.page.view import TheView, View
+from keycairn.domain.audit import EventFilter
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import (
+    BadRequestError,
+    CredentialNotFoundError,
+    DuplicateError,
+    InvalidInputError,
+    OutOfReachError,
+    PreconditionFailedError,
+    UnknownProviderError,
+)
+from keycairn.domain.ids import CredentialId, credential_id
+from keycairn.domain.provider import ProviderSpec
+
+_NEW_ID = re.compile(r"credential:[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
+
+
+@get("/credentials/new", opt=WRITE_CHOSEN, include_in_schema=False)
+async def new(view: TheView) -> Response[Any]:
+    """Choose a provider, then fill in its fields."""
+    name = view.query("provider")
+    if not name:
+        wanted = view.query("q").casefold()
+        specs = [one.spec for one in view.keycairn.registry.all() if view.caller.reach.holds(one.spec.name)]
+        found = [spec for spec in specs if wanted in f"{spec.label} {spec.name}".casefold()]
+        return view.page("choose_provider.html", specs=found, q=view.query("q"))
+    spec = view.keycairn.registry.get(name).spec
+    values = {"name": spec.label}
+    if like := view.query("like"):
+        there, _ = await _stored(view, credential_id(like))
+        if there.provider == spec.name and view.caller.reach.holds(spec.name, there.id):
+            values = {**values_of(spec, there), "name": f"{there.name} (copy)"[:200]}
+    return _form_page(view, spec, None, {**values, "id": view.keycairn.credentials.new_id()})
+
+
+@post("/credentials/new", opt=WRITE_CHOSEN, include_in_schema=False)
+async def create(view: TheView) -> Response[Any]:
+    """Store it. The form names the id, so that sending it twice makes one."""
+    form = await view.form()
+    keycairn, caller = view.keycairn, view.caller
+    spec = keycairn.registry.get(form.text("provider")).spec
+    if not caller.reach.holds(spec.name):
+        raise OutOfReachError
+    id = form.text("id")
+    if not _NEW_ID.fullmatch(id):
+        raise BadRequestError("This form is not whole. Open it anew.", {})
+    key = credential_id(id)
+    try:
+        patch = patch_of(spec, form, None)
+        made = await keycairn.credentials.create(
+            spec.name,
+            id=key,
+            name=patch.name or "",
+            settings={name: value for name, value in patch.settings.items() if value is not None},
+            secrets={name: secret for name, secret in patch.secrets.items() if secret is not None},
+            modalities=patch.modalities,
+            limits=patch.limits,
+            options=patch.options,
+            by=caller,
+        )
+    except InvalidInputError as error:
+        return _form_page(view, spec, None, dict(form.shown()), form_errors(spec, error), form=form)
+    except DuplicateError:
+        there = await keycairn.store.credential(caller.workspace, key)
+        if there is None or not caller.reach.holds(there.provider, key):
+            raise
+        return view.seen(f"/credentials/{key}", "created")
+    if form.text("then") == "test":
+        await keycairn.probing.test(key, by=caller)
+    return view.seen(f"/credentials/{made.credential.id}", "created")
+
+
+@get("/credentials/{id:str}/edit", opt=WRITE_ONE, include_in_schema=False)
+async def edit(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """The form of a stored credential. No secret is in it."""
+    credential, spec = await _stored(view, credential_id(id))
+    return _form_page(view, spec, credential, values_of(spec, credential))
+
+
+@post("/credentials/{id:str}/edit", opt=WRITE_ONE, include_in_schema=False)
+async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """Save what was changed, unless somebody else saved in between: then both versions are shown."""
+    form = await view.form()
+    key = credential_id(id)
+    before, spec = await _stored(view, key)
+    version = form.text("version")
+    if not re.fullmatch(r"[0-9]{1,18}", version):
+        raise BadRequestError("This form is not whole. Open it anew.", {})
+    try:
+        patch = patch_of(spec, form, before)
+        done = await view.keycairn.credentials.update(key, patch, if_match=int(version), by=view.caller)
+    except PreconditionFailedError:
+        return await _conflict(view, spec, key, form)
+    except InvalidInputError as error:
+        return _form_page(view, spec, before, dict(form.shown()), form_errors(spec, error), form=form)
+    if form.text("then") == "test":
+        await view.keycairn.probing.test(key, by=view.caller)
+    return view.seen(f"/credentials/{key}", "unchanged" if done.credential.version == int(version) else "saved")
+
+
+async def _stored(view: View, key: CredentialId) -> tuple[Credential, ProviderSpec]:
+    credential = await view.keycairn.store.credential(view.caller.workspace, key)
+    if credential is None:
+        raise CredentialNotFoundError
+    try:
+        return credential, view.keycairn.registry.get(credential.provider).spec
+    except UnknownProviderError:
+        raise UnknownProviderError from None
+
+
+def _form_page(
+    view: View,
+    spec: ProviderSpec,
+    credential: Credential | None,
+    values: dict[str, str],
+    errors: dict[str, str] | None = None,
+    *,
+    form: Form | None = None,
+    status: int = 0,
+    **more: Any,
+) -> Response[Any]:
+    first, rest = fields_of(spec, credential)
+    chosen = form.all("modalities") if form else [*(credential.modalities if credential else spec.modalities)]
+    return view.page(
+        "credential_form.html",
+        status=status or (422 if errors else 200),
+        spec=spec,
+        credential=credential,
+        values=values,
+        errors=errors or {},
+        labels=labels_of(spec),
+        first=first,
+        rest=rest,
+        chosen=chosen,
+        choices={name: form.text(name) for name in (f"do:{field.name}" for field in spec.secrets)} if form else {},
+        rest_open=any(field.key in (errors or {}) or values.get(field.key) for field in rest),
+        limits_open=any(key.startswith(("limits.", "options.")) for key in errors or {}),
+        **{"differing": {}, "replaced": [], "theirs": None, "saved_by": "", **more},
+    )
+
+
+async def _conflict(view: View, spec: ProviderSpec, key: CredentialId, form: Form) -> Response[Any]:
+    theirs, _ = await _stored(view, key)
+    differing, replaced = conflicts(spec, form, theirs)
+    saved_by = ""
+    if view.may("audit:read"):
+        events = await view.keycairn.audit.events(matching=EventFilter(target=key), workspace=view.caller.workspace)
+        saved_by = events[-1].actor if events else ""
+    values = {**form.shown(), "version": str(theirs.version)}
+    return _form_page(
+        view, spec, theirs, values, form=form, status=412, differing=differing, replaced=replaced, theirs=theirs,
+        saved_by=saved_by,
+    )  # fmt: skip

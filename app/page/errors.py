@@ -1,0 +1,103 @@
+"""Errors as pages: what failed, what was kept, and what to do about it."""
+
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from keycairn.app.api.problems import answer_unexpected
+from keycairn.app.keycairn import Keycairn
+from keycairn.app.page.sessions import UNSAFE, UNSENT
+from keycairn.app.page.view import View
+from keycairn.app.statuses import api_status
+from keycairn.domain.errors import (
+    AuthenticationError,
+    ForeignOriginError,
+    KeycairnError,
+    NotFoundError,
+    SealedError,
+)
+
+THE_KEYCAIRN = "keycairn_of_page"
+
+
+def _view(request: Request[Any, Any, Any]) -> View:
+    keycairn = request.app.state[THE_KEYCAIRN]()
+    if not isinstance(keycairn, Keycairn):
+        raise TypeError
+    return View(request, keycairn)
+
+
+def answer_signed_out(request: Request[Any, Any, Any], _: AuthenticationError) -> Response[Any]:
+    """The page to sign in on, which comes back to where one was, with the fields that were filled in."""
+    view = _view(request)
+    again: list[tuple[str, str]] = request.state.get(UNSENT, [])
+    path = str(request.scope["path"])
+    query = request.scope["query_string"].decode("latin-1")
+    sent = request.method in UNSAFE
+    return view.page(
+        "sign_in.html",
+        status=401,
+        back=path if sent or not query else f"{path}?{query}",
+        again=again,
+        sent=sent,
+        wrong="Your session is over." if sent else "",
+        expired=sent,
+    )
+
+
+def answer_sealed(request: Request[Any, Any, Any], error: SealedError) -> Response[Any]:
+    """The page that says which root key is missing; everyone may see it."""
+    return _view(request).page("sealed.html", status=503, why=str(error))
+
+
+def answer_error(request: Request[Any, Any, Any], error: KeycairnError) -> Response[Any]:
+    """An error of ours on a page of its own."""
+    status = api_status(error)
+    if status == 500:
+        return answer_fault(request, error)
+    message = str(error)
+    if isinstance(error, ForeignOriginError):
+        message = "This was not sent by a page of Keycairn that you have open. Open the page anew and send it again."
+    if isinstance(error, NotFoundError):
+        message = "There is nothing here. It may have been deleted, or your token does not reach it."
+    return _view(request).page(
+        "error.html", status=status, title=HTTPStatus(status).phrase, message=message, code=error.code
+    )
+
+
+def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """One of Litestar's own exceptions; its text may repeat what was sent."""
+    status = error.status_code
+    if status >= 500:
+        return answer_fault(request, error)
+    return _view(request).page(
+        "error.html",
+        status=status,
+        title=HTTPStatus(status).phrase,
+        message="This request cannot be understood. Go back and try it again.",
+        code="bad_request",
+    )
+
+
+def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A fault of ours. The log says where; the page only that it does."""
+    answer_unexpected(request, error)
+    return _view(request).page(
+        "error.html",
+        status=500,
+        title="Something went wrong here",
+        message="Nothing that was saved before is lost. The log of the service says more.",
+        code="internal_error",
+    )
+
+
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+    AuthenticationError: answer_signed_out,
+    SealedError: answer_sealed,
+    KeycairnError: answer_error,
+    HTTPException: answer_http,
+    Exception: answer_fault,
+}

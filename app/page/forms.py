@@ -1,0 +1,80 @@
+"""What a form sends, read field by field: browsers know no types, and leave out what is not ticked."""
+
+import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+
+from litestar.datastructures import FormMultiDict, UploadFile
+
+from keycairn.domain.errors import ForeignOriginError
+from keycairn.domain.secret import MASK, Secret
+
+SECRET = "secret:"  # noqa: S105  # how names of fields begin
+"""Begins the name of every field whose value is a secret. None of these is ever put into a page."""
+FORM_KEY = "form_key"
+KEY_PLACE = "@form-key@"
+"""Stands in a page where the session's form key belongs, until it is sent: it is masked anew each time."""
+_KEY_BYTES = 32
+
+
+class Form:
+    """The fields of a form. Its repr shows no value."""
+
+    def __init__(self, data: FormMultiDict) -> None:
+        self._data = data
+
+    def text(self, name: str) -> str:
+        """The text of a field, trimmed; "" where it is not there."""
+        value = self._data.get(name, "")
+        return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+
+    def secret(self, name: str) -> Secret | None:
+        """The secret of that name, None for one that was left empty."""
+        text = self.text(SECRET + name)
+        return Secret(text) if text else None
+
+    def ticked(self, name: str) -> bool:
+        """Whether a box is ticked."""
+        return name in self._data
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a field that may be there many times."""
+        return [value for value in self._data.getall(name, []) if isinstance(value, str)]
+
+    def file(self, name: str) -> UploadFile | None:
+        """The file of a field, None where none was chosen."""
+        value = self._data.get(name)
+        return value if isinstance(value, UploadFile) and value.filename else None
+
+    def shown(self) -> Mapping[str, str]:
+        """What may stand in a page again: the texts that are no secrets."""
+        return {name: self.text(name) for name, _ in self.pairs()}
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The names and texts of all fields that are no secrets, in order."""
+        return [
+            (name, value)
+            for name, value in self._data.multi_items()
+            if isinstance(value, str) and not name.startswith(SECRET) and name != FORM_KEY
+        ]
+
+    def __repr__(self) -> str:
+        return f"Form({MASK})"
+
+
+def masked(key: bytes) -> str:
+    """A form key as it is sent: each time another text, since what is compressed with it tells of what stays."""
+    mask = secrets.token_bytes(_KEY_BYTES)
+    return urlsafe_b64encode(mask + bytes(a ^ b for a, b in zip(mask, key, strict=True))).rstrip(b"=").decode()
+
+
+def check_key(text: str, key: bytes) -> None:
+    """Raise ForeignOriginError unless `text` is the form key of the session."""
+    try:
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raw = b""
+    given = bytes(a ^ b for a, b in zip(raw[:_KEY_BYTES], raw[_KEY_BYTES:], strict=False))
+    if len(raw) != 2 * _KEY_BYTES or not hmac.compare_digest(given, key):
+        raise ForeignOriginError

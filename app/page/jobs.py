@@ -1,0 +1,89 @@
+"""What was begun on a page and goes on after it was answered: moving in, and the tests that follow.
+
+Jobs are in memory. What they did is stored as it is done; a restart only loses the page that lists it.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from secrets import token_urlsafe
+from typing import Any
+
+from msgspec import Struct
+
+from keycairn.app.services.imports import MigrationEntry
+from keycairn.domain.errors import KeycairnError, NotFoundError
+from keycairn.domain.ids import CredentialId
+from keycairn.domain.incoming import ImportReport, IncomingRow
+
+MOST = 50
+AT_ONCE = 4
+"""Providers that are asked at one time."""
+
+
+class Tested(Struct, frozen=True):
+    """The result of a test of a job: whether it was good, and what was said."""
+
+    success: bool
+    message: str
+
+
+class Job(Struct, kw_only=True, eq=False):
+    """One job, of the token that began it. `tests` maps credentials to results, None while one is under way."""
+
+    id: str
+    actor: str
+    entries: tuple[MigrationEntry, ...] = ()
+    rows: list[IncomingRow] = []
+    report: ImportReport | None = None
+    name: str = ""
+    tests: dict[CredentialId, Tested | None] = {}
+    running: bool = False
+
+
+class Jobs:
+    """The jobs of this process, the youngest ones."""
+
+    def __init__(self) -> None:
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def begin(self, actor: str) -> Job:
+        """A new job; the oldest one is forgotten where there are too many."""
+        job = Job(id=token_urlsafe(12), actor=actor)
+        self._jobs[job.id] = job
+        while len(self._jobs) > MOST:
+            self._jobs.popitem(last=False)
+        return job
+
+    def of(self, actor: str, id: str) -> Job:
+        """A job of that token. Raises NotFoundError."""
+        job = self._jobs.get(id)
+        if job is None or job.actor != actor:
+            raise NotFoundError("There is no such job.")
+        return job
+
+    def test(self, job: Job, ids: list[CredentialId], test: Callable[[CredentialId], Awaitable[Tested]]) -> None:
+        """Test these in the background, some at a time; a no-op while the job's tests run."""
+        if job.running:
+            return
+        job.running = True
+        job.tests = dict.fromkeys(ids)
+        task = asyncio.create_task(self._all(job, ids, test))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _all(self, job: Job, ids: list[CredentialId], test: Callable[[CredentialId], Awaitable[Tested]]) -> None:
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(id: CredentialId) -> None:
+            async with room:
+                try:
+                    job.tests[id] = await test(id)
+                except KeycairnError as error:
+                    job.tests[id] = Tested(success=False, message=str(error))
+
+        try:
+            await asyncio.gather(*map(one, ids))
+        finally:
+            job.running = False

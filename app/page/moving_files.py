@@ -1,0 +1,105 @@
+"""Moving in from a file: read once, planned, and brought in when the plan is agreed to."""
+
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from keycairn.app.api.imports import LARGEST_IMPORT, touches_models
+from keycairn.app.page.moving import TheJobs
+from keycairn.app.page.view import TheView, View
+from keycairn.app.sources import Kind, SourceSpec
+from keycairn.domain.errors import InvalidInputError, NotFoundError
+from keycairn.domain.incoming import IncomingRow
+from keycairn.domain.token import Scope
+
+WRITE = {"scope": Scope.CREDENTIALS_WRITE, "installation": True}
+KINDS = {"env": (Kind.ENV, ".env"), "litellm": (Kind.LITELLM, ".yaml"), "table": (Kind.TABLE, ""),
+         "open-notebook": (Kind.OPEN_NOTEBOOK, "")}  # fmt: skip
+MOST_ROWS = 5_000
+
+
+class HeldRows:
+    """An import's rows that were read before: an import source."""
+
+    def __init__(self, label: str, rows: Sequence[IncomingRow]) -> None:
+        self.label = label
+        self._rows = rows
+
+    async def rows(self) -> AsyncIterator[IncomingRow]:
+        """The rows, in their order."""
+        for row in self._rows:
+            yield row
+
+
+@post("/move-in/file", opt=WRITE, request_max_body_size=LARGEST_IMPORT, include_in_schema=False)
+async def read_file(view: TheView, jobs: TheJobs) -> Response[Any]:
+    """Read the file, and plan."""
+    form = await view.form()
+    upload, chosen = form.file("file"), KINDS.get(form.text("kind"))
+    if upload is None or chosen is None:
+        return _wrong(view, "Choose a file, and say what it is.")
+    kind, ending = chosen
+    try:
+        rows = await _rows(view, kind, ending or Path(upload.filename).suffix.lower(), await upload.read(), form)
+    except InvalidInputError as error:
+        return _wrong(view, str(error))
+    if any(map(touches_models, rows)):
+        view.need(Scope.MODELS_WRITE)
+    job = jobs.begin(view.caller.actor)
+    job.rows, job.name = rows, Path(upload.filename).name[:100]
+    return view.seen(f"/move-in/file/{job.id}")
+
+
+@get("/move-in/file/{job:str}", opt=WRITE, include_in_schema=False)
+async def plan(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[Any]:
+    """What would come in. Nothing is done yet."""
+    found = jobs.of(view.caller.actor, job)
+    if not found.rows:
+        raise NotFoundError("This plan was carried out, or dropped.")
+    source = HeldRows(found.name, found.rows)
+    report = await view.keycairn.importer.run(source, dry_run=True, by=view.caller)
+    return view.page("move_in_file.html", job=found, report=report)
+
+
+@post("/move-in/file/{job:str}", opt=WRITE, include_in_schema=False)
+async def bring(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[Any]:
+    """Bring in what was planned. What is here stays as it is."""
+    await view.form()
+    found = jobs.of(view.caller.actor, job)
+    if not found.rows:
+        return view.seen(f"/move-in/{job}")
+    if any(map(touches_models, found.rows)):
+        view.need(Scope.MODELS_WRITE)
+    found.report = await view.keycairn.importer.run(HeldRows(found.name, found.rows), by=view.caller)
+    found.rows = []
+    return view.seen(f"/move-in/{job}")
+
+
+async def _rows(view: View, kind: Kind, ending: str, content: bytes, form: Any) -> list[IncomingRow]:
+    """The rows of a file. It lies in a private file of its own while it is read. Raises UnreadableSourceError."""
+    if view.keycairn.open_source is None:
+        raise InvalidInputError("No file can be opened here.")
+    with tempfile.TemporaryDirectory(prefix="keycairn-") as folder:
+        file = Path(folder) / f"import{ending if ending in {'.env', '.yaml', '.csv', '.json', '.surql'} else ''}"
+        file.touch(mode=0o600)
+        file.write_bytes(content)
+        spec = SourceSpec(
+            kind=kind,
+            place=str(file),
+            passphrase=form.secret("passphrase"),
+            specs=[one.spec for one in view.keycairn.registry.all()],
+        )
+        rows: list[IncomingRow] = []
+        async for row in view.keycairn.open_source(spec).rows():
+            rows.append(row)
+            if len(rows) > MOST_ROWS:
+                raise InvalidInputError(f"More than {MOST_ROWS} rows: use `keycairn import`, which reads on and on.")
+    return rows
+
+
+def _wrong(view: View, why: str) -> Response[Any]:
+    return view.page("move_in_file_wrong.html", status=422, why=why)
