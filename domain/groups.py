@@ -1,5 +1,6 @@
 """Ids by something that few of them share."""
 
+from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 _K = TypeVar("_K")
@@ -7,39 +8,58 @@ _T = TypeVar("_T", bound=str)
 
 
 class Groups(Generic[_K, _T]):
-    """Ids by what they share. Most groups are of one, which stands alone; the others are never altered, but replaced.
+    """Ids by what they share. Most groups are of one, which stands alone.
 
-    So a copy is one of the outermost mapping only.
+    A copy shares its groups with the original, and takes one for itself before it changes it. As long as a copy is in
+    use, the original must not be changed.
     """
 
     def __init__(self) -> None:
-        self._groups: dict[_K, _T | frozenset[_T]] = {}
+        self._groups: dict[_K, _T | set[_T]] = {}
+        self._copied: set[_K] | None = None
+        """The keys whose groups were taken since this was made as a copy; None where it is none."""
 
     def copy(self) -> "Groups[_K, _T]":
         """Another one with the same groups."""
         made: Groups[_K, _T] = Groups()
         made._groups = self._groups.copy()
+        made._copied = set()
         return made
 
-    def of(self, key: _K) -> frozenset[_T]:
-        """The group of `key`, empty where there is none."""
+    def of(self, key: _K) -> AbstractSet[_T]:
+        """The group of `key`, empty where there is none. It may change later."""
         group = self._groups.get(key)
         if group is None:
             return frozenset()
-        return group if isinstance(group, frozenset) else frozenset((group,))
+        return group if isinstance(group, set) else frozenset((group,))
 
     def add(self, key: _K, *items: _T) -> None:
         """Have items in the group of `key`."""
-        self._put(key, self.of(key).union(items) if key in self._groups or len(items) > 1 else frozenset(items))
+        if len(items) == 1 and key not in self._groups:
+            (self._groups[key],) = items
+        else:
+            self._taken(key).update(items)
 
     def discard(self, key: _K, *items: _T) -> None:
         """Have items no more in the group of `key`."""
-        self._put(key, self.of(key).difference(items))
+        if self._groups.get(key) in items:
+            del self._groups[key]
+        elif isinstance(self._groups.get(key), set):
+            group = self._taken(key)
+            group.difference_update(items)
+            if not group:
+                del self._groups[key]
 
-    def _put(self, key: _K, group: frozenset[_T]) -> None:
-        if len(group) > 1:
-            self._groups[key] = group
-        elif group:
-            (self._groups[key],) = group
+    def _taken(self, key: _K) -> set[_T]:
+        """The group of `key` as a set that is nobody else's."""
+        group = self._groups.get(key)
+        if not isinstance(group, set):
+            group = set() if group is None else {group}
+        elif self._copied is not None and key not in self._copied:
+            group = group.copy()
         else:
-            self._groups.pop(key, None)
+            return group
+        self._groups[key] = group
+        if self._copied is not None:
+            self._copied.add(key)
+        return group

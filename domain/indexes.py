@@ -97,7 +97,7 @@ class CredentialIndex:
 
     def with_fingerprint(self, workspace: str, fingerprint: str) -> frozenset[CredentialId]:
         """See `State.with_fingerprint`."""
-        return self._prints.of((workspace, fingerprint))
+        return frozenset(self._prints.of((workspace, fingerprint)))
 
     def sealed_with(self, kid: int) -> int:
         """See `State.sealed_with`."""
