@@ -92,6 +92,40 @@ def staged(file: Path) -> Path:
     return file.with_name(file.name + STAGED)
 
 
+def keep_root_key(data_dir: Path) -> Path | None:
+    """Keep the root key of the data folder under another name besides, for backups of its time need it; that name.
+
+    None where there is none, or a copy of it is there. Raises DataFolderError.
+    """
+    file = data_dir / ROOT_KEY_FILE
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = file.with_name(f"{file.name}{FORMER}{stamp}")
+    try:
+        text = file.read_text()
+        if any(each.read_text() == text for each in data_dir.glob(f"{ROOT_KEY_FILE}{FORMER}*")):
+            return None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFolderError(file, error if isinstance(error, OSError) else OSError(str(error.reason))) from None
+    write_private(aside, text)
+    return aside
+
+
+def former_root_keys(data_dir: Path) -> list[RootKey]:
+    """The root keys that were kept in the data folder, the youngest first. Raises SettingsError for an unusable one."""
+    files = sorted(data_dir.glob(f"{ROOT_KEY_FILE}{FORMER}*"), reverse=True)
+    keys = (stored_root_key(file) for file in files)
+    return [key for key in keys if key is not None]
+
+
+def use_root_key(data_dir: Path, root_key: RootKey) -> Path | None:
+    """Make `root_key` that of the data folder; the one that is there is kept, and named. Raises DataFolderError."""
+    kept = keep_root_key(data_dir)
+    write_private(data_dir / ROOT_KEY_FILE, f"{root_key.form}:{root_key.material.reveal()}\n")
+    return kept
+
+
 def stored_root_key(file: Path) -> RootKey | None:
     """The root key in a file, None without the file. Raises SettingsError for one that cannot be used."""
     try:

@@ -15,6 +15,7 @@ from keycairn.app.data_folder import (
     forget_former_database,
     generate_root_key,
     keep_first_token,
+    keep_root_key,
     put_in_place,
     root_key_of,
     staged,
@@ -75,6 +76,7 @@ async def unlock(keycairn: Keycairn, settings: Settings, *, accept: bool = False
     made = None
     if settings.root_key is None and await _opens(keycairn, waiting):
         made = None if key_file.exists() else key_file
+        keep_root_key(settings.data_dir)
         put_in_place(waiting, key_file)  # a first start, or a change of the root key, was cut off just before this
     elif not await keycairn.vault.unlock(root_key, accept=accept):
         return FirstRun()

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from keycairn.app.data_folder import root_key_of
+from msgspec.structs import replace
+
+from keycairn.app.data_folder import former_root_keys, root_key_of, use_root_key
 from keycairn.app.first_run import FirstRun
-from keycairn.app.services.backups import Progress, Restore, Restored
+from keycairn.app.services.backups import Progress, Restore, Restored, right_key
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import (
     keyset_opener,
@@ -15,24 +17,29 @@ from keycairn.app.wiring import (
 )
 from keycairn.domain.audit import IN_PROCESS, Action, Details
 from keycairn.domain.errors import SettingsError
+from keycairn.domain.rootkey import RootKey
 
 
 async def restore_backup(
-    settings: Settings, file: Path, progress: Progress = lambda *_: None
+    settings: Settings, file: Path, progress: Progress = lambda *_: None, *, given: RootKey | None = None
 ) -> tuple[Restored, FirstRun]:
     """Put a backup into the empty database of `settings`, and prove record by record that it is there.
 
     Gives what is there, and what was made on the way: a first token where the backup has none.
 
-    With a root key set, that key must open the backup; without, the secrets are restored unseen. Raises
-    DamagedBackupError, BackupFileError, WrongRootKeyError, StoreNotEmptyError or StoreLockedError, and the database is
-    as it was; RestoreMismatchError when it does not hold what was written.
+    With a root key at hand, one must open the backup: the one that is `given`, else the one that is set or a former one
+    of the data folder; the one that does is that of the data folder from then on, where none is set otherwise. Without
+    any, the secrets are restored unseen. Raises DamagedBackupError, BackupFileError, BackupKeyError, StoreNotEmptyError
+    or StoreLockedError, and the database is as it was; RestoreMismatchError when it does not hold what was written.
     """
     if settings.in_memory:
         raise SettingsError("KEYCAIRN_DATABASE_URL is mem://, which ends with this command. Name a lasting database.")
-    opener, registry, root_key = keyset_opener(), provider_registry(settings), root_key_of(settings)
+    opener, registry, present = keyset_opener(), provider_registry(settings), root_key_of(settings)
     restore = Restore(file, progress)
-    contents = await restore.examine(opener, root_key)
+    at_hand = [given] if given else [present, *former_root_keys(settings.data_dir)] if present else []
+    candidates = [key for key in at_hand if key is not None]
+    contents = await restore.examine(opener, *candidates)
+    root_key = await right_key(opener, contents, *candidates) if candidates else None
     with locked_data_folder(settings):
         store = await open_store(settings, anew=True)
         try:
@@ -44,7 +51,11 @@ async def restore_backup(
             restored = await restore.compare(store, contents, opener, registry, root_key)
         finally:
             await store.aclose()
-    return restored, await _record(settings, restored) if root_key is not None else FirstRun()
+    if root_key is None:
+        return restored, FirstRun()
+    if root_key != present and settings.root_key is None:
+        use_root_key(settings.data_dir, root_key)
+    return restored, await _record(replace(settings, root_key=root_key), restored)
 
 
 async def accept_database(settings: Settings) -> None:

@@ -72,6 +72,7 @@ async def backup(client: "Client", *, file: Path, key_file: Path | None, current
             "size": told.size,
             "records": told.trailer.records,
             "counts": told.trailer.counts,
+            "root_key": told.keyset.slots[-1].slot_id if told.keyset and told.keyset.slots else None,
         }
     else:
         summary = await _hand_over(client, file, key_file, current, as_json=as_json)
@@ -79,7 +80,12 @@ async def backup(client: "Client", *, file: Path, key_file: Path | None, current
         return
     say(f"Wrote {file}: {counted(summary['counts'])}.", GOOD)
     if key_file is None:
-        say("It opens with the root key of this installation only. Keep that in another place.", DULL)
+        which = f", {summary['root_key']}" if summary["root_key"] else ""
+        say(
+            f"It opens with the root key of this installation and of today only{which}, also after that was changed. "
+            "Keep it in another place.",
+            DULL,
+        )
     elif summary["broken"]:
         say(
             f"{summary['broken']} secrets did not open, and will not open there either; their keys must be sent again.",

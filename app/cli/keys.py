@@ -13,7 +13,7 @@ from keycairn.app.cli.group import Group
 from keycairn.app.cli.root_key import current_root_key, elsewhere, present_root_key, root_key_in
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
-from keycairn.app.data_folder import ROOT_KEY_FILE, STAGED, write_private
+from keycairn.app.data_folder import ROOT_KEY_FILE, STAGED, keep_root_key, write_private
 from keycairn.domain.errors import RequestFailedError
 
 if TYPE_CHECKING:
@@ -141,9 +141,11 @@ async def rotate_root(
         if staged and 400 <= error.status < 500:
             staged.unlink(missing_ok=True)  # refused, so nobody will ever need it
         raise
+    kept = None
     if staged:
+        kept = keep_root_key(staged.parent)
         staged.replace(staged.with_suffix(""))  # nothing else runs
-    if shown(status, as_json=as_json):
+    if shown({**status, "kept": str(kept) if kept else None}, as_json=as_json):
         return
     if not status["former"]:
         say("The root key opens everything; the former one opens nothing any more.", GOOD)
@@ -151,6 +153,10 @@ async def rotate_root(
         say(
             "The new root key opens everything, and so does the former one until the next start with the new one.", GOOD
         )
+    if kept:
+        say(f"The former root key is kept in {kept}: backups made before now need it. Move it to where they are.")
+    else:
+        say("Backups made before now need the former root key: keep it with them.")
     if staged is None:
         say("Before the next start, set KEYCAIRN_ROOT_KEY_FILE to it, and keep a copy away from the database.")
 

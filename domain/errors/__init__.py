@@ -53,6 +53,7 @@ from keycairn.domain.errors.input import (
     UrlRefusedError,
 )
 from keycairn.domain.errors.keys import (
+    BackupKeyError,
     DamagedKeysetError,
     NothingLostError,
     RootKeyError,
@@ -147,6 +148,7 @@ __all__ = [
     "AmbiguousRequestError",
     "AuthenticationError",
     "BackupFileError",
+    "BackupKeyError",
     "BadRequestError",
     "BeyondMakerError",
     "BodyNotSentError",

@@ -1,6 +1,7 @@
 """The root key, the keyset and what is sealed with them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from keycairn.domain.errors.root import KeycairnError
 
@@ -22,6 +23,21 @@ class WrongRootKeyError(KeycairnError):
         super().__init__(
             f"The root key opens none of the keyset's slots ({', '.join(slots) or 'it has none'}). "
             "Set KEYCAIRN_ROOT_KEY to the key this database was created with. Nothing was changed."
+        )
+
+
+class BackupKeyError(WrongRootKeyError):
+    """No root key at hand opens a backup: it needs the one that was in use when it was made."""
+
+    code = "backup_key_wrong"
+    remedy = "Give the root key of the backup's time: `keycairn restore FILE --root-key -`, or `@` and its file."
+
+    def __init__(self, slots: Sequence[str], created: datetime) -> None:
+        KeycairnError.__init__(
+            self,
+            f"The backup needs the root key that was in use on {created:%Y-%m-%d %H:%M} UTC "
+            f"({' or '.join(slots) or 'it has none'}), and none at hand is that. Give it with --root-key, "
+            "as - or @ and a file. Nothing was changed.",
         )
 
 

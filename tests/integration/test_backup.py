@@ -150,11 +150,11 @@ async def test_a_damaged_file_is_refused_before_anything_is_written(backup: Path
     for place in range(0, len(whole), 97):
         backup.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(DamagedBackupError):
-            await Restore(backup).examine(OPENER, None)
+            await Restore(backup).examine(OPENER)
     for length in (0, 1, 10, len(whole) // 2, len(whole) - 1):
         backup.write_bytes(whole[:length])
         with pytest.raises(DamagedBackupError):
-            await Restore(backup).examine(OPENER, None)
+            await Restore(backup).examine(OPENER)
 
 
 async def test_a_file_damaged_between_the_two_passes_leaves_the_store_empty(backup: Path) -> None:
@@ -174,7 +174,7 @@ async def test_a_wrong_root_key_is_refused_before_anything_is_written(backup: Pa
 
 async def test_without_a_root_key_it_is_restored_sealed(backup: Path) -> None:
     store, restore = MemoryStore(), Restore(backup)
-    contents = await restore.examine(OPENER, None)
+    contents = await restore.examine(OPENER)
     await restore.into(store)
     restored = await restore.compare(store, contents, OPENER, REGISTRY, None)
     assert (restored.opened, restored.broken) == (None, None)
@@ -338,7 +338,7 @@ async def test_ten_thousand_records_pass_in_bounded_memory(tmp_path: Path) -> No
         before = resident()
         saved = await backups.save_unrecorded(file)
         restore = Restore(file)
-        contents = await restore.examine(OPENER, None)
+        contents = await restore.examine(OPENER)
         await restore.into(target)
         await restore.compare(target, contents, OPENER, REGISTRY, None)
         assert saved.records == contents.trailer.records == 10_000

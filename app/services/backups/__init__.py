@@ -3,7 +3,7 @@
 from keycairn.app.services.backups.backups import Backups, Kept, Schedule
 from keycairn.app.services.backups.file import examine, placed, records_in
 from keycairn.app.services.backups.rekeyed import RekeyedBackup
-from keycairn.app.services.backups.restore import Progress, Restore, Restored
+from keycairn.app.services.backups.restore import Progress, Restore, Restored, right_key
 
 __all__ = [
     "Backups",
@@ -16,4 +16,5 @@ __all__ = [
     "examine",
     "placed",
     "records_in",
+    "right_key",
 ]

@@ -9,7 +9,15 @@ from msgspec import Struct
 
 from keycairn.app.services.backups.file import Contents, examine, records_in
 from keycairn.domain.credential import Credential, seal_context
-from keycairn.domain.errors import RestoreMismatchError, UndecryptableError, UnknownProviderError, UrlRefusedError
+from keycairn.domain.errors import (
+    BackupKeyError,
+    DamagedKeysetError,
+    RestoreMismatchError,
+    UndecryptableError,
+    UnknownProviderError,
+    UrlRefusedError,
+    WrongRootKeyError,
+)
 from keycairn.domain.record import Record, kind_of
 from keycairn.domain.rootkey import RootKey
 from keycairn.ports.cipher import Cipher
@@ -39,6 +47,21 @@ class Restored(Struct, frozen=True, kw_only=True):
     broken: int | None = None
 
 
+async def right_key(opener: KeysetOpener, contents: Contents, *root_keys: RootKey) -> RootKey | None:
+    """The first of `root_keys` that opens a backup; None for one without a keyset. Raises BackupKeyError."""
+    if contents.keyset is None:
+        return None
+    for root_key in root_keys:
+        try:
+            await asyncio.to_thread(opener.open, contents.keyset, root_key)
+        except DamagedKeysetError:
+            raise
+        except WrongRootKeyError:
+            continue
+        return root_key
+    raise BackupKeyError([slot.slot_id for slot in contents.keyset.slots], contents.header.created)
+
+
 class Restore:
     """One backup on its way into a store."""
 
@@ -47,16 +70,16 @@ class Restore:
         self._progress = progress
         self._records = 0
 
-    async def examine(self, opener: KeysetOpener, root_key: RootKey | None) -> Contents:
-        """Prove the file whole, and, where a root key is given, that it is the right one, before anything is written.
+    async def examine(self, opener: KeysetOpener, *root_keys: RootKey) -> Contents:
+        """Prove the file whole, and, where root keys are given, that one is right, before anything is written.
 
-        Raises DamagedBackupError, BackupFileError or WrongRootKeyError.
+        Raises DamagedBackupError, BackupFileError or BackupKeyError.
         """
         size = self._file.stat().st_size if self._file.exists() else 0  # a glance
         contents = await asyncio.to_thread(examine, self._file, lambda done: self._progress("read", done, size))
         self._records = contents.trailer.records
-        if root_key is not None and contents.keyset is not None:
-            await asyncio.to_thread(opener.open, contents.keyset, root_key)
+        if root_keys and contents.keyset is not None:
+            await right_key(opener, contents, *root_keys)
         return contents
 
     async def into(self, store: Store) -> None:

@@ -160,3 +160,54 @@ async def test_an_admin_token_and_a_backup_open_nothing(stocked: Shell, thief: s
     assert await works(stocked), "the former key, until a start with the new one"
     assert await works(stocked, KEYCAIRN_ROOT_KEY=NEW)
     assert not await works(stocked)
+
+
+async def test_a_backup_from_before_a_change_is_restored_in_the_same_place(stocked: Shell, new: str) -> None:
+    former = own(stocked).read_text()
+    backup = str(stocked.folder / "before.backup.gz")
+    assert "slot-1" in (await stocked.run("backup", backup)).output
+    changed = await stocked.read("rotate", "root", new, "--now")
+    assert Path(changed["kept"]).read_text() == former
+    assert Path(changed["kept"]).stat().st_mode & 0o777 == 0o600
+    (stocked.data / "db").rename(stocked.folder / "gone")
+    for left in stocked.data.glob("*.redo"):
+        left.unlink()
+    (stocked.data / "audit-head").unlink(missing_ok=True)
+
+    restored = await stocked.run("restore", backup)
+
+    assert restored.exit_code == 0, restored.output
+    assert own(stocked).read_text() == former
+    assert await works(stocked)
+
+
+async def test_a_backup_asks_for_the_root_key_of_its_time_and_takes_it(stocked: Shell, new: str, thief: str) -> None:
+    former = own(stocked).read_text()
+    backup = str(stocked.folder / "before.backup.gz")
+    await stocked.run("backup", backup)
+    elsewhere = {"KEYCAIRN_DATA_DIR": str(stocked.folder / "elsewhere")}
+    (stocked.folder / "elsewhere").mkdir()
+    (stocked.folder / "elsewhere/root-key").write_text(THIEF)
+    refused = await stocked.run("restore", backup, **elsewhere)
+    assert refused.exit_code == 1
+    assert "--root-key" in refused.stderr
+    assert "slot-1" in refused.stderr
+    assert (await stocked.run("restore", backup, "--root-key", f"@{thief}", **elsewhere)).exit_code == 1
+    assert (await stocked.run("restore", backup, "--root-key", former.strip(), **elsewhere)).exit_code == 2
+
+    assert (await stocked.run("restore", backup, "--root-key", "-", typed=former, **elsewhere)).exit_code == 0
+
+    assert await works(stocked, **elsewhere)
+    [kept] = (stocked.folder / "elsewhere").glob("root-key.former-*")
+    assert kept.read_text() == THIEF
+
+
+async def test_a_root_key_that_waits_for_its_start_leaves_the_former_one_there(stocked: Shell, new: str) -> None:
+    former = own(stocked).read_text()
+    await stocked.run("rotate", "root", new)
+    own(stocked).rename(stocked.data / "root-key.next")
+    own(stocked).write_text(former)
+    for kept in stocked.data.glob("root-key.former-*"):
+        kept.unlink()
+    assert await works(stocked)
+    assert [each.read_text() for each in stocked.data.glob("root-key.former-*")] == [former]
