@@ -32,7 +32,7 @@ class TokenController(Controller):
     path = "/api/tokens"
     tags = ("Tokens",)
 
-    @get("/", opt=ADMIN, summary="List tokens")
+    @get("/", opt=ADMIN, operation_id="list_tokens", summary="List tokens")
     async def listing(
         self, keycairn: TheKeycairn, caller: TheCaller, workspace: WorkspaceFilter = None
     ) -> Response[list[TokenView]]:
@@ -42,7 +42,7 @@ class TokenController(Controller):
             raise InstallationOnlyError
         return await listed(await keycairn.tokens.list(workspace=place), token_view)
 
-    @post("/", opt=ADMIN, summary="Make a token")
+    @post("/", opt=ADMIN, operation_id="create_token", summary="Make a token")
     async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateToken]) -> NewTokenView:
         """The answer holds its text, which nobody can ask for again."""
         token, text = await keycairn.tokens.create(
@@ -56,7 +56,7 @@ class TokenController(Controller):
         )
         return new_token_view(token, text.reveal())
 
-    @delete("/{id:str}", opt=ADMIN, status_code=200, summary="Revoke a token")
+    @delete("/{id:str}", opt=ADMIN, status_code=200, operation_id="revoke_token", summary="Revoke a token")
     async def revoke(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TokenView:
         """It stops working at once. Revoking again is a no-op."""
         return token_view(await keycairn.tokens.revoke(id, by=caller))
@@ -90,7 +90,7 @@ class AuditController(Controller):
     tags = ("Audit",)
     dependencies = {"matching": Provide(event_filter, sync_to_thread=False)}  # noqa: RUF012  # Litestar's own form
 
-    @get("/", opt={"scope": Scope.AUDIT_READ}, summary="List audit events")
+    @get("/", opt={"scope": Scope.AUDIT_READ}, operation_id="list_audit_events", summary="List audit events")
     async def listing(
         self,
         keycairn: TheKeycairn,
@@ -113,7 +113,12 @@ class AuditController(Controller):
             headers = next_link(request, cursors.write(events[-1].seq), limit=limit, **asked)
         return await listed(events, event_view, headers)
 
-    @get("/verify", opt={"scope": Scope.AUDIT_READ, "installation": True}, summary="Check that the log is whole")
+    @get(
+        "/verify",
+        opt={"scope": Scope.AUDIT_READ, "installation": True},
+        operation_id="verify_audit_log",
+        summary="Check that the log is whole",
+    )
     async def verify(self, keycairn: TheKeycairn) -> ChainReport:
         """Walks the chain of all events, of every workspace, and compares its end with what was acknowledged."""
         return await keycairn.audit.verify()

@@ -29,7 +29,7 @@ class BackupController(Controller):
     path = "/api/backup"
     tags = ("Backup",)
 
-    @get("/", opt=KEEPER, summary="Take a backup", media_type=MEDIA_TYPE)
+    @get("/", opt=KEEPER, operation_id="create_backup", summary="Take a backup", media_type=MEDIA_TYPE)
     async def take(self, keycairn: TheKeycairn, caller: TheCaller, *, handover: RekeyedBackup = False) -> Stream:
         """Everything that is stored, at one moment, in one file; its secrets open with the root key only.
 

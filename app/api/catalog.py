@@ -29,7 +29,7 @@ class CatalogController(Controller):
     path = "/api"
     tags = ("Providers",)
 
-    @get("/providers", opt=CATALOG, summary="List providers")
+    @get("/providers", opt=CATALOG, operation_id="list_providers", summary="List providers")
     async def providers(self, keycairn: TheKeycairn, caller: TheCaller) -> list[ProviderView]:
         """Built-in ones first, in declaration order, each with the fields of its accounts."""
         configured = {account.provider for account in keycairn.environment.found(caller.workspace) if account.usable}
@@ -38,12 +38,17 @@ class CatalogController(Controller):
             for provider in keycairn.registry.all()
         ]
 
-    @get("/plugins", opt=CATALOG, summary="List provider plugins")
+    @get("/plugins", opt=CATALOG, operation_id="list_plugins", summary="List provider plugins")
     async def plugins(self, keycairn: TheKeycairn) -> list[PluginView]:
         """Those that failed to load included, with the reason."""
         return [plugin_view(status) for status in keycairn.registry.plugins()]
 
-    @get("/models/providers", opt=READ, summary="Which providers are configured")
+    @get(
+        "/models/providers",
+        opt=READ,
+        operation_id="get_provider_availability",
+        summary="Which providers are configured",
+    )
     async def availability(self, keycairn: TheKeycairn, caller: TheCaller) -> AvailabilityView:
         """In the database or in the environment."""
         sources = await keycairn.environment.sources(workspace=caller.workspace)
@@ -54,14 +59,25 @@ class CatalogController(Controller):
             {name: keycairn.registry.get(name).spec.modalities for name in available},
         )
 
-    @get("/models/discover/{provider:str}", opt={**READ, **PROVIDER}, summary="List the models a provider offers")
+    @get(
+        "/models/discover/{provider:str}",
+        opt={**READ, **PROVIDER},
+        operation_id="discover_provider_models",
+        summary="List the models a provider offers",
+    )
     async def discover(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> list[FoundModelView]:
         """Those of the four types, to any of its credentials, else to the environment's account. None is registered."""
         name = keycairn.registry.get(provider).spec.name
         discovery = await keycairn.probing.discover_provider(name, by=caller)
         return [found_view(model, name) for model in discovery.models if model.type is not None]
 
-    @post("/models/sync", opt=WRITE, status_code=200, summary="Bring all providers up to date")
+    @post(
+        "/models/sync",
+        opt=WRITE,
+        status_code=200,
+        operation_id="sync_providers",
+        summary="Bring all providers up to date",
+    )
     async def sync_all(self, keycairn: TheKeycairn, caller: TheCaller) -> SyncAllView:
         """Every provider that has a credential, or an account in the environment; each account has its own result."""
         sources = await keycairn.environment.sources(workspace=caller.workspace)
@@ -77,6 +93,7 @@ class CatalogController(Controller):
         "/models/sync/{provider:str}",
         opt={**WRITE, **PROVIDER},
         status_code=200,
+        operation_id="sync_provider",
         summary="Bring a provider up to date",
     )
     async def sync(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> SyncView:

@@ -23,17 +23,23 @@ class CheckupController(Controller):
     path = "/api/checkup"
     tags = ("Checkup",)
 
-    @get("/", opt=KEEPER, summary="Look for trouble among the records")
+    @get("/", opt=KEEPER, operation_id="check_records", summary="Look for trouble among the records")
     async def report(self, keycairn: TheKeycairn) -> list[Finding]:
         """Tries every secret, follows every link, walks the audit log; changes nothing. What is broken comes first."""
         return list(await keycairn.checkup.report())
 
-    @post("/fix", opt=KEEPER, status_code=200, summary="Mend what can be mended safely")
+    @post("/fix", opt=KEEPER, status_code=200, operation_id="repair_records", summary="Mend what can be mended safely")
     async def fix(self, keycairn: TheKeycairn, caller: TheCaller) -> Repaired:
         """Writes a backup on the server first. Deletes nothing; what needs a decision is listed under `findings`."""
         return await keycairn.repair.fix(by=caller)
 
-    @post("/discard", opt=KEEPER, status_code=200, summary="Remove a record that is refused or cannot be read")
+    @post(
+        "/discard",
+        opt=KEEPER,
+        status_code=200,
+        operation_id="discard_record",
+        summary="Remove a record that is refused or cannot be read",
+    )
     async def discard(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[Discarding]) -> Discarding:
         """For good, and only one that a finding of `GET /api/checkup` names (`record_forged`, `record_rolled_back`).
 
@@ -42,7 +48,13 @@ class CheckupController(Controller):
         await keycairn.repair.discard(data.record, by=caller)
         return data
 
-    @post("/replay", opt=KEEPER, status_code=200, summary="Put back what the database server lost")
+    @post(
+        "/replay",
+        opt=KEEPER,
+        status_code=200,
+        operation_id="replay_lost_changes",
+        summary="Put back what the database server lost",
+    )
     async def replay(self, keycairn: TheKeycairn, caller: TheCaller) -> Replayed:
         """Only a server can lose what it acknowledged. What changed since stays, and is listed under `left`."""
         return await keycairn.replay.run(by=caller)

@@ -92,7 +92,7 @@ class CredentialController(Controller):
     path = "/api/credentials"
     tags = ("Credentials",)
 
-    @get("/", opt=READ_CHOSEN, summary="List credentials")
+    @get("/", opt=READ_CHOSEN, operation_id="list_credentials", summary="List credentials")
     async def listing(
         self,
         keycairn: TheKeycairn,
@@ -112,7 +112,12 @@ class CredentialController(Controller):
             lambda: page(keycairn, list_cache.fragments, request, caller, name, limit, cursor),
         )
 
-    @get("/by-provider/{provider:str}", opt=READ_CHOSEN, summary="List the credentials of a provider")
+    @get(
+        "/by-provider/{provider:str}",
+        opt=READ_CHOSEN,
+        operation_id="list_provider_credentials",
+        summary="List the credentials of a provider",
+    )
     async def by_provider(
         self,
         keycairn: TheKeycairn,
@@ -126,12 +131,12 @@ class CredentialController(Controller):
         """Oldest first."""
         return await page(keycairn, list_cache.fragments, request, caller, provider, limit, cursor)
 
-    @get("/{id:str}", opt=READ_ONE, summary="Get a credential")
+    @get("/{id:str}", opt=READ_ONE, operation_id="get_credential", summary="Get a credential")
     async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> Response[CredentialView]:
         """One credential, with its version as the ETag. Never its secrets."""
         return single(keycairn, await keycairn.credentials.get(credential_id(id), workspace=caller.workspace), caller)
 
-    @post("/", opt=WRITE_CHOSEN, summary="Create a credential")
+    @post("/", opt=WRITE_CHOSEN, operation_id="create_credential", summary="Create a credential")
     async def create(
         self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateCredential]
     ) -> Response[CredentialView]:
@@ -151,7 +156,7 @@ class CredentialController(Controller):
         )
         return single(keycairn, listed, caller, status=201)
 
-    @put("/{id:str}", opt=WRITE_ONE, summary="Change a credential")
+    @put("/{id:str}", opt=WRITE_ONE, operation_id="update_credential", summary="Change a credential")
     async def update(
         self,
         keycairn: TheKeycairn,
@@ -170,7 +175,9 @@ class CredentialController(Controller):
         patch = data.patch(spec, before.extra)
         return single(keycairn, await keycairn.credentials.update(key, patch, if_match=version, by=caller), caller)
 
-    @delete("/{id:str}", opt=WRITE_ONE, status_code=200, summary="Delete a credential")
+    @delete(
+        "/{id:str}", opt=WRITE_ONE, status_code=200, operation_id="delete_credential", summary="Delete a credential"
+    )
     async def remove(
         self,
         keycairn: TheKeycairn,

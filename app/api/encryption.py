@@ -37,24 +37,30 @@ class EncryptionController(Controller):
     path = "/api/encryption"
     tags = ("Encryption",)
 
-    @get("/", opt=KEEPER, summary="How everything is encrypted")
+    @get("/", opt=KEEPER, operation_id="get_encryption", summary="How everything is encrypted")
     async def status(self, keycairn: TheKeycairn) -> Encryption:
         """The keys by state, how many secrets each seals, and which secrets do not open. No key is in it."""
         return await keycairn.rotation.status()
 
-    @post("/verify", opt=KEEPER, status_code=200, summary="Try to open every secret")
+    @post("/verify", opt=KEEPER, status_code=200, operation_id="verify_secrets", summary="Try to open every secret")
     async def verify(self, keycairn: TheKeycairn) -> Encryption:
         """Tries each stored secret once and marks what does not open; the answer lists it as quarantined."""
         await keycairn.credential_opener.sweep()
         return await keycairn.rotation.status()
 
-    @post("/rotate", opt=KEEPER, status_code=202, summary="Rotate the data key")
+    @post("/rotate", opt=KEEPER, status_code=202, operation_id="rotate_data_key", summary="Rotate the data key")
     async def rotate(self, keycairn: TheKeycairn, caller: TheCaller) -> Encryption:
         """Begins in the background, or finishes the rotation under way; calls and edits go on. Watch the status."""
         keycairn.rotation.start(by=caller)
         return await keycairn.rotation.status()
 
-    @post("/keys/{kid:int}/forget", opt=KEEPER, status_code=200, summary="Forget a retired data key")
+    @post(
+        "/keys/{kid:int}/forget",
+        opt=KEEPER,
+        status_code=200,
+        operation_id="forget_data_key",
+        summary="Forget a retired data key",
+    )
     async def forget(
         self,
         keycairn: TheKeycairn,
@@ -69,7 +75,7 @@ class EncryptionController(Controller):
         """
         return await keycairn.retired_keys.forget(kid, dry_run=dry_run, by=caller)
 
-    @post("/root-key", opt=KEEPER, status_code=200, summary="Change the root key")
+    @post("/root-key", opt=KEEPER, status_code=200, operation_id="change_root_key", summary="Change the root key")
     async def change_root_key(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[NewRootKey]) -> Encryption:
         """The present root key is asked for too: no token stands in for it, and few wrong ones are taken in a minute.
 

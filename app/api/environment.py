@@ -25,7 +25,7 @@ class EnvironmentController(Controller):
     path = "/api/credentials"
     tags = ("Credentials",)
 
-    @get("/status", opt=READ, summary="Where each provider is configured")
+    @get("/status", opt=READ, operation_id="get_status", summary="Where each provider is configured")
     async def status(self, keycairn: TheKeycairn, caller: TheCaller) -> StatusView:
         """The database wins over the environment. `encryption_configured`: whether a root key opens the vault.
 
@@ -44,14 +44,25 @@ class EnvironmentController(Controller):
             env_file_faults=[*keycairn.environment.faults(caller.workspace)] or UNSET,
         )
 
-    @get("/env-status", opt=READ, summary="Which providers the environment configures")
+    @get(
+        "/env-status",
+        opt=READ,
+        operation_id="get_environment_status",
+        summary="Which providers the environment configures",
+    )
     async def env_status(self, keycairn: TheKeycairn, caller: TheCaller) -> dict[str, bool]:
         """A blank variable counts as unset; one that cannot be used, such as a placeholder, configures nothing."""
         found = keycairn.environment.found(caller.workspace)
         usable = {account.provider for account in found if account.usable}
         return {provider.spec.name: provider.spec.name in usable for provider in keycairn.registry.all()}
 
-    @post("/migrate-from-env", opt=WRITE, status_code=200, summary="Move the environment's keys into the database")
+    @post(
+        "/migrate-from-env",
+        opt=WRITE,
+        status_code=200,
+        operation_id="migrate_environment",
+        summary="Move the environment's keys into the database",
+    )
     async def migrate(
         self,
         keycairn: TheKeycairn,

@@ -30,12 +30,12 @@ class HealthController(Controller):
     path = "/"
     tags = ("Health",)
 
-    @get("/health/live", opt=PUBLIC, security=NO_TOKEN, summary="Is the process alive?")
+    @get("/health/live", opt=PUBLIC, security=NO_TOKEN, operation_id="get_liveness", summary="Is the process alive?")
     async def live(self) -> HealthView:
         """Always 200 while the process serves at all."""
         return HealthView()
 
-    @get("/health/ready", opt=PUBLIC, security=NO_TOKEN, summary="Can it serve?")
+    @get("/health/ready", opt=PUBLIC, security=NO_TOKEN, operation_id="get_readiness", summary="Can it serve?")
     async def ready(self, keycairn: TheKeycairn) -> HealthView:
         """200 when the vault is open and the database answers and can be written.
 
@@ -50,6 +50,7 @@ class HealthController(Controller):
         "/metrics",
         opt={"scope": Scope.AUDIT_READ, "installation": True},
         media_type="text/plain; version=0.0.4",
+        operation_id="get_metrics",
         summary="Metrics",
     )
     async def metrics(self, keycairn: TheKeycairn, meter: NamedDependency[Metrics]) -> bytes:

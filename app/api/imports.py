@@ -101,6 +101,7 @@ class ImportController(Controller):
         opt=WRITE,
         status_code=200,
         request_max_body_size=LARGEST_IMPORT,
+        operation_id="import_records",
         summary="Import credentials, models and defaults",
     )
     async def take(
@@ -122,6 +123,7 @@ class ImportController(Controller):
         opt=WRITE,
         status_code=200,
         request_max_body_size=LARGEST_IMPORT,
+        operation_id="migrate_provider_config",
         summary="Move Open Notebook's former provider_configs in",
     )
     async def legacy(

@@ -45,7 +45,7 @@ class ModelController(Controller):
     path = "/api/models"
     tags = ("Models",)
 
-    @get("/", opt={**READ, **CHOSEN}, summary="List models")
+    @get("/", opt={**READ, **CHOSEN}, operation_id="list_models", summary="List models")
     async def listing(
         self,
         keycairn: TheKeycairn,
@@ -58,7 +58,12 @@ class ModelController(Controller):
         """In the order they were registered."""
         return await self._page(keycairn, caller, request, limit, cursor, type=type)
 
-    @get("/by-provider/{provider:str}", opt={**READ, **CHOSEN}, summary="List the models of a provider")
+    @get(
+        "/by-provider/{provider:str}",
+        opt={**READ, **CHOSEN},
+        operation_id="list_provider_models",
+        summary="List the models of a provider",
+    )
     async def by_provider(
         self,
         keycairn: TheKeycairn,
@@ -71,13 +76,18 @@ class ModelController(Controller):
         """In the order they were registered."""
         return await self._page(keycairn, caller, request, limit, cursor, provider=canonical_name(provider))
 
-    @get("/count/{provider:str}", opt={**READ, **PROVIDER}, summary="Count the models of a provider")
+    @get(
+        "/count/{provider:str}",
+        opt={**READ, **PROVIDER},
+        operation_id="count_provider_models",
+        summary="Count the models of a provider",
+    )
     async def count(self, keycairn: TheKeycairn, caller: TheCaller, provider: PathText) -> CountView:
         """By type; every type is there."""
         counts = await keycairn.models.count(provider, workspace=caller.workspace)
         return CountView(keycairn.registry.get(provider).spec.name, counts, sum(counts.values()))
 
-    @get("/defaults", opt={**READ, **CHOSEN}, summary="Get the default models")
+    @get("/defaults", opt={**READ, **CHOSEN}, operation_id="get_defaults", summary="Get the default models")
     async def defaults(self, keycairn: TheKeycairn, caller: TheCaller) -> DefaultsView:
         """The slots as they are set; transformation, tools and large context fall back to chat where they are not.
 
@@ -85,19 +95,25 @@ class ModelController(Controller):
         """
         return defaults_view(await keycairn.models.defaults(workspace=caller.workspace, reach=caller.reach))
 
-    @put("/defaults", opt=WRITE, summary="Set default models")
+    @put("/defaults", opt=WRITE, operation_id="update_defaults", summary="Set default models")
     async def set_defaults(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[SetDefaults]) -> DefaultsView:
         """All of the slots sent or none. Chat and embedding can be replaced, not cleared."""
         return defaults_view(await keycairn.models.set_defaults(data.wishes(), by=caller))
 
-    @post("/auto-assign", opt=WRITE, status_code=200, summary="Fill the empty chat and embedding slots")
+    @post(
+        "/auto-assign",
+        opt=WRITE,
+        status_code=200,
+        operation_id="assign_defaults",
+        summary="Fill the empty chat and embedding slots",
+    )
     async def auto_assign(self, keycairn: TheKeycairn, caller: TheCaller) -> AssignmentView:
         """By the best registered model; a slot that has a model keeps it."""
         done = await keycairn.models.auto_assign(by=caller)
         assigned = {slot.value: id for slot, id in done.assigned.items()}
         return AssignmentView(assigned, [*done.skipped], [*done.missing])
 
-    @post("/", opt={**WRITE, **CHOSEN}, status_code=200, summary="Register a model")
+    @post("/", opt={**WRITE, **CHOSEN}, status_code=200, operation_id="create_model", summary="Register a model")
     async def create(self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateModel]) -> ModelView:
         """Linked to `credential`, where one is named. Models of one name, given with `provider_model`, form a pool."""
         link = credential_id(data.credential) if data.credential else None
@@ -120,12 +136,17 @@ class ModelController(Controller):
         )
         return model_view(model)
 
-    @get("/{id:str}", opt={**READ, **ONE}, summary="Get a model")
+    @get("/{id:str}", opt={**READ, **ONE}, operation_id="get_model", summary="Get a model")
     async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> ModelView:
         """One registered model."""
         return model_view(await keycairn.models.get(model_id(id), workspace=caller.workspace))
 
-    @patch("/{id:str}", opt={**WRITE, **ONE}, summary="Change what a model is called, costs, and when it serves")
+    @patch(
+        "/{id:str}",
+        opt={**WRITE, **ONE},
+        operation_id="update_model",
+        summary="Change what a model is called, costs, and when it serves",
+    )
     async def change(
         self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[UpdateModel]
     ) -> ModelView:
@@ -145,13 +166,13 @@ class ModelController(Controller):
             raise OutOfReachError  # unlinked, it is anyone's
         return model_view(await keycairn.models.update(model_id(id), patch, by=caller))
 
-    @delete("/{id:str}", opt={**WRITE, **ONE}, status_code=200, summary="Delete a model")
+    @delete("/{id:str}", opt={**WRITE, **ONE}, status_code=200, operation_id="delete_model", summary="Delete a model")
     async def remove(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> DeletedModelView:
         """The default slots it held become empty."""
         cleared = await keycairn.models.delete(model_id(id), by=caller)
         return DeletedModelView("Model deleted", [*cleared])
 
-    @post("/{id:str}/test", opt={**WRITE, **ONE}, status_code=200, summary="Test a model")
+    @post("/{id:str}/test", opt={**WRITE, **ONE}, status_code=200, operation_id="test_model", summary="Test a model")
     async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> ModelTestView:
         """One small real call of it. A failure is a result, not an error."""
         report = await keycairn.probing.try_model(model_id(id), by=caller)

@@ -39,7 +39,7 @@ class NotebookController(Controller):
     path = "/api"
     tags = ("Open Notebook",)
 
-    @get("/config", opt=PUBLIC, security=NO_TOKEN, summary="Is the server there?")
+    @get("/config", opt=PUBLIC, security=NO_TOKEN, operation_id="get_server", summary="Is the server there?")
     async def config(self, keycairn: TheKeycairn) -> ConfigView:
         """Open to everyone, as the client asks before it has a password."""
         try:
@@ -49,12 +49,12 @@ class NotebookController(Controller):
             return ConfigView("offline")
         return ConfigView("online")
 
-    @get("/auth/status", opt=PUBLIC, security=NO_TOKEN, summary="Is a password asked for?")
+    @get("/auth/status", opt=PUBLIC, security=NO_TOKEN, operation_id="get_sign_in", summary="Is a password asked for?")
     async def auth_status(self) -> AuthStatusView:
         """Always: a token of Keycairn's."""
         return AuthStatusView()
 
-    @get("/notebooks", opt={"scope": Access.ANY_TOKEN}, summary="Is the password good?")
+    @get("/notebooks", opt={"scope": Access.ANY_TOKEN}, operation_id="check_sign_in", summary="Is the password good?")
     async def sign_in(self) -> list[str]:
         """The client's probe: no notebooks to whoever has a good token, 401 to everyone else."""
         return []

@@ -1,7 +1,7 @@
 """The OpenAPI document, and a page to read it and try it that loads nothing from elsewhere."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -25,6 +25,19 @@ _ABOUT = (
     "probes and this document are open. Errors are `application/problem+json` with a stable `code`."
 )
 _PROBLEM = "#/components/schemas/Problem"
+_PROBLEMS: Mapping[str, str] = {
+    "400": "The request is malformed, or what it asks for cannot be.",
+    "401": "No token, or one that is unknown, expired or revoked.",
+    "403": "The token does not carry the scope, or does not reach so far.",
+    "404": "There is no such record in the token's workspace.",
+    "409": "Somebody else changed the data in between, or the record is there already.",
+    "412": "`If-Match` names a version that is not the current one.",
+    "413": "The body is too large.",
+    "415": "The body is not declared as JSON, or is compressed.",
+    "422": "A field cannot be used; `errors` names each.",
+    "429": "Too many failed attempts; `Retry-After` says how long to wait.",
+    "503": "Nothing can be stored or opened: no root key, or no database.",
+}
 
 
 class SecretSchema(OpenAPISchemaPlugin):
@@ -72,7 +85,8 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
         if name in schemas:
             schemas[name] = {**schemas[name], "examples": [example]}
     paths = {
-        path: {verb: _with_problem(part) for verb, part in item.items()} for path, item in document["paths"].items()
+        path: {verb: _with_problems(part, verb=verb, path=path) for verb, part in item.items()}
+        for path, item in document["paths"].items()
     }
     return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
 
@@ -107,12 +121,35 @@ def _named(part: Any, schemas: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _with_problem(operation: Any) -> Any:
+def _with_problems(operation: Any, *, verb: str, path: str) -> Any:
+    """`operation` with the statuses of its problems in place of Litestar's own, and `default` for all others."""
     if not isinstance(operation, dict) or "responses" not in operation:
         return operation
-    problem = {"description": "A problem; `code` says which.", "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}}
     own = {status: answer for status, answer in operation["responses"].items() if status != "400"}
-    return _with_body(operation) | {"responses": {**own, "default": problem}}
+    problems = {status: _problem(_PROBLEMS[status]) for status in _statuses(operation, verb=verb, path=path)}
+    default = _problem("Another problem; `code` says which.")
+    return _with_body(operation) | {"responses": {**own, **problems, "default": default}}
+
+
+def _statuses(operation: Mapping[str, Any], *, verb: str, path: str) -> Iterator[str]:
+    """The statuses of the problems that an operation may end with, by what it takes."""
+    yield "400"
+    if operation.get("security") != [{}]:
+        yield from ("401", "403")
+    if "{" in path:
+        yield "404"
+    if verb != "get":
+        yield "409"
+    if any(parameter.get("name") == "If-Match" for parameter in operation.get("parameters", ())):
+        yield "412"
+    if "requestBody" in operation:
+        yield from ("413", "415")
+    yield "422"
+    yield from ("429", "503")
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}}
 
 
 def _with_body(operation: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,13 @@ class ProbingController(Controller):
     path = "/api/credentials"
     tags = ("Credentials",)
 
-    @post("/{id:str}/test", opt={**WRITE, **ONE}, status_code=200, summary="Test a credential")
+    @post(
+        "/{id:str}/test",
+        opt={**WRITE, **ONE},
+        status_code=200,
+        operation_id="test_credential",
+        summary="Test a credential",
+    )
     async def test(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TestView:
         """Ask the provider whether the key is good. A bad key is a result, not an error."""
         key = credential_id(id)
@@ -41,7 +47,13 @@ class ProbingController(Controller):
             version=listed.credential.version,
         )
 
-    @post("/{id:str}/discover", opt={**READ, **ONE}, status_code=200, summary="List the models a credential can use")
+    @post(
+        "/{id:str}/discover",
+        opt={**READ, **ONE},
+        status_code=200,
+        operation_id="discover_credential_models",
+        summary="List the models a credential can use",
+    )
     async def discover(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> DiscoveryView:
         """Nothing is registered. The drift lists compare with the models registered for this credential."""
         key = credential_id(id)
@@ -67,6 +79,7 @@ class ProbingController(Controller):
         opt={"scope": Scope.MODELS_WRITE, **ONE},
         status_code=200,
         request_max_body_size=LARGEST_REGISTRATION,
+        operation_id="register_credential_models",
         summary="Register models with a credential",
     )
     async def register(

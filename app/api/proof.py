@@ -24,7 +24,14 @@ class ProofView(Struct, frozen=True):
 def proof_handler(secret: str) -> HTTPRouteHandler:
     """The route that proves knowledge of `secret`, for a service that has left it in its data folder."""
 
-    @get(PATH, opt=PUBLIC, security=NO_TOKEN, tags=["Health"], summary="Is it the service of my data folder?")
+    @get(
+        PATH,
+        opt=PUBLIC,
+        security=NO_TOKEN,
+        tags=["Health"],
+        operation_id="prove_service",
+        summary="Is it the service of my data folder?",
+    )
     async def prove_identity(
         request: Request[Any, Any, Any],
         nonce: Annotated[str, QueryParameter(description="64 hexadecimal digits, new for each connection.")],

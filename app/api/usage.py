@@ -60,7 +60,7 @@ class UsageController(Controller):
     path = "/api/usage"
     tags = ("Usage",)
 
-    @get("/", opt={"scope": Scope.AUDIT_READ}, summary="Sum up calls of models")
+    @get("/", opt={"scope": Scope.AUDIT_READ}, operation_id="get_usage", summary="Sum up calls of models")
     async def listing(
         self,
         keycairn: TheKeycairn,

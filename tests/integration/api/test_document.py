@@ -46,7 +46,11 @@ async def test_every_operation_tells_its_problems_and_none_of_the_frameworks(api
     for name, operation in operations(found).items():
         problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
         assert problem == {"$ref": "#/components/schemas/Problem"}, name
-        assert "400" not in operation["responses"], name
+        errors = {status: answer for status, answer in operation["responses"].items() if status[0] in "45"}
+        assert {"400", "429", "503"} <= set(errors), name
+        for answer in errors.values():
+            assert answer["content"]["application/problem+json"]["schema"] == problem, name
+            assert answer["description"]
         assert any(status.startswith("2") for status in operation["responses"]), name
     assert "status_code" not in str(found)
 
@@ -95,3 +99,18 @@ async def test_a_number_is_no_time(api: Client) -> None:
         answer = await api.get(f"/api/audit?until={wrong}")
         assert (answer.status_code, list(answer.json()["errors"])) == (422, ["until"]), wrong
     assert (await api.get("/api/audit?until=2026-01-31T12:00:00Z")).status_code == 200
+
+
+async def test_operations_are_called_as_one_would_call_their_functions(api: Client) -> None:
+    found = operations(await document(api))
+    names = [operation["operationId"] for operation in found.values()]
+
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name)] == []
+    assert found["post /api/credentials"]["operationId"] == "create_credential"
+    verbs = {name.partition("_")[0] for name in names}
+    assert verbs <= {
+        *("assign", "change", "check", "count", "create", "delete", "discard", "discover", "forget", "get", "import"),
+        *("list", "migrate", "prove", "register", "repair", "replay", "revoke", "rotate", "sync", "test", "update"),
+        "verify",
+    }
