@@ -9,8 +9,8 @@ from keycairn.app.cli.connected import as_json, reading, service_options
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.show import GOOD, say, shown, table
-from keycairn.app.cli.skeleton import skeleton
-from keycairn.domain.provider import canonical_name, is_provider_name
+from keycairn.app.cli.skeleton import skeleton, unusable
+from keycairn.domain.provider import canonical_name
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
@@ -57,15 +57,14 @@ async def list_plugins(client: "Client", *, as_json: bool = False) -> int | None
 def new_plugin(name: str, into: Path) -> None:
     """Write a plugin for the provider NAME: a package that works, with its tests.
 
-    NAME is the provider's, such as `acme` or `acme_cloud`. The package is a new folder, `keycairn-NAME`.
+    NAME is the provider's, such as `acme` or `acme_cloud`. The package is a new folder, `keycairn-NAME`, with a README,
+    a .gitignore, and a workflow that runs the tests on each Python.
     """
     from keycairn.plugins.registry import PluginRegistry  # noqa: PLC0415  # 0.2 s, for this command alone
 
     provider = canonical_name(name)
-    if not is_provider_name(provider):
-        raise click.BadParameter(
-            "lower-case letters, digits and underscores, beginning with a letter", param_hint="NAME"
-        )
+    if why := unusable(provider):
+        raise click.BadParameter(why, param_hint="NAME")
     if any(one.spec.name == provider for one in PluginRegistry(external=False).all()):
         raise click.BadParameter(f"{provider} is built in; choose another name", param_hint="NAME")
     folder = into / f"keycairn-{provider.replace('_', '-')}"

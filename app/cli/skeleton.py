@@ -1,7 +1,14 @@
 """The files of a new plugin: a provider that works, and the suite it has to pass."""
 
+import keyword
+import sys
 from collections.abc import Mapping
 from string import Template
+
+from keycairn.domain.provider import is_provider_name
+
+SHORTEST_NAME = 2
+"""Characters of a provider's name."""
 
 MODULE = '''"""$label for Keycairn."""
 
@@ -86,6 +93,49 @@ the modalities it has, and the page where people make keys; the suite in `tests/
 """
 
 
+GITIGNORE = """__pycache__/
+*.egg-info/
+.pytest_cache/
+.venv/
+build/
+dist/
+keycairn-data/
+.env
+"""
+
+CI = """name: tests
+on: [push, pull_request]
+permissions:
+  contents: read
+jobs:
+  tests:
+    runs-on: ubuntu-latest
+    strategy:
+      matrix:
+        python: ["3.11", "3.12", "3.13", "3.14"]
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: ${{ matrix.python }}
+      - run: pip install --editable '.[test]'
+      - run: pytest
+"""
+
+
+def unusable(name: str) -> str | None:
+    """Why no plugin can be made for a provider of that name, None where one can."""
+    reasons = {
+        "lower-case letters, digits and underscores, beginning with a letter": not is_provider_name(name),
+        "keycairn is this project's own; choose the provider's name": name.partition("_")[0] == "keycairn",
+        f"{name} is a word of Python's; choose another name": keyword.iskeyword(name) or keyword.issoftkeyword(name),
+        f"{name} is a module of Python's; choose another name": name in sys.stdlib_module_names,
+        "underscores stand between words, one at a time": name.endswith("_") or "__" in name,
+        f"{SHORTEST_NAME} characters or more": len(name) < SHORTEST_NAME,
+    }
+    return next((why for why, applies in reasons.items() if applies), None)
+
+
 def skeleton(name: str) -> Mapping[str, str]:
     """The files of a plugin for the provider `name`, by path."""
     words = name.split("_")
@@ -105,4 +155,5 @@ def skeleton(name: str) -> Mapping[str, str]:
         f"keycairn_{name}.py": MODULE,
         f"tests/test_{name}.py": TESTS,
     }
-    return {path: Template(text).substitute(values) for path, text in files.items()}
+    plain = {".gitignore": GITIGNORE, ".github/workflows/tests.yml": CI}
+    return {**{path: Template(text).substitute(values) for path, text in files.items()}, **plain}
