@@ -14,7 +14,7 @@ from keycairn.domain.errors import KeycairnError
 PAGE = Path(__file__).parents[1] / "docs/errors.md"
 SUBJECTS = (
     *("root", "input", "records", "access", "keys", "store"),
-    *("backups", "providers", "gateway", "requests", "starting", "commands"),
+    *("backups", "providers", "key_rotations", "gateway", "requests", "starting", "commands"),
 )
 HEAD = """# Errors
 

@@ -9,6 +9,7 @@ from typing import cast
 from keycairn.domain.audit import Head
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, ModelId, TokenId, key_of
+from keycairn.domain.key_rotation.record import KeyRotation, KeyRotationId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
@@ -108,7 +109,10 @@ class StateReads:
 
     async def any_sealed(self) -> bool:
         """See `Store.any_sealed`."""
-        return any(found.sealed for found in self.state.all(Credential))
+        state = self.state
+        return any(found.sealed for found in state.all(Credential)) or any(
+            found.sealed for found in state.all(KeyRotation)
+        )
 
     async def token(self, id: TokenId) -> Token | None:
         """See `Store.token`."""
@@ -122,6 +126,15 @@ class StateReads:
     async def all_tokens(self) -> Sequence[Token]:
         """See `Store.all_tokens`."""
         return sorted(self.state.all(Token), key=attrgetter("id"))
+
+    async def key_rotation(self, id: KeyRotationId) -> KeyRotation | None:
+        """See `Store.key_rotation`."""
+        found = self.state.get(KeyRotation, key_of(id))
+        return found if found is not None and found.id == id else None
+
+    async def key_rotations(self) -> Sequence[KeyRotation]:
+        """See `Store.key_rotations`."""
+        return sorted(self.state.all(KeyRotation), key=attrgetter("id"))
 
     async def head(self) -> Head | None:
         """See `Store.head`."""

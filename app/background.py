@@ -34,6 +34,7 @@ async def background_tasks(keycairn: Keycairn, settings: Settings) -> AsyncItera
         run(keycairn.retention.run(keep))
         stack.push_async_callback(keycairn.audit_counters.flush)
         run(keycairn.audit_counters.run())
+        run(keycairn.key_rotations.run())
         yield
 
 

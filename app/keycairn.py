@@ -10,6 +10,7 @@ from keycairn.app.services.backups import Backups
 from keycairn.app.services.credentials import CredentialOpener, Credentials, CredentialSealer, EnvExport, Provisioning
 from keycairn.app.services.doctor import Checkup, Repair, Replay
 from keycairn.app.services.imports import EnvironmentAccounts, Importer, RowMapper
+from keycairn.app.services.key_rotations import KeyRotations
 from keycairn.app.services.keys import RetiredKeys, RootKeys, Rotation, Vault
 from keycairn.app.services.models import Models, Probing
 from keycairn.app.sources import SourceSpec
@@ -77,9 +78,12 @@ class Keycairn:
         self.provisioning = Provisioning(store, registry, self.credential_opener)
         self.env_export = EnvExport(store, registry, self.credential_opener, self.journal)
         self.rotation = Rotation(store, self.vault, registry, self.journal)
+        self.key_rotations = KeyRotations(store, self.vault, registry, http, clock, ids, self.journal)
         self.root_keys = RootKeys(store, self.vault, opener, self.rotation, self.journal, clock)
         self.retired_keys = RetiredKeys(store, self.vault, registry, self.rotation, self.backups, self.journal, clock)
-        self.checkup = Checkup(store, self.vault, self.credential_opener, registry, self.rotation, self.audit)
+        self.checkup = Checkup(
+            store, self.vault, self.credential_opener, registry, self.rotation, self.audit, self.key_rotations
+        )
         self.replay = Replay(store, self.journal)
         self.repair = Repair(
             store, self.checkup, self.backups, self.credential_opener, self.rotation, self.journal, clock

@@ -29,6 +29,8 @@ _STATUSES: Mapping[type[KeycairnError], tuple[int, int]] = {
     errors.NotFoundError: (404, 404),
     errors.ConflictError: (409, 500),
     errors.PreconditionFailedError: (412, 500),
+    errors.KeyRotationStateError: (409, 500),
+    errors.AccountClosedError: (409, 503),
     errors.AuthenticationError: (401, 401),
     errors.ForbiddenError: (403, 403),
     errors.WrongRootKeyProofError: (403, 500),

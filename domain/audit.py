@@ -61,6 +61,10 @@ class Action(StrEnum):
     RECORDS_REFUSED = "records.refused"
     RECORDS_ACCEPTED = "records.accepted"
     RECORD_DISCARDED = "record.discarded"
+    KEY_ROTATION_SET = "key_rotation.set"
+    KEY_ROTATION_REMOVED = "key_rotation.removed"
+    KEY_ROTATED = "key_rotation.step"
+    KEY_HELD_BACK = "key_rotation.held_back"
     FINGERPRINTS_FILLED = "fingerprints.filled"
 
 

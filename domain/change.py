@@ -9,6 +9,7 @@ from keycairn.domain.audit import AuditEvent
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
+from keycairn.domain.key_rotation.record import KeyRotation, KeyRotationId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.outcome import CheckRecord
@@ -155,6 +156,20 @@ class PutToken(Struct, frozen=True):
     token: Token
 
 
+class PutKeyRotation(Struct, frozen=True):
+    """Store it, where the stored version is `expected` (0: none stored); else StaleVersionError."""
+
+    rotation: KeyRotation
+    expected: int
+
+
+class DropKeyRotation(Struct, frozen=True):
+    """Remove it, where the stored version is `expected`; else StaleVersionError."""
+
+    id: KeyRotationId
+    expected: int
+
+
 class RecordUse(Struct, frozen=True):
     """Store when a token was last used. Not an edit. A token that is gone is a no-op."""
 
@@ -234,6 +249,8 @@ Change = (
     | PutDefaults
     | PutKeyset
     | PutToken
+    | PutKeyRotation
+    | DropKeyRotation
     | RecordUse
     | Append
     | AddUsage
@@ -250,7 +267,7 @@ Change = (
 Changeset = tuple[Change, ...]
 """All of it becomes visible at once, or none of it. Applied in order.
 
-A credential whose secret is newly sealed with a data key that the stored keyset has retired, or does not hold, is a
+A record whose secret is newly sealed with a data key that the stored keyset has retired, or does not hold, is a
 StaleVersionError.
 
 RelinkModels, DeleteModelsOf and ExpectNoCredential find their records as they were before the changeset: a model

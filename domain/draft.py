@@ -17,6 +17,7 @@ from keycairn.domain.change import (
     DeleteModelsOf,
     Discard,
     DropEvent,
+    DropKeyRotation,
     DropToken,
     DropUsage,
     ExpectCredential,
@@ -25,6 +26,7 @@ from keycairn.domain.change import (
     MarkBroken,
     PutDefaults,
     PutFingerprints,
+    PutKeyRotation,
     PutKeyset,
     PutToken,
     RecordCheck,
@@ -40,6 +42,7 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.errors import DuplicateError, KeyInUseError, StaleVersionError
 from keycairn.domain.ids import CredentialId, ModelId, key_of
 from keycairn.domain.indexes import sealing_keys, unique_place
+from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.record import KINDS, NAMES, Record, UsageRecord, own, usage_text
@@ -50,6 +53,7 @@ from keycairn.domain.usage import Usage
 
 _R = TypeVar("_R", bound=Record)
 _T = TypeVar("_T")
+_Sealed = Credential | KeyRotation
 
 
 class Base(Protocol):
@@ -203,6 +207,13 @@ class Draft:
             case PutToken(token=token):
                 check_text(token)
                 self.put(token)
+            case PutKeyRotation(rotation=rotation, expected=expected):
+                check_text(rotation)
+                self._check_sealed(rotation, unless=self._rotation(rotation.id, expected))
+                self.put(own(rotation))
+            case DropKeyRotation(id=rotation_id, expected=expected):
+                if (gone := self._rotation(rotation_id, expected)) is not None:
+                    self.drop(gone)
             case RecordUse(id=token_id, at=at):
                 if found := self.get(Token, key_of(token_id)):
                     self.put(replace(found, last_used=at))
@@ -253,6 +264,12 @@ class Draft:
             raise StaleVersionError
         return found
 
+    def _rotation(self, id: str, expected: int) -> KeyRotation | None:
+        found = self.get(KeyRotation, key_of(id))
+        if (found.version if found else 0) != expected:
+            raise StaleVersionError
+        return found
+
     def _create_credential(self, new: Credential) -> None:
         check_text(new)
         if self.get(Credential, key_of(new.id)) is not None:
@@ -287,7 +304,7 @@ class Draft:
                 self._check_sealed(new, unless=old)
                 self.put(new)
 
-    def _check_sealed(self, new: Credential, unless: Credential | None = None) -> None:
+    def _check_sealed(self, new: _Sealed, unless: _Sealed | None = None) -> None:
         """Raise StaleVersionError for a secret newly sealed with a key that was retired since, or even forgotten."""
         keyset = self.get(Keyset, CURRENT)
         states = keyset.keys if keyset else {}
@@ -313,10 +330,9 @@ class Draft:
         """How many more secrets the changeset so far seals with `kid` than there were; negative for fewer."""
         more = 0
         for key, image in self._images.items():
-            if key[0] == NAMES[Credential]:
-                before = self.before(key)
-                more += sum(one == kid for one in sealing_keys(image)) if isinstance(image, Credential) else 0
-                more -= sum(one == kid for one in sealing_keys(before)) if isinstance(before, Credential) else 0
+            before = self.before(key)
+            more += sealing_keys(image).count(kid) if isinstance(image, _Sealed) else 0
+            more -= sealing_keys(before).count(kid) if isinstance(before, _Sealed) else 0
         return more
 
     def _models_of(self, change: RelinkModels | DeleteModelsOf) -> Iterator[None]:

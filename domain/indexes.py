@@ -9,6 +9,7 @@ from typing import TypeVar
 from keycairn.domain.credential import Credential
 from keycairn.domain.groups import Groups
 from keycairn.domain.ids import CredentialId, ModelId, key_of
+from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.sealed import kid_of
@@ -264,9 +265,9 @@ def unique_place(model: Model) -> tuple[object, ...]:
     return model.workspace, model.provider, model.credential, *model.offer
 
 
-def sealing_keys(credential: Credential) -> list[int]:
+def sealing_keys(record: Credential | KeyRotation) -> list[int]:
     """The data key of each sealed secret that tells one."""
-    return [kid for text in credential.sealed.values() if (kid := kid_of(text)) is not None]
+    return [kid for text in record.sealed.values() if (kid := kid_of(text)) is not None]
 
 
 def _kind(model: Model) -> tuple[str, str, Modality]:

@@ -23,6 +23,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `any_model`: `provider/name` is passed on to the account where no such model is registered. The times are in
     seconds: until the first byte of an answer, between two of its bytes, and for one attempt as a whole. `headers` go
     along with every request. `ca_certificates`, in PEM, are trusted besides the system's authorities.
+    `closed` says why the account is closed for calls, "" where it is not; Keycairn itself closes one whose key leaked.
     """
 
     any_model: bool = False
@@ -31,6 +32,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     total_timeout: float | None = None
     headers: Mapping[str, str] = {}
     ca_certificates: str = ""
+    closed: str = ""
 
     def added_to(self, headers: Mapping[str, str | Secret]) -> Mapping[str, str | Secret]:
         """Headers of a request with those of the account, in place of others of the same name that are no secret."""

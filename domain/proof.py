@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from keycairn.domain.credential import Credential
+from keycairn.domain.key_rotation.record import KeyRotation, rotation_text
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.model import Defaults, Model
@@ -18,9 +19,15 @@ from keycairn.domain.reach import Reach
 from keycairn.domain.record import Record, kind_of, record_key
 from keycairn.domain.token import Token
 
-Proven = Credential | Model | Defaults | Token
+Proven = Credential | Model | Defaults | Token | KeyRotation
 """The records that carry a proof of their own."""
-PROVEN: Mapping[str, type[Proven]] = {"credential": Credential, "model": Model, "defaults": Defaults, "token": Token}
+PROVEN: Mapping[str, type[Proven]] = {
+    "credential": Credential,
+    "model": Model,
+    "defaults": Defaults,
+    "token": Token,
+    "key_rotation": KeyRotation,
+}
 """The same by the name of their kind."""
 
 MARKS: Mapping[type[Proven], frozenset[str]] = {
@@ -28,6 +35,7 @@ MARKS: Mapping[type[Proven], frozenset[str]] = {
     Model: frozenset({"proof"}),
     Defaults: frozenset({"proof"}),
     Token: frozenset({"proof", "last_used"}),
+    KeyRotation: frozenset({"proof"}),
 }
 """The fields that no proof covers, since they change without being an edit.
 
@@ -123,6 +131,8 @@ def statement(record: Proven) -> bytes:
             )
         case Defaults():
             fields = ("defaults", record.workspace, sorted(record.slots.items()), record.version)
+        case KeyRotation():
+            fields = ("key_rotation", rotation_text(record))
     try:
         return _encoder.encode(fields)
     except (UnicodeEncodeError, OverflowError):  # a lone surrogate, or a number past 64 bits

@@ -2,89 +2,33 @@
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 
 from msgspec import Struct
 
 from keycairn.domain.dialect import Dialect
-from keycairn.domain.env_variable import EnvSwitch, EnvVariable
+from keycairn.domain.env_variable import EnvSwitch
 from keycairn.domain.errors import InvalidInputError, MissingFieldError, UndeclaredFieldError
+from keycairn.domain.field import FieldKind, FieldSpec, SecretForm, SettingValue
+from keycairn.domain.key_management import KeyManagement
 from keycairn.domain.modality import Modality
 from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_url
 
-SettingValue = str | int
+__all__ = [
+    "Account",
+    "FieldKind",
+    "FieldSpec",
+    "ProviderSpec",
+    "SecretForm",
+    "SettingValue",
+    "canonical_name",
+    "is_host_label",
+    "is_provider_name",
+]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
-
-
-class FieldKind(StrEnum):
-    """How the value of a field is read and checked."""
-
-    TEXT = "text"
-    URL = "url"
-    INTEGER = "integer"
-    PATH = "path"
-
-
-class SecretForm(StrEnum):
-    """What a secret is, so that it is looked at when it comes in: a key, a service account's JSON, or anything."""
-
-    KEY = "key"
-    SERVICE_ACCOUNT = "service_account"
-    ANY = "any"
-
-
-class FieldSpec(Struct, frozen=True, kw_only=True):
-    """One field of a provider's account.
-
-    `env` lists the environment variables it is read from as it is, `variables` those that other software writes in a
-    way of its own. Where several are set they have to agree. `default` is what an unset field means at the moment of
-    use; it is never stored, so a plugin may change it. `form` says what a secret is; unsaid, `api_key` and
-    `api_key_...` are keys, and others may be anything.
-
-    `names_host`: a text that becomes part of a host's name, such as a region; it is one label of it. `sent_to`: for a
-    secret, the settings that say where it goes, each a URL or one that names a host; empty means all of them. Changing
-    one of those needs the secret again. A released plugin that changes either asks its users for their secrets again.
-
-    `choices`: the only values a text setting takes; `pattern`: a regular expression that all of its value matches, one
-    Python and browsers read alike. `multi_line`: a text or a secret of several lines. `formerly`: names of the setting
-    in former versions of the plugin, whose stored values are its own. `help`, one sentence, and `order`, lower ones
-    first and those alike as they are declared, are for whoever asks a person for the value.
-    """
-
-    name: str
-    label: str
-    kind: FieldKind = FieldKind.TEXT
-    secret: bool = False
-    required: bool = False
-    env: tuple[str, ...] = ()
-    default: SettingValue | None = None
-    help: str = ""
-    names_host: bool = False
-    sent_to: tuple[str, ...] = ()
-    variables: tuple[EnvVariable, ...] = ()
-    form: SecretForm | None = None
-    choices: tuple[str, ...] = ()
-    pattern: str = ""
-    multi_line: bool = False
-    formerly: tuple[str, ...] = ()
-    order: int = 0
-
-    @property
-    def env_names(self) -> tuple[str, ...]:
-        """Every variable it is read from."""
-        return (*self.env, *(variable.name for variable in self.variables))
-
-    @property
-    def holds(self) -> SecretForm:
-        """What a secret is, where its form is unsaid by its name."""
-        if self.form is not None:
-            return self.form
-        named = self.name == "api_key" or self.name.startswith("api_key_")
-        return SecretForm.KEY if self.secret and named else SecretForm.ANY
 
 
 class ProviderSpec(Struct, frozen=True, kw_only=True):
@@ -107,6 +51,9 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     they are not its name (`ACME` for `ACME_BASE_URL`); one of a family that looks like an address and is declared by
     nobody holds the account back, unless it is one of `env_besides`, which may end in `*`. `env_switches` are variables
     under which the others mean something else.
+
+    `key_management`: how keys of its accounts are made and revoked by its API; a provider that says so has the methods
+    of `keycairn.ports.provider.ManagesKeys`.
     """
 
     name: str
@@ -131,6 +78,7 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     env_families: tuple[str, ...] = ()
     env_besides: tuple[str, ...] = ()
     env_switches: tuple[EnvSwitch, ...] = ()
+    key_management: KeyManagement | None = None
 
     def owns(self, host: str) -> bool:
         """Whether a host is one of the provider's own."""

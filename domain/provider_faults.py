@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 
 from keycairn.domain.env_variable import env_faults
 from keycairn.domain.errors import InvalidInputError
+from keycairn.domain.key_management import management_faults
 from keycairn.domain.passing import passing_faults
 from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, is_provider_name
 
@@ -26,6 +27,8 @@ def spec_faults(spec: ProviderSpec) -> Iterator[str]:
         yield from _form_faults(field)
         yield from _former_name_faults(spec, field)
     yield from passing_faults(spec.native_operations, spec.request_headers)
+    if spec.key_management is not None:
+        yield from management_faults(spec.key_management, tuple(field.name for field in spec.secrets), tuple(names))
 
 
 def _field_faults(spec: ProviderSpec, field: FieldSpec, places: Collection[str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import credential_id, event_id, key_of, model_id, token_id
+from keycairn.domain.key_rotation.record import KeyRotation, key_rotation_id
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.token import Token
@@ -28,7 +29,7 @@ class UsageRecord(Struct, frozen=True):
     usage: Usage
 
 
-Record = Keyset | Credential | Model | Defaults | Token | UsageRecord | AuditEvent | Head
+Record = Keyset | Credential | Model | Defaults | Token | KeyRotation | UsageRecord | AuditEvent | Head
 
 KINDS: Mapping[str, type[Record]] = {
     "keyset": Keyset,
@@ -36,6 +37,7 @@ KINDS: Mapping[str, type[Record]] = {
     "model": Model,
     "defaults": Defaults,
     "token": Token,
+    "key_rotation": KeyRotation,
     "usage": UsageRecord,
     "event": AuditEvent,
     "head": Head,
@@ -49,6 +51,7 @@ _IDS: Mapping[str, Callable[[str], str]] = {
     "credential": credential_id,
     "model": model_id,
     "token": token_id,
+    "key_rotation": key_rotation_id,
     "event": event_id,
 }
 
@@ -93,7 +96,7 @@ def check_record(record: Record, *, texts: bool = True) -> None:
 
     `texts` asks for the latter, which takes longer than all the rest.
     """
-    if isinstance(record, Credential | Model | Token | AuditEvent):
+    if isinstance(record, Credential | Model | Token | KeyRotation | AuditEvent):
         _IDS[kind_of(record)](record.id)
     if texts:
         check_text(record.key if isinstance(record, UsageRecord) else record)

@@ -7,7 +7,8 @@ from typing import TypeVar, cast
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import DuplicateError
 from keycairn.domain.ids import CredentialId, ModelId, key_of
-from keycairn.domain.indexes import CredentialIndex, ModelIndex, Place, unique_place
+from keycairn.domain.indexes import CredentialIndex, ModelIndex, Place, sealing_keys, unique_place
+from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.record import KINDS, NAMES, Record, kind_of, record_key
@@ -25,7 +26,7 @@ AT_ONCE = 500
 """Records that are absorbed in one turn: a few milliseconds."""
 
 _R = TypeVar("_R", bound=Record)
-_CREDENTIAL, _MODEL = NAMES[Credential], NAMES[Model]
+_CREDENTIAL, _MODEL, _ROTATION = NAMES[Credential], NAMES[Model], NAMES[KeyRotation]
 
 
 def key_for(record: Record) -> Key:
@@ -85,7 +86,8 @@ class State:
 
     def sealed_with(self, kid: int) -> int:
         """How many secrets the data key `kid` seals."""
-        return self._credentials.sealed_with(kid)
+        rotations = cast("Mapping[str, KeyRotation]", self.tables[_ROTATION])
+        return self._credentials.sealed_with(kid) + sum(sealing_keys(one).count(kid) for one in rotations.values())
 
     def linked(self, credential: CredentialId) -> list[ModelId]:
         """The models linked to a credential, of whatever workspace, ordered."""

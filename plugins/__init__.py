@@ -4,6 +4,7 @@ What is named here is what the author of a plugin needs; it changes only with th
 """
 
 from keycairn.domain.env_variable import EnvSwitch, EnvVariable
+from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder, KeyRef, ListedKey, MadeKey
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
 from keycairn.domain.provider import Account, FieldKind, FieldSpec, ProviderSpec
@@ -29,7 +30,13 @@ __all__ = [
     "FieldKind",
     "FieldSpec",
     "Http",
+    "KeyCreation",
+    "KeyManagement",
+    "KeyOrder",
+    "KeyRef",
+    "ListedKey",
     "ListedProvider",
+    "MadeKey",
     "Modality",
     "ModelReport",
     "OpenAICompatible",

@@ -5,8 +5,10 @@ Each function raises UnfitAnswerError for what is no answer. Subclasses of text 
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from keycairn.domain.key_management import LONGEST_ID, KeyCreation, KeyManagement, ListedKey, MadeKey
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import LONGEST_CONTEXT, is_model_name
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
@@ -123,6 +125,66 @@ def bought(given: object) -> BoughtToken:
     if not isinstance(given.expires_in, int | float):
         raise UnfitAnswerError("it bought a token for no number of seconds")
     return given
+
+
+def made_key(given: object, redactor: Redactor, management: KeyManagement) -> MadeKey:
+    """A key that was made. It has every secret that is the key, and nothing else that is one."""
+    if not isinstance(given, MadeKey):
+        raise UnfitAnswerError("its create_key gave no MadeKey")
+    secrets = given.secrets if isinstance(given.secrets, Mapping) else {}
+    if set(secrets) != set(management.secrets) or not all(isinstance(one, Secret) and one for one in secrets.values()):
+        raise UnfitAnswerError(f"its create_key gave other secrets than {', '.join(management.secrets)}")
+    if not isinstance(given.settings, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, str | int) for name, value in given.settings.items()
+    ):
+        raise UnfitAnswerError("its create_key gave settings that are none")
+    if given.expires is not None and not isinstance(given.expires, datetime):
+        raise UnfitAnswerError("its create_key gave an end that is no time")
+    unlisted = management.creation is KeyCreation.UNLISTED
+    known = redactor
+    for one in secrets.values():
+        known = known.and_also(one.reveal())
+    return MadeKey(
+        id="" if unlisted and given.id == "" else _key_id(given.id, known),
+        secrets=dict(secrets),
+        settings=dict(given.settings),
+        expires=_aware(given.expires),
+    )
+
+
+def listed_keys(given: object, redactor: Redactor) -> tuple[ListedKey, ...]:
+    """The keys of a list, each once."""
+    if not isinstance(given, tuple | list):
+        raise UnfitAnswerError("its list_keys gave no list")
+    found: dict[str, ListedKey] = {}
+    for one in given:
+        if not isinstance(one, ListedKey) or not (one.secret is None or isinstance(one.secret, Secret)):
+            raise UnfitAnswerError("its list_keys gave what is no ListedKey")
+        id = _key_id(one.id, redactor)
+        found[id] = ListedKey(
+            id=id,
+            tag=shown(one.tag, redactor)[:LONGEST_ID],
+            current=one.current is True,
+            usable=one.usable is not False,
+            created=_aware(one.created),
+            expires=_aware(one.expires),
+            secret=one.secret,
+        )
+    return tuple(found.values())
+
+
+def _key_id(given: object, redactor: Redactor) -> str:
+    if not isinstance(given, str) or not 0 < len(given) <= LONGEST_ID or not given.isprintable():
+        raise UnfitAnswerError("an id of a key it gave is none")
+    if redactor.holds(given):
+        raise UnfitAnswerError("an id of a key it gave is a secret")
+    return str.__str__(given)
+
+
+def _aware(given: object) -> datetime | None:
+    if not isinstance(given, datetime):
+        return None
+    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
 
 
 async def _several(given: object) -> AsyncIterator[object]:

@@ -53,6 +53,12 @@ OPTIONAL: Mapping[str, Method] = {
     "client_name_for": Method(("type",)),
 }
 """Capabilities: a provider without one is treated by a default."""
+MANAGING: Mapping[str, Method] = {
+    "create_key": Method(("manager", "order", "http"), awaited=True),
+    "revoke_key": Method(("manager", "key", "http"), awaited=True),
+    "list_keys": Method(("manager", "http"), awaited=True),
+}
+"""What a provider has whose spec declares `key_management`; of others these names mean nothing."""
 
 _AWAITABLE = ("Awaitable", "Coroutine", "Future", "Task")
 _PLACE = re.compile(r"\$\.fields\[(\d+)\]\.?(.*)")
@@ -70,16 +76,28 @@ def vetted(provider: Any) -> tuple[ProviderSpec, Provider]:
         )
     who = f"The provider {word(given.name)!r} ({written_in(provider)})"
     spec = typed(given, who)
-    lacking = [_lacked(name, provider) for name in REQUIRED if not callable(getattr(provider, name, None))]
+    managing = needed_to_manage(spec)
+    lacking = [
+        _lacked(name, provider) for name in {**REQUIRED, **managing} if not callable(getattr(provider, name, None))
+    ]
     client_name = getattr(provider, "client_name", None)
     if not isinstance(client_name, str) or not client_name.strip():
         lacking.append("client_name")
     if lacking:
         raise PluginError(f"{who} lacks: {', '.join(lacking)}.")
-    faults = [*spec_faults(spec), *_method_faults(provider), *_misspelt(provider)]
+    faults = [*spec_faults(spec), *_method_faults(provider, managing), *_misspelt(provider)]
     if faults:
         raise PluginError(f"{who} is declared wrongly: {'; '.join(faults)}.")
     return spec, cast("Provider", provider)
+
+
+def needed_to_manage(spec: ProviderSpec) -> Mapping[str, Method]:
+    """The methods that its declaration of `key_management` asks for."""
+    management = spec.key_management
+    if management is None:
+        return {}
+    has = {"create_key": management.makes, "revoke_key": management.revokes, "list_keys": management.lists}
+    return {name: method for name, method in MANAGING.items() if has[name]}
 
 
 def typed(given: ProviderSpec, who: str) -> ProviderSpec:
@@ -136,8 +154,8 @@ def _lacked(name: str, provider: object) -> str:
     return f"{name} ({like[0]} is none)" if like else name
 
 
-def _method_faults(provider: object) -> Iterator[str]:
-    for name, method in {**REQUIRED, **OPTIONAL}.items():
+def _method_faults(provider: object, managing: Mapping[str, Method]) -> Iterator[str]:
+    for name, method in {**REQUIRED, **OPTIONAL, **managing}.items():
         given = getattr(provider, name, None)
         if given is None:
             continue

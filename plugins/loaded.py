@@ -1,19 +1,22 @@
 """A provider as the registry hands it out: the plugin's own, behind the boundary."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from msgspec.structs import replace
 
 from keycairn.domain.errors import KeycairnError, PluginFailedError
+from keycairn.domain.key_management import KeyManagement, KeyOrder, KeyRef, ListedKey, MadeKey
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, Discovery, ModelReport
 from keycairn.domain.provider import Account, ProviderSpec
 from keycairn.domain.redaction import Redactor
+from keycairn.domain.secret import Secret
 from keycairn.plugins import answers
 from keycairn.plugins.boundary import Boundary
 from keycairn.plugins.call_http import CallHttp, CallSecrets
-from keycairn.plugins.declared import OPTIONAL, vetted
+from keycairn.plugins.declared import OPTIONAL, needed_to_manage, vetted
+from keycairn.plugins.key_http import KeyHttp
 from keycairn.ports.http import Http, Request
 from keycairn.ports.provider import Provider
 
@@ -21,6 +24,8 @@ ASK_WITHIN = 600.0
 """Seconds a check, a discovery or a model that is tried may take; each request of it has a deadline of its own."""
 AUTHORIZE_WITHIN = 120.0
 """Seconds a call may take to be authorized, with a token that is bought for it."""
+MANAGE_WITHIN = 100.0
+"""Seconds one step of managing keys may take: less than others wait before they take it for cut off."""
 _T = TypeVar("_T")
 
 
@@ -101,6 +106,43 @@ class GuardedProvider:
 
         return await self._boundary.wait("authorize", call, secrets.redactor, within=self._authorize_within)
 
+    async def create_key(self, manager: Account, order: KeyOrder, http: Http) -> MadeKey:
+        """See the port."""
+        create = self._managing("create_key")
+
+        async def read(given: object, redactor: Redactor) -> MadeKey:
+            return answers.made_key(given, redactor, self._management)
+
+        secrets = [order.secret] if order.secret is not None else []
+        return await self._managed(
+            "create_key", manager, http, secrets, lambda own, guarded: create(own, order, guarded), read
+        )
+
+    async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
+        """See the port."""
+        revoke = self._managing("revoke_key")
+
+        async def read(given: object, redactor: Redactor) -> None:
+            del given, redactor
+
+        await self._managed(
+            "revoke_key",
+            manager,
+            http,
+            list(key.secrets.values()),
+            lambda own, guarded: revoke(own, key, guarded),
+            read,
+        )
+
+    async def list_keys(self, manager: Account, http: Http) -> Sequence[ListedKey]:
+        """See the port."""
+        ask = self._managing("list_keys")
+
+        async def read(given: object, redactor: Redactor) -> Sequence[ListedKey]:
+            return answers.listed_keys(given, redactor)
+
+        return await self._managed("list_keys", manager, http, [], ask, read)
+
     def base_url(self, account: Account, type: Modality | None = None) -> str:
         """See the port."""
         return self._url("base_url", self._provider.base_url, account, type)
@@ -152,6 +194,39 @@ class GuardedProvider:
         return self._boundary.run(
             method, lambda: answers.url(call(_copied(account), *more), method), CallSecrets(account).redactor
         )
+
+    @property
+    def _management(self) -> KeyManagement:
+        if self.spec.key_management is None:
+            raise PluginFailedError("it does not manage keys")
+        return self.spec.key_management
+
+    def _managing(self, method: str) -> Callable[..., Awaitable[object]]:
+        """A method of `ManagesKeys`. Raises PluginFailedError where the spec says that there is none."""
+        if method not in needed_to_manage(self.spec):
+            raise PluginFailedError(f"it has no {method}")
+        return cast("Callable[..., Awaitable[object]]", getattr(self._provider, method))
+
+    async def _managed(
+        self,
+        method: str,
+        manager: Account,
+        http: Http,
+        more: Sequence[Secret],
+        ask: Callable[[Account, Http], Awaitable[object]],
+        read: Callable[[object, Redactor], Awaitable[_T]],
+    ) -> _T:
+        """As `_asked`, within the origins that manage keys. `more` are secrets beside the manager's."""
+        bound = KeyHttp(http, self.spec, self._management, manager)
+        known = {**manager.secrets, **{f"more.{number}": one for number, one in enumerate(more)}}
+        secrets = CallSecrets(replace(manager, secrets=known))
+        guarded = CallHttp(bound, secrets, self._boundary)
+
+        async def call() -> _T:
+            given = await ask(_copied(manager), guarded)
+            return await read(given, secrets.redactor())
+
+        return await self._boundary.wait(method, call, secrets.redactor, within=MANAGE_WITHIN)
 
     async def _asked(
         self,

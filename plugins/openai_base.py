@@ -11,6 +11,7 @@ from msgspec import Struct
 from keycairn.domain.dialect import Dialect
 from keycairn.domain.env_variable import EnvSwitch, EnvVariable
 from keycairn.domain.errors import GarbledAnswerError
+from keycairn.domain.key_management import KeyManagement
 from keycairn.domain.modality import Modality
 from keycairn.domain.modeltypes import classify
 from keycairn.domain.outcome import DiscoveredModel
@@ -60,6 +61,7 @@ class MoreOfSpec(TypedDict, total=False):
     env_families: tuple[str, ...]
     env_besides: tuple[str, ...]
     env_switches: tuple[EnvSwitch, ...]
+    key_management: KeyManagement
 
 
 def keyed_spec(

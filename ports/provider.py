@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from keycairn.domain.key_management import KeyOrder, KeyRef, ListedKey, MadeKey
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, Discovery, ModelReport
 from keycairn.domain.provider import Account, ProviderSpec
@@ -102,6 +103,27 @@ class TellsRefusals(Protocol):
         ...
 
 
+class ManagesKeys(Protocol):
+    """What a provider has whose spec declares `key_management`. Looked up by name.
+
+    `manager` has the settings and secrets that the declaration asks for, and those of the account's own that are its
+    key; its requests reach the origins of the declared URLs only. Failures are raised as everywhere: a failure to
+    connect, a timeout, a garbled answer or a 5xx of a creation means that it is not known whether there is a key.
+    """
+
+    async def create_key(self, manager: Account, order: KeyOrder, http: Http) -> MadeKey:
+        """A new key, named `order.tag`, which may do what the account's key may. Ask for it once, in one request."""
+        ...
+
+    async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
+        """Revoke a key for good. One that is not there any more is a no-op."""
+        ...
+
+    async def list_keys(self, manager: Account, http: Http) -> Sequence[ListedKey]:
+        """All keys there are, of every page, disabled ones too; empty where `lists` is False."""
+        ...
+
+
 class LoadedProvider(Provider, Protocol):
     """A provider as the registry hands it out, with every capability: what its plugin leaves out has a default.
 
@@ -133,6 +155,18 @@ class LoadedProvider(Provider, Protocol):
 
     def refuses_key(self, status: int, body: bytes) -> bool:
         """See `TellsRefusals`; False where the plugin does not say, or fails. Raises nothing."""
+        ...
+
+    async def create_key(self, manager: Account, order: KeyOrder, http: Http) -> MadeKey:
+        """See `ManagesKeys`. Raises PluginFailedError where the provider does not."""
+        ...
+
+    async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
+        """See `ManagesKeys`. Raises PluginFailedError where the provider does not."""
+        ...
+
+    async def list_keys(self, manager: Account, http: Http) -> Sequence[ListedKey]:
+        """See `ManagesKeys`. Raises PluginFailedError where the provider does not."""
         ...
 
 

@@ -13,6 +13,7 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import UnreadableRecordError
 from keycairn.domain.ids import CredentialId, ModelId, TokenId
+from keycairn.domain.key_rotation.record import KeyRotation, KeyRotationId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
@@ -114,7 +115,7 @@ class Store(Protocol):
         ...
 
     async def any_sealed(self) -> bool:
-        """Whether any credential of any workspace holds a sealed secret."""
+        """Whether any record of any workspace holds a sealed secret."""
         ...
 
     async def token(self, id: TokenId) -> Token | None:
@@ -127,6 +128,14 @@ class Store(Protocol):
 
     async def all_tokens(self) -> Sequence[Token]:
         """All tokens of all workspaces, ordered by id."""
+        ...
+
+    async def key_rotation(self, id: KeyRotationId) -> KeyRotation | None:
+        """One rotation of a key, of whatever workspace."""
+        ...
+
+    async def key_rotations(self) -> Sequence[KeyRotation]:
+        """The rotations of all workspaces, ordered by id."""
         ...
 
     async def events(

@@ -214,12 +214,14 @@ class House:
         backup_dir: Path | None = None,
         keysets: KeysetOpener | None = None,
         upstream: Upstream | None = None,
+        clock: FakeClock | None = None,
+        registry: FakeRegistry | None = None,
     ) -> None:
         self.openai = FakeProvider(plain_spec("openai", preferred_models=("gpt-4o",)))
         self.anthropic = FakeProvider(plain_spec("anthropic", modalities=(LANGUAGE,)))
-        self.registry = FakeRegistry([self.openai, self.anthropic])
+        self.registry = registry or FakeRegistry([self.openai, self.anthropic])
         self.store: Store = store or MemoryStore()
-        self.clock = FakeClock(NOON, step=0.001)
+        self.clock = clock or FakeClock(NOON, step=0.001)
         self.ids = ids or FakeIds()
         self.environment = FakeEnvironment()
         self.keysets: KeysetOpener = keysets or FakeKeysets()

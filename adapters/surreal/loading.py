@@ -20,6 +20,7 @@ from keycairn.domain.change import (
     DeleteModelsOf,
     Discard,
     DropEvent,
+    DropKeyRotation,
     DropToken,
     DropUsage,
     ExpectCredential,
@@ -28,6 +29,7 @@ from keycairn.domain.change import (
     MarkBroken,
     PutDefaults,
     PutFingerprints,
+    PutKeyRotation,
     PutKeyset,
     PutToken,
     RecordCheck,
@@ -43,6 +45,7 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.errors import StoreError
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.indexes import sealing_keys
+from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.record import KINDS, NAMES, Record, usage_text
 from keycairn.domain.sealed import SealedSecret, kid_of
 from keycairn.domain.state import Key, State
@@ -123,6 +126,7 @@ class Needs(Struct, frozen=True, kw_only=True):
             values |= {f"o{number}": workspace, f"p{number}": provider}
         if self.sealed:
             parts.append("(SELECT * FROM credential WHERE sealed != NONE)")
+            parts.append("(SELECT * FROM key_rotation)")
         return f"RETURN [{', '.join(parts)}]", values
 
 
@@ -170,6 +174,10 @@ def needs(changes: Changeset) -> Needs:  # noqa: C901, PLR0912, PLR0915  # a cas
                 ids |= {id: record_id("model", id) for id in defaults.slots.values()}
             case PutToken(token=token):
                 ids[token.id] = record_id("token", token.id)
+            case PutKeyRotation(rotation=rotation):
+                ids[rotation.id] = record_id("key_rotation", rotation.id)
+            case DropKeyRotation(id=rotation_id):
+                ids[rotation_id] = record_id("key_rotation", rotation_id)
             case RecordUse(id=token_id):
                 ids[token_id] = record_id("token", token_id)
             case Append(event=event):
@@ -228,14 +236,17 @@ def loaded(answer: list[Any], wanted: Needs, decode: Any) -> LoadedRevision:
         (row.get("workspace"), row.get("provider")) for found in behind[: len(wanted.providers)] for row in found
     }
     rows_of: dict[int, list[Row]] = {}
-    for row in behind[-1] if wanted.sealed else ():
+    sealing, rotating = behind[-2:] if wanted.sealed else ((), ())
+    for row in sealing:
         for kid in _kids(row["sealed"]):
             rows_of.setdefault(kid, []).append(row)
+    rotations = [one for one in decode("key_rotation", rotating) if isinstance(one, KeyRotation)]
 
     def sealed_with(kid: int) -> int:
         """Of records that are refused, nothing is lost when a key is retired: they open nothing anyway."""
         found = decode("credential", rows_of.get(kid, ()))
-        return sum(sealing_keys(record).count(kid) for record in found if isinstance(record, Credential))
+        holders: list[Credential | KeyRotation] = [one for one in found if isinstance(one, Credential)]
+        return sum(sealing_keys(one).count(kid) for one in [*holders, *rotations])
 
     return LoadedRevision(
         revision, Loaded(state, providers=providers, sealed_with=sealed_with if wanted.sealed else None)

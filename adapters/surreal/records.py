@@ -22,6 +22,7 @@ from keycairn.domain.change import check_text
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError, RefusedRecordError, UnreadableRecordError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
+from keycairn.domain.key_rotation.record import KeyRotation, rotation_of, rotation_text
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
@@ -259,6 +260,22 @@ def token_of(row: Row) -> Token:
     )
 
 
+def key_rotation_row(rotation: KeyRotation) -> Row:
+    """The columns of a rotation, its id apart. `content` is all of it but its proof."""
+    check_text(rotation)
+    return {
+        "workspace": rotation.workspace,
+        "content": rotation_text(rotation),
+        "version": rotation.version,
+        "proof": rotation.proof or None,
+    }
+
+
+def key_rotation_of(row: Row) -> KeyRotation:
+    """The rotation in a row."""
+    return rotation_of(row["content"], row.get("proof") or "")
+
+
 def usage_id(key: UsageKey) -> RecordID:
     """The record of one key."""
     return RecordID("usage", usage_text(key))
@@ -353,6 +370,7 @@ _ROWS: Mapping[str, Callable[[Any], Row]] = {
     "model": model_row,
     "defaults": defaults_row,
     "token": token_row,
+    "key_rotation": key_rotation_row,
     "usage": lambda record: usage_row(record.key, record.usage),
     "event": event_row,
     "head": head_row,
@@ -364,6 +382,7 @@ _OF: Mapping[str, Callable[[Row], Record]] = {
     "model": model_of,
     "defaults": defaults_of,
     "token": token_of,
+    "key_rotation": key_rotation_of,
     "usage": lambda row: UsageRecord(*usage_of(row)),
     "event": event_of,
     "head": head_of,
@@ -400,6 +419,7 @@ _COLUMNS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         "scopes": list,
         "created": _TIME,
     },
+    "key_rotation": {"workspace": str, "content": str, "version": int, "proof": _MAYBE_TEXT},
     "usage": {
         **dict.fromkeys(("workspace", "day", "token", "credential", "model"), str),
         **dict.fromkeys(("requests", "failed", "input_tokens", "output_tokens"), int),
@@ -468,6 +488,8 @@ def _derived(record: Record) -> Row:
             return {"place": place(record.provider, record.created, record.id), "prints": prints}
         case Model():
             return {"holder": key_of(record.credential) if record.credential else ""}
+        case KeyRotation():
+            return {"workspace": record.workspace, "version": record.version}
         case Keyset():
             return {"generation": record.generation, "install_id": record.install_id}
     return {}

@@ -162,6 +162,14 @@ DEFINE FIELD nanos ON usage TYPE option<int> COMMENT '0 where there is none; bil
 
 _CONTEXT = "DEFINE FIELD context_length ON model TYPE option<int> COMMENT 'tokens';"
 
+_KEY_ROTATIONS = """
+DEFINE TABLE key_rotation SCHEMAFULL COMMENT 'how the key of a credential is rotated';
+DEFINE FIELD workspace ON key_rotation TYPE string;
+DEFINE FIELD content ON key_rotation TYPE string COMMENT 'JSON: all of it';
+DEFINE FIELD version ON key_rotation TYPE int;
+DEFINE FIELD proof ON key_rotation TYPE option<string>;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -179,6 +187,7 @@ MIGRATIONS: tuple[str, ...] = (
     _OPTIONS,
     _PRICES,
     _CONTEXT,
+    _KEY_ROTATIONS,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

@@ -29,7 +29,7 @@ MOST_STRANGE = 1000
 Read = Callable[..., Awaitable[Any]]
 Note = Callable[[UnreadableRecordError], None]
 
-_ALTERED = ("keyset", "credential", "model", "defaults", "token", "head")
+_ALTERED = ("keyset", "credential", "model", "defaults", "token", "key_rotation", "head")
 """The kinds whose records change. Those of usage do too, but need not be of the same moment."""
 
 

@@ -18,6 +18,7 @@ from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import ConflictError, RefusedRecordError, UnreadableRecordError
 from keycairn.domain.ids import CredentialId, ModelId, TokenId, key_of
+from keycairn.domain.key_rotation.record import KeyRotation, KeyRotationId
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
@@ -198,7 +199,8 @@ class SurrealStore(HistoryReads):
 
     async def any_sealed(self) -> bool:
         """See `Store.any_sealed`."""
-        return bool(await self._read("SELECT VALUE version FROM credential WHERE sealed != NONE LIMIT 1"))
+        found = await self._read("SELECT VALUE version FROM credential WHERE sealed != NONE LIMIT 1")
+        return bool(found) or any(one.sealed for one in await self.key_rotations())
 
     async def token(self, id: TokenId) -> Token | None:
         """See `Store.token`."""
@@ -213,6 +215,15 @@ class SurrealStore(HistoryReads):
     async def all_tokens(self) -> Sequence[Token]:
         """See `Store.all_tokens`."""
         return self._all(Token, await self._read("SELECT * FROM token ORDER BY id"))
+
+    async def key_rotation(self, id: KeyRotationId) -> KeyRotation | None:
+        """See `Store.key_rotation`."""
+        rows = await self._read("SELECT * FROM $id", id=record_id("key_rotation", id))
+        return self._one(KeyRotation, rows)
+
+    async def key_rotations(self) -> Sequence[KeyRotation]:
+        """See `Store.key_rotations`."""
+        return self._all(KeyRotation, await self._read("SELECT * FROM key_rotation ORDER BY id"))
 
     async def head(self) -> Head | None:
         """See `Store.head`."""

@@ -11,6 +11,7 @@ from keycairn.app.api.encryption import EncryptionController
 from keycairn.app.api.environment import EnvironmentController
 from keycairn.app.api.health import HealthController
 from keycairn.app.api.imports import ImportController
+from keycairn.app.api.key_rotations import KeyRotationController
 from keycairn.app.api.models import ModelController
 from keycairn.app.api.probing import ProbingController
 from keycairn.app.api.usage import UsageController
@@ -28,6 +29,7 @@ HANDLERS: tuple[ControllerRouterHandler, ...] = (
     EncryptionController,
     BackupController,
     CheckupController,
+    KeyRotationController,
     HealthController,
 )
 """Every controller that stands under the plugin's path."""

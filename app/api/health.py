@@ -64,6 +64,7 @@ async def _condition(keycairn: Keycairn) -> Condition:
         await keycairn.store.ping()
     except StoreError:
         available = False
+    states, oldest = await keycairn.key_rotations.tally() if available else ({}, 0.0)
     with suppress(BackupFileError):
         kept = keycairn.backups.kept()
     return Condition(
@@ -71,4 +72,6 @@ async def _condition(keycairn: Keycairn) -> Condition:
         store_available=available,
         unreadable=len(keycairn.store.unreadable()),
         newest_backup=kept[-1].taken if kept else None,
+        keys=states,
+        oldest_key_days=oldest,
     )

@@ -1,5 +1,6 @@
 """Counters for Prometheus. Labels are route templates, never paths, so no id or misplaced key becomes one."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -9,12 +10,17 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """How the service is when it is asked. `unreadable` counts records; `newest_backup` is when it began."""
+    """How the service is when it is asked. `unreadable` counts records; `newest_backup` is when it began.
+
+    `keys` counts the keys that are rotated by how their rotation is.
+    """
 
     sealed: bool
     store_available: bool
     unreadable: int
     newest_backup: datetime | None
+    keys: Mapping[str, int] = {}
+    oldest_key_days: float = 0.0
 
 
 class Metrics:
@@ -36,6 +42,10 @@ class Metrics:
         self._available = self._gauge("store_available", "1 while the database answers and can be written, else 0.")
         self._unreadable = self._gauge("records_unreadable", "Records that are refused or cannot be read.")
         self._backup = self._gauge("newest_backup_timestamp_seconds", "When the newest kept backup began; 0 for none.")
+        self._rotations = Gauge(
+            "keycairn_key_rotations", "Keys by how their rotation is.", ("state",), registry=self.registry
+        )
+        self._oldest = self._gauge("key_age_days", "Age of the oldest key whose rotation is set up.")
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
@@ -49,6 +59,9 @@ class Metrics:
         self._available.set(condition.store_available)
         self._unreadable.set(condition.unreadable)
         self._backup.set(condition.newest_backup.timestamp() if condition.newest_backup else 0)
+        for state, number in condition.keys.items():
+            self._rotations.labels(state).set(number)
+        self._oldest.set(condition.oldest_key_days)
         return generate_latest(self.registry)
 
     def _gauge(self, name: str, help: str) -> Gauge:

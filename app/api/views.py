@@ -12,10 +12,11 @@ from keycairn.app.services.credentials import Listed
 from keycairn.app.services.imports import Migration, MigrationEntry, Step
 from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.credential import Credential
+from keycairn.domain.key_management import KeyManagement
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.options import Options
-from keycairn.domain.provider import ProviderSpec, SettingValue
+from keycairn.domain.provider import FieldSpec, ProviderSpec, SettingValue
 from keycairn.domain.reach import Reach
 from keycairn.domain.token import Scope, Token
 from keycairn.ports.provider import PluginStatus
@@ -156,6 +157,17 @@ class FieldView(Struct, frozen=True, kw_only=True):
     multi_line: bool
 
 
+class KeyManagementView(Struct, frozen=True, kw_only=True):
+    """How the keys of a provider's accounts are rotated. `fields` are asked for where a rotation is set up.
+
+    `automatic`: keys are made and revoked by the provider's API; else a person does it at `page`.
+    """
+
+    automatic: bool
+    page: str
+    fields: Sequence[FieldView]
+
+
 class ProviderView(Struct, frozen=True, kw_only=True):
     """A provider. `any_of`: of each group, one field must be given."""
 
@@ -166,6 +178,7 @@ class ProviderView(Struct, frozen=True, kw_only=True):
     env_configured: bool
     fields: Sequence[FieldView]
     any_of: Sequence[Sequence[str]]
+    key_management: KeyManagementView | None
 
 
 def provider_view(spec: ProviderSpec, *, env_configured: bool) -> ProviderView:
@@ -177,23 +190,31 @@ def provider_view(spec: ProviderSpec, *, env_configured: bool) -> ProviderView:
         docs_url=spec.docs_url or None,
         env_configured=env_configured,
         any_of=spec.any_of,
-        fields=[
-            FieldView(
-                name=field.name,
-                label=field.label,
-                kind=field.kind,
-                secret=field.secret,
-                required=field.required,
-                env=field.env_names,
-                default=field.default,
-                help=field.help,
-                in_config=field.name not in {*WELL_KNOWN, "api_key"},
-                choices=field.choices,
-                pattern=field.pattern,
-                multi_line=field.multi_line,
-            )
-            for field in spec.ordered_fields
-        ],
+        fields=[_field_view(field) for field in spec.ordered_fields],
+        key_management=None if spec.key_management is None else _managing_view(spec.key_management),
+    )
+
+
+def _managing_view(management: KeyManagement) -> KeyManagementView:
+    return KeyManagementView(
+        automatic=management.makes, page=management.page, fields=[_field_view(field) for field in management.fields]
+    )
+
+
+def _field_view(field: FieldSpec) -> FieldView:
+    return FieldView(
+        name=field.name,
+        label=field.label,
+        kind=field.kind,
+        secret=field.secret,
+        required=field.required,
+        env=field.env_names,
+        default=field.default,
+        help=field.help,
+        in_config=field.name not in {*WELL_KNOWN, "api_key"},
+        choices=field.choices,
+        pattern=field.pattern,
+        multi_line=field.multi_line,
     )
 
 

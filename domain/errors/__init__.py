@@ -52,6 +52,7 @@ from keycairn.domain.errors.input import (
     UnusableKeyError,
     UrlRefusedError,
 )
+from keycairn.domain.errors.key_rotations import AccountClosedError, KeyRotationNotFoundError, KeyRotationStateError
 from keycairn.domain.errors.keys import (
     BackupKeyError,
     DamagedKeysetError,
@@ -143,6 +144,7 @@ from keycairn.domain.errors.store import (
 )
 
 __all__ = [
+    "AccountClosedError",
     "AddressNotFoundError",
     "AmbiguousNameError",
     "AmbiguousRequestError",
@@ -187,6 +189,8 @@ __all__ = [
     "KeyInUseError",
     "KeyNeededError",
     "KeyRestsError",
+    "KeyRotationNotFoundError",
+    "KeyRotationStateError",
     "KeycairnError",
     "KeysStayInsideError",
     "KeysetMovedError",

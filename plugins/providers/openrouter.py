@@ -10,6 +10,7 @@ from keycairn.domain.provider import Account
 from keycairn.plugins.base import unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import url_names
+from keycairn.plugins.managing.openrouter import MANAGEMENT, OpenRouterKeys
 from keycairn.plugins.openai_base import OpenAICompatible, Transcription, keyed_spec
 from keycairn.plugins.payloads import silent_wav
 from keycairn.ports.http import Http, Request
@@ -26,7 +27,7 @@ class _Key(Struct):
     data: dict[str, object]
 
 
-class OpenRouter(OpenAICompatible):
+class OpenRouter(OpenRouterKeys, OpenAICompatible):
     """Lists its models to everyone, so another call has to prove the key."""
 
     proves_by = "see what is known of it"
@@ -62,6 +63,7 @@ PROVIDER = OpenRouter(
         docs_url="https://openrouter.ai/settings/keys",
         key_env=("OPENROUTER_API_KEY", "OR_API_KEY", "OPENROUTER_KEY"),
         url_env=url_names("OPENROUTER"),
+        key_management=MANAGEMENT,
         hosts=("openrouter.ai", "*.openrouter.ai"),
         key_prefixes=("sk-or-",),
         env_besides=("OPENROUTER_APP_URL", "OPENROUTER_SITE_URL"),

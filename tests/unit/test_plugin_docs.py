@@ -35,7 +35,14 @@ def signature(name: str, member: object) -> str:
     return f"{name}({', '.join(one for one in inspect.signature(member).parameters if one != 'self')})"
 
 
-CAPABILITIES = (port.SpeaksOpenAI, port.NamesModels, port.SpeaksAnthropic, port.NamesClients, port.TellsRefusals)
+CAPABILITIES = (
+    port.SpeaksOpenAI,
+    port.NamesModels,
+    port.SpeaksAnthropic,
+    port.NamesClients,
+    port.TellsRefusals,
+    port.ManagesKeys,
+)
 
 
 def documented() -> list[str]:

@@ -8,16 +8,18 @@ from pathlib import Path
 from msgspec import Struct
 
 from keycairn.app.services.backups.file import Contents, examine, records_in
-from keycairn.domain.credential import Credential, seal_context
+from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     BackupKeyError,
     DamagedKeysetError,
+    InvalidInputError,
     RestoreMismatchError,
     UndecryptableError,
     UnknownProviderError,
-    UrlRefusedError,
     WrongRootKeyError,
 )
+from keycairn.domain.key_rotation.record import KeyRotation
+from keycairn.domain.key_rotation.sealing import context_of
 from keycairn.domain.record import Record, kind_of
 from keycairn.domain.rootkey import RootKey
 from keycairn.ports.cipher import Cipher
@@ -136,14 +138,14 @@ class _Trial:
         self.opened = self.broken = 0
 
     def open(self, record: Record) -> None:
-        if self._cipher is None or not isinstance(record, Credential):
+        if self._cipher is None or not isinstance(record, Credential | KeyRotation):
             return
         for name, sealed in record.sealed.items():
             try:
-                context = seal_context(self._registry.get(record.provider).spec, record, name)
+                context = context_of(self._registry.get(record.provider).spec, record, name)
                 self._cipher.open(sealed, context, retired=True)
                 self.opened += 1
             except UnknownProviderError:
                 continue  # its plugin may come later; that says nothing about the secret
-            except (UndecryptableError, UrlRefusedError):
+            except (UndecryptableError, InvalidInputError):
                 self.broken += 1

@@ -12,6 +12,7 @@ from keycairn.domain.audit import SYSTEM, Action, Caller, Details
 from keycairn.domain.change import Change, MarkBroken, PutFingerprints, Reseal
 from keycairn.domain.credential import Credential, account, seal_context
 from keycairn.domain.errors import (
+    AccountClosedError,
     ConflictError,
     StaleVersionError,
     StoreError,
@@ -53,8 +54,10 @@ class CredentialOpener:
 
         Raises UndecryptableError, and marks the record broken, when any secret does not open; SealedError when the
         vault is sealed; UnknownProviderError when its plugin is not loaded; UrlRefusedError for a URL that may not be
-        used.
+        used; AccountClosedError for an account that is closed for calls.
         """
+        if credential.options.closed:
+            raise AccountClosedError
         spec = self._registry.get(credential.provider).spec
         secrets, broken = self._try_open(credential)
         if broken:

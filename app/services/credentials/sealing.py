@@ -110,6 +110,8 @@ class CredentialSealer:
         limits = before.limits if patch.limits is None else patch.limits
         check_limits(limits)
         options = before.options if patch.options is None else _checked_options(patch.options)
+        closed = "" if any(patch.secrets.values()) else before.options.closed  # another key opens the account
+        options = replace(options, closed=closed)
         given = {key: secret for key, secret in secrets.items() if secret is not None}
         sought = (secret for secret in given.values() if not is_short_word(secret.reveal()))
         kept = {key: sealed for key, sealed in before.sealed.items() if key not in secrets}

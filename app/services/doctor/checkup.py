@@ -1,12 +1,13 @@
 """Looking for what is broken among the records, and saying what to do about it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from keycairn.app.services.audit import AuditLog, Flaw, FlawKind
 from keycairn.app.services.credentials import CredentialOpener
+from keycairn.app.services.key_rotations import KeyRotations, Shown
 from keycairn.app.services.keys import FORMER_WAITS, Rotation, Vault
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import UnknownProviderError
@@ -99,6 +100,7 @@ class Checkup:
         registry: ProviderRegistry,
         rotation: Rotation,
         audit: AuditLog,
+        key_rotations: KeyRotations,
     ) -> None:
         self._store = store
         self._vault = vault
@@ -106,12 +108,14 @@ class Checkup:
         self._registry = registry
         self._rotation = rotation
         self._audit = audit
+        self._key_rotations = key_rotations
 
     async def report(self) -> tuple[Finding, ...]:
         """Everything worth saying about the records of all workspaces, the worst first. Raises SealedError."""
         encryption = await self._encryption()
         survey = await self.survey()
         findings = [encryption, *self._former(), *_of_secrets(survey), *_of_links(survey)]
+        findings += _of_rotations(await self._key_rotations.listed())
         chain = await self._audit.verify()
         findings += [_of_flaw(flaw) for flaw in chain.flaws]
         if chain.intact:
@@ -170,6 +174,20 @@ class Checkup:
             found = f"secrets that wait for the new key: {now.pending} of {total}"
             return Finding(code="rotation_pending", subject="encryption", found=found, what_to_do=_FIX, fixable=True)
         return Finding(code="encryption", subject="encryption", found=f"secrets: {total}; key {now.primary} is primary")
+
+
+def _of_rotations(rotations: Sequence[Shown]) -> Iterator[Finding]:
+    """The keys that a person should see to: old ones, those that end soon, rotations that failed or wait."""
+    for shown in rotations:
+        if shown.warning:
+            one = shown.rotation
+            yield Finding(
+                code="key_rotation",
+                subject=f"key of credential {one.credential} ({one.provider})",
+                found=shown.warning,
+                what_to_do=f"Look at it: keycairn credential rotation {one.credential}",
+                records=(one.credential,),
+            )
 
 
 def _of_secrets(survey: Survey) -> Iterator[Finding]:

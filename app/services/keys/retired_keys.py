@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.backups import Backups, Kept, records_in
-from keycairn.app.services.keys.rotation import Rotation
+from keycairn.app.services.keys.rotation import Rotation, credential_of
 from keycairn.app.services.keys.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
-from keycairn.domain.credential import Credential, seal_context
+from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     BackupFileError,
     DamagedBackupError,
@@ -22,9 +22,10 @@ from keycairn.domain.errors import (
     StaleVersionError,
     UndecryptableError,
     UnknownProviderError,
-    UrlRefusedError,
 )
 from keycairn.domain.ids import CredentialId
+from keycairn.domain.key_rotation.record import KeyRotation
+from keycairn.domain.key_rotation.sealing import context_of
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.sealed import UNOPENED, SealedSecret, kid_of
 from keycairn.ports.cipher import Cipher
@@ -118,21 +119,23 @@ class RetiredKeys:
             raise KeyNeededError(kid, needing)
         return count
 
-    def _needing(self, page: Sequence[Credential], cipher: Cipher, kid: int) -> list[CredentialId]:
+    def _needing(self, page: Sequence[Credential | KeyRotation], cipher: Cipher, kid: int) -> list[CredentialId]:
         return [
-            credential.id
-            for credential in page
-            if any(self._may_need(credential, name, text, cipher, kid) for name, text in credential.sealed.items())
+            credential_of(record)
+            for record in page
+            if any(self._may_need(record, name, text, cipher, kid) for name, text in record.sealed.items())
         ]
 
-    def _may_need(self, credential: Credential, name: str, text: SealedSecret, cipher: Cipher, kid: int) -> bool:
+    def _may_need(
+        self, record: Credential | KeyRotation, name: str, text: SealedSecret, cipher: Cipher, kid: int
+    ) -> bool:
         if text == UNOPENED:
             return False
         try:
-            cipher.open(text, seal_context(self._registry.get(credential.provider).spec, credential, name))
+            cipher.open(text, context_of(self._registry.get(record.provider).spec, record, name))
         except UnknownProviderError:
             return kid_of(text) in {kid, None}  # its plugin is not loaded, so that only its header can be asked
-        except (UndecryptableError, UrlRefusedError):
+        except (UndecryptableError, InvalidInputError):
             return True
         return False
 
@@ -164,7 +167,7 @@ def _secrets_of(file: Path, kid: int) -> int | None:
     kids: Counter[int | None] = Counter()
     try:
         for record in records_in(file):
-            if isinstance(record, Credential):
+            if isinstance(record, Credential | KeyRotation):
                 kids.update(map(kid_of, record.sealed.values()))
     except (BackupFileError, DamagedBackupError):
         return None

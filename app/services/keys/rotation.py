@@ -7,22 +7,25 @@ from contextlib import asynccontextmanager
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.keys.vault import Vault
 from keycairn.app.turns import batches
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
-from keycairn.domain.change import Change, MarkBroken, Reseal, Touch
-from keycairn.domain.credential import Credential, seal_context
+from keycairn.domain.change import Change, MarkBroken, PutKeyRotation, Reseal, Touch
+from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
+    InvalidInputError,
     KeycairnError,
     KeyInUseError,
     StaleVersionError,
     UndecryptableError,
     UnknownProviderError,
-    UrlRefusedError,
 )
 from keycairn.domain.ids import CredentialId
+from keycairn.domain.key_rotation.record import KeyRotation
+from keycairn.domain.key_rotation.sealing import context_of
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.proof import Proven, counts
 from keycairn.domain.sealed import SealedSecret, kid_of
@@ -95,36 +98,37 @@ class Rotation:
     async def status(self) -> Encryption:
         """The keys, how many secrets each seals, and what does not open. Raises SealedError."""
         await self._vault.refresh()
-        record = self._vault.keyset.record
+        keyset = self._vault.keyset.record
         secrets: Counter[int] = Counter()
         quarantined: list[Quarantined] = []
         async for page in self.pages():
-            for credential, name, sealed in ((each, *item) for each in page for item in each.sealed.items()):
+            for record, name, sealed in ((each, *item) for each in page for item in each.sealed.items()):
                 kid = kid_of(sealed)
                 if kid is not None:
                     secrets[kid] += 1
-                reason = credential.broken.get(name) or self._vault.cipher.unreadable(sealed)
+                known = record.broken.get(name) if isinstance(record, Credential) else None
+                reason = known or self._vault.cipher.unreadable(sealed)
                 if reason:
                     quarantined.append(
                         Quarantined(
-                            credential=credential.id,
-                            workspace=credential.workspace,
+                            credential=credential_of(record),
+                            workspace=record.workspace,
                             field=name,
                             kid=kid,
                             reason=reason,
                         )
                     )
-        primary = _primary(record.keys)
+        primary = _primary(keyset.keys)
         stuck = Counter(item.kid for item in quarantined)
         return Encryption(
-            install_id=record.install_id,
-            generation=record.generation,
-            slots=tuple(slot.slot_id for slot in record.slots),
+            install_id=keyset.install_id,
+            generation=keyset.generation,
+            slots=tuple(slot.slot_id for slot in keyset.slots),
             opened_with=self._vault.keyset.slot,
-            former=record.former,
-            former_because=FORMER_WAITS if record.former else "",
+            former=keyset.former,
+            former_because=FORMER_WAITS if keyset.former else "",
             primary=primary,
-            keys=record.keys,
+            keys=keyset.keys,
             secrets=dict(sorted(secrets.items())),
             pending=sum(count - stuck[kid] for kid, count in secrets.items() if kid != primary),
             quarantined=tuple(quarantined),
@@ -232,7 +236,7 @@ class Rotation:
         async for page in self.pages():
             batch = await asyncio.to_thread(self._resealed, page, self._vault.keyset, stuck)
             if batch:
-                count = sum(isinstance(change, Reseal) for change in batch)
+                count = sum(isinstance(change, Reseal | PutKeyRotation) for change in batch)
                 event = self._journal.event(by, Action.SECRETS_RESEALED, "keyset", details={"credentials": count})
                 await self._journal.commit((*batch, event))
                 done += count
@@ -254,28 +258,33 @@ class Rotation:
             await self._journal.commit((*(Touch(kind, key) for kind, key in part), event))
         return len(names)
 
-    def _resealed(self, page: Sequence[Credential], keyset: OpenKeyset, stuck: set[int]) -> list[Change]:
+    def _resealed(self, page: Sequence[Credential | KeyRotation], keyset: OpenKeyset, stuck: set[int]) -> list[Change]:
         """The changes that bring the secrets of `page` under the primary key; what does not open stays as it is."""
         primary, cipher = _primary(keyset.record.keys), keyset.cipher
         changes: list[Change] = []
-        for credential in page:
+        for record in page:
             anew: dict[str, SealedSecret] = {}
-            for name, text in credential.sealed.items():
+            for name, text in record.sealed.items():
                 kid = kid_of(text)
                 if kid == primary and not cipher.outdated(text):
                     continue
                 try:
-                    context = seal_context(self._registry.get(credential.provider).spec, credential, name)
+                    context = context_of(self._registry.get(record.provider).spec, record, name)
                     anew[name] = cipher.seal(cipher.open(text, context, retired=True), context)
-                except (UndecryptableError, UnknownProviderError, UrlRefusedError):
+                except (UndecryptableError, UnknownProviderError, InvalidInputError):
                     if kid is not None:
                         stuck.add(kid)
-            if anew:
-                sealed = {**credential.sealed, **anew}
-                changes.append(Reseal(credential.workspace, credential.id, sealed, credential.version))
-            if anew.keys() & credential.broken.keys():  # it had not opened before, and did now
-                broken = {name: why for name, why in credential.broken.items() if name not in anew}
-                changes.append(MarkBroken(credential.workspace, credential.id, broken, credential.version))
+            if not anew:
+                continue
+            sealed = {**record.sealed, **anew}
+            if isinstance(record, KeyRotation):
+                later = replace(record, sealed=sealed, version=record.version + 1)
+                changes.append(PutKeyRotation(later, expected=record.version))
+                continue
+            changes.append(Reseal(record.workspace, record.id, sealed, record.version))
+            if anew.keys() & record.broken.keys():  # it had not opened before, and did now
+                broken = {name: why for name, why in record.broken.items() if name not in anew}
+                changes.append(MarkBroken(record.workspace, record.id, broken, record.version))
         return changes
 
     async def _retire(self, by: Caller) -> tuple[int, set[int]]:
@@ -294,13 +303,21 @@ class Rotation:
                 needed.add(kid)
         return done, needed
 
-    async def pages(self) -> AsyncIterator[Sequence[Credential]]:
-        """All credentials, of every workspace, a page at a time; others run in between."""
+    async def pages(self) -> AsyncIterator[Sequence[Credential | KeyRotation]]:
+        """All records with secrets, of every workspace, a page at a time; others run in between."""
         after: CredentialId | None = None
         while page := await self._store.all_credentials(after=after, limit=BATCH):
             yield page
             after = page[-1].id
             await asyncio.sleep(0)
+        for part in batches(await self._store.key_rotations(), BATCH):
+            yield part
+            await asyncio.sleep(0)
+
+
+def credential_of(record: Credential | KeyRotation) -> CredentialId:
+    """The credential that a record with secrets is about."""
+    return record.credential if isinstance(record, KeyRotation) else record.id
 
 
 def _primary(keys: Mapping[int, KeyState]) -> int:

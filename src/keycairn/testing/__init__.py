@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite("keycairn.testing.conformance", "keycairn.testing.binding")
+pytest.register_assert_rewrite(
+    "keycairn.testing.conformance", "keycairn.testing.binding", "keycairn.testing.key_conformance"
+)
 
 from keycairn.testing.case import OUTCOMES, ProviderCase, Sent, Try, openai_case, openai_tries  # noqa: E402
 from keycairn.testing.conformance import ProviderConformance  # noqa: E402
+from keycairn.testing.key_conformance import KeyCase, KeyManagementConformance  # noqa: E402
+from keycairn.testing.key_server import ADMIN, KeyServer, ServedKey, not_there  # noqa: E402
 from keycairn.testing.openai_server import OpenAIServer  # noqa: E402
 from keycairn.testing.running import NotStartedError, RunningKeycairn, running_keycairn  # noqa: E402
 from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json, sse  # noqa: E402
@@ -19,9 +23,13 @@ if TYPE_CHECKING:
     from keycairn.testing.container import KeycairnContainer, SurrealContainer
 
 __all__ = [
+    "ADMIN",
     "KEY",
     "OUTCOMES",
     "Answer",
+    "KeyCase",
+    "KeyManagementConformance",
+    "KeyServer",
     "KeycairnContainer",
     "LocalServer",
     "NotStartedError",
@@ -31,9 +39,11 @@ __all__ = [
     "Recorded",
     "RunningKeycairn",
     "Sent",
+    "ServedKey",
     "SurrealContainer",
     "Try",
     "as_json",
+    "not_there",
     "openai_case",
     "openai_tries",
     "running_keycairn",

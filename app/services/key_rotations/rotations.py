@@ -1,0 +1,438 @@
+"""Rotating the keys of credentials at their providers: policies, what is asked for, and the work beside serving."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keycairn.app.lookup import require_credential
+from keycairn.app.services.audit import Journal
+from keycairn.app.services.key_rotations.calls import KeyCalls
+from keycairn.app.services.key_rotations.runner import Runner
+from keycairn.app.services.key_rotations.switching import Switching
+from keycairn.app.services.keys import Vault
+from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
+from keycairn.domain.change import Change, Changeset, DropKeyRotation, ExpectCredential, PutKeyRotation
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import (
+    InvalidInputError,
+    KeycairnError,
+    KeyRotationNotFoundError,
+    KeyRotationStateError,
+    SecretReentryRequiredError,
+    StaleVersionError,
+)
+from keycairn.domain.field import FieldKind, SettingValue
+from keycairn.domain.ids import CredentialId, key_of
+from keycairn.domain.key_management import KeyManagement
+from keycairn.domain.key_rotation import machine
+from keycairn.domain.key_rotation.record import (
+    OLD,
+    KeyRotation,
+    Outcome,
+    Policy,
+    Reason,
+    Step,
+    checked_policy,
+    rotation_id,
+)
+from keycairn.domain.key_rotation.sealing import management_spec
+from keycairn.domain.provider import ProviderSpec
+from keycairn.domain.secret import Secret
+from keycairn.ports.clock import Clock, Ids
+from keycairn.ports.http import Http
+from keycairn.ports.provider import ProviderRegistry
+from keycairn.ports.store import Store
+
+BUSY_EVERY, IDLE_EVERY = 1.0, 30.0
+"""Seconds between two looks at what is due: while a rotation goes on, and else."""
+AT_ONCE = 8
+"""Rotations that go a step further side by side."""
+MOST_STEPS = 200
+"""Steps of one rotation in `settle`."""
+LONGEST_SECRET = 32_768
+PASSES = 2
+"""Failures of a step that mostly pass by themselves."""
+_log = structlog.get_logger()
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """A rotation as it is told: nothing of it is a key. `page` is where a person makes and revokes keys."""
+
+    rotation: KeyRotation
+    management: KeyManagement
+    due: datetime | None
+    warning: str
+    age_days: float | None
+
+    @property
+    def automatic(self) -> bool:
+        """Whether keys are made without a person."""
+        return self.management.makes
+
+
+class KeyRotations:
+    """Sets rotations up, begins them, and goes on with them. Everything is one commit with its audit event."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        registry: ProviderRegistry,
+        http: Http,
+        clock: Clock,
+        ids: Ids,
+        journal: Journal,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._registry = registry
+        self._http = http
+        self._clock = clock
+        self._ids = ids
+        self._journal = journal
+        self._calls = KeyCalls(store, vault, registry, http)
+        self._switching = Switching(store, vault, registry, http, clock)
+        self._runner = Runner(store, self._calls, self._switching, journal, clock, ids, ids.token()[0])
+        self._woken = asyncio.Event()
+
+    async def get(self, id: CredentialId, *, workspace: str) -> Shown:
+        """The rotation of a credential's key. Raises CredentialNotFoundError, KeyRotationNotFoundError."""
+        return self._shown(await self._required(id, workspace))
+
+    async def listed(self, *, workspace: str | None = None) -> Sequence[Shown]:
+        """All rotations of a workspace, None: of all."""
+        found = await self._store.key_rotations()
+        return [self._shown(one) for one in found if workspace in {None, one.workspace} and self._known(one)]
+
+    async def policy(self, id: CredentialId, *, workspace: str) -> Policy:
+        """The policy, that of a new one where none is set up. Raises CredentialNotFoundError."""
+        await require_credential(self._store, workspace, id)
+        stored = await self._store.key_rotation(rotation_id(id))
+        return Policy() if stored is None else stored.policy
+
+    async def tally(self) -> tuple[Mapping[str, int], float]:
+        """How many keys of the installation are in which state, and the age of the oldest in days."""
+        found = await self.listed()
+        states = dict.fromkeys(("resting", "running", "waiting", "warned"), 0)
+        for one in found:
+            run = one.rotation.run
+            states["waiting" if run and run.held else "running" if run else "warned" if one.warning else "resting"] += 1
+        return states, max((one.age_days or 0.0 for one in found), default=0.0)
+
+    async def set_up(
+        self,
+        id: CredentialId,
+        *,
+        policy: Policy,
+        settings: Mapping[str, SettingValue | None] | None = None,
+        secrets: Mapping[str, Secret | None] | None = None,
+        like: CredentialId | None = None,
+        key_id: str | None = None,
+        by: Caller = IN_PROCESS,
+    ) -> Shown:
+        """Set up, or change, how a credential's key is rotated.
+
+        `settings` and `secrets` are what the provider's `KeyManagement` asks for; what is not given stays. Without
+        any of it the policy is a reminder: a person makes the key. `like` takes them from the rotation of another
+        credential of the provider. `key_id` says which key there is the one in use, where the list does not tell.
+
+        Raises CredentialNotFoundError, KeyRotationNotFoundError for `like`, InvalidInputError (its subclasses name the
+        field) or SealedError.
+        """
+        checked_policy(policy)
+
+        async def plan() -> tuple[Changeset, KeyRotation]:
+            credential = await require_credential(self._store, by.workspace, id)
+            stored = await self._store.key_rotation(rotation_id(id))
+            other = None if like is None else await self._required(like, by.workspace)
+            if other is not None and other.provider != credential.provider:
+                raise InvalidInputError("Both credentials must be of one provider.", {"like": "is of another provider"})
+            after = self._configured(credential, stored, policy, settings or {}, secrets or {}, other)
+            if key_id is not None:
+                after = replace(after, key_id=key_id.strip())
+            asked = sorted(name for name in after.sealed if "." not in name)
+            details: dict[str, str | int | list[str]] = {"secrets": asked}
+            if policy.every_days is not None:
+                details["every_days"] = policy.every_days
+            event = self._journal.event(by, Action.KEY_ROTATION_SET, id, details=details)
+            put = PutKeyRotation(after, expected=stored.version if stored else 0)
+            return (ExpectCredential(by.workspace, id), put, event), after
+
+        done = await self._journal.retried(plan)
+        self._woken.set()
+        return self._shown(done)
+
+    async def remove(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> None:
+        """Rotate the key no more, and forget what manages it.
+
+        Raises CredentialNotFoundError, KeyRotationNotFoundError; KeyRotationStateError while one is under way.
+        """
+
+        async def plan() -> tuple[Changeset, None]:
+            stored = await self._required(id, by.workspace)
+            if stored.run is not None:
+                raise KeyRotationStateError("A rotation of this key is under way; nothing of it may be forgotten.")
+            event = self._journal.event(by, Action.KEY_ROTATION_REMOVED, id)
+            return (DropKeyRotation(stored.id, expected=stored.version), event), None
+
+        await self._journal.retried(plan)
+
+    async def rotate(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Shown:
+        """Begin a rotation. Raises CredentialNotFoundError, KeyRotationNotFoundError, KeyRotationStateError."""
+        return await self._begin(id, Reason.ASKED, by)
+
+    async def leaked(self, id: CredentialId, *, may_close: bool = True, by: Caller = IN_PROCESS) -> Shown:
+        """The key leaked: a new one, a switch, and the former one revoked at once.
+
+        Where the provider's keys are not made by its API, or nothing is set up for that, the account is closed for
+        calls, if it `may_close`, until somebody stores a new key. Raises CredentialNotFoundError, InvalidInputError.
+        """
+        return await self._begin(id, Reason.LEAKED, by, closes=may_close)
+
+    async def resume(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Shown:
+        """A person saw to what the rotation waited for. Raises as `rotate`."""
+
+        async def plan() -> tuple[Changeset, KeyRotation]:
+            stored = await self._required(id, by.workspace)
+            after = machine.released(stored, self._clock.now())
+            event = self._journal.event(by, Action.KEY_ROTATED, id, outcome="resumed")
+            return (PutKeyRotation(after, expected=stored.version), event), after
+
+        done = await self._journal.retried(plan)
+        self._woken.set()
+        return self._shown(done)
+
+    async def work(self) -> bool:
+        """Begin what the policies ask for, and go one step further with all that is due; whether anything was."""
+        if self._vault.why_sealed is not None:
+            return False
+        await self._vault.refresh()
+        found = [one for one in await self._store.key_rotations() if self._known(one)]
+        now = self._clock.now()
+        did = False
+        for one in found:
+            did |= await self._look(one, now)
+        due = [one for one in found if one.run is not None and one.run.due <= now]
+        for start in range(0, len(due), AT_ONCE):
+            part = due[start : start + AT_ONCE]
+            results = await asyncio.gather(*(self._runner.advance(one) for one in part), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    if not isinstance(result, KeycairnError):
+                        raise result
+                    _log.warning("a rotation of a key could not go on yet", code=result.code)
+                else:
+                    did |= result
+        return did
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            busy = False
+            try:
+                busy = await self.work()
+            except KeycairnError as error:
+                _log.warning("the rotations of keys could not be looked at", code=error.code)
+            self._woken.clear()
+            try:
+                await asyncio.wait_for(self._woken.wait(), BUSY_EVERY if busy else await self._pause())
+            except TimeoutError:
+                continue
+
+    async def _pause(self) -> float:
+        """Seconds until something is due, within bounds."""
+        now = self._clock.now()
+        try:
+            runs = [one.run for one in await self._store.key_rotations() if one.run is not None]
+        except KeycairnError:
+            return IDLE_EVERY
+        waits = [(run.due - now).total_seconds() for run in runs]
+        return min(max(min(waits, default=IDLE_EVERY), BUSY_EVERY), IDLE_EVERY)
+
+    async def _look(self, rotation: KeyRotation, now: datetime) -> bool:
+        """Notice a key that somebody else stored, and begin what the policy asks for."""
+        if rotation.run is not None:
+            return False
+        credential = await self._store.credential(rotation.workspace, rotation.credential)
+        try:
+            if credential is None:
+                event = self._journal.event(_system(rotation), Action.KEY_ROTATION_REMOVED, rotation.credential)
+                await self._journal.commit((DropKeyRotation(rotation.id, expected=rotation.version), event))
+                return True
+            mark = self._calls.fingerprint(credential)
+            if mark != rotation.fingerprint:
+                after = machine.replaced(rotation, now, mark)
+                event = self._journal.event(_system(rotation), Action.KEY_ROTATED, credential.id, outcome="replaced")
+                await self._journal.commit((PutKeyRotation(after, expected=rotation.version), event))
+                return True
+            due = rotation.due()
+            if due is not None and due <= now and await self._leads(credential, mark):
+                await self._begin(rotation.credential, Reason.POLICY, _system(rotation))
+                return True
+        except (StaleVersionError, KeyRotationStateError):
+            return True  # another instance was first
+        except KeycairnError as error:
+            _log.warning("a rotation of a key could not begin", credential=rotation.credential, code=error.code)
+        return False
+
+    async def _leads(self, credential: Credential, mark: str) -> bool:
+        """Whether it is this rotation that takes the key's other credentials along: none of them is under way."""
+        for twin in await self._switching.twins(credential, mark):
+            other = await self._store.key_rotation(rotation_id(twin.id))
+            if other is not None and other.run is not None:
+                return False
+        return True
+
+    async def _begin(self, id: CredentialId, reason: Reason, by: Caller, *, closes: bool = False) -> Shown:
+        async def plan() -> tuple[Changeset, KeyRotation]:
+            credential = await require_credential(self._store, by.workspace, id)
+            stored = await self._store.key_rotation(rotation_id(id))
+            if stored is None:
+                if reason is not Reason.LEAKED:
+                    raise KeyRotationNotFoundError
+                stored = replace(self._bare(credential, Policy()), version=0)
+            event = self._journal.event(by, Action.KEY_ROTATED, id, outcome=f"begun ({reason})")
+            after, more = await self._begun(credential, stored, reason, key_of(event.event.id), closes=closes)
+            put = PutKeyRotation(after, expected=stored.version)
+            return (ExpectCredential(by.workspace, id, credential.version), *more, put, event), after
+
+        done = await self._journal.retried(plan)
+        self._woken.set()
+        return self._shown(done)
+
+    async def _begun(
+        self, credential: Credential, stored: KeyRotation, reason: Reason, run_id: str, *, closes: bool
+    ) -> tuple[KeyRotation, list[Change]]:
+        now, mark = self._clock.now(), self._calls.fingerprint(credential)
+        if stored.run is not None and reason is Reason.LEAKED:
+            shut = closes and stored.run.step is Step.AWAITING
+            more = await self._switching.closed(credential, mark) if shut else []
+            return machine.hurried(stored, now, closes=closes), more
+        for twin in await self._switching.twins(credential, mark):
+            other = await self._store.key_rotation(rotation_id(twin.id))
+            if twin.id != credential.id and other is not None and other.run is not None:
+                raise KeyRotationStateError(f"This key is being rotated with the credential {twin.id}.")
+        management = self._calls.of(stored)
+        more = []
+        if closes and not management.makes:
+            more = await self._switching.closed(credential, mark)
+        known = stored.key_id if mark == stored.fingerprint else ""
+        begun = machine.begun(stored, run_id, reason, now, fingerprint=mark, old_id=known, creation=management.creation)
+        run = begun.run
+        if run is None:
+            raise AssertionError("a rotation began")
+        begun = replace(
+            begun, fingerprint=mark, run=replace(run, destinations=self._calls.places(credential), closes=closes)
+        )
+        old = self._calls.sealed(begun, self._calls.key_of(credential), OLD)
+        return replace(begun, sealed={**begun.sealed, **old}), more
+
+    def _managing(self, provider: str) -> ProviderSpec:
+        return management_spec(self._registry.get(provider).spec, self._calls.management(provider))
+
+    def _bare(self, credential: Credential, policy: Policy) -> KeyRotation:
+        now = self._clock.now()
+        return KeyRotation(
+            id=rotation_id(credential.id),
+            workspace=credential.workspace,
+            provider=credential.provider,
+            credential=credential.id,
+            policy=policy,
+            fingerprint=self._calls.fingerprint(credential),
+            made=credential.created if credential.version == 1 else credential.updated,
+            created=now,
+            updated=now,
+        )
+
+    def _configured(
+        self,
+        credential: Credential,
+        stored: KeyRotation | None,
+        policy: Policy,
+        settings: Mapping[str, SettingValue | None],
+        secrets: Mapping[str, Secret | None],
+        other: KeyRotation | None,
+    ) -> KeyRotation:
+        managing = self._managing(credential.provider)
+        base = self._bare(credential, policy) if stored is None else machine.revised(stored, self._clock.now())
+        opened: dict[str, Secret | None] = dict(self._calls.managers(base))
+        merged = dict(base.settings)
+        if other is not None:
+            opened, merged = dict(self._calls.managers(other)), dict(other.settings)
+        before = dict(merged)
+        for name, value in settings.items():
+            if value is None or value == "":
+                merged.pop(name, None)
+                continue
+            checked = managing.check_setting(name, value)
+            field = managing.field(name)
+            if field is not None and field.kind is FieldKind.URL:
+                self._http.vet(str(checked), field=name)
+            merged[name] = checked
+        given = {name: _checked(managing, name, secret) for name, secret in secrets.items()}
+        for name in opened.keys() - given.keys():
+            places = [field.name for field in managing.places(name)]
+            if any(merged.get(place) != before.get(place) for place in places):
+                raise SecretReentryRequiredError([name])
+        kept = {**opened, **given}
+        whole = {name: secret for name, secret in kept.items() if secret is not None}
+        if merged or whole:  # without any of it, a person is asked
+            managing.check_complete({*merged, *whole})
+        after = replace(base, policy=policy, settings=merged)
+        running = {name: text for name, text in base.sealed.items() if "." in name}
+        return replace(after, sealed={**running, **self._calls.sealed(after, whole)})
+
+    async def _required(self, id: CredentialId, workspace: str) -> KeyRotation:
+        credential = await require_credential(self._store, workspace, id)
+        found = await self._store.key_rotation(rotation_id(credential.id))
+        if found is None or found.workspace != workspace:
+            raise KeyRotationNotFoundError
+        return found
+
+    def _known(self, rotation: KeyRotation) -> bool:
+        try:
+            self._calls.management(rotation.provider)
+        except KeycairnError:
+            return False  # its plugin is not loaded
+        return True
+
+    def _shown(self, rotation: KeyRotation) -> Shown:
+        management, now = self._calls.of(rotation), self._clock.now()
+        return Shown(
+            rotation=rotation,
+            management=management,
+            due=rotation.due(),
+            warning=_warning(rotation, now),
+            age_days=None if rotation.made is None else round((now - rotation.made) / timedelta(days=1), 2),
+        )
+
+
+def _warning(rotation: KeyRotation, now: datetime) -> str:
+    """What a person should know of the key now; "" where there is nothing."""
+    run, due = rotation.run, rotation.due()
+    soon = now + timedelta(days=rotation.policy.warn_days)
+    if run is not None:
+        passes = run.attempt <= PASSES or not run.trouble
+        return run.held or ("" if passes else f"The rotation is {run.step}: {run.trouble}")
+    if rotation.last is not None and rotation.last.outcome is Outcome.FAILED:
+        return f"The last rotation failed: {rotation.last.why}"
+    if rotation.expires is not None and rotation.expires <= soon:
+        return f"The provider ends the key at {rotation.expires:%Y-%m-%d %H:%M} UTC."
+    return f"The key was to be rotated by {due:%Y-%m-%d}." if due is not None and due <= now else ""
+
+
+def _checked(managing: ProviderSpec, name: str, secret: Secret | None) -> Secret | None:
+    if all(field.name != name for field in managing.secrets):
+        raise InvalidInputError(f"{managing.label} asks for no {name}.", {name: "is not asked for"})
+    text = secret.reveal().strip() if secret is not None else ""
+    if len(text) > LONGEST_SECRET:
+        raise InvalidInputError(f"A secret has at most {LONGEST_SECRET} characters.", {name: "is too long"})
+    return Secret(text) if text else None
+
+
+def _system(rotation: KeyRotation) -> Caller:
+    return replace(SYSTEM, workspace=rotation.workspace)

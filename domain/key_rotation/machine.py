@@ -1,0 +1,321 @@
+"""The steps of a rotation: each function gives the rotation as it goes on after something happened. Pure.
+
+The caller stores what it gets before it does what the new step stands for; a process may end between any two.
+"""
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from keycairn.domain.errors import KeyRotationStateError
+from keycairn.domain.key_management import KeyCreation
+from keycairn.domain.key_rotation.record import BEFORE_SWITCH, KeyRotation, LastRun, Outcome, Reason, Run, Step
+
+MAKE_WITHIN = 120.0
+"""Seconds whoever began a creation has for it; afterwards anybody takes it for cut off."""
+LOOK_AFTER, LOOK_AGAIN = 30.0, 60.0
+"""Seconds after a creation was cut off until the keys are listed, and between two such looks."""
+LOOKS = 2
+"""Looks in a row that have to find nothing, before nothing is believed to be there."""
+PROOFS = 2
+"""How often in a row a new key has to work, and a former one to be refused."""
+BETWEEN_PROOFS = 2.0
+"""Seconds."""
+SETTLE = 5.0
+"""Seconds after the switch in which other instances come to know of it, and calls that opened the key begin."""
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
+"""Seconds before something that failed is tried again, doubled each time."""
+MOST_REFUSALS = 6
+"""How often a creation may be refused before the rotation ends."""
+RETRY_DAYS = 1
+"""Days after a failure in which the policy begins nothing."""
+PERSON_LOOKS = 3600.0
+"""Seconds between two looks at what a person is asked for."""
+
+
+def begun(
+    rotation: KeyRotation,
+    run_id: str,
+    reason: Reason,
+    now: datetime,
+    *,
+    fingerprint: str,
+    old_id: str,
+    creation: KeyCreation,
+) -> KeyRotation:
+    """A rotation begins. Raises KeyRotationStateError where one is under way."""
+    if rotation.run is not None:
+        raise KeyRotationStateError("A rotation of this key is under way.")
+    step = Step.AWAITING if creation is KeyCreation.BY_PERSON else Step.PLANNED
+    run = Run(
+        id=run_id,
+        step=step,
+        reason=reason,
+        started=now,
+        since=now,
+        due=now,
+        fingerprint=fingerprint,
+        old_id=old_id,
+    )
+    return _with(rotation, run, now)
+
+
+def hurried(rotation: KeyRotation, now: datetime, *, closes: bool) -> KeyRotation:
+    """The former key leaked while a rotation is under way: it is revoked as soon as the credentials have another."""
+    run = _run(rotation)
+    return _with(rotation, replace(run, reason=Reason.LEAKED, due=now, closes=closes), now)
+
+
+def intended(rotation: KeyRotation, now: datetime, *, old_id: str, listed: tuple[str, ...], maker: str) -> KeyRotation:
+    """A key is about to be asked for. `listed` are the keys there are, `maker` is who asks."""
+    run = _run(rotation, Step.PLANNED)
+    return _stepped(
+        rotation,
+        now,
+        Step.CREATING,
+        old_id=run.old_id or old_id,
+        listed=listed,
+        tries=run.tries + 1,
+        maker=maker,
+        made_by=now + timedelta(seconds=MAKE_WITHIN),
+        due=now + timedelta(seconds=MAKE_WITHIN),
+    )
+
+
+def refused(rotation: KeyRotation, now: datetime, why: str, *, wait: float | None = None, final: bool) -> KeyRotation:
+    """The provider refused to make a key, so there is none. `final`: asking again is of no use."""
+    run = _run(rotation, Step.PLANNED, Step.CREATING)
+    if final or run.attempt + 1 >= MOST_REFUSALS:
+        return cleaning(rotation, now, why)
+    pause = max(_pause(run.attempt), wait or 0.0)
+    return _stepped(
+        rotation,
+        now,
+        Step.PLANNED,
+        attempt=run.attempt + 1,
+        trouble=why,
+        due=now + timedelta(seconds=pause),
+    )
+
+
+def unclear(rotation: KeyRotation, now: datetime, why: str) -> KeyRotation:
+    """Whether there is a new key is not known: it is not asked for again before the keys were looked at."""
+    run = _run(rotation, Step.CREATING)
+    return _same_step(
+        rotation, now, run, maker="", made_by=None, looks=0, trouble=why, due=now + timedelta(seconds=LOOK_AFTER)
+    )
+
+
+def looked(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """The keys were listed, and none is left of the creation that was cut off."""
+    run = _run(rotation, Step.CREATING)
+    if run.looks + 1 >= LOOKS:
+        return _stepped(rotation, now, Step.PLANNED, looks=0, due=now)
+    return _same_step(rotation, now, run, looks=run.looks + 1, due=now + timedelta(seconds=LOOK_AGAIN))
+
+
+def repeatable(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """A creation that was cut off may be asked for again as it is."""
+    _run(rotation, Step.CREATING)
+    return _stepped(rotation, now, Step.PLANNED, due=now)
+
+
+def made(
+    rotation: KeyRotation,
+    now: datetime,
+    *,
+    new_id: str,
+    new_fingerprint: str,
+    expires: datetime | None,
+) -> KeyRotation:
+    """The new key is sealed here."""
+    _run(rotation, Step.CREATING)
+    return _stepped(
+        rotation,
+        now,
+        Step.CREATED,
+        new_id=new_id,
+        new_fingerprint=new_fingerprint,
+        expires=expires,
+        maker="",
+        made_by=None,
+        attempt=0,
+        trouble="",
+    )
+
+
+def proof(rotation: KeyRotation, now: datetime, *, good: bool, why: str = "", within: float) -> KeyRotation:
+    """The new key was tried. One that does not work `within` seconds is given up."""
+    run = _run(rotation, Step.CREATED)
+    if good and run.proofs + 1 >= PROOFS:
+        return _stepped(rotation, now, Step.PROVEN, attempt=0, proofs=0, trouble="")
+    if good:
+        return _same_step(rotation, now, run, proofs=run.proofs + 1, due=now + timedelta(seconds=BETWEEN_PROOFS))
+    if (now - run.since).total_seconds() > within:
+        return cleaning(rotation, now, f"The new key did not work within {within:g} seconds: {why}")
+    pause = min(_pause(run.attempt), 30.0)
+    due = now + timedelta(seconds=pause)
+    return _same_step(rotation, now, run, proofs=0, attempt=run.attempt + 1, trouble=why, due=due)
+
+
+def switched(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """The credentials have the new key."""
+    run = _run(rotation, Step.PROVEN)
+    after = _stepped(rotation, now, Step.SWITCHED, due=now + timedelta(seconds=SETTLE))
+    return replace(after, fingerprint=run.new_fingerprint, key_id=run.new_id, made=now, expires=run.expires)
+
+
+def switched_by_hand(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotation:
+    """A person stored the new key that was waited for."""
+    _run(rotation, Step.AWAITING)
+    after = _stepped(
+        rotation, now, Step.SWITCHED, new_fingerprint=fingerprint, held="", due=now + timedelta(seconds=SETTLE)
+    )
+    return replace(after, fingerprint=fingerprint, key_id="", made=now, expires=None)
+
+
+def settled(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """Every instance knows of the switch: the overlap begins, which a leaked key does not have."""
+    run = _run(rotation, Step.SWITCHED)
+    hours = 0.0 if run.reason is Reason.LEAKED else rotation.policy.overlap_hours
+    return _stepped(rotation, now, Step.OVERLAP, due=now + timedelta(hours=hours))
+
+
+def revoking(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """The former key is about to be revoked."""
+    _run(rotation, Step.OVERLAP, Step.REVOKED)
+    return _stepped(rotation, now, Step.REVOKING, held="", attempt=0, due=now)
+
+
+def revoked(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """The provider says that the former key is revoked."""
+    _run(rotation, Step.REVOKING)
+    return _stepped(rotation, now, Step.REVOKED, held="", trouble="", attempt=0, looks=0, proofs=0)
+
+
+def death(rotation: KeyRotation, now: datetime, *, dead: bool, within: float) -> KeyRotation:
+    """The former key was looked at. One that still works after `within` seconds is revoked again."""
+    run = _run(rotation, Step.REVOKED)
+    if dead and run.proofs + 1 >= PROOFS:
+        return _ended(rotation, now, Outcome.DONE, "")
+    if dead:
+        return _same_step(rotation, now, run, proofs=run.proofs + 1, due=now + timedelta(seconds=BETWEEN_PROOFS))
+    if (now - run.since).total_seconds() > within:
+        return replace(
+            revoking(rotation, now),
+            run=replace(
+                _run(revoking(rotation, now)),
+                trouble="The former key still works.",
+                due=now + timedelta(seconds=min(within, LONGEST_PAUSE)),
+            ),
+        )
+    due = now + timedelta(seconds=min(_pause(run.attempt), 60.0))
+    return _same_step(rotation, now, run, proofs=0, attempt=run.attempt + 1, due=due)
+
+
+def cleaning(rotation: KeyRotation, now: datetime, why: str, *, ends_as: Outcome = Outcome.FAILED) -> KeyRotation:
+    """The rotation is given up before the switch: what it made is removed."""
+    _run(rotation, *BEFORE_SWITCH)
+    return _stepped(
+        rotation, now, Step.CLEANING, why=why, ends_as=ends_as, held="", attempt=0, looks=0, maker="", due=now
+    )
+
+
+def cleaned(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """A look at the provider found nothing of the rotation."""
+    run = _run(rotation, Step.CLEANING)
+    needed = LOOKS if run.tries else 1
+    if run.looks + 1 < needed:
+        return _same_step(rotation, now, run, looks=run.looks + 1, due=now + timedelta(seconds=LOOK_AFTER))
+    return _ended(rotation, now, run.ends_as, run.why)
+
+
+def troubled(rotation: KeyRotation, now: datetime, why: str, *, wait: float | None = None) -> KeyRotation:
+    """What this step stands for failed, and is tried again later."""
+    run = _run(rotation)
+    pause = max(_pause(run.attempt), wait or 0.0)
+    due = now + timedelta(seconds=pause)
+    return _same_step(rotation, now, run, attempt=run.attempt + 1, trouble=why, looks=0, proofs=0, due=due)
+
+
+def held(rotation: KeyRotation, now: datetime, why: str, *, look_after: float = PERSON_LOOKS) -> KeyRotation:
+    """It waits for a person."""
+    run = _run(rotation)
+    return _same_step(rotation, now, run, held=why, due=now + timedelta(seconds=look_after))
+
+
+def released(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """A person saw to what it waited for: it goes on. Raises KeyRotationStateError where it waits for nobody."""
+    run = _run(rotation)
+    if not run.held:
+        raise KeyRotationStateError("The rotation waits for nobody.")
+    if run.step is Step.CREATING:
+        return _stepped(rotation, now, Step.PLANNED, held="", due=now)
+    return _same_step(rotation, now, run, held="", due=now)
+
+
+def given_up(rotation: KeyRotation, now: datetime, why: str) -> KeyRotation:
+    """A rotation that has nothing at the provider to remove ends without."""
+    _run(rotation)
+    return _ended(rotation, now, Outcome.FAILED, why)
+
+
+def replaced(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotation:
+    """Somebody stored another key with the credential, and no rotation is under way."""
+    return replace(
+        rotation,
+        fingerprint=fingerprint,
+        key_id="",
+        made=now,
+        expires=None,
+        retry=None,
+        updated=now,
+        version=rotation.version + 1,
+    )
+
+
+def revised(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """The next version, with what the caller changed in it."""
+    return replace(rotation, updated=now, version=rotation.version + 1)
+
+
+def _run(rotation: KeyRotation, *steps: Step) -> Run:
+    run = rotation.run
+    if run is None:
+        raise KeyRotationStateError("No rotation of this key is under way.")
+    if steps and run.step not in steps:
+        raise KeyRotationStateError(f"The rotation is {run.step}, and cannot go on so.")
+    return run
+
+
+def _with(rotation: KeyRotation, run: Run | None, now: datetime) -> KeyRotation:
+    return replace(rotation, run=run, updated=now, version=rotation.version + 1)
+
+
+def _stepped(rotation: KeyRotation, now: datetime, step: Step, **changes: object) -> KeyRotation:
+    run = _run(rotation)
+    moved = replace(run, **{"due": now, **changes, "step": step, "since": now})
+    return _with(rotation, moved, now)
+
+
+def _same_step(rotation: KeyRotation, now: datetime, run: Run, **changes: object) -> KeyRotation:
+    return _with(rotation, replace(run, **changes), now)
+
+
+def _ended(rotation: KeyRotation, now: datetime, outcome: Outcome, why: str) -> KeyRotation:
+    run = _run(rotation)
+    sealed = {name: text for name, text in rotation.sealed.items() if "." not in name}
+    policy = rotation.policy
+    if outcome is not Outcome.FAILED and policy.at is not None and policy.at <= now:
+        policy = replace(policy, at=None)
+    return replace(
+        _with(rotation, None, now),
+        sealed=sealed,
+        policy=policy,
+        last=LastRun(id=run.id, outcome=outcome, at=now, why=why),
+        retry=now + timedelta(days=RETRY_DAYS) if outcome is Outcome.FAILED else None,
+    )
+
+
+def _pause(attempt: int) -> float:
+    return float(min(FIRST_PAUSE * 2 ** min(attempt, 12), LONGEST_PAUSE))

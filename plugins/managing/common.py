@@ -1,0 +1,74 @@
+"""What providers that manage keys have in common: asking, knowing a key in a list, and one that is gone."""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from keycairn.domain.errors import AddressNotFoundError
+from keycairn.domain.field import FieldKind, FieldSpec
+from keycairn.domain.provider import Account
+from keycairn.domain.secret import Secret
+from keycairn.plugins.failures import raise_for_failure
+from keycairn.ports.http import JSON_HEADERS, Http, Request, Response
+
+MOST_KEYS = 10_000
+"""Of a list; whoever has more has somebody look."""
+MOST_PAGES = 200
+MAKE_WITHIN = 30.0
+"""Seconds the one request may take that makes a key."""
+_SHORTENED = re.compile(r"(?:\.{2,}|\*{2,}|\u2026)+")
+_SHORTEST = 3
+"""Characters at the end of a shortened key from which it is taken for one."""
+
+
+def managing_secret(name: str, label: str, help: str, *, sent_to: tuple[str, ...] = ()) -> FieldSpec:
+    """A secret that manages keys."""
+    return FieldSpec(name=name, label=label, secret=True, required=True, help=help, sent_to=sent_to)
+
+
+def managing_url(default: str, name: str = "management_url", label: str = "URL of the key management") -> FieldSpec:
+    """Where keys are managed."""
+    return FieldSpec(name=name, label=label, kind=FieldKind.URL, default=default)
+
+
+def managed_at(manager: Account, name: str = "management_url") -> str:
+    """That URL, without a slash at its end."""
+    return manager.text(name).rstrip("/")
+
+
+async def ask(
+    http: Http, method: str, url: str, headers: Mapping[str, str | Secret], body: Mapping[str, Any] | None = None
+) -> Response:
+    """The answer, whatever its status."""
+    if body is None:
+        return await http.send(Request(method=method, url=url, headers=headers), deadline=MAKE_WITHIN)
+    content = msgspec.json.encode(body)
+    request = Request(method=method, url=url, headers={**JSON_HEADERS, **headers}, body=content)
+    return await http.send(request, deadline=MAKE_WITHIN)
+
+
+def shortened(key: Secret | None, hint: str) -> bool:
+    """Whether `hint`, such as `sk-abc...xyz`, stands for this key."""
+    parts = _SHORTENED.split(hint.strip())
+    if key is None or len(parts) != 2:  # a beginning and an end
+        return False
+    start, end = parts
+    text = key.reveal()
+    return len(end) >= _SHORTEST and len(start) + len(end) < len(text) and text.startswith(start) and text.endswith(end)
+
+
+def sha256_of(key: Secret | None) -> str:
+    """The SHA-256 of a key in hexadecimal, which several providers list keys by; "" of none."""
+    return sha256(key.reveal().encode("utf-8", "replace")).hexdigest() if key is not None else ""
+
+
+def gone(response: Response) -> None:
+    """See that a key is revoked: the answer is good, or says that there is none. Raises ProviderError."""
+    try:
+        raise_for_failure(response)
+    except AddressNotFoundError:
+        if response.status != 404:  # of HTTP
+            raise

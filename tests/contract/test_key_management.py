@@ -1,0 +1,88 @@
+"""Every built-in provider that manages keys, against a server that speaks its API."""
+
+from base64 import b64encode
+
+import pytest
+from tests.house import NoHttp
+from tests.servers.key_apis import OpenRouterKeyServer
+
+from keycairn.domain.errors import EgressRefusedError
+from keycairn.domain.provider import Account
+from keycairn.domain.secret import Secret
+from keycairn.plugins.key_http import KeyHttp
+from keycairn.plugins.providers import openrouter
+from keycairn.ports.http import Request
+from keycairn.testing import ADMIN, KEY, KeyCase, KeyManagementConformance
+from keycairn.testing.recording_http import RecordingHttp
+
+CASES = [
+    KeyCase(
+        provider=openrouter.PROVIDER,
+        server=OpenRouterKeyServer,
+        settings=lambda url: {"base_url": url, "management_url": url},
+    ),
+]
+
+
+class TestKeyManagement(KeyManagementConformance):
+    @pytest.fixture(params=CASES, ids=lambda case: case.provider.spec.name)
+    def case(self, request: pytest.FixtureRequest) -> KeyCase:
+        found: KeyCase = request.param
+        return found
+
+
+SPEC = openrouter.PROVIDER.spec
+
+
+def key_http(inner: RecordingHttp, **settings: str) -> KeyHttp:
+    """What the provider gets, where its keys are managed at `admin.example`."""
+    management = SPEC.key_management
+    assert management is not None
+    manager = Account(
+        provider=SPEC.name,
+        settings={"management_url": "https://admin.example/api", **settings},
+        secrets={"api_key": Secret(KEY), "management_key": Secret(ADMIN)},
+    )
+    return KeyHttp(inner, SPEC, management, manager)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://openrouter.ai/api/v1/keys",
+        "https://admin.example.evil.example/",
+        "http://admin.example/",
+        "https://admin.example:444/",
+        "https://169.254.169.254/",
+    ],
+)
+async def test_a_request_for_another_origin_is_not_sent(url: str) -> None:
+    inner = RecordingHttp(NoHttp())
+    with pytest.raises(EgressRefusedError):
+        await key_http(inner).send(Request(url=url, headers={"Authorization": Secret(f"Bearer {ADMIN}")}))
+    assert not inner.sent
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(url="https://admin.example/", headers={"Authorization": Secret(f"Bearer {KEY}")}),
+        Request(url=f"https://admin.example/?key={KEY}"),
+        Request(url="https://admin.example/", headers={"Authorization": b64encode(f"x:{KEY}".encode()).decode()}),
+        Request(url="https://admin.example/", body=b'{"key": "%s"}' % KEY.encode()),
+    ],
+    ids=["header", "query", "encoded", "body"],
+)
+async def test_the_accounts_own_key_does_not_follow_a_management_url_elsewhere(request_: Request) -> None:
+    inner = RecordingHttp(NoHttp())
+    with pytest.raises(EgressRefusedError):
+        await key_http(inner).send(request_)
+    assert not inner.sent
+
+
+async def test_the_accounts_own_key_goes_where_it_is_for_anyway() -> None:
+    inner = RecordingHttp(NoHttp())
+    request = Request(url="https://admin.example/", headers={"Authorization": Secret(f"Bearer {KEY}")})
+    with pytest.raises(AssertionError, match="no test provider sends anything"):
+        await key_http(inner, base_url="https://admin.example").send(request)
+    assert inner.sent == [request]
