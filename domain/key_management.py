@@ -31,7 +31,7 @@ class KeyManagement(Struct, frozen=True, kw_only=True):
     `fields` are what it needs besides the account's own settings, such as an administrator's key: they are asked for
     once, where the rotation of a key is set up. Secrets of them are sealed, sent to the URL settings among `fields` and
     nowhere else (`FieldSpec.sent_to` says it more closely), and used for nothing else. A URL field without a default
-    has to be `required`. `secrets` are the secrets of the account that are its key.
+    has to be `required`. `secrets` are the secrets of the account that are its key, or those of them that it has.
 
     `tagged`: a key is listed with the tag it was asked for with. Otherwise every key that appears after a creation was
     begun is taken for ours, so the user or project that is named in `fields` has to be for Keycairn alone, which the

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId
+from keycairn.domain.key_rotation.record import KeyRotation, Policy, rotation_id
 from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
@@ -72,6 +73,20 @@ def an_event(**fields: Any) -> AuditEvent:
         target="credential:x",
     )
     return replace(event, **fields)
+
+
+def a_key_rotation(credential: CredentialId, **fields: Any) -> KeyRotation:
+    rotation = KeyRotation(
+        id=rotation_id(credential),
+        workspace="default",
+        provider="openai",
+        credential=credential,
+        policy=Policy(every_days=90),
+        key_id="key_1",
+        created=THEN,
+        updated=THEN,
+    )
+    return replace(rotation, **fields)
 
 
 def a_token(**fields: Any) -> Token:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from tests.samples import THEN, a_check, a_credential, a_model, a_token, a_usage_key, an_event
+from tests.samples import THEN, a_check, a_credential, a_key_rotation, a_model, a_token, a_usage_key, an_event
 from tests.servers.surreal_rpc import surreal_rpc
 
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
@@ -23,6 +23,7 @@ from keycairn.domain.change import (
     Append,
     Change,
     PutDefaults,
+    PutKeyRotation,
     PutKeyset,
     PutToken,
     RecordCheck,
@@ -168,6 +169,7 @@ def everything() -> list[Change]:
             missing_since=THEN,
         )
         changes += [AddCredential(credential), PutToken(token), AddModel(model)]
+        changes.append(PutKeyRotation(a_key_rotation(credential.id), expected=0))
         changes += [RecordCheck("default", credential.id, a_check()), RecordUse(token.id, THEN)]
     for number, name in enumerate(WORKSPACES):
         chosen = a_model(id=ModelId(f"model:W{number:03}"), name="chosen", workspace=name)

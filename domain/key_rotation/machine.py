@@ -27,6 +27,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
 """Seconds before something that failed is tried again, doubled each time."""
 MOST_REFUSALS = 6
 """How often a creation may be refused before the rotation ends."""
+MOST_TRIES = 6
+"""How often a creation may be begun."""
 RETRY_DAYS = 1
 """Days after a failure in which the policy begins nothing."""
 PERSON_LOOKS = 3600.0
@@ -64,6 +66,11 @@ def hurried(rotation: KeyRotation, now: datetime, *, closes: bool) -> KeyRotatio
     """The former key leaked while a rotation is under way: it is revoked as soon as the credentials have another."""
     run = _run(rotation)
     return _with(rotation, replace(run, reason=Reason.LEAKED, due=now, closes=closes), now)
+
+
+def identified(rotation: KeyRotation, now: datetime, old_id: str) -> KeyRotation:
+    """What the provider calls the key that is replaced is known."""
+    return _same_step(rotation, now, _run(rotation, Step.AWAITING), old_id=old_id)
 
 
 def intended(rotation: KeyRotation, now: datetime, *, old_id: str, listed: tuple[str, ...], maker: str) -> KeyRotation:

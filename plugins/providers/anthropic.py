@@ -17,6 +17,7 @@ from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import header_secret, own_url, required_header_secret, required_url, url_names
 from keycairn.plugins.listing import context_of, page
+from keycairn.plugins.managing.anthropic import MANAGEMENT, AnthropicKeys
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request
@@ -55,7 +56,7 @@ class _Message(Struct):
     content: list[dict[str, Any]]
 
 
-class Anthropic(ListedProvider):
+class Anthropic(AnthropicKeys, ListedProvider):
     """A provider that speaks Anthropic's API at `url`; "" where the account has to give one."""
 
     def __init__(
@@ -154,5 +155,7 @@ _KEYED = keyed_spec(
     request_headers=REQUEST_HEADERS,
     preferred_models=("claude-sonnet", "claude-opus", "claude-haiku"),
 )
-SPEC = replace(_KEYED, fields=tuple(replace(field, required=False) for field in _KEYED.fields))
+SPEC = replace(
+    _KEYED, key_management=MANAGEMENT, fields=tuple(replace(field, required=False) for field in _KEYED.fields)
+)
 PROVIDER = Anthropic(SPEC, url="https://api.anthropic.com/v1", fallback=FALLBACK)

@@ -10,6 +10,7 @@ from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import Account, FieldSpec, ProviderSpec
 from keycairn.plugins.base import Headers, authorized
 from keycairn.plugins.fields import SUFFIXES, api_key, own_url, required_header_secret, required_url, url_field
+from keycairn.plugins.managing.azure import MANAGEMENT, AzureKeys
 from keycairn.plugins.openai_base import ALL_MODALITIES, MAX_COMPLETION_TOKENS, OPENAI_OPERATIONS, OpenAICompatible
 from keycairn.ports.http import Http, Request
 
@@ -32,7 +33,7 @@ REALTIME = "/realtime"
 """Of the API without versions. Source: learn.microsoft.com/azure/ai-foundry/openai/how-to/realtime-audio-websockets."""
 
 
-class Azure(OpenAICompatible):
+class Azure(AzureKeys, OpenAICompatible):
     """Azure OpenAI: the key in a header of its own, the deployment in the path, the API's version in the query."""
 
     token_limit = MAX_COMPLETION_TOKENS
@@ -140,6 +141,7 @@ PROVIDER = Azure(
         any_of=(("endpoint", "base_url", *(field.name for field in _PER_MODE)),),
         env_requires=(("endpoint",), ("api_version",)),
         docs_url="https://portal.azure.com/",
+        key_management=MANAGEMENT,
         hosts=(
             "*.openai.azure.com",
             "*.cognitiveservices.azure.com",

@@ -20,6 +20,7 @@ from keycairn.domain.provider import Account, FieldSpec, ProviderSpec, SecretFor
 from keycairn.plugins.base import MODEL_DEADLINE, MOST_PAGES, Headers, ListedProvider, authorized, dimensions, unique
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import api_key, header_secret, host_label, own_url, url_field
+from keycairn.plugins.managing.aws import MANAGEMENT, IAMKeys
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.plugins.sigv4 import EMPTY, Keys, signed_headers
 from keycairn.ports.http import Http, Request, Response
@@ -65,7 +66,7 @@ class _Embedded(Struct):
     embeddings: list[list[float]] = []
 
 
-class Bedrock(ListedProvider):
+class Bedrock(IAMKeys, ListedProvider):
     """The models of a region. Calls go to its runtime, lists to its control plane."""
 
     def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
@@ -254,6 +255,7 @@ PROVIDER = Bedrock(
         hosts=("*.amazonaws.com", "*.amazonaws.com.cn"),
         preferred_models=("us.anthropic.claude-sonnet", "anthropic.claude", "amazon.nova", "amazon.titan-embed"),
         docs_url="https://console.aws.amazon.com/bedrock/",
+        key_management=MANAGEMENT,
         native_operations=(
             *(f"POST model/*/{call}" for call in _CALLS),
             "POST openai/v1/chat/completions",

@@ -16,6 +16,7 @@ from keycairn.plugins.base import MODEL_DEADLINE, Headers, ListedProvider, uniqu
 from keycairn.plugins.failures import audio, decode
 from keycairn.plugins.fields import own_url, required_header_secret, url_names
 from keycairn.plugins.listing import page
+from keycairn.plugins.managing.deepgram import MANAGEMENT, DeepgramKeys
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import GREETING, silent_wav
 from keycairn.ports.http import Http, Request
@@ -40,7 +41,7 @@ class _Heard(Struct):
     results: dict[str, Any]
 
 
-class Deepgram(ListedProvider):
+class Deepgram(DeepgramKeys, ListedProvider):
     """Listens and speaks."""
 
     proves_by = "list its projects"
@@ -105,6 +106,7 @@ PROVIDER = Deepgram(
         Modality.TEXT_TO_SPEECH,
         Modality.SPEECH_TO_TEXT,
         docs_url="https://console.deepgram.com",
+        key_management=MANAGEMENT,
         url_env=(*url_names("DEEPGRAM"), *(EnvVariable(name="DEEPGRAM_HOST", bare="https://{}"),)),
         hosts=("api.deepgram.com", "*.deepgram.com"),
         native_operations=(

@@ -12,6 +12,7 @@ from keycairn.plugins.base import MODEL_DEADLINE, Headers, ListedProvider, uniqu
 from keycairn.plugins.failures import audio, decode
 from keycairn.plugins.fields import own_url, required_header_secret, url_names
 from keycairn.plugins.listing import page
+from keycairn.plugins.managing.elevenlabs import MANAGEMENT, ElevenLabsKeys
 from keycairn.plugins.openai_base import Transcription, keyed_spec
 from keycairn.plugins.payloads import GREETING, multipart, silent_wav
 from keycairn.ports.http import Http, Request
@@ -43,7 +44,7 @@ class _User(Struct):
     user_id: str
 
 
-class ElevenLabs(ListedProvider):
+class ElevenLabs(ElevenLabsKeys, ListedProvider):
     """Speaks and listens."""
 
     proves_by = "see whose it is"
@@ -113,6 +114,7 @@ PROVIDER = ElevenLabs(
         Modality.TEXT_TO_SPEECH,
         Modality.SPEECH_TO_TEXT,
         docs_url="https://elevenlabs.io/app/settings/api-keys",
+        key_management=MANAGEMENT,
         key_env=("ELEVENLABS_API_KEY", "ELEVEN_API_KEY"),
         url_env=url_names("ELEVENLABS", "ELEVEN"),
         hosts=("api.elevenlabs.io", "*.elevenlabs.io"),

@@ -5,12 +5,13 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account, FieldSpec
 from keycairn.plugins.base import Headers
 from keycairn.plugins.fields import header_setting, url_names
+from keycairn.plugins.managing.openai import MANAGEMENT, OpenAIKeys
 from keycairn.plugins.openai_base import MAX_COMPLETION_TOKENS, OpenAICompatible, keyed_spec
 
 _PAYERS = {"OpenAI-Organization": "organization", "OpenAI-Project": "project"}
 
 
-class OpenAI(OpenAICompatible):
+class OpenAI(OpenAIKeys, OpenAICompatible):
     """OpenAI itself, whose newer models refuse `max_tokens`. The account says which organization and project pay."""
 
     token_limit = MAX_COMPLETION_TOKENS
@@ -52,6 +53,7 @@ PROVIDER = OpenAI(
         request_headers=("openai-beta", "x-client-request-id"),
         preferred_models=("gpt-5", "gpt-4.1", "gpt-4o", "text-embedding-3-small", "text-embedding-3-large"),
         elsewhere="openai_compatible",
+        key_management=MANAGEMENT,
     ),
     url="https://api.openai.com/v1",
 )

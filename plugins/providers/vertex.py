@@ -3,14 +3,12 @@
 Source: cloud.google.com/vertex-ai/docs/reference/rest, developers.google.com/identity/protocols/oauth2/service-account.
 """
 
-import time
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import msgspec
 from msgspec import Struct
 
 from keycairn.domain.dialect import Dialect
@@ -22,6 +20,8 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins.base import Headers, ListedProvider, authorized, dimensions
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import host_label, own_url, url_field
+from keycairn.plugins.managing.assertions import GRANT, LIFE, TOKEN_URL, UNUSABLE, assertion
+from keycairn.plugins.managing.google_accounts import MANAGEMENT, GoogleAccountKeys
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request, Response
 from keycairn.ports.tokens import BoughtToken
@@ -32,11 +32,6 @@ KNOWN = {
     "gemini-2.5-flash-lite": Modality.LANGUAGE,
     "text-embedding-005": Modality.EMBEDDING,
 }
-TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-LIFE = 3600
-"""Seconds an assertion, and the token it buys, is good for."""
 LARGEST_FILE = 64 * 1024
 VOICE = "Kore"
 _VERBS = (
@@ -48,8 +43,6 @@ _VERBS = (
     "rawPredict",
     "streamRawPredict",
 )
-_UNUSABLE = "The service account cannot be used. Store its JSON, or give the path of a file that holds it."
-"""One sentence for everything that can be wrong, so that a path tells nothing about the file it leads to."""
 
 _NO_PROJECT = (
     "For this type of model esperanto takes the project from its own process, and not from this account. Call the "
@@ -60,12 +53,6 @@ _NO_PATH = (
     "account's credentials_path in place of the stored service account, or call the model through the gateway."
 )
 _FILE_STAYS = "A service account from a file goes to Google only. Store its JSON to use a base URL or a token URL."
-
-
-class _ServiceAccount(Struct):
-    client_email: str
-    private_key: str
-    private_key_id: str = ""
 
 
 class _Token(Struct):
@@ -89,7 +76,7 @@ class _Predicted(Struct):
     predictions: list[_Prediction]
 
 
-class Vertex(ListedProvider):
+class Vertex(GoogleAccountKeys, ListedProvider):
     """Google's models inside a project."""
 
     def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
@@ -179,7 +166,7 @@ class Vertex(ListedProvider):
 
         async def buy(account: Account) -> BoughtToken:
             url = account.text("token_url")
-            form = urlencode({"grant_type": GRANT, "assertion": _assertion(signer, url)}).encode()
+            form = urlencode({"grant_type": GRANT, "assertion": assertion(signer, url)}).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             request = Request(method="POST", url=url, headers=headers, body=form, secret_body=True)
             bought = decode(await http.send(request), _Token)
@@ -187,18 +174,6 @@ class Vertex(ListedProvider):
 
         # A file may hold another account by now than the one the token was bought with.
         return await http.tokens.get(account, buy, purpose=sha256(signer).hexdigest(), fresh=fresh)
-
-
-def _assertion(service_account: bytes, audience: str) -> str:
-    import jwt  # noqa: PLC0415  # 60 ms, for those who have such an account
-
-    now = int(time.time())
-    try:
-        signer = msgspec.json.decode(service_account, type=_ServiceAccount)
-        claims = {"iss": signer.client_email, "scope": SCOPE, "aud": audience, "iat": now, "exp": now + LIFE}
-        return jwt.encode(claims, signer.private_key, algorithm="RS256", headers={"kid": signer.private_key_id})
-    except (ValueError, TypeError, msgspec.MsgspecError, jwt.PyJWTError):
-        raise InvalidAuthError(_UNUSABLE) from None
 
 
 def _service_account(account: Account) -> bytes:
@@ -217,7 +192,7 @@ def _service_account(account: Account) -> bytes:
                 return file.read(LARGEST_FILE)
     except (OSError, ValueError):
         pass
-    raise InvalidAuthError(_UNUSABLE)
+    raise InvalidAuthError(UNUSABLE)
 
 
 PROVIDER = Vertex(
@@ -263,6 +238,7 @@ PROVIDER = Vertex(
         docs_url="https://console.cloud.google.com/iam-admin/serviceaccounts",
         preferred_models=("gemini-2.5-flash", "text-embedding"),
         dialect=Dialect.GOOGLE,
+        key_management=MANAGEMENT,
         native_operations=(
             *(f"POST publishers/*/models/*:{verb}" for verb in _VERBS),
             "POST endpoints/openapi/chat/completions",

@@ -4,12 +4,13 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account
 from keycairn.plugins.failures import audio
 from keycairn.plugins.fields import url_names
+from keycairn.plugins.managing.xai import MANAGEMENT, XAIKeys
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.plugins.payloads import GREETING
 from keycairn.ports.http import Http
 
 
-class XAI(OpenAICompatible):
+class XAI(XAIKeys, OpenAICompatible):
     """Speaks OpenAI's API, but for speech, where it has one of its own."""
 
     voice = "eve"
@@ -29,6 +30,7 @@ PROVIDER = XAI(
         Modality.LANGUAGE,
         Modality.TEXT_TO_SPEECH,
         docs_url="https://console.x.ai",
+        key_management=MANAGEMENT,
         url_env=url_names("XAI"),
         hosts=("api.x.ai", "*.api.x.ai"),
         key_prefixes=("xai-",),

@@ -3,32 +3,25 @@
 from base64 import b64encode
 
 import pytest
+from tests.contract.key_cases import CASES
 from tests.house import NoHttp
-from tests.servers.key_apis import OpenRouterKeyServer
 
 from keycairn.domain.errors import EgressRefusedError
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.key_http import KeyHttp
-from keycairn.plugins.providers import openrouter
+from keycairn.plugins.providers import (
+    openrouter,
+)
 from keycairn.ports.http import Request
 from keycairn.testing import ADMIN, KEY, KeyCase, KeyManagementConformance
 from keycairn.testing.recording_http import RecordingHttp
 
-CASES = [
-    KeyCase(
-        provider=openrouter.PROVIDER,
-        server=OpenRouterKeyServer,
-        settings=lambda url: {"base_url": url, "management_url": url},
-    ),
-]
-
 
 class TestKeyManagement(KeyManagementConformance):
-    @pytest.fixture(params=CASES, ids=lambda case: case.provider.spec.name)
+    @pytest.fixture(params=CASES)
     def case(self, request: pytest.FixtureRequest) -> KeyCase:
-        found: KeyCase = request.param
-        return found
+        return CASES[request.param]
 
 
 SPEC = openrouter.PROVIDER.spec

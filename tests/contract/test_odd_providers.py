@@ -15,7 +15,7 @@ from keycairn.domain.errors import InvalidAuthError
 from keycairn.domain.outcome import Outcome, Provenance
 from keycairn.domain.provider import Account
 from keycairn.plugins.base import NO_MODEL
-from keycairn.plugins.providers.vertex import TOKEN_URL
+from keycairn.plugins.managing.assertions import TOKEN_URL
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.ports.http import Http, Request, Response
 from keycairn.testing.recording_http import RecordingHttp

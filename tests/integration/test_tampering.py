@@ -22,6 +22,7 @@ from keycairn.domain.audit import SYSTEM, Action, EventFilter
 from keycairn.domain.change import PutDefaults
 from keycairn.domain.errors import RecordNotRefusedError
 from keycairn.domain.ids import CredentialId, ModelId, TokenId
+from keycairn.domain.key_rotation.record import KeyRotationId
 from keycairn.domain.model import Defaults
 from keycairn.domain.record import kind_of
 from keycairn.domain.token import Scope
@@ -74,6 +75,12 @@ COVERED: dict[str, dict[str, Any]] = {
         "limits": None,
         "reach": None,
         "maker": None,
+        "proof": None,
+    },
+    "key_rotation": {
+        "workspace": "elsewhere",
+        "content": '{"policy":{}}',
+        "version": 9,
         "proof": None,
     },
     "defaults": {
@@ -129,7 +136,7 @@ UNCOVERED: dict[str, dict[str, str]] = {
     "restoring": dict.fromkeys(("owner", "at"), "is there during a restore only"),
     "migration": dict.fromkeys(("number", "applied"), "a start refuses numbers it does not know"),
 }
-PROVEN = ("credential", "model", "token", "defaults")
+PROVEN = ("credential", "model", "token", "defaults", "key_rotation")
 
 
 @pytest.fixture(params=ENGINES)
@@ -161,6 +168,9 @@ async def works(kc: Keycairn, name: str) -> bool:
         case "token":
             listed_tokens = [*await kc.store.tokens("default"), *await kc.store.tokens("elsewhere")]
             return await kc.store.token(TokenId(name)) is not None or name in {one.id for one in listed_tokens}
+        case "key_rotation":
+            listed_rotations = {one.id for one in await kc.store.key_rotations()}
+            return await kc.store.key_rotation(KeyRotationId(name)) is not None or name in listed_rotations
         case _:
             return (await kc.store.defaults(key)).version != 0
 

@@ -64,9 +64,9 @@ class KeyCalls:
         if not spec.secrets:
             raise InvalidInputError(f"Accounts of {spec.label} have no key.")
         names = [field.name for field in spec.secrets]
-        key = "api_key" if "api_key" in names else names[0]
+        names.sort(key=lambda name: name != "api_key")
         return KeyManagement(
-            creation=KeyCreation.BY_PERSON, secrets=(key,), revokes=False, lists=False, page=spec.docs_url
+            creation=KeyCreation.BY_PERSON, secrets=tuple(names), revokes=False, lists=False, page=spec.docs_url
         )
 
     async def keys(self, rotation: KeyRotation, credential: Credential | None) -> Sequence[ListedKey]:
@@ -147,12 +147,12 @@ class KeyCalls:
     def places(self, credential: Credential) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
         """Where each secret of the credential's key may go."""
         spec = self._registry.get(credential.provider).spec
-        names = self.management(credential.provider).secrets
+        names = [name for name in self.management(credential.provider).secrets if name in credential.sealed]
         return tuple((name, destinations(spec, credential.settings, name)) for name in names)
 
     def fingerprint(self, credential: Credential) -> str:
         """Of the credential's key. Raises UndecryptableError; InvalidInputError where it has none."""
-        name = self.management(credential.provider).secrets[0]
+        name = next((one for one in self.management(credential.provider).secrets if one in credential.sealed), "")
         if found := credential.fingerprints.get(name):
             return found
         key = self.key_of(credential).get(name)

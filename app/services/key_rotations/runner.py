@@ -21,6 +21,7 @@ from keycairn.domain.errors import (
     KeycairnError,
     NoPermissionError,
     NotSentError,
+    ProviderError,
     QuotaExhaustedError,
     RateLimitedError,
     StaleVersionError,
@@ -47,6 +48,8 @@ _NOT_MADE = (
     UndecryptableError,
 )
 """After these there is no new key; after any other failure nobody knows."""
+_REFUSALS = frozenset(range(400, 500)) - {408}
+"""Statuses of answers that say so, whatever else they say."""
 _LOOK = "Whether the provider made a key named {tag} is not known, and it lists none. Revoke it at {page}, then go on."
 _ELSEWHERE = "Another workspace of this service uses the same key, so it is not revoked. Its administrator was told."
 _HERE = "Credentials of this workspace still hold the former key, so it is not revoked: {names}."
@@ -164,6 +167,10 @@ class Runner:
             return
         for orphan in self._orphans(run, listed, management):  # made late by an earlier try
             await self._calls.revoke(rotation, credential, KeyRef(id=orphan.id))
+        if run.tries >= machine.MOST_TRIES:
+            after = machine.cleaning(rotation, now, f"The provider made no key that came back: {run.trouble}")
+            await self.store(rotation, after, *await self._closing(after, credential))
+            return
         if management.creation is KeyCreation.REPLACING and await self._in_use(rotation, listed):
             return
         current = next((one.id for one in listed if one.current), "")
@@ -184,12 +191,15 @@ class Runner:
         except _NOT_MADE as error:
             await self._refused(intent, credential, error)
         except KeycairnError as error:
+            if isinstance(error, ProviderError) and error.status in _REFUSALS:
+                await self._refused(intent, credential, error)
+                return
             await self.store(intent, machine.unclear(intent, self._clock.now(), str(error)))
         else:
             await self._made(intent, made)
 
     async def _made(self, intent: KeyRotation, made: MadeKey) -> None:
-        main = self._calls.of(intent).secrets[0]
+        main = next(name for name in self._calls.of(intent).secrets if name in made.secrets)
         mark = self._switching.fingerprint(intent.workspace, made.secrets[main])
         after = machine.made(intent, self._clock.now(), new_id=made.id, new_fingerprint=mark, expires=made.expires)
         after = replace(
@@ -322,6 +332,11 @@ class Runner:
         """A person has to make the key. One that leaked is revoked meanwhile, where that can be done."""
         management = self._calls.of(rotation)
         why = _TO_MAKE.format(page=management.page or "the provider's page")
+        if not run.old_id and management.lists:
+            listed = await self._calls.keys(rotation, credential)
+            if old := next((one.id for one in listed if one.current), ""):
+                await self.store(rotation, machine.identified(rotation, self._clock.now(), old))
+                return
         if run.reason is Reason.LEAKED and management.revokes and run.old_id:
             await self._calls.revoke(
                 rotation, credential, KeyRef(id=run.old_id, secrets=self._calls.kept(rotation, OLD))

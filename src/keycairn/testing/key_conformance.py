@@ -27,7 +27,7 @@ from keycairn.testing.recording_http import RecordingHttp
 from keycairn.testing.server import KEY
 
 TAG = "keycairn-01j9zk3v6q8m2t4b7n5r0xwyce-1"
-MANY = 230
+MANY = 105
 """Keys of a long list."""
 FAULTS: Mapping[int | str, type[ProviderError]] = {
     401: InvalidAuthError,
@@ -134,7 +134,7 @@ class KeyManagementConformance:
             made = await stage.provider.create_key(stage.manager, KeyOrder(tag=TAG), stage.http)
             new = {name: secret.reveal() for name, secret in made.secrets.items()}
             assert "canary" not in repr(made), "a key shows in a repr"
-            assert KEY in stage.server.living, "the account's own key has to live on"
+            assert set(case.secrets.values()) & set(stage.server.living), "the account's own key has to live on"
             assert set(new.values()) & set(stage.server.living)
             listed = await stage.listed()
             assert made.id in listed
@@ -156,7 +156,7 @@ class KeyManagementConformance:
     def test_its_own_key_can_be_revoked(self, case: KeyCase) -> None:
         async def test(stage: KeyStage) -> None:
             await stage.provider.revoke_key(stage.manager, KeyRef(id=stage.server.own), stage.http)
-            assert KEY not in stage.server.living
+            assert not set(case.secrets.values()) & set(stage.server.living)
 
         if case.management.revokes:
             played(test, case)
@@ -170,13 +170,13 @@ class KeyManagementConformance:
         if case.management.lists and not case.fixed:
             played(test, case)
 
-    @pytest.mark.parametrize("fault", FAULTS)
-    def test_a_fault_is_told_as_what_it_is(self, case: KeyCase, fault: int | str) -> None:
+    def test_a_fault_is_told_as_what_it_is(self, case: KeyCase) -> None:
         async def test(stage: KeyStage) -> None:
-            stage.server.fault = fault
-            with pytest.raises(ProviderError) as caught:
-                await _asked(stage)
-            assert type(caught.value) is FAULTS[fault]
+            for fault, error in FAULTS.items():
+                stage.server.fault = fault
+                with pytest.raises(ProviderError) as caught:
+                    await _asked(stage)
+                assert type(caught.value) is error, f"the fault {fault}"
 
         played(test, case)
 

@@ -21,7 +21,7 @@ from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.provider import SettingValue
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import parse_target
-from keycairn.plugins.providers.vertex import TOKEN_URL
+from keycairn.plugins.managing.assertions import TOKEN_URL
 from keycairn.ports.http import Request, Response
 from keycairn.ports.upstream import UpstreamAnswer, UpstreamRequest
 from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json

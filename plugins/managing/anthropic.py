@@ -1,0 +1,90 @@
+"""Anthropic's keys: a person makes them, the API lists them and sets them inactive.
+
+Source: platform.claude.com/docs, manage-claude/admin-api-keys; `partial_key_hint` and `status` as anthropic-sdk-python,
+beta/organization/api_keys.py. An inactive key can be made active again by a person; archiving one is left to him too.
+"""
+
+from datetime import datetime
+from urllib.parse import quote, urlencode
+
+from msgspec import Struct
+
+from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyRef, ListedKey
+from keycairn.domain.provider import Account
+from keycairn.domain.secret import Secret
+from keycairn.plugins.failures import decode
+from keycairn.plugins.fields import required_header_secret
+from keycairn.plugins.managing.common import (
+    MOST_PAGES,
+    ask,
+    gone,
+    managed_at,
+    managing_secret,
+    managing_url,
+    shortened,
+)
+from keycairn.ports.http import Http
+
+VERSION = "2023-06-01"
+MANAGEMENT = KeyManagement(
+    creation=KeyCreation.BY_PERSON,
+    fields=(
+        managing_secret("admin_key", "Admin key", "sk-ant-admin..., of the organization. It calls no models."),
+        managing_url("https://api.anthropic.com/v1"),
+    ),
+    page="https://console.anthropic.com/settings/keys",
+)
+
+
+class _Row(Struct):
+    id: str
+    name: str = ""
+    status: str = ""
+    partial_key_hint: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class _Page(Struct):
+    data: list[_Row]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+class AnthropicKeys:
+    """Lists the keys of an organization, and sets them inactive."""
+
+    async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
+        """Set inactive, which ends it at once."""
+        url = f"{_url(manager)}/{quote(key.id, safe='')}"
+        gone(await ask(http, "POST", url, _headers(manager), {"status": "inactive"}))
+
+    async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
+        """All keys of the organization, in whatever workspace."""
+        rows: list[_Row] = []
+        query = {"limit": "1000"}
+        for _ in range(MOST_PAGES):
+            page = decode(await ask(http, "GET", f"{_url(manager)}?{urlencode(query)}", _headers(manager)), _Page)
+            rows += page.data
+            if not page.has_more or not page.last_id:
+                break
+            query["after_id"] = page.last_id
+        return tuple(
+            ListedKey(
+                id=row.id,
+                tag=row.name,
+                current=shortened(manager.secret(), row.partial_key_hint or ""),
+                usable=row.status == "active",
+                created=row.created_at,
+                expires=row.expires_at,
+            )
+            for row in rows
+        )
+
+
+def _url(manager: Account) -> str:
+    return f"{managed_at(manager)}/organizations/api_keys"
+
+
+def _headers(manager: Account) -> dict[str, str | Secret]:
+    return {"x-api-key": required_header_secret(manager, "admin_key"), "anthropic-version": VERSION}

@@ -1,0 +1,109 @@
+"""xAI's keys: those of a team.
+
+Source: docs.x.ai/developers/management-api-guide (auth/teams/{team_id}/api-keys, auth/api-keys/{id}).
+"""
+
+from datetime import datetime
+from urllib.parse import quote, urlencode
+
+from msgspec import Struct
+
+from keycairn.domain.field import FieldSpec
+from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder, KeyRef, ListedKey, MadeKey
+from keycairn.domain.provider import Account
+from keycairn.domain.secret import Secret
+from keycairn.plugins.failures import decode
+from keycairn.plugins.fields import required_header_secret
+from keycairn.plugins.managing.common import (
+    MOST_PAGES,
+    ask,
+    gone,
+    managed_at,
+    managing_secret,
+    managing_url,
+    shortened,
+)
+from keycairn.ports.http import Http
+
+MANAGEMENT = KeyManagement(
+    creation=KeyCreation.LISTED,
+    fields=(
+        managing_secret("management_key", "Management key", "Of the console's settings. It calls no models."),
+        FieldSpec(name="team_id", label="Team id", required=True),
+        managing_url("https://management-api.x.ai"),
+    ),
+    page="https://console.x.ai",
+)
+_EVERYTHING = ("api-key:model:*", "api-key:endpoint:*")
+
+
+class _Row(Struct, rename="camel"):
+    api_key_id: str
+    name: str = ""
+    redacted_api_key: str = ""
+    acls: list[str] = []
+    disabled: bool = False
+    create_time: datetime | None = None
+    expire_time: datetime | None = None
+
+
+class _Rows(Struct, rename="camel"):
+    api_keys: list[_Row] = []
+    pagination_token: str | None = None
+
+
+class _Made(Struct, rename="camel"):
+    api_key: str
+    api_key_id: str
+    expire_time: datetime | None = None
+
+
+class XAIKeys:
+    """Makes, lists and deletes keys of a team."""
+
+    async def create_key(self, manager: Account, order: KeyOrder, http: Http) -> MadeKey:
+        """A key that may do what the account's own may."""
+        rows = await _rows(manager, http)
+        acls = next((row.acls for row in rows if shortened(manager.secret(), row.redacted_api_key)), [])
+        body = {"name": order.tag, "acls": acls or list(_EVERYTHING)}
+        made = decode(await ask(http, "POST", _url(manager), _headers(manager), body), _Made)
+        return MadeKey(id=made.api_key_id, secrets={"api_key": Secret(made.api_key)}, expires=made.expire_time)
+
+    async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
+        """Deleted for good."""
+        url = f"{managed_at(manager)}/auth/api-keys/{quote(key.id, safe='')}"
+        gone(await ask(http, "DELETE", url, _headers(manager)))
+
+    async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
+        """All keys of the team."""
+        return tuple(
+            ListedKey(
+                id=row.api_key_id,
+                tag=row.name,
+                current=shortened(manager.secret(), row.redacted_api_key),
+                usable=not row.disabled,
+                created=row.create_time,
+                expires=row.expire_time,
+            )
+            for row in await _rows(manager, http)
+        )
+
+
+async def _rows(manager: Account, http: Http) -> list[_Row]:
+    rows: list[_Row] = []
+    query = {"pageSize": "100"}
+    for _ in range(MOST_PAGES):
+        page = decode(await ask(http, "GET", f"{_url(manager)}?{urlencode(query)}", _headers(manager)), _Rows)
+        rows += page.api_keys
+        if not page.pagination_token:
+            break
+        query["paginationToken"] = page.pagination_token
+    return rows
+
+
+def _url(manager: Account) -> str:
+    return f"{managed_at(manager)}/auth/teams/{quote(manager.text('team_id'), safe='')}/api-keys"
+
+
+def _headers(manager: Account) -> dict[str, str | Secret]:
+    return {"Authorization": required_header_secret(manager, "management_key", prefix="Bearer ")}

@@ -1,0 +1,171 @@
+"""A whole rotation at every built-in provider that makes keys, against a server that speaks its API."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.contract.key_cases import CASES
+from tests.fakes import FakeClock, FakeEnvironment, FakeIds
+from tests.house import ROOT_KEY, FakeKeysets
+from tests.nights import by_day
+
+from keycairn.adapters.guarded_http import GuardedHttp
+from keycairn.adapters.memory import MemoryStore
+from keycairn.app.keycairn import Keycairn
+from keycairn.domain.egress import EgressPolicy
+from keycairn.domain.ids import CredentialId
+from keycairn.domain.key_management import KeyCreation
+from keycairn.domain.key_rotation.record import KeyRotation, Outcome, Policy, rotation_id
+from keycairn.domain.secret import Secret
+from keycairn.plugins.registry import PluginRegistry
+from keycairn.testing import Answer, KeyCase, KeyServer, Recorded, as_json
+from keycairn.testing.recording_http import RecordingHttp
+from keycairn.testing.staging import plain_headers
+
+MAKING = [name for name, case in CASES.items() if case.management.makes]
+
+
+class Place:
+    """A Keycairn with one credential, whose key is rotated at `server`."""
+
+    def __init__(self, case: KeyCase, server: KeyServer, http: GuardedHttp) -> None:
+        self.case = case
+        self.server = server
+        self.http = RecordingHttp(http)
+        self.clock = FakeClock(step=0.001)
+        self.keycairn = Keycairn(
+            store=MemoryStore(),
+            opener=FakeKeysets(),
+            registry=PluginRegistry(external=False),
+            http=self.http,
+            environment=FakeEnvironment(),
+            clock=self.clock,
+            ids=FakeIds(),
+        )
+        self.id = CredentialId("")
+
+    async def set_up(self) -> None:
+        await self.keycairn.vault.unlock(ROOT_KEY)
+        spec, given = self.case.provider.spec, self.case.settings(self.server.url)
+        made = await self.keycairn.credentials.create(
+            spec.name,
+            name="main",
+            settings={name: value for name, value in given.items() if spec.field(name)},
+            secrets={name: Secret(text) for name, text in self.case.secrets.items()},
+        )
+        self.id = made.credential.id
+        await self.keycairn.key_rotations.set_up(
+            self.id,
+            policy=Policy(),
+            settings={name: value for name, value in given.items() if spec.field(name) is None},
+            secrets={name: Secret(text) for name, text in self.case.admins.items()},
+        )
+
+    async def rotated(self) -> KeyRotation:
+        """The rotation when it has ended, or waits for a person."""
+        await self.keycairn.key_rotations.rotate(self.id)
+        for _ in range(100):
+            found = await self.keycairn.store.key_rotation(rotation_id(self.id))
+            assert found is not None
+            if found.run is None or found.run.held:
+                return found
+            self.clock.tick(max(0.0, (found.run.due - self.clock.time).total_seconds()))
+            await self.keycairn.key_rotations.work()
+        raise AssertionError(f"the rotation does not end: {found.run}")
+
+    async def key(self) -> set[str]:
+        """The secrets of the credential."""
+        credential = await self.keycairn.store.credential("default", self.id)
+        assert credential is not None
+        account = await self.keycairn.credential_opener.open(credential)
+        return {secret.reveal() for secret in account.secrets.values()}
+
+
+@asynccontextmanager
+async def a_place(name: str) -> AsyncIterator[Place]:
+    case = CASES[name]
+    async with case.server() as server:
+        http = GuardedHttp(EgressPolicy())
+        try:
+            place = Place(case, server, http)
+            await place.set_up()
+            yield place
+        finally:
+            await http.aclose()
+
+
+async def ended_well(place: Place, ended: KeyRotation) -> None:
+    """See that one living key is left, which is ours, and that the former one is none of them."""
+    assert ended.run is None, ended.run
+    assert ended.last is not None
+    assert ended.last.outcome is Outcome.DONE, ended.last
+    assert await place.key() & set(place.server.living)
+    assert not set(place.case.secrets.values()) & set(place.server.living)
+    assert len(place.server.living) == (2 if place.case.fixed else 1)
+
+
+@pytest.mark.parametrize("name", MAKING)
+async def test_a_rotation_leaves_one_living_key_and_it_is_ours(name: str) -> None:
+    async with a_place(name) as place:
+        await ended_well(place, await place.rotated())
+        if not place.case.fixed:
+            assert place.server.most == 2
+        admins = set(place.case.admins.values())
+        for sent in place.http.sent:  # what manages keys never goes along with anything else
+            carried = {one for one in admins if any(one in text for text in plain_headers(sent).values())}
+            assert not carried or place.server.manages(_as_recorded(sent.url, place.server.origin))
+
+
+def _as_recorded(url: str, origin: str) -> Recorded:
+    return Recorded("GET", url.removeprefix(origin), {}, b"")
+
+
+@pytest.mark.parametrize("name", by_day(MAKING, one_in=3))
+async def test_a_key_whose_answer_was_lost_is_found_and_revoked(name: str) -> None:
+    async with a_place(name) as place:
+        lost = _Losing(place.server)
+        await ended_well(place, await place.rotated())
+        assert lost.times == 1
+
+
+@pytest.mark.parametrize("fault", [429, 500, "html"])
+async def test_a_provider_that_fails_for_a_while_is_asked_again(fault: int | str) -> None:
+    async with a_place("openrouter") as place:
+        place.server.faults = [fault, None, fault, None, fault, fault]
+        await ended_well(place, await place.rotated())
+
+
+async def test_a_refusal_ends_it_with_the_former_key_in_use() -> None:
+    async with a_place("openrouter") as place:
+        place.server.may_manage = lambda _: False  # type: ignore[method-assign]
+        ended = await place.rotated()
+        assert ended.last is not None
+        assert ended.last.outcome is Outcome.FAILED
+        assert await place.key() == set(place.case.secrets.values())
+
+
+class _Losing:
+    """Has a server make a key, once, and answer that it failed."""
+
+    def __init__(self, server: KeyServer) -> None:
+        self.times = 0
+        self._server = server
+        self._manage = server.manage
+        server.manage = self._answer  # type: ignore[method-assign]
+
+    def _answer(self, recorded: Recorded) -> Answer:
+        before = [key.secret for key in self._server.keys.values()]
+        answer = self._manage(recorded)
+        if not self.times and [key.secret for key in self._server.keys.values()] != before:
+            self.times += 1
+            return as_json(self._server.error(500), 500)
+        return answer
+
+
+async def test_of_a_person_who_makes_the_keys_the_page_is_told() -> None:
+    async with a_place("anthropic") as place:
+        waiting = await place.rotated()
+        assert waiting.run is not None
+        assert "https://console.anthropic.com/settings/keys" in waiting.run.held
+        assert waiting.run.old_id == place.server.own
+        assert CASES["anthropic"].management.creation is KeyCreation.BY_PERSON
