@@ -126,7 +126,7 @@ class FakeProvider:
     client_name = "fake"
 
     def __init__(self, spec: ProviderSpec) -> None:
-        self.spec = spec
+        self.spec = replace(spec, key_management=None)  # see `tests.key_cloud` for one that manages keys
         self.models: tuple[DiscoveredModel, ...] = ()
         self.failure: str | None = None
         self.report = ConnectionReport(outcome=Outcome.OK, message="The key works.")

@@ -62,24 +62,24 @@ class KeyCloud(FakeProvider):
     """A provider that manages keys. `slow` is how many seconds a new key takes, `failing` names methods that fail."""
 
     def __init__(self, creation: KeyCreation, clock: FakeClock, *, tagged: bool = True) -> None:
-        super().__init__(
-            plain_spec(
-                "openai",
-                key_management=KeyManagement(
-                    creation=creation,
-                    tagged=tagged,
-                    lists=creation is not KeyCreation.UNLISTED,
-                    revokes=creation is not KeyCreation.BY_PERSON,
-                    page="https://openai.example/keys",
-                    fields=(
-                        FieldSpec(name="admin_key", label="Admin key", secret=True, required=True),
-                        FieldSpec(
-                            name="admin_url", label="URL", kind=FieldKind.URL, default="https://admin.openai.example"
-                        ),
+        spec = plain_spec(
+            "openai",
+            key_management=KeyManagement(
+                creation=creation,
+                tagged=tagged,
+                lists=creation is not KeyCreation.UNLISTED,
+                revokes=creation is not KeyCreation.BY_PERSON,
+                page="https://openai.example/keys",
+                fields=(
+                    FieldSpec(name="admin_key", label="Admin key", secret=True, required=True),
+                    FieldSpec(
+                        name="admin_url", label="URL", kind=FieldKind.URL, default="https://admin.openai.example"
                     ),
                 ),
-            )
+            ),
         )
+        super().__init__(spec)
+        self.spec = spec
         self.creation = creation
         self.clock = clock
         self.slow = 0.0
