@@ -198,10 +198,13 @@ class MortalRegistry(FakeRegistry):
 class CloudHouse(House):
     """A Keycairn whose provider is a `KeyCloud`; `again` is the next process on the same store."""
 
-    def __init__(self, cloud: KeyCloud, store: MortalStore, clock: FakeClock, ids: FakeIds) -> None:
+    def __init__(
+        self, cloud: KeyCloud, store: MortalStore, clock: FakeClock, ids: FakeIds, *, admin_token: str | None = None
+    ) -> None:
         self.cloud = cloud
         self.mortal = store
-        super().__init__(store=store, ids=ids, clock=clock, registry=MortalRegistry([cloud], store))
+        registry = MortalRegistry([cloud], store)
+        super().__init__(store=store, ids=ids, clock=clock, registry=registry, admin_token=admin_token)
 
     @classmethod
     async def new(cls, creation: KeyCreation, *, tagged: bool = True) -> "CloudHouse":

@@ -346,7 +346,7 @@ async def test_a_store_of_the_version_before_gets_its_proofs_once_and_says_so(en
         async with place.open() as kc:
             assert await names(kc) == {}
             told = await kc.audit.events(matching=EventFilter(action=Action.RECORDS_PROVEN))
-            assert {event.details["records"] for event in told} == {RECORDS * 3 + 2 * len(WORKSPACES)}
+            assert {event.details["records"] for event in told} == {RECORDS * 4 + 2 * len(WORKSPACES)}
             assert await works(kc, "token:T000")
         async with place.open() as kc:
             assert await names(kc) == {}
@@ -454,6 +454,7 @@ GARBAGE: dict[str, dict[str, Any]] = {
     },
     "token": {"scopes": ["root"], "reach": "[]", "limits": "0", "mac": "", "maker": "nonsense", "name": "\ud7ff" * 9},
     "defaults": {"slots": "[]", "version": -1, "workspace": ""},
+    "key_rotation": {"content": "[" * 5000, "version": -1, "workspace": ""},
 }
 
 

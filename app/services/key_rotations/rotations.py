@@ -239,7 +239,8 @@ class KeyRotations:
                 _log.warning("the rotations of keys could not be looked at", code=error.code)
             self._woken.clear()
             try:
-                await asyncio.wait_for(self._woken.wait(), BUSY_EVERY if busy else await self._pause())
+                async with asyncio.timeout(BUSY_EVERY if busy else await self._pause()):
+                    await self._woken.wait()
             except TimeoutError:
                 continue
 

@@ -27,12 +27,14 @@ from keycairn.domain.ids import CredentialId
 from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.key_rotation.sealing import context_of
 from keycairn.domain.keyset import KeyState
+from keycairn.domain.record import NAMES
 from keycairn.domain.sealed import UNOPENED, SealedSecret, kid_of
 from keycairn.ports.cipher import Cipher
 from keycairn.ports.clock import Clock
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
+_SEALED_KINDS = frozenset({NAMES[Credential], NAMES[KeyRotation]})
 ATTEMPTS = 8
 """How often the commit is tried anew when another instance changes the keyset in between."""
 
@@ -110,7 +112,7 @@ class RetiredKeys:
     async def _tried(self, kid: int) -> int:
         """How many records there are, all of which open without the key. Raises KeyNeededError."""
         count = 0
-        hidden = [error.key for error in self._store.unreadable() if error.kind == "credential"]
+        hidden = [error.key for error in self._store.unreadable() if error.kind in _SEALED_KINDS]
         needing = [CredentialId(f"credential:{key}") for key in hidden]  # nobody can say what they need
         async for page in self._rotation.pages():
             needing += await asyncio.to_thread(self._needing, page, self._vault.cipher, kid)

@@ -107,6 +107,7 @@ async def test_create_answers_201_with_every_field_of_the_wire_and_no_key(api: C
             "total_timeout": None,
             "headers": {},
             "ca_certificates": "",
+            "closed": "",
         },
         "duplicates": [],
     }
