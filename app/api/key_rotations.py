@@ -186,10 +186,15 @@ class KeyRotationController(Controller):
         )
         return key_rotation_view(done)
 
-    @delete("/credentials/{id:str}/key-rotation", opt=WRITE_ONE, summary="Rotate a credential's key no more")
-    async def remove(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> None:
-        """Forgets the policy and the secrets that manage keys. The key stays as it is."""
-        await keycairn.key_rotations.remove(credential_id(id), by=caller)
+    @delete(
+        "/credentials/{id:str}/key-rotation",
+        opt=WRITE_ONE,
+        status_code=200,
+        summary="Rotate a credential's key no more",
+    )
+    async def remove(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> KeyRotationView:
+        """Forgets the policy and the secrets that manage keys. The key stays as it is. Answers what is forgotten."""
+        return key_rotation_view(await keycairn.key_rotations.remove(credential_id(id), by=caller))
 
     @post("/credentials/{id:str}/key-rotation/rotate", opt=WRITE_ONE, status_code=202, summary="Rotate a key now")
     async def rotate(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> KeyRotationView:

@@ -11,6 +11,7 @@ from keycairn.app.cli.completing import credential_names, provider_names
 from keycairn.app.cli.connected import as_json, reading, segment, with_client
 from keycairn.app.cli.environment import tested
 from keycairn.app.cli.group import Group
+from keycairn.app.cli.key_rotation import KEY_COMMANDS
 from keycairn.app.cli.probing import prove
 from keycairn.app.cli.resolve import credential as resolved
 from keycairn.app.cli.secret_input import SOURCES, check_source, check_sources
@@ -39,6 +40,10 @@ _SECRET = click.option(
 @click.group(cls=Group)
 def credential() -> None:
     """Add, test, change and delete accounts of providers. A name is taken wherever an id is."""
+
+
+for _command in KEY_COMMANDS:
+    credential.add_command(_command)
 
 
 @credential.command("list")

@@ -59,6 +59,13 @@ async def show_provider(client: "Client", *, provider: str, as_json: bool) -> No
         ),
         empty="",
     )
+    if (managing := found["key_management"]) is not None:
+        say("\nFor keys that rotate themselves (keycairn credential policy), besides:", DULL)
+        table(
+            ("field", "secret", "needed", "what"),
+            ((f["name"], f["secret"], f["required"], f"{f['label']}. {f['help']}".strip()) for f in managing["fields"]),
+            empty="",
+        )
     for group in found["any_of"]:
         say(f"One of these is needed: {', '.join(group)}", DULL)
 

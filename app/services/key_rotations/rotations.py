@@ -166,20 +166,20 @@ class KeyRotations:
         self._woken.set()
         return self._shown(done)
 
-    async def remove(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> None:
-        """Rotate the key no more, and forget what manages it.
+    async def remove(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Shown:
+        """Rotate the key no more, and forget what manages it; gives what is forgotten.
 
         Raises CredentialNotFoundError, KeyRotationNotFoundError; KeyRotationStateError while one is under way.
         """
 
-        async def plan() -> tuple[Changeset, None]:
+        async def plan() -> tuple[Changeset, KeyRotation]:
             stored = await self._required(id, by.workspace)
             if stored.run is not None:
                 raise KeyRotationStateError("A rotation of this key is under way; nothing of it may be forgotten.")
             event = self._journal.event(by, Action.KEY_ROTATION_REMOVED, id)
-            return (DropKeyRotation(stored.id, expected=stored.version), event), None
+            return (DropKeyRotation(stored.id, expected=stored.version), event), stored
 
-        await self._journal.retried(plan)
+        return self._shown(await self._journal.retried(plan))
 
     async def rotate(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Shown:
         """Begin a rotation. Raises CredentialNotFoundError, KeyRotationNotFoundError, KeyRotationStateError."""

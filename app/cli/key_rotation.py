@@ -1,0 +1,168 @@
+"""Commands about keys that rotate themselves, of the group `credential`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keycairn.app.cli.assignments import pairs
+from keycairn.app.cli.completing import credential_names
+from keycairn.app.cli.connected import as_json, reading, segment, with_client
+from keycairn.app.cli.resolve import credential as resolved
+from keycairn.app.cli.secret_input import SOURCES, check_sources, secret_text
+from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
+
+if TYPE_CHECKING:
+    from keycairn.app.cli.client import Client
+
+NEVER = "never"
+
+
+def _days(context: click.Context, parameter: click.Parameter, given: str | None) -> int | str | None:
+    """A number of days, or `never`."""
+    if given is None or given == NEVER:
+        return given
+    if not given.isascii() or not given.isdigit():
+        raise click.BadParameter("takes a number of days, or never.", context, parameter)
+    return int(given)
+
+
+@click.command()
+@click.argument("credential", shell_complete=credential_names)
+@click.option("--every", callback=_days, metavar="DAYS|never", help="Rotate the key when it is so old.")
+@click.option("--at", metavar="TIME", help="Rotate it then, once, such as 2031-01-31T12:00:00Z.")
+@click.option("--overlap", type=float, metavar="HOURS", help="How long the former key goes on to work; 24 at first.")
+@click.option("--warn", type=int, metavar="DAYS", help="How long before it is due, or ends, you are warned.")
+@click.option("--set", "settings", metavar="FIELD=VALUE", multiple=True, help="What managing keys takes; repeatable.")
+@click.option(
+    "--secret",
+    "secrets",
+    callback=check_sources,
+    metavar=f"FIELD={SOURCES}",
+    multiple=True,
+    help="The secret that manages keys; repeatable.",
+)
+@click.option("--like", shell_complete=credential_names, help="Take both from another credential of the provider.")
+@click.option("--key-id", help="What the provider calls the key in use, where its list does not tell.")
+@click.option("--remove", is_flag=True, help="Rotate the key no more, and forget what manages it.")
+@as_json
+@with_client
+async def policy(  # noqa: PLR0913  # an option each
+    client: "Client",
+    *,
+    credential: str,
+    every: int | str | None,
+    at: str | None,
+    overlap: float | None,
+    warn: int | None,
+    settings: tuple[str, ...],
+    secrets: tuple[str, ...],
+    like: str | None,
+    key_id: str | None,
+    remove: bool,
+    as_json: bool,
+) -> None:
+    """Say when a key rotates itself, and with what.
+
+    `keycairn provider show` tells what a provider asks for. Without it the policy is a reminder: a person makes the
+    key. For example: `keycairn credential policy Work --every 90 --secret admin_key=@admin.txt --set project_id=proj_1`
+    """
+    id = (await resolved(client, credential))["id"]
+    path = f"/api/credentials/{segment(id)}/key-rotation"
+    if remove:
+        await client.delete(path)
+        say(f"The key of {id} rotates no more.", GOOD)
+        return
+    given: dict[str, Any] = {"overlap_hours": overlap, "warn_days": warn, "at": at, "key_id": key_id}
+    body = {name: value for name, value in given.items() if value is not None}
+    if every is not None:
+        body["every_days"] = None if every == NEVER else every
+    if settings:
+        body["settings"] = {name: value or None for name, value in pairs(settings, "--set").items()}
+    if secrets:
+        asked = pairs(secrets, "--secret").items()
+        body["secrets"] = {name: secret_text(source or None, name, "--secret") for name, source in asked}
+    if like is not None:
+        body["like"] = (await resolved(client, like))["id"]
+    found = await client.put(path, body)
+    if not shown(found, as_json=as_json):
+        _print(found)
+
+
+@click.command("rotate-key")
+@click.argument("credential", shell_complete=credential_names)
+@click.option("--resume", is_flag=True, help="Go on, after you did what the rotation waited for.")
+@as_json
+@with_client
+async def rotate_key(client: "Client", *, credential: str, resume: bool, as_json: bool) -> None:
+    """Rotate a key now: a new one, a proof, the switch, an overlap, the revocation.
+
+    The service goes on with it by itself; `keycairn credential rotation` tells how far it is.
+    """
+    id = (await resolved(client, credential))["id"]
+    path = f"/api/credentials/{segment(id)}/key-rotation"
+    found = await client.post(f"{path}/resume" if resume else f"{path}/rotate")
+    if not shown(found, as_json=as_json):
+        _print(found)
+
+
+@click.command()
+@click.argument("credential", shell_complete=credential_names)
+@click.option("--keep-open", is_flag=True, help="Do not close the account where the key cannot be replaced.")
+@as_json
+@with_client
+async def leak(client: "Client", *, credential: str, keep_open: bool, as_json: bool) -> None:
+    """Replace a key that leaked: a new one, the switch, and the former one revoked at once.
+
+    Where the provider cannot, the account is closed for calls until you store a new key with it.
+    """
+    id = (await resolved(client, credential))["id"]
+    path = f"/api/credentials/{segment(id)}/key-rotation/leaked"
+    found = await client.post(path, {"may_close": not keep_open})
+    if not shown(found, as_json=as_json):
+        _print(found)
+
+
+@click.command()
+@click.argument("credential", required=False, shell_complete=credential_names)
+@as_json
+@reading
+async def rotation(client: "Client", *, credential: str | None, as_json: bool) -> None:
+    """Show how old keys are, when they are rotated, and how far a rotation is. Never a key."""
+    if credential is not None:
+        id = (await resolved(client, credential))["id"]
+        found = await client.get(f"/api/credentials/{segment(id)}/key-rotation")
+        if not shown(found, as_json=as_json):
+            _print(found)
+        return
+    listed = await client.get("/api/key-rotations")
+    if not shown(listed, as_json=as_json):
+        table(
+            ("credential", "provider", "days old", "due", "step", "to see to"),
+            ((r["credential"], r["provider"], r["key_age_days"], r["due"], _step(r), r["warning"]) for r in listed),
+            empty="No key rotates itself yet. Try: keycairn credential policy CREDENTIAL --every 90",
+        )
+
+
+def _step(found: dict[str, Any]) -> str:
+    return str(found["run"]["step"]) if found["run"] else ""
+
+
+def _print(found: dict[str, Any]) -> None:
+    """One rotation, in sentences."""
+    run, last = found["run"], found["last"]
+    how = "by the provider's API" if found["automatic"] else f"by a person, at {found['page'] or 'the provider'}"
+    say(f"{found['credential']} ({found['provider']}): keys are made {how}.")
+    if found["due"]:
+        say(f"The key is rotated at {found['due']}, with an overlap of {found['overlap_hours']:g} hours.")
+    else:
+        say("The key is rotated when you ask for it: keycairn credential rotate-key", DULL)
+    if run:
+        say(f"A rotation is under way: {run['step']}, since {run['since']}.")
+    elif last:
+        say(f"The last rotation: {last['outcome']}, {last['at']}.", GOOD if last["outcome"] == "done" else BAD)
+    if found["warning"]:
+        say(found["warning"], BAD)
+
+
+KEY_COMMANDS = (policy, rotate_key, leak, rotation)
+"""What the group `credential` has of them."""

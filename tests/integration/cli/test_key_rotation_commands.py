@@ -1,0 +1,44 @@
+"""Keys that rotate themselves, by commands."""
+
+from tests.shell import KEY, Shell
+
+from keycairn.testing import ADMIN
+
+
+async def test_a_policy_is_set_shown_changed_and_removed(shell: Shell) -> None:
+    for name, text in (("key", KEY), ("admin", ADMIN)):
+        (shell.folder / name).write_text(text)
+    key, admin = f"@{shell.folder}/key", f"@{shell.folder}/admin"
+    made = await shell.read("credential", "add", "openrouter", "--name", "Work", "--key", key)
+    reminder = await shell.read("credential", "policy", "Work", "--every", "90")
+    assert (reminder["automatic"], reminder["every_days"], reminder["credential"]) == (False, 90, made["id"])
+    asked = ("--secret", f"management_key={admin}", "--set", "workspace_id=w1", "--overlap", "2")
+    policy = await shell.read("credential", "policy", "Work", *asked)
+    assert (policy["automatic"], policy["every_days"], policy["overlap_hours"]) == (True, 90, 2)
+    assert policy["settings"] == {"workspace_id": "w1"}
+    (listed,) = await shell.read("credential", "rotation")
+    assert listed["has_secrets"] == {"management_key": True}
+    told = await shell.run("credential", "rotation", "Work")
+    assert "keys are made by the provider's API" in told.output
+    never = await shell.read("credential", "policy", "Work", "--every", "never")
+    assert never["every_days"] is None
+    removed = await shell.run("credential", "policy", "Work", "--remove")
+    assert removed.exit_code == 0, removed.output
+    assert await shell.read("credential", "rotation") == []
+    shown = await shell.run("provider", "show", "openrouter")
+    assert "management_key" in shown.output
+    assert ADMIN not in shell.said
+
+
+async def test_a_leak_without_a_policy_closes_the_account(shell: Shell) -> None:
+    (shell.folder / "key").write_text(KEY)
+    await shell.read("credential", "add", "groq", "--name", "Leaky", "--key", f"@{shell.folder}/key")
+    leaked = await shell.read("credential", "leak", "Leaky")
+    assert (leaked["run"]["step"], leaked["run"]["reason"]) == ("awaiting", "leaked")
+    shown = await shell.read("credential", "show", "Leaky")
+    assert shown["options"]["closed"] == "its key leaked"
+
+
+async def test_a_key_in_the_command_itself_is_refused(shell: Shell) -> None:
+    refused = await shell.run("credential", "policy", "Work", "--secret", "management_key=plain")
+    assert refused.exit_code == 2
