@@ -117,9 +117,9 @@ async def test_no_more_is_read_at_once_than_memory_is_meant_for(rows: int, at_on
     async def read(text: str, **variables: object) -> list[object]:
         if "$limit" not in text:
             return []  # there is no head to stumble over
-        assert text.count("LIMIT $limit") == 6
+        assert text.count("LIMIT $limit") == 7
         assert variables["limit"] == reading.AT_ONCE
-        return [7, [], [], [{}] * rows, [], [], [], [], 7]
+        return [7, [], [], [{}] * rows, [], [], [], [], [], 7]
 
     moment = await reading.read_moment(read, EngineDialect(2))
     assert (moment is not None) == at_once
