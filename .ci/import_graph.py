@@ -11,7 +11,10 @@ PAGE = Path(__file__).parents[1] / "docs/architecture.md"
 BEGIN, END = "<!-- imports: written by make docs -->\n", "<!-- /imports -->\n"
 FLOORS = (
     ("app", ("cli", "assembly", "page", "api", "keycairn.py", "gateway", "ingress", "shared")),
-    ("app/services", ("doctor", "imports", "models", "key_rotations", "access", "credentials", "keys", "backups", "audit")),
+    (
+        "app/services",
+        ("doctor", "imports", "models", "key_rotations", "access", "credentials", "keys", "backups", "audit"),
+    ),
     ("beside", ("adapters", "plugins")),
     ("core", ("ports", "domain")),
 )
