@@ -15,7 +15,7 @@ from keycairn.app.api.methods import known_method
 from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.paging import PREFIX
 from keycairn.app.api.raw import send_problem
-from keycairn.app.gateway import GATEWAY_PATHS, Gateway
+from keycairn.app.gateway import GATEWAY_PATHS, PUBLIC_URL, Gateway
 from keycairn.app.ingress.form import check_form
 from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.logs import LogBudget
@@ -58,7 +58,7 @@ class Shell:
         """Serve one request. Calls of models go to the gateway, which has authorization and errors of its own."""
         path = scope["path"].removeprefix(self._prefix) or "/"
         if path.startswith(GATEWAY_PATHS) and (gateway := self._gateway()) is not None:
-            await gateway({**scope, "path": path}, receive, send)  # type: ignore[arg-type]  # a scope's copy
+            await gateway({**scope, "path": path, PUBLIC_URL: self._public}, receive, send)  # type: ignore[arg-type]  # a scope's copy
             return
         if scope["type"] != ScopeType.HTTP:
             await send_problem(as_refusal(send), AmbiguousRequestError(_NO_WEBSOCKET))

@@ -1,9 +1,10 @@
 """The gateway: calls to models with a Keycairn token; the provider's key is added on the way out."""
 
 from keycairn.app.gateway.gateway import PRINCIPAL, Gateway
+from keycairn.app.gateway.reading import PUBLIC_URL
 from keycairn.app.gateway.routes import ANTHROPIC, NATIVE, OPENAI
 
 GATEWAY_PATHS = (OPENAI, ANTHROPIC, NATIVE)
 """What the gateway serves, by the beginning of the path."""
 
-__all__ = ["GATEWAY_PATHS", "PRINCIPAL", "Gateway"]
+__all__ = ["GATEWAY_PATHS", "PRINCIPAL", "PUBLIC_URL", "Gateway"]

@@ -13,7 +13,7 @@ from keycairn.app.gateway.attempt import Exchange
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.errors import render
 from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
-from keycairn.app.gateway.resource_ids import IdEdit
+from keycairn.app.gateway.resource_ids import IdEdit, ResultsEdit
 from keycairn.app.gateway.stream_usage import UsageEdit
 from keycairn.app.gateway.usage_scanner import UsageScanner
 from keycairn.domain.dialect import Dialect
@@ -115,6 +115,8 @@ def _edits(passing: PassedAnswer, headers: list[tuple[bytes, bytes]]) -> EventEd
     edits: list[Edit] = [UsageEdit()] if exchange.usage_asked else []
     if call.resources is not None:
         edits.append(IdEdit(call.resources, exchange.credential, call.caller))
+        if call.results_below:
+            edits.append(ResultsEdit(call.results_below))
     if edits and kind.startswith(b"text/event-stream"):
         return EventEdits(edits)
     return WholeEdits(edits, passing.hold) if edits and kind.startswith(b"application/json") else None

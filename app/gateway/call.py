@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from keycairn.app.gateway.limits import FREE, Charge
+from keycairn.app.gateway.message_batch import MessageBatch
 from keycairn.app.gateway.naming import Body, NamedJson
 from keycairn.app.gateway.resource_ids import ResourceIds
 from keycairn.app.gateway.stream_usage import APIS_THAT_ASK
@@ -77,9 +78,11 @@ class Call(Struct, kw_only=True):
     """The caller's own."""
     model: str | None = None
     credential: str | None = None
-    body: Body | None = None
+    body: Body | MessageBatch | None = None
     resources: ResourceIds | None = None
     """What seals the ids in the answer, where what they name lives on at the account."""
+    results_below: str = ""
+    """The URL below which the client finds the results of what lives at the account, "" where it has none."""
     referred: Mapping[bytes, bytes] = {}
     """The provider's own ids of what it refers to, each with the one that the client gave."""
     subprotocols: Sequence[str] = ()

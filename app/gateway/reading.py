@@ -10,6 +10,8 @@ from keycairn.app.gateway.routes import APIS, NATIVE, model_call, native_call
 from keycairn.app.ingress.form import check_form, check_headers, check_path, check_target
 from keycairn.app.services.access import Principal
 
+PUBLIC_URL = "keycairn.public_url"
+"""In a scope: the address people use, with what stands before our paths."""
 _NAMES = ("/v1/models/", "/anthropic/v1/models/")
 """Below these, the rest of a path is the name of a model, and goes nowhere."""
 
@@ -40,10 +42,19 @@ async def read_call(scope: Any, path: str, caller: Principal, incoming: Incoming
         raw = _raw_path(scope).partition(NATIVE)[2]
         return await native_call(raw, method, query, headers, caller, incoming)
     if api is None:
-        return await resource_call(path, method, query, headers, caller, incoming, resources)
+        return await resource_call(path, method, query, headers, caller, incoming, resources, address_in(scope, path))
     call = await model_call(api, method, query, headers, caller, incoming)
     await open_references(call, resources)
     return call
+
+
+def address_in(scope: Any, path: str) -> str:
+    """The URL under which the client found this service: the one that is set, else that of the request."""
+    if public := scope.get(PUBLIC_URL):
+        return str(public)
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    before = _raw_path(scope).removesuffix(path) if _raw_path(scope).endswith(path) else ""
+    return f"{scope['scheme']}://{host}{before}"
 
 
 def _raw_path(scope: Any) -> str:

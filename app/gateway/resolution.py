@@ -10,7 +10,7 @@ from keycairn.app.gateway.call import Call
 from keycairn.app.gateway.conversation import conversation_key
 from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.naming import NamedJson
-from keycairn.app.gateway.resources import NEW_BATCH
+from keycairn.app.gateway.resources import NEW_BATCHES
 from keycairn.app.gateway.routes import below_base, check_native
 from keycairn.domain.credential import Credential, account
 from keycairn.domain.dialect import Dialect
@@ -43,7 +43,8 @@ class Resolver:
             bounded = reach.models is not None and not all(
                 reach.everything_of(one.credential.provider) for one in found
             )
-            if bounded and isinstance(call.body, NamedJson) and names_others(await call.body.whole()):
+            others = isinstance(call.body, NamedJson) and bounded and names_others(await call.body.whole())
+            if others or (bounded and call.api.path in NEW_BATCHES):
                 raise ListedModelsError
             if call.credential is not None:
                 return _at_home(found, call.credential)
@@ -51,7 +52,7 @@ class Resolver:
         credential = await self._directory.credential(workspace, call.credential or "")
         if not reach.holds(credential.provider, credential.id):
             raise CredentialNotFoundError
-        if (call.api.native or call.api.path == NEW_BATCH) and not reach.everything_of(credential.provider):
+        if (call.api.native or call.api.path in NEW_BATCHES) and not reach.everything_of(credential.provider):
             raise ListedModelsError
         if call.api.native:
             provider = self._registry.get(credential.provider)

@@ -94,6 +94,15 @@ _ids = msgspec.json.Decoder(_Ids).decode
 _conversation = msgspec.json.Decoder(_Conversation).decode
 
 
+class _Results(Struct):
+    id: str = ""
+    results_url: str | None = None
+
+
+_results = msgspec.json.Decoder(_Results).decode
+_RESULTS = re.compile(rb'("results_url"[ \t\r\n]*+:[ \t\r\n]*+)"(?:[^"\\]|\\.)*+"')
+
+
 class IdEdit:
     """Puts sealed ids in the place of the provider's, in one answer or its events, wherever they stand as texts."""
 
@@ -115,6 +124,26 @@ class IdEdit:
         for id, sealed in self._known.items():
             text = text.replace(b'"' + id + b'"', b'"' + sealed + b'"')
         return text
+
+
+class ResultsEdit:
+    """Puts the URL at which the client finds results in the place of the provider's own. It follows an `IdEdit`."""
+
+    marks = (b'"results_url"',)
+
+    def __init__(self, below: str) -> None:
+        self._below = below
+
+    def __call__(self, text: bytes) -> bytes:
+        """An answer in JSON."""
+        try:
+            found = _results(text)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return text
+        if not found.results_url:
+            return text
+        url = msgspec.json.encode(f"{self._below}/{found.id}/results")
+        return _RESULTS.sub(lambda match: match[1] + url, text)
 
 
 def _named_in(text: bytes) -> list[bytes]:

@@ -1,12 +1,14 @@
 """Calls about what lives at one account: a response that was stored, a file, a batch."""
 
 from collections.abc import Mapping
-from typing import Final
+
+from msgspec import Struct
 
 from keycairn.app.gateway.body_members import in_background
 from keycairn.app.gateway.call import Api, Call
 from keycairn.app.gateway.headers import RawHeaders, received
 from keycairn.app.gateway.kept import KeptBody
+from keycairn.app.gateway.message_batch import message_batch
 from keycairn.app.gateway.naming import NamedJson, NativeBody, boundary_of
 from keycairn.app.gateway.outgoing import StreamedBody, WholeBody
 from keycairn.app.gateway.query_naming import model_in_query, without_model
@@ -22,55 +24,104 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.modality import Modality
 
-_ROOT: Final = "/v1/"
 FILES, BATCHES, RESPONSES = "files", "batches", "responses"
-_ACTIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
-    RESPONSES: {
-        "": frozenset({"GET", "DELETE"}),
-        "cancel": frozenset({"POST"}),
-        "input_items": frozenset({"GET"}),
-    },
-    FILES: {"": frozenset({"GET", "DELETE"}), "content": frozenset({"GET"})},
-    BATCHES: {"": frozenset({"GET"}), "cancel": frozenset({"POST"})},
-}
-"""What can be done with a resource, by the last segment of the path. Source: OpenAI's API reference."""
-NEW_BATCH = f"/{BATCHES}"
+
+
+class Kind(Struct, frozen=True):
+    """A kind of resource: what its paths begin with, and what can be done with one, by the path's last segment."""
+
+    name: str
+    root: str
+    path: str
+    actions: Mapping[str, frozenset[str]]
+    anthropic: bool = False
+    results: bool = False
+    """Whether it says at which URL its results are."""
+
+    @property
+    def whole(self) -> str:
+        """The path, whatever follows it."""
+        return self.root + self.path
+
+
+_GET, _POST, _BOTH = frozenset({"GET"}), frozenset({"POST"}), frozenset({"GET", "DELETE"})
+_OPENAI, _ANTHROPIC = "/v1", "/anthropic/v1"
+_KINDS = (
+    Kind(RESPONSES, _OPENAI, "/responses", {"": _BOTH, "cancel": _POST, "input_items": _GET}),
+    Kind(FILES, _OPENAI, "/files", {"": _BOTH, "content": _GET}),
+    Kind(BATCHES, _OPENAI, "/batches", {"": _GET, "cancel": _POST}),
+    Kind(FILES, _ANTHROPIC, "/files", {"": _BOTH, "content": _GET}, anthropic=True),
+    Kind(
+        BATCHES,
+        _ANTHROPIC,
+        "/messages/batches",
+        {"": _BOTH, "cancel": _POST, "results": _GET},
+        anthropic=True,
+        results=True,
+    ),
+)
+"""Sources: OpenAI's and Anthropic's API references."""
+NEW_BATCHES = frozenset(one.path for one in _KINDS if one.name == BATCHES)
 ANY_MODEL = "default:chat"
 """Whose account takes a file where no model is named."""
 
 
 def kind_of(path: str) -> str | None:
     """The kind of resource a path is about, None for none. `/v1/responses` itself is a call of a model."""
-    kind, slash, _ = path.removeprefix(_ROOT).partition("/") if path.startswith(_ROOT) else ("", "", "")
-    return kind if kind in _ACTIONS and (slash or kind != RESPONSES) else None
+    kind = _kind(path)
+    return None if kind is None else kind.name
 
 
-async def resource_call(
-    path: str, method: str, query: str, headers: RawHeaders, caller: Principal, incoming: Incoming, ids: ResourceIds
+def _kind(path: str) -> Kind | None:
+    for one in _KINDS:
+        if path.startswith(one.whole) and path[len(one.whole) :][:1] in {"", "/"}:
+            return None if path == one.whole and one.name == RESPONSES else one
+    return None
+
+
+async def resource_call(  # what a request is made of
+    path: str,
+    method: str,
+    query: str,
+    headers: RawHeaders,
+    caller: Principal,
+    incoming: Incoming,
+    ids: ResourceIds,
+    here: str,
 ) -> Call:
-    """The call of a path that `kind_of` knows.
+    """The call of a path that `kind_of` knows. `here` is the URL under which the client finds this service.
 
     Raises NoRouteError, MethodError, RequestRefusedError, ResourceNotFoundError, or as `Incoming.read`.
     """
     check_query(query)
-    kind, _, rest = path.removeprefix(_ROOT).partition("/")
+    kind = _kind(path)
+    if kind is None:
+        raise NoRouteError
+    rest = path[len(kind.whole) + 1 :]
     call = Call(
-        api=Api(kind, f"/{kind}", Modality.LANGUAGE, counts=False),
+        api=_api(kind, kind.path),
         method=method,
         query=query,
         headers=received(headers),
         caller=caller,
         resources=ids,
+        results_below=here + kind.whole if kind.results else "",
     )
     if rest:
         await _about_one(call, kind, rest, incoming)
     elif method != "POST":
-        raise NoRouteError(f"A list of {kind} would show what other tokens made. Keep the ids that you are given.")
-    elif kind == FILES:
+        raise NoRouteError(f"A list of {kind.name} would show what other tokens made. Keep the ids that you are given.")
+    elif kind.name == FILES:
         _upload(call, headers, incoming)
+    elif kind.anthropic:
+        await _message_batch(call, incoming)
     else:
         await _batch(call, incoming)
     return call
+
+
+def _api(kind: Kind, path: str) -> Api:
+    return Api(kind.name, path, Modality.LANGUAGE, counts=False, anthropic=kind.anthropic)
 
 
 async def open_references(call: Call, ids: ResourceIds) -> None:
@@ -92,7 +143,7 @@ async def open_references(call: Call, ids: ResourceIds) -> None:
 
 async def check_counted(call: Call) -> None:
     """Raise RequestRefusedError for work whose answer does not tell what it uses: who is held to limits does none."""
-    if call.api.path == NEW_BATCH or await _in_background(call):
+    if call.api.path in NEW_BATCHES or await _in_background(call):
         raise RequestRefusedError(
             "What a batch or a response in the background uses is not told here, so a token or a credential that has a "
             "limit of tokens or money makes none."
@@ -107,9 +158,9 @@ async def _in_background(call: Call) -> bool:
     return False
 
 
-async def _about_one(call: Call, kind: str, rest: str, incoming: Incoming) -> None:
+async def _about_one(call: Call, kind: Kind, rest: str, incoming: Incoming) -> None:
     given, _, action = rest.partition("/")
-    methods = _ACTIONS[kind].get(action)
+    methods = kind.actions.get(action)
     if methods is None:
         raise NoRouteError
     if call.method not in methods:
@@ -117,7 +168,7 @@ async def _about_one(call: Call, kind: str, rest: str, incoming: Incoming) -> No
     found = _opened(call, given)
     call.credential = found.credential
     call.referred = {found.id.encode(): given.encode()}
-    call.api = Api(kind, f"/{kind}/{found.id}" + (f"/{action}" if action else ""), Modality.LANGUAGE, counts=False)
+    call.api = _api(kind, f"{kind.path}/{found.id}" + (f"/{action}" if action else ""))
     body = await incoming.read()
     call.body = NativeBody(WholeBody(body)) if body else None
 
@@ -141,6 +192,15 @@ async def _batch(call: Call, incoming: Incoming) -> None:
     for (begin, end), one in reversed(list(zip(places, found, strict=True))):
         body = body[:begin] + one.id.encode() + body[end:]
     call.body = NativeBody(WholeBody(body))
+
+
+async def _message_batch(call: Call, incoming: Incoming) -> None:
+    call.body = body = await message_batch(incoming)
+    call.model = body.name
+    found = [_opened(call, text.decode()) for text in body.references]
+    call.credential = _home(found)
+    call.referred = {one.id.encode(): text for one, text in zip(found, body.references, strict=True)}
+    body.refer_to([one.id for one in found])
 
 
 def _opened(call: Call, text: str) -> Resource:

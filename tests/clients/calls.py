@@ -233,6 +233,27 @@ def _(at: dict[str, str]) -> None:
     same(_anthropic(at).messages.create(**MESSAGE, tools=[tool]).stop_reason, "end_turn")
 
 
+@operation("anthropic", "batches and their results")
+def _(at: dict[str, str]) -> None:
+    batches = _anthropic(at).messages.batches
+    params = {**MESSAGE, "model": "claude-opus-4-8"}
+    made = batches.create(requests=[{"custom_id": one, "params": params} for one in ("a", "b")])
+    same([one.custom_id for one in batches.results(made.id)], ["a", "b"])
+    same(batches.cancel(made.id).processing_status, "canceling")
+    batches.delete(made.id)
+
+
+@operation("anthropic", "files, used in a message")
+def _(at: dict[str, str]) -> None:
+    client = _anthropic(at)
+    file = client.beta.files.upload(file=("a.txt", b"text", "text/plain"), extra_query={"model": "claude-opus-4-8"})
+    same(client.beta.files.download(file.id).read(), b"text")
+    part = {"type": "document", "source": {"type": "file", "file_id": file.id}}
+    call = {**MESSAGE, "model": "claude-opus-4-8", "messages": [{"role": "user", "content": [part]}]}
+    same(client.beta.messages.create(**call, betas=["files-api-2025-04-14"]).content[0].text, "Hello!")
+    client.beta.files.delete(file.id)
+
+
 @operation("anthropic", "messages with beta headers")
 def _(at: dict[str, str]) -> None:
     same(_anthropic(at).beta.messages.create(**MESSAGE, betas=["a-1", "b-2"]).content[0].text, "Hello!")

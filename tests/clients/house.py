@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tests.gateway_house import GatewayHouse, gateway_house
 from tests.servers.anthropic_api import AnthropicServer
+from tests.servers.anthropic_keeping import AnthropicKeeper
 from tests.servers.cohere_api import CohereServer
 from tests.servers.gemini_api import GeminiServer
 from tests.servers.handling import handling, piped
@@ -79,6 +80,8 @@ async def places() -> AsyncIterator[dict[str, str]]:
         slow = await stack.enter_async_context(OpenAIServer())
         slow.fault = "slow"
         await house.model(await house.account("openai", slow.url, key=KEY), "slow")
+        keeper = await stack.enter_async_context(AnthropicKeeper("ant", key=KEY))
+        await house.model(await house.account("anthropic", keeper.url, key=KEY), "claude-opus-4-8")
         realtime = await stack.enter_async_context(RealtimeServer())
         await house.model(await house.account("openai", realtime.url, key=KEY), "gpt-realtime")
         await _live(house, stack, found)
