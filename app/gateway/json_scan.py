@@ -71,8 +71,10 @@ class JsonScanner:
         """The text of `model` as it stands in the body, quotation marks included; None while it was not met."""
         self.place = (0, 0)
         """Where it begins and ends, in bytes."""
-        self.streams = self.has_stream_options = False
-        """Whether the outermost object says `"stream": true`; whether it has a member `stream_options`."""
+        self.streams = False
+        """Whether the outermost object says `"stream": true`."""
+        self.options_at: int | None = None
+        """Where its member `stream_options` begins, the last one where there are several; None for none."""
         self._next = _Next.VALUE
         self._open = bytearray()
         self._carry = b""
@@ -246,7 +248,8 @@ class JsonScanner:
                 self._check_model(buffer[at : end + 1])
             if len(self._open) == 1:
                 self._of_stream = buffer[at : end + 1] == b'"stream"'
-                self.has_stream_options |= buffer[at : end + 1] == b'"stream_options"'
+                if buffer[at : end + 1] == b'"stream_options"':
+                    self.options_at = self._base + at
         elif self._of_model:
             self._of_model = False
             self.model = buffer[at : end + 1]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from keycairn.app.gateway.form_scan import FormScanner
 from keycairn.app.gateway.json_scan import PIECE, JsonScanner
@@ -15,7 +16,7 @@ from keycairn.app.gateway.kept import KeptBody
 from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
 from keycairn.app.gateway.request_body import Incoming
 from keycairn.app.gateway.resource_ids import MARK, sealed_in
-from keycairn.app.gateway.stream_usage import ASKED
+from keycairn.app.gateway.stream_usage import ASKED, LONGEST_OPTIONS, Unasked, unasked
 from keycairn.domain.errors import ModelNameError, RequestRefusedError
 from keycairn.domain.model import LONGEST_CALLED_NAME
 
@@ -47,18 +48,20 @@ _decode = msgspec.json.Decoder(_Call).decode
 class Named(Struct, frozen=True):
     """The model's name in a JSON body, and the `place` of its text: where it begins and ends, in bytes.
 
-    `silent`: the body asks for a stream, and says nothing of what the stream should tell.
+    `silent`: the body asks for a stream, and for no usage of it; `options` is where it says so, None where it says
+    nothing of it.
     """
 
     name: str
     place: tuple[int, int]
     silent: bool = False
+    options: Unasked | None = None
 
 
 class NamedJson:
     """A JSON body and the model's name in it."""
 
-    __slots__ = ("_incoming", "_model", "_pieces", "_references", "name", "silent")
+    __slots__ = ("_incoming", "_model", "_options", "_pieces", "_references", "_said", "name", "silent")
 
     def __init__(self, named: Named, pieces: list[bytes], incoming: Incoming) -> None:
         self.name = named.name
@@ -67,6 +70,9 @@ class NamedJson:
         self._references: list[tuple[int, int]] = []
         self._pieces = pieces
         self._incoming = incoming
+        self._options = named.options
+        self._said = b""
+        """What the client's own options were, where ours took their place."""
 
     @property
     def repeatable(self) -> bool:
@@ -78,11 +84,15 @@ class NamedJson:
 
         With `ask_usage`, where it is `silent`, it asks for the stream's usage.
         """
-        value = msgspec.json.encode(new) + (ASKED if ask_usage and self.silent else b"")
+        asks = ask_usage and self.silent
+        if self._options is not None and asks != bool(self._said):
+            await self._turn(self._options, asks=asks)
+        value = msgspec.json.encode(new) + (ASKED if asks and self._options is None else b"")
         place, before = self._model
         if value != before:
             body = await self._joined(_replaced(self._pieces, place, value))
             self._model = (place[0], place[0] + len(value)), value
+            self._moved(place, len(value))
         else:
             body = await self._joined(self._pieces)
         self._pieces = [body]
@@ -105,11 +115,30 @@ class NamedJson:
         """Put `ids` in the places of the `references`, which were just found."""
         for (begin, end), id in reversed(list(zip(self._references, ids, strict=True))):
             self._pieces = [await self._joined(_replaced(self._pieces, (begin, end), id.encode()))]
-            (start, stop), value = self._model
-            if begin < start:
-                moved = len(id) - (end - begin)
-                self._model = (start + moved, stop + moved), value
+            self._moved((begin, end), len(id))
         self._references = []
+
+    async def _turn(self, options: Unasked, *, asks: bool) -> None:
+        """Put options that ask for the usage in the place of the client's own, or these back."""
+        begin, end = options.place
+        body = await self.whole()
+        new, self._said = (options.asking, body[begin:end]) if asks else (self._said, b"")
+        self._pieces = [await self._joined(_replaced(self._pieces, options.place, new))]
+        self._options = replace(options, place=(begin, begin + len(new)))
+        (start, stop), value = self._model
+        if begin < start:
+            moved = len(new) - (end - begin)
+            self._model = (start + moved, stop + moved), value
+
+    def _moved(self, place: tuple[int, int], length: int) -> None:
+        """What was at `place` has another length: what follows it is elsewhere."""
+        moved = length - (place[1] - place[0])
+        (start, stop), value = self._model
+        if place[0] < start:
+            self._model = (start + moved, stop + moved), value
+        if self._options is not None and place[0] < self._options.place[0]:
+            begin, end = self._options.place
+            self._options = replace(self._options, place=(begin + moved, end + moved))
 
     async def whole(self) -> bytes:
         """The body in one. Raises OverloadedError."""
@@ -209,7 +238,7 @@ async def _scanned(body: bytes, incoming: Incoming) -> NamedJson:
             break
         waiting += await incoming.take()
     scanner.finish()
-    return NamedJson(_named(scanner), pieces, incoming)
+    return NamedJson(_named(scanner, pieces), pieces, incoming)
 
 
 def json_model(body: bytes) -> Named:
@@ -222,7 +251,7 @@ def json_model(body: bytes) -> Named:
     for _ in scanner.feed(body):
         pass
     scanner.finish()
-    return _named(scanner)
+    return _named(scanner, [body])
 
 
 def _quickly(body: bytes) -> Named | None:
@@ -239,12 +268,32 @@ def _quickly(body: bytes) -> Named | None:
     value = _VALUE.match(body, body.find(b'"model"') + 7)
     if value is None:
         return None
-    return Named(call.model, value.span(1), call.stream is True and call.stream_options is UNSET)
+    if call.stream is not True or call.stream_options is UNSET:
+        return Named(call.model, value.span(1), call.stream is True)
+    if body.count(b'"stream_options"') != 1:
+        return None
+    at = body.find(b'"stream_options"')
+    options = unasked(body[at : at + LONGEST_OPTIONS], at)
+    return Named(call.model, value.span(1), options is not None, options)
 
 
-def _named(scanner: JsonScanner) -> Named:
+def _named(scanner: JsonScanner, pieces: Sequence[bytes]) -> Named:
     name = _checked(msgspec.json.decode(scanner.model or b'""', type=str))
-    return Named(name, scanner.place, scanner.streams and not scanner.has_stream_options)
+    at = scanner.options_at
+    if not scanner.streams or at is None:
+        return Named(name, scanner.place, scanner.streams)
+    options = unasked(_slice(pieces, at, at + LONGEST_OPTIONS), at)
+    return Named(name, scanner.place, options is not None, options)
+
+
+def _slice(pieces: Sequence[bytes], begin: int, end: int) -> bytes:
+    """The bytes of the pieces from `begin` to `end`."""
+    found = bytearray()
+    at = 0
+    for piece in pieces:
+        found += piece[max(0, begin - at) : max(0, end - at)]
+        at += len(piece)
+    return bytes(found)
 
 
 def _replaced(pieces: Sequence[bytes], place: tuple[int, int], value: bytes) -> list[bytes | memoryview]:

@@ -74,6 +74,17 @@ async def test_a_client_that_asks_gets_its_usage(house: GatewayHouse, client: ht
     assert (await used(house)).output_tokens == 2
 
 
+async def test_a_client_that_turns_usage_off_is_counted_and_sees_none(
+    house: GatewayHouse, client: httpx.AsyncClient, openai_server: OpenAIServer
+) -> None:
+    answer = await client.post(CHAT, json={**STREAMED, "stream_options": {"include_usage": False}})
+    assert b"total_tokens" not in answer.content
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert openai_server.requests[-1].json()["stream_options"] == {"include_usage": True}
+    sums = await used(house)
+    assert (sums.input_tokens, sums.output_tokens, sums.estimated) == (8, 2, 0)
+
+
 async def test_streams_come_to_their_limit(house: GatewayHouse, client: httpx.AsyncClient) -> None:
     _, token = await house.new_token(limits=Limits(tokens_per_day=40))
     calls = [await client.post(CHAT, json=STREAMED, headers={"authorization": f"Bearer {token}"}) for _ in range(6)]

@@ -96,6 +96,34 @@ class TestAsking:
         assert changed == {**body, "model": "n", "stream_options": {"include_usage": True}}
         assert json.loads((await named.renamed("m")).beginning) == body
 
+    @pytest.mark.parametrize("before", [True, False], ids=["before the model", "behind it"])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"include_usage": False},
+            {},
+            None,
+            {"include_usage": None},
+            {"include_usage": "true"},
+            {"include_obfuscation": False, "include_usage": False},
+            {"\u00fc": '}"', "deep": {"stream_options": {}}},
+        ],
+    )
+    async def test_a_stream_whose_usage_is_turned_off_asks_all_the_same(
+        self, more: dict[str, object], options: dict[str, object] | None, *, before: bool
+    ) -> None:
+        said: dict[str, object] = {"stream": True, "stream_options": options}
+        members = {**said, "model": "m"} if before else {"model": "m", **said}
+        nested = {"nested": {"stream_options": {"include_usage": True}}}
+        written = json.dumps({**nested, **members, **more}, ensure_ascii=False).encode()
+        named = await named_json(arriving(*in_pieces(written, [50_000])))
+        assert named.silent
+        for new, asks in (("n", True), ("longer/name", True), ("n", False), ("x", True), ("m", False)):
+            sent = (await named.renamed(new, ask_usage=asks)).beginning
+            asked = {**(options or {}), "include_usage": True} if asks else options
+            assert json.loads(sent) == {**nested, **members, **more, "model": new, "stream_options": asked}
+        assert sent == written
+
     @pytest.mark.parametrize(
         "said",
         [
@@ -110,9 +138,10 @@ class TestAsking:
             {"nested": [{"stream": True}]},
             {"text": '"stream": true'},
             {"stream": True, "stream_options": {"include_usage": True}},
-            {"stream": True, "stream_options": {"include_usage": False}},
-            {"stream_options": {}, "stream": True},
-            {"stream": True, "stream_options": None},
+            {"stream": True, "stream_options": {"include_usage": True, "more": {"a": [1]}}},
+            {"stream": True, "stream_options": "none"},
+            {"stream": False, "stream_options": {"include_usage": False}},
+            {"stream_options": {"include_usage": False}},
         ],
     )
     async def test_any_other_body_stays_as_it_is(self, more: dict[str, object], said: dict[str, object]) -> None:
