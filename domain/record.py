@@ -81,7 +81,7 @@ def usage_text(key: UsageKey) -> str:
 def record_key(record: Record) -> str:
     """What tells the record from the others of its kind; a snapshot is in its order."""
     match record:
-        case Model() | Credential() | AuditEvent() | Token():
+        case Model() | Credential() | AuditEvent() | Token() | KeyRotation():
             return key_of(record.id)
         case Keyset() | Head():
             return "current"

@@ -183,12 +183,13 @@ def _options(form: Form) -> Options:
         if not colon or not name.strip():
             raise InvalidInputError("A header is a name, a colon and a value.", {"options.headers": "needs a colon"})
         headers[name.strip()] = value.strip()
-    times = {name: _number(form, f"options.{name}") for name in TIMES}
     return Options(
         any_model=form.ticked("options.any_model"),
+        first_byte_timeout=_number(form, "options.first_byte_timeout"),
+        idle_timeout=_number(form, "options.idle_timeout"),
+        total_timeout=_number(form, "options.total_timeout"),
         headers=headers,
         ca_certificates=form.text("options.ca_certificates"),
-        **times,
     )
 
 
