@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 from msgspec.structs import replace
-from tests.samples import THEN, WORKSPACE, a_check, a_credential, a_keyset, a_model, a_token, a_usage_key, an_event
+from tests.samples import (
+    THEN,
+    WORKSPACE,
+    a_check,
+    a_credential,
+    a_key_rotation,
+    a_keyset,
+    a_model,
+    a_token,
+    a_usage_key,
+    an_event,
+)
 from tests.stores import a_store
 
 from keycairn.adapters.surreal import open_surreal
@@ -24,6 +35,7 @@ from keycairn.domain.change import (
     DeleteModelsOf,
     Discard,
     DropEvent,
+    DropKeyRotation,
     DropToken,
     DropUsage,
     ExpectCredential,
@@ -32,6 +44,7 @@ from keycairn.domain.change import (
     MarkBroken,
     PutDefaults,
     PutFingerprints,
+    PutKeyRotation,
     PutKeyset,
     PutToken,
     RecordCheck,
@@ -60,6 +73,7 @@ FAR = a_credential(workspace="b", provider="groq")
 LINKED = [a_model(credential=ONE.id, name=f"n{number}") for number in range(3)]
 LOOSE = a_model(provider="groq", type=Modality.EMBEDDING)
 CROWD = [a_model(credential=TWO.id, provider="groq", name=f"many-{number}") for number in range(MANY)]
+ROTATION = a_key_rotation(ONE.id)
 TOKEN, EVENT, KEY = a_token(), an_event(seq=1, mac="1" * 64), a_usage_key()
 SEALED = join(bytes([2]) + (2).to_bytes(4, "big") + bytes(32 + 32 + 64 + 16))
 USAGE = Usage(requests=3, input_tokens=5, last_used=THEN)
@@ -69,6 +83,8 @@ WALK: tuple[Changeset, ...] = (
     (AddCredential(ONE), AddCredential(TWO), AddCredential(FAR), Append(EVENT)),
     (*map(AddModel, LINKED), AddModel(LOOSE), PutToken(TOKEN)),
     (PutDefaults(Defaults(workspace=WORKSPACE, slots={Slot.CHAT: LINKED[0].id}, version=1), expected=0),),
+    (PutKeyRotation(ROTATION, expected=0),),
+    (PutKeyRotation(replace(ROTATION, key_id="key_2", version=2), expected=1),),
     (ReplaceCredential(replace(ONE, name="New", created=THEN - timedelta(days=1), version=2), expected=1),),
     (RecordCheck(WORKSPACE, ONE.id, a_check()), MarkBroken(WORKSPACE, TWO.id, {"api_key": "lost"}, 1)),
     (PutFingerprints(WORKSPACE, TWO.id, {"api_key": "other"}, 1),),
@@ -86,6 +102,7 @@ WALK: tuple[Changeset, ...] = (
     (RecordUse(TOKEN.id, THEN), AddUsage(KEY, USAGE), AddUsage(KEY, USAGE)),
     (Touch("model", key_of(CROWD[0].id)), ExpectNoCredential(WORKSPACE, "mistral")),
     (Discard("credential", key_of(FAR.id)),),
+    (DropKeyRotation(ROTATION.id, expected=2),),
     (
         PutDefaults(Defaults(workspace=WORKSPACE, slots={}, version=2), expected=1),
         DeleteModelsOf(WORKSPACE, ONE.id),
@@ -158,7 +175,10 @@ async def answers(store: Store) -> Mapping[str, Any]:
         store.any_sealed(),
         store.all_tokens(),
         store.all_credentials(),
+        store.key_rotations(),
         store.chain(),
     )
-    found["singles"] = await asyncio.gather(*singles, store.event_count(), store.acknowledged(), store.token(TOKEN.id))
+    found["singles"] = await asyncio.gather(
+        *singles, store.event_count(), store.acknowledged(), store.token(TOKEN.id), store.key_rotation(ROTATION.id)
+    )
     return found
