@@ -23,7 +23,7 @@ from keycairn.domain.secret import Secret
 CREDENTIALS = 1000
 ROUNDS = 15
 MOST_MS, MOST_VIEW, MOST_ASSETS = 30.0, 60_000, 120_000
-TOKEN = "a-fixed-admin-token-of-40-characters-xyz"  # noqa: S105  # for a service of this run
+TOKEN = "a-fixed-admin-token-of-40-characters-xyz"  # noqa: S105  # of a measurement
 PAGES = ("/", "/credentials", "/credentials?q=account+99", "/credentials?state=works", "/credentials/{id}",
          "/credentials/{id}/edit", "/credentials/{id}/delete", "/move-in", "/models", "/models?q=99", "/models/{model}",
          "/tokens", "/tokens/new", "/usage", "/audit", "/encryption", "/backups", "/plugins", "/settings",

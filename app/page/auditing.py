@@ -57,10 +57,12 @@ async def _back(view: View, matching: EventFilter, before: int) -> tuple[list[Au
     head = await view.keycairn.store.head()
     end = before or (head.seq + 1 if head else 1)
     found: list[AuditEvent] = []
+    size = 2 * ROWS  # few, where nothing is filtered
     for _ in range(PIECES):
         if end <= 1:
             return found, 0
-        begin = max(0, end - 1 - MOST)
+        begin = max(0, end - 1 - size)
+        size = MOST
         page = await view.keycairn.audit.events(
             matching=matching, after=begin, limit=MOST, workspace=view.caller.workspace
         )

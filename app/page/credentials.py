@@ -1,17 +1,18 @@
 """Credentials: the list, one of them, and its tests."""
 
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import Struct
 
 from keycairn.app.api.credentials import READ_CHOSEN, READ_ONE, WRITE_ONE
 from keycairn.app.api.fragments import spec_of
-from keycairn.app.api.paging import Cursors, shown_page
+from keycairn.app.api.paging import Cursors
+from keycairn.app.page.rows import Rows
 from keycairn.app.page.spending import calls_by_credential
-from keycairn.app.page.states import STATES, State, host_of, state_of
+from keycairn.app.page.states import STATES, host_of, state_of
 from keycairn.app.page.view import TheView
 from keycairn.app.services.credentials import Listed
 from keycairn.domain.audit import EventFilter
@@ -21,61 +22,39 @@ from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST, Position
 
 ROWS = 100
+TheRows = NamedDependency[Rows]
 EVENTS = 10
 
 
-class Row(Struct, frozen=True, kw_only=True):
-    """A credential in the list."""
-
-    listed: Listed
-    label: str
-    host: str
-    state: State
-    calls: int
-
-
 @get("/credentials", opt=READ_CHOSEN, include_in_schema=False)
-async def listing(view: TheView) -> Response[Any]:
+async def listing(view: TheView, rows: TheRows) -> Response[Any]:
     """A hundred at a time, searched and filtered here."""
     keycairn, caller = view.keycairn, view.caller
     wanted, provider, state = view.query("q").casefold(), view.query("provider"), view.query("state")
-    calls = await calls_by_credential(view)
-    specs = {one.spec.name: one.spec for one in keycairn.registry.all()}
-
-    async def read(after: Position | None, limit: int) -> Sequence[Listed]:
-        return await keycairn.credentials.list(
-            provider=provider or None, after=after, limit=limit, workspace=caller.workspace
-        )
-
-    def shown(listed: Listed) -> bool:
-        credential = listed.credential
-        if not caller.reach.holds(credential.provider, credential.id):
-            return False
-        spec = specs.get(credential.provider)
-        if state and state_of(listed, spec).code != state:
-            return False
-        if not wanted:
-            return True
-        words = (credential.name, credential.provider, spec.label if spec else "", host_of(listed, spec))
-        return all(any(part in word.casefold() for word in words) for part in wanted.split())
-
-    filtered = bool(wanted or state or not caller.reach.whole)
     cursors = Cursors(keycairn.vault, caller, "page of credentials", q=wanted, provider=provider, state=state)
     after = cursors.read(view.query("after") or None, Position)
-    found = await shown_page(read, place, shown if filtered else None, after, ROWS)
-    rows = [_row(listed, specs.get(listed.credential.provider), calls) for listed in found]
-    following = cursors.write(place(found[-1])) if len(found) == ROWS else ""
+    matching = [
+        row
+        for row in await rows.of(keycairn, caller.workspace, caller.reach)
+        if (not provider or row.listed.credential.provider == provider)
+        and (not state or row.state.code == state)
+        and all(part in row.words for part in wanted.split())
+        and (after is None or _key(place(row.listed)) > _key(after))
+    ]
+    found = matching[:ROWS]
+    following = cursors.write(place(found[-1].listed)) if len(matching) > ROWS else ""
     waiting = 0
-    if not rows and not after and caller.reach.whole and view.may(Scope.CREDENTIALS_WRITE):
+    if not found and not after and caller.reach.whole and view.may(Scope.CREDENTIALS_WRITE):
         waiting = sum(account.usable for account in keycairn.environment.found(caller.workspace))
     return view.page(
         "credentials.html",
-        rows=rows,
+        rows=found,
+        calls=await calls_by_credential(view),
         q=view.query("q"),
         provider=provider,
         state=state,
         states=STATES,
-        providers=sorted((spec.name, spec.label) for spec in specs.values()),
+        providers=sorted((one.spec.name, one.spec.label) for one in keycairn.registry.all()),
         after=after,
         following=following,
         waiting=waiting,
@@ -126,14 +105,8 @@ def place(listed: Listed) -> Position:
     return Position(listed.credential.provider, listed.credential.created, listed.credential.id)
 
 
-def _row(listed: Listed, spec: ProviderSpec | None, calls: dict[str, int]) -> Row:
-    return Row(
-        listed=listed,
-        label=spec.label if spec else listed.credential.provider,
-        host=host_of(listed, spec),
-        state=state_of(listed, spec),
-        calls=calls.get(listed.credential.id, 0),
-    )
+def _key(position: Position) -> tuple[str, datetime, str]:
+    return position.provider, position.created, position.id
 
 
 def _facts(listed: Listed, spec: ProviderSpec | None) -> list[tuple[str, str]]:

@@ -31,6 +31,8 @@ READ_ONE = {"scope": Scope.MODELS_READ, "touches": Touches.MODEL}
 WRITE_ONE = {"scope": Scope.MODELS_WRITE, "touches": Touches.MODEL}
 WRITE = {"scope": Scope.MODELS_WRITE}
 ROWS = 100
+ACCOUNTS = 200
+"""Credentials that are offered to serve a model."""
 
 
 @get("/models", opt=READ_CHOSEN, include_in_schema=False)
@@ -166,6 +168,7 @@ async def _detail(
     named = await keycairn.store.models(caller.workspace, name=model.name, limit=None)
     accounts = await keycairn.store.credentials(caller.workspace, provider=model.provider, limit=MOST)
     reached = [one for one in accounts if caller.reach.holds(one.provider, one.id)]
+    reached = [one for number, one in enumerate(reached) if number < ACCOUNTS or one.id == model.credential]
     price = model.price
     values = {
         "name": model.name,

@@ -1,15 +1,14 @@
 """What needs somebody, as far as what is stored already tells."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from keycairn.app.api.fragments import spec_of
-from keycairn.app.page.states import state_of
+from keycairn.app.page.rows import Row
 from keycairn.app.page.view import View
-from keycairn.app.services.credentials import Listed
+from keycairn.domain.environment import EnvironmentAccount
 from keycairn.domain.errors import BackupFileError
-from keycairn.domain.provider import ProviderSpec
 from keycairn.domain.token import Scope
 
 OLD_TEST = timedelta(days=30)
@@ -28,17 +27,12 @@ class Need(Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
 
 
-def _spec(view: View, listed: Listed) -> ProviderSpec | None:
-    return spec_of(view.keycairn, listed.credential.provider)
-
-
-def of_credentials(view: View, listed: list[Listed]) -> list[Need]:
+def of_credentials(view: View, rows: Sequence[Row]) -> list[Need]:
     """Of the states of credentials, of keys that stand in several, of old tests."""
     needs: list[Need] = []
-    groups: dict[str, list[Listed]] = {}
-    for one in listed:
-        code = state_of(one, _spec(view, one)).code
-        groups.setdefault(code, []).append(one)
+    groups: dict[str, list[Row]] = {}
+    for one in rows:
+        groups.setdefault(one.state.code, []).append(one)
     said = {
         "broken": (0, "bad", "does not open", "do not open", "Enter the key again; its models work at once.", "Mend"),
         "unknown": (1, "bad", "has no plugin", "have no plugin", "Install the plugin again, or delete it.", "Look"),
@@ -50,27 +44,27 @@ def of_credentials(view: View, listed: list[Listed]) -> list[Need]:
         found = groups.get(code, [])
         if not found:
             continue
-        names = ", ".join(one.credential.name for one in found[:3]) + (" …" if len(found) > 3 else "")
+        names = ", ".join(one.listed.credential.name for one in found[:3]) + (" …" if len(found) > 3 else "")
         what = f"{names} {one_does}" if len(found) == 1 else f"{len(found)} credentials {many_do}"
-        alone = found[0].credential.id if len(found) == 1 else ""
+        alone = found[0].listed.credential.id if len(found) == 1 else ""
         needs.append(
             Need(
                 rank=rank,
                 kind=kind,
                 what=what,
-                why=f"{names}. {why}" if len(found) > 1 else state_of(found[0], _spec(view, found[0])).sentence,
+                why=f"{names}. {why}" if len(found) > 1 else found[0].state.sentence,
                 action=action,
                 path=f"/credentials/{alone}" if alone else "/credentials",
                 query={} if alone else {"state": code},
             )
         )
-    prints: dict[str, list[Listed]] = {}
-    for one in listed:
-        for mark in set(one.credential.fingerprints.values()):
+    prints: dict[str, list[Row]] = {}
+    for one in rows:
+        for mark in set(one.listed.credential.fingerprints.values()):
             prints.setdefault(mark, []).append(one)
-    twins = {one.credential.id: one for found in prints.values() if len(found) > 1 for one in found}
+    twins = {one.listed.credential.id: one for found in prints.values() if len(found) > 1 for one in found}
     if twins:
-        names = ", ".join(one.credential.name for one in list(twins.values())[:3])
+        names = ", ".join(one.listed.credential.name for one in list(twins.values())[:3])
         first = next(iter(twins))
         needs.append(
             Need(
@@ -85,7 +79,7 @@ def of_credentials(view: View, listed: list[Listed]) -> list[Need]:
     old = [
         one
         for one in groups.get("works", [])
-        if one.credential.last_check and view.now - one.credential.last_check.at > OLD_TEST
+        if one.listed.credential.last_check and view.now - one.listed.credential.last_check.at > OLD_TEST
     ]
     if old:
         needs.append(
@@ -102,12 +96,11 @@ def of_credentials(view: View, listed: list[Listed]) -> list[Need]:
     return needs
 
 
-def of_environment(view: View, listed: list[Listed]) -> list[Need]:
+def of_environment(view: View, rows: Sequence[Row], found: Sequence[EnvironmentAccount]) -> list[Need]:
     """Of keys that are in the environment only."""
     if not view.may(Scope.CREDENTIALS_WRITE, whole=True):
         return []
-    stored = {one.credential.provider for one in listed}
-    found = view.keycairn.environment.found(view.caller.workspace)
+    stored = {one.listed.credential.provider for one in rows}
     waiting = [one for one in found if one.usable and one.provider not in stored]
     refused = [one for one in found if one.variables and one.why_not and one.provider not in stored]
     needs = []

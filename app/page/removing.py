@@ -22,6 +22,9 @@ from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.model import Slot
 from keycairn.ports.store import MOST
 
+TARGETS = 200
+"""Credentials that are offered to take the models."""
+
 
 @get("/credentials/{id:str}/delete", opt=WRITE_ONE, include_in_schema=False)
 async def confirm(view: TheView, id: FromPath[str]) -> Response[Any]:
@@ -65,8 +68,9 @@ async def _page(view: View, key: CredentialId, to: str, why: str = "", *, status
     credential = listed.credential
     target = await _target(view, to)
     plan = await keycairn.credentials.delete(key, migrate_to=target, dry_run=True, by=caller)
-    others = await keycairn.credentials.list(provider=credential.provider, limit=MOST, workspace=caller.workspace)
-    targets = [one.credential for one in others if one.credential.id != key and _reached(view, one.credential)]
+    others = await keycairn.store.credentials(caller.workspace, provider=credential.provider, limit=MOST)
+    reached = [one for one in others if one.id != key and _reached(view, one)]
+    targets = [one for number, one in enumerate(reached) if number < TARGETS or one.id == target]
     return view.page(
         "delete_credential.html",
         status=status,

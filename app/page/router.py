@@ -28,6 +28,7 @@ from keycairn.app.page import (
 )
 from keycairn.app.page.errors import EXCEPTION_HANDLERS
 from keycairn.app.page.jobs import Jobs
+from keycairn.app.page.rows import Rows
 from keycairn.app.page.sessions import by_session, from_our_pages
 from keycairn.app.page.view import View
 
@@ -41,7 +42,7 @@ def page_router(settings: Sequence[tuple[str, str, str]]) -> Router:
 
     `settings` are shown as they are: name, value, meaning.
     """
-    jobs = Jobs()
+    jobs, rows = Jobs(), Rows()
     return Router(
         path="/",
         route_handlers=[
@@ -104,6 +105,7 @@ def page_router(settings: Sequence[tuple[str, str, str]]) -> Router:
         guards=[from_our_pages],
         dependencies={
             "view": Provide(_view),
+            "rows": Provide(lambda: rows, sync_to_thread=False),
             "jobs": Provide(lambda: jobs, sync_to_thread=False),
             "shown_settings": Provide(lambda: settings, sync_to_thread=False),
         },
