@@ -4,9 +4,10 @@ from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
+from keycairn.app.api.problems import answer_http as answer_http_problem
 from keycairn.app.api.problems import answer_unexpected
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.page.sessions import UNSAFE, UNSENT
@@ -21,6 +22,8 @@ from keycairn.domain.errors import (
 )
 
 THE_KEYCAIRN = "keycairn_of_page"
+PROGRAMS = ("/api", "/openapi", "/health", "/metrics", "/assets")
+"""Beginnings of paths that programs ask for."""
 
 
 def _view(request: Request[Any, Any, Any]) -> View:
@@ -91,6 +94,21 @@ def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[
         title="Something went wrong here",
         message="Nothing that was saved before is lost. The log of the service says more.",
         code="internal_error",
+    )
+
+
+def answer_unknown_path(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
+    """A path that leads nowhere: a page for who reads it in a browser, a problem document for a program."""
+    path = str(request.scope["path"])
+    reads = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    if not reads or path.startswith(PROGRAMS):
+        return answer_http_problem(request, error)
+    return _view(request).page(
+        "error.html",
+        status=404,
+        title="There is nothing here",
+        message="No page has this address. It may be mistyped, or of another version.",
+        code=NotFoundError.code,
     )
 
 

@@ -265,6 +265,16 @@ async def test_without_the_root_key_everybody_is_told_which_setting_is_missing()
             assert "KEYCAIRN_ROOT_KEY" in page.text
 
 
+async def test_a_path_that_leads_nowhere_is_a_page_for_people_and_a_problem_for_programs(house: House) -> None:
+    async with browsing(house) as browser:
+        html = {"Accept": "text/html,*/*"}
+        page = await browser.client.get("/nowhere", headers=html)
+        assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        for path, headers in (("/nowhere", {}), ("/api/nowhere", html)):
+            answer = await browser.client.get(path, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 async def test_every_answer_keeps_strangers_out_of_the_page(house: House) -> None:
     async with browsing(house, token=ADMIN) as browser:
         for path in ("/", "/sign-in", "/credentials/credential:NOBODY"):
