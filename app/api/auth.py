@@ -27,6 +27,8 @@ LONGEST_TOKEN = 4096
 CALLER = "keycairn_caller"
 SCOPES = "keycairn_scopes"
 REQUEST_ID = "keycairn_request_id"
+UNTRIED = "keycairn_untried"
+"""The key by which a request to the page says that it showed nothing: nobody tried to prove who he is."""
 
 
 class Touches(Enum):
@@ -77,7 +79,8 @@ class Guard:
                 token = bearer(connection.headers.get("authorization", ""))
                 principal = await keycairn.attempts.proven(token, address, keycairn.tokens.authenticate)
         except AuthenticationError:
-            self._count_failure()
+            if not connection.state.get(UNTRIED):
+                self._count_failure()
             raise
         caller = Caller(
             actor=principal.actor,

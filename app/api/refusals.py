@@ -2,7 +2,7 @@
 
 from litestar.types import Scope
 
-from keycairn.app.api.auth import CALLER
+from keycairn.app.api.auth import CALLER, UNTRIED
 from keycairn.app.api.methods import known_method
 from keycairn.app.services.audit import ANONYMOUS, AuditCounters
 from keycairn.domain.audit import Action, Caller
@@ -28,7 +28,7 @@ NOTED = (
 
 def note_refusal(audit_counters: AuditCounters, error: Exception, scope: Scope) -> None:
     """Count `error` where it is a refusal. The route is told as its template: what stands in a path may be a key."""
-    if not isinstance(error, NOTED):
+    if not isinstance(error, NOTED) or scope["state"].get(UNTRIED):
         return
     caller = scope["state"].get(CALLER)
     if not isinstance(caller, Caller):

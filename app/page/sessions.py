@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
+from keycairn.app.api.auth import UNTRIED
 from keycairn.app.api.paging import PREFIX
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.page.forms import Form
@@ -56,6 +57,7 @@ async def by_session(connection: Connection, keycairn: Keycairn) -> Principal:
     try:
         session, principal = await keycairn.sessions.recognised(text or "")
     except AuthenticationError:
+        connection.state[UNTRIED] = not text
         connection.state[UNSENT] = await _filled_in(connection)
         raise
     connection.state[SESSION] = session

@@ -8,6 +8,7 @@ import pytest_asyncio
 from tests.house import House
 from tests.page import SAME, Browser, browsing, form_key
 
+from keycairn.domain.audit import EventFilter
 from keycairn.domain.ids import TokenId
 from keycairn.domain.token import Scope
 
@@ -263,6 +264,19 @@ async def test_without_the_root_key_everybody_is_told_which_setting_is_missing()
             page = await browser.get(path)
             assert page.status_code == 503
             assert "KEYCAIRN_ROOT_KEY" in page.text
+
+
+async def test_opening_the_page_is_no_refused_attempt_but_a_wrong_cookie_is_one(house: House) -> None:
+    async def refused() -> int:
+        await house.keycairn.audit_counters.flush()
+        found = await house.keycairn.audit.events(matching=EventFilter(target="GET /backups"))
+        return len(found)
+
+    async with browsing(house) as browser:
+        assert (await browser.get("/backups")).status_code == 401
+        assert await refused() == 0
+        await browser.client.get("/backups", headers={"Cookie": "keycairn-session-80=made-up"})
+        assert await refused() == 1
 
 
 async def test_a_path_that_leads_nowhere_is_a_page_for_people_and_a_problem_for_programs(house: House) -> None:
