@@ -102,10 +102,15 @@ def changes(size: int, keycairn: Keycairn) -> Iterator[Change]:
 async def fill(settings: Settings, size: int) -> None:
     """Make the store."""
     async with open_keycairn(settings) as keycairn:
-        left = changes(size, keycairn)
-        while part := list(islice(left, AT_ONCE)):
-            event = keycairn.journal.event(IN_PROCESS, Action.CREDENTIAL_CREATED, "credential")
-            await keycairn.journal.commit((*part, event))
+        await fill_opened(keycairn, size)
+
+
+async def fill_opened(keycairn: Keycairn, size: int) -> None:
+    """Put into a store what one of that size has."""
+    left = changes(size, keycairn)
+    while part := list(islice(left, AT_ONCE)):
+        event = keycairn.journal.event(IN_PROCESS, Action.CREDENTIAL_CREATED, "credential")
+        await keycairn.journal.commit((*part, event))
 
 
 class Watch:

@@ -60,7 +60,9 @@ COMPACT_AT = 16 * 2**20
 COMPACT_RATIO = 2
 """How many times their size when they were last written anew the engine's files grow before they are compacted."""
 AT_ONCE = 250
-"""Images in one transaction, and steps of a draft, at most: a few milliseconds."""
+"""Images in one transaction, at most: a few milliseconds."""
+STEPS = 100
+"""Steps of a draft before others have their turn, each of some 30 us."""
 A_TURN = 50
 """Records handed out one by one before others have their turn: whoever takes them may decrypt each."""
 
@@ -308,7 +310,7 @@ class EmbeddedStore(StateReads, HistoryReads):
     async def _in_turns(self, steps: Iterable[None]) -> None:
         """Go through the steps, and let others run in between."""
         for done, _ in enumerate(steps, 1):
-            if done % AT_ONCE == 0:
+            if done % STEPS == 0:
                 await asyncio.sleep(0)
 
     async def _parts(self, draft: Draft) -> list[Transaction]:
