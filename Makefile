@@ -31,7 +31,8 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY)  ## write what docs take from the code: errors, the picture of the imports, files
+docs: $(READY)  ## write what docs take from the code: commands, errors, the picture of the imports, files
+	$(BIN)/python .ci/commands_page.py
 	$(BIN)/python .ci/errors_page.py
 	$(BIN)/python .ci/import_graph.py
 	$(BIN)/python .ci/file_index.py
@@ -86,9 +87,13 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "Keycairn needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "This Python has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Setting up $(VENV) ..."
+	@echo "Setting up $(VENV): an environment of its own; the first time takes a minute or two."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/$(PIP_INSTALL) --require-hashes --requirement requirements.lock
+	@echo "  installing $$(grep -c '^[a-z]' requirements.lock) packages, each by its hash ..."
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock; else \
+	  $(BIN)/$(PIP_INSTALL) --require-hashes --requirement requirements.lock; fi
+	@echo "  installing Keycairn itself ..."
 	@$(BIN)/$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -54,7 +54,8 @@ async def list_plugins(client: "Client", *, as_json: bool = False) -> int | None
     default=Path(),
     help="The folder to make it in; the current one.",
 )
-def new_plugin(name: str, into: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs; failures too.")
+def new_plugin(name: str, into: Path, *, as_json: bool) -> None:
     """Write a plugin for the provider NAME: a package that works, with its tests.
 
     NAME is the provider's, such as `acme` or `acme_cloud`. The package is a new folder, `keycairn-NAME`, with a README,
@@ -70,9 +71,12 @@ def new_plugin(name: str, into: Path) -> None:
     folder = into / f"keycairn-{provider.replace('_', '-')}"
     if folder.exists():
         raise click.BadParameter(f"{folder} exists already", param_hint="NAME")
-    for path, text in skeleton(provider).items():
+    files = skeleton(provider)
+    for path, text in files.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+    if shown({"folder": str(folder), "files": sorted(files)}, as_json=as_json):
+        return
     say(f"Made {folder}. Next:", GOOD)
     say(f"  cd {folder}\n  pip install --editable '.[test]'\n  pytest\n  keycairn plugins")

@@ -1,3 +1,4 @@
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from keycairn import __version__, app
 from keycairn.app.cli import main
 from keycairn.app.cli.commands import COMMANDS
 
+ROOT = Path(__file__).parents[2]
+PAGE = runpy.run_path(str(ROOT / ".ci/commands_page.py"))
 LOAD_ALL = """
 import click
 from keycairn.app.cli import main
@@ -69,3 +72,14 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 def test_the_package_runs_as_a_module() -> None:
     said = subprocess.run([sys.executable, "-m", "keycairn", "--version"], capture_output=True, text=True, check=True)
     assert said.stdout == f"keycairn, version {__version__}\n"
+
+
+def test_the_page_of_commands_is_what_they_say() -> None:
+    assert PAGE["page"]() == (ROOT / "docs/commands.md").read_text(), "run: make docs"
+
+
+def test_every_command_that_answers_answers_programs_too() -> None:
+    silent = {"keycairn serve", "keycairn run", "keycairn completion"}
+    for name, command in PAGE["all_commands"](main, "keycairn"):
+        if name not in silent and not isinstance(command, click.Group):
+            assert any("--json" in parameter.opts for parameter in command.params), name
