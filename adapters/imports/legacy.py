@@ -80,6 +80,8 @@ def legacy_document(document: object) -> Mapping[str, Any] | None:
     items = unwrapped(document) if isinstance(document, list) else [document]
     found: list[Mapping[str, Any]] = []
     for item in items:
+        if isinstance(item, Mapping) and isinstance(item.get("provider_configs"), Mapping):
+            item = item["provider_configs"]  # noqa: PLW2901  # as a request over HTTP holds it
         if isinstance(item, Mapping) and isinstance(item.get("credentials"), Mapping) and item not in found:
             found.append(item)
     if len(found) > 1:

@@ -11,7 +11,7 @@ pytest.register_assert_rewrite(
     "keycairn.testing.conformance", "keycairn.testing.binding", "keycairn.testing.key_conformance"
 )
 
-from keycairn.testing.case import OUTCOMES, ProviderCase, Sent, Try, openai_case, openai_tries  # noqa: E402
+from keycairn.testing.case import OUTCOMES, Matching, ProviderCase, Sent, Try, openai_case, openai_tries  # noqa: E402
 from keycairn.testing.conformance import ProviderConformance  # noqa: E402
 from keycairn.testing.key_conformance import KeyCase, KeyManagementConformance  # noqa: E402
 from keycairn.testing.key_server import ADMIN, KeyServer, ServedKey, not_there  # noqa: E402
@@ -32,6 +32,7 @@ __all__ = [
     "KeyServer",
     "KeycairnContainer",
     "LocalServer",
+    "Matching",
     "NotStartedError",
     "OpenAIServer",
     "ProviderCase",

@@ -74,6 +74,8 @@ class BindingConformance:
                 assert len(origins) <= 1, f"{field.name} chooses the host: it needs names_host"
 
     def test_a_token_serves_only_the_account_it_was_bought_with(self, case: ProviderCase) -> None:
+        signs = not any(isinstance(value, str) and KEY in value for value in case.auth.values())
+
         async def play() -> None:
             async with set_up(case) as one, set_up(case) as other:
                 keys = (f"{KEY}-of-one-", f"{KEY}-of-other-")
@@ -85,10 +87,13 @@ class BindingConformance:
                     )
                     for stage, key in zip((one, other), keys, strict=True)
                 ]
+                sent: dict[str, set[str]] = {}
                 for mine, foreign, account in [*zip(keys, reversed(keys), accounts, strict=True)] * 2:
                     ready = await _ready(one, account)
                     assert foreign not in _text(ready), "an account got what belongs to another"
-                    assert mine in _text(ready) or not case.secrets
+                    sent.setdefault(mine, set()).add(_text(ready))
+                    assert mine in _text(ready) or not case.secrets or signs
+                assert sent[keys[0]].isdisjoint(sent[keys[1]]) or not case.secrets, "two accounts send the same"
                 arrived = [
                     str((recorded.target, recorded.headers, recorded.body)) for recorded in other.server.requests
                 ]

@@ -1,5 +1,6 @@
 """What the conformance suite has to know about a provider."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,22 @@ OUTCOMES: Mapping[Fault, type[ProviderError]] = {
 """The error a check ends with when the server has that fault: the very class, no subclass."""
 
 
+class Matching:
+    """Equals every text that the regular expression `pattern` matches as a whole: for signatures and times."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = re.compile(pattern)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.pattern.fullmatch(other) is not None
+
+    def __hash__(self) -> int:
+        return hash(self.pattern)
+
+    def __repr__(self) -> str:
+        return f"Matching({self.pattern.pattern!r})"
+
+
 @dataclass(frozen=True)
 class Sent:
     """One request the provider sends: exactly this and no other.
@@ -56,7 +73,7 @@ class Sent:
     method: str
     target: str
     body: Any = None
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,8 @@ class ProviderCase:
     """A provider, the server it is run against, and what it is expected to send and to find there.
 
     `models` is what discovery finds, by type. `tries` has a model of each declared modality. `settings` gives an
-    account's settings from the server's URL. `auth` are the headers that every call carries, and that `authorize` adds.
+    account's settings from the server's URL. `auth` are the headers that every call carries, and that `authorize` adds:
+    texts, or for what differs each time `Matching` and `unittest.mock.ANY`.
     `wrong` are secrets that the server refuses; None are the case's own, each with another text. `outcomes` are the
     differences to `OUTCOMES`, None for a fault the check survives.
 
@@ -87,7 +105,7 @@ class ProviderCase:
     checks: Sequence[Sent]
     discovers: Sequence[Sent]
     tries: Mapping[tuple[Modality, str], Try]
-    auth: Mapping[str, str] = field(default_factory=lambda: {"Authorization": f"Bearer {KEY}"})
+    auth: Mapping[str, object] = field(default_factory=lambda: {"Authorization": f"Bearer {KEY}"})
     settings: Callable[[str], Mapping[str, SettingValue]] = lambda url: {"base_url": url}
     secrets: Mapping[str, str] = field(default_factory=lambda: {"api_key": KEY})
     wrong: Mapping[str, str] | None = None

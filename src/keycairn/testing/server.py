@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -14,6 +14,10 @@ from aiohttp import web
 
 KEY = "sk-local-canary-0123456789"
 """The key a `LocalServer` takes unless told otherwise."""
+LARGEST_BODY = 64 * 1024 * 1024
+"""Bytes of a request's body."""
+LINES = frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"})
+"""The types of answers that are a JSON value a line."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,13 @@ def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None 
     return Answer(status, json.dumps(value).encode(), headers=headers or {})
 
 
+def _roomy_request(*parts: Any) -> web.BaseRequest:
+    """A request as aiohttp makes it, with room for a body as large as the gateway passes on."""
+    message, payload, protocol, writer, task = parts
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)
+
+
 class LocalServer:
     """One provider. Subclasses say its routes (`answer`), its authorization and the shape of its errors (`error`).
 
@@ -116,7 +127,8 @@ class LocalServer:
         return self.origin + self.base
 
     async def __aenter__(self) -> Self:
-        self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=1.0)
+        server = web.Server(self._handle, request_factory=_roomy_request)
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         # Bound here, since the loop would ask a thread for the address of its own.
         await web.SockSite(self._runner, socket.create_server(("127.0.0.1", 0))).start()
@@ -136,8 +148,16 @@ class LocalServer:
         raise NotImplementedError
 
     def error(self, status: int) -> object:
-        """The JSON body of an error with that status."""
+        """The JSON body of an error with that status, or for another format all of the answer."""
         raise NotImplementedError
+
+    def without_models(self, good: Answer) -> Answer:
+        """`good`, an answer with models, without any: for "no_models". JSON and lines of JSON need no override."""
+        if good.type.partition(";")[0] in LINES:
+            return replace(good, body=b"", chunks=())
+        if good.body and good.type.partition(";")[0] != "application/json":
+            raise NotImplementedError(f"{type(self).__name__}.without_models: nobody else can empty {good.type}.")
+        return _without_items(good)
 
     def authorized(self, recorded: Recorded) -> bool:
         """Whether the request carries the key; without a `key` every request is welcome."""
@@ -168,7 +188,7 @@ class LocalServer:
     async def _faulty(self, fault: int | str, recorded: Recorded) -> Answer:
         if isinstance(fault, int):
             hint = {"Retry-After": self.retry_after} if fault in {429, 503} and self.retry_after else {}
-            return as_json(self.error(fault), fault, hint)
+            return _whole(self.error(fault), fault, hint)
         if fault == "slow":
             await self._stopping.wait()
         good = self._proper(recorded)
@@ -177,7 +197,7 @@ class LocalServer:
             "truncated": Answer(200, good.body[: len(good.body) // 2] or b"{"),
             "empty": Answer(200, b""),
             "wrong_shape": as_json({"data": "none", "models": 7, "candidates": {}}),
-            "no_models": _without_items(good),
+            "no_models": self.without_models(good) if fault == "no_models" else good,
             "redirect": Answer(302, b"", headers={"Location": "http://127.0.0.1:9/elsewhere"}),
             "slow": good,
         }
@@ -185,8 +205,15 @@ class LocalServer:
 
     def _proper(self, recorded: Recorded) -> Answer:
         if not self.authorized(recorded):
-            return as_json(*self.refusal())
+            return _whole(*self.refusal())
         return self.answer(recorded)
+
+
+def _whole(body: object, status: int, headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer whose JSON body is given, or that is given itself."""
+    if isinstance(body, Answer):
+        return replace(body, status=status, headers={**body.headers, **(headers or {})})
+    return as_json(body, status, headers)
 
 
 def _without_items(good: Answer) -> Answer:

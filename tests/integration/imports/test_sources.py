@@ -14,6 +14,7 @@ from tests.notebook import DATABASE, NAMESPACE, PASSPHRASE, SCHEMA, encrypted, o
 from tests.servers.surreal_rpc import surreal_rpc
 
 from keycairn.adapters.imports.exported import JsonExport, exported
+from keycairn.adapters.imports.legacy import legacy_document
 from keycairn.adapters.imports.legacy_configs import NotebookLegacy, StoredLegacyConfig
 from keycairn.adapters.imports.litellm import LiteLlmConfig, parse_yaml
 from keycairn.adapters.imports.open_notebook import OpenNotebook
@@ -317,3 +318,10 @@ async def test_the_memory_of_a_batch_does_not_grow_with_what_came_before(tmp_pat
         finally:
             tracemalloc.stop()
     assert peaks[4] < 1.25 * peaks[1]
+
+
+def test_a_legacy_record_is_read_alone_in_a_list_and_as_a_request_holds_it() -> None:
+    record = {"credentials": {"openai": [ENTRY]}}
+    for shape in (record, [record], {"provider_configs": record}, {"provider_configs": record, "passphrase": "x"}):
+        assert legacy_document(shape) == record
+    assert legacy_document({"provider_configs": "none"}) is None
