@@ -52,7 +52,7 @@ class Redactor:
                     encoded.update(dict.fromkeys(_usable(map(folded, (*base64_cores(raw), *base64_cores(raw[::-1]))))))
                 if len(folded(raw)) < SHORTEST_NEEDLE:
                     exact += [raw, raw[::-1]]
-        self.needles = tuple(needles)
+        self.needles: tuple[str, ...] = tuple(needles)
         """The spellings that are looked for everywhere, in letters and digits."""
         self._encoded = tuple(encoded)
         self._exact = tuple(exact)

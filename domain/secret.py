@@ -1,7 +1,7 @@
 """A value that must not be seen by accident."""
 
 import hmac
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 MASK = "********"
 
@@ -48,7 +48,7 @@ class Secret:
         own, others = (text.encode("utf-8", "surrogatepass") for text in (self._text, other._text))
         return hmac.compare_digest(own, others)
 
-    __hash__ = None  # type: ignore[assignment]  # a hash of a low-entropy secret is a fingerprint
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a hash of a low-entropy secret is a fingerprint
 
     def __reduce__(self) -> NoReturn:
         message = "a Secret cannot be pickled"

@@ -82,8 +82,8 @@ _TELLING_HTML = re.compile(rb"&[#a-zA-Z]")
 FORMS: Mapping[int, int] = {
     code: ord(plain)
     for begin, end in ((0x2070, 0x20A0), (0x2100, 0x2150), (0x2460, 0x2500), (0xFF01, 0xFF5F), (0x1D400, 0x1D800))
-    for code in range(begin, end)
-    if len(plain := unicodedata.normalize("NFKC", chr(code))) == 1 and plain.isascii()
+    for code, plain in ((code, unicodedata.normalize("NFKC", chr(code))) for code in range(begin, end))
+    if len(plain) == 1 and plain.isascii()
 }
 """Letters and digits in other forms: full width, mathematical, in circles."""
 _TELLING_FORMS = (

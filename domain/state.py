@@ -38,7 +38,7 @@ class State:
     """Records by kind and key, with indexes for what is asked of them. Kinds of record may be left out."""
 
     def __init__(self, kinds: Collection[str] = tuple(KINDS)) -> None:
-        self.kinds = frozenset(kinds)
+        self.kinds: frozenset[str] = frozenset(kinds)
         self.tables: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
         self._credentials = CredentialIndex()
         self._models = ModelIndex()

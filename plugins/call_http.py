@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from keycairn.domain.options import Options
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
@@ -21,7 +22,7 @@ class CallSecrets:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self.options = account.options
+        self.options: Options = account.options
         self._sent: dict[str, None] = {}
 
     def sent(self, headers: Mapping[str, str | Secret]) -> None:

@@ -11,13 +11,13 @@ import pluggy
 
 from keycairn.ports.provider import Provider
 
-PROJECT = "keycairn"
+PROJECT: str = "keycairn"
 ENTRY_POINTS = "keycairn.providers"
 API_VERSION = 1
 """What `ProviderSpec.api_version` has to say for this version of the hooks and of `Provider`."""
 
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
 """Marks a function of a plugin as the implementation of the hook of the same name."""
 
 

@@ -69,4 +69,4 @@ class AmbiguousNameError(KeycairnError):
     def __init__(self, kind: str, candidates: Sequence[str]) -> None:
         lines = "".join(f"\n  {each}" for each in candidates)
         super().__init__(f"Several {kind}s are called so. Give the id of one:{lines}")
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[str, ...] = tuple(candidates)

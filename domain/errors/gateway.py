@@ -76,7 +76,7 @@ class OverloadedError(KeycairnError):
 
     def __init__(self) -> None:
         super().__init__("The gateway holds as many calls as it may. Try again shortly.")
-        self.retry_after = 1.0
+        self.retry_after: float = 1.0
 
 
 class LimitReachedError(KeycairnError):

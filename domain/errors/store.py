@@ -104,7 +104,9 @@ class UnreadableRecordError(StoreError):
 
     def __init__(self, kind: str, key: str, why: str) -> None:
         super().__init__(f"The stored {kind} {key} cannot be read: {why}.")
-        self.kind, self.key, self.why = kind, key, why
+        self.kind: str = kind
+        self.key: str = key
+        self.why: str = why
 
 
 class RefusedRecordError(UnreadableRecordError):
@@ -115,7 +117,9 @@ class RefusedRecordError(UnreadableRecordError):
 
     def __init__(self, kind: str, key: str, why: str) -> None:
         StoreError.__init__(self, f"The stored {kind} {key} is refused: {why}.")
-        self.kind, self.key, self.why = kind, key, why
+        self.kind: str = kind
+        self.key: str = key
+        self.why: str = why
 
 
 class RecordsUnknownError(StoreError):

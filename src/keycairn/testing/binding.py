@@ -28,7 +28,7 @@ class Nowhere:
     """An Http that leads nowhere, and keeps what it was to send."""
 
     def __init__(self) -> None:
-        self.tokens = MemoryTokenCache()
+        self.tokens: MemoryTokenCache = MemoryTokenCache()
         self.sent: list[Request] = []
 
     async def send(self, request: Request, *, deadline: float = 15.0) -> Response:  # noqa: ARG002  # the port's

@@ -49,7 +49,7 @@ class Matching:
     """Equals every text that the regular expression `pattern` matches as a whole: for signatures and times."""
 
     def __init__(self, pattern: str) -> None:
-        self.pattern = re.compile(pattern)
+        self.pattern: re.Pattern[str] = re.compile(pattern)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str) and self.pattern.fullmatch(other) is not None

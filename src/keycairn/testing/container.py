@@ -60,7 +60,7 @@ class KeycairnContainer(DockerContainer):
 
     def __init__(self, image: str = IMAGE, *, environment: dict[str, str] | None = None, **options: Any) -> None:
         super().__init__(image, **options)
-        self.token = token_urlsafe(32)
+        self.token: str = token_urlsafe(32)
         self.with_exposed_ports(PORT)
         self.with_env("KEYCAIRN_ROOT_KEY", f"base64:{b64encode(token_bytes(32)).decode()}")
         self.with_env("KEYCAIRN_ADMIN_TOKEN", self.token)
@@ -92,7 +92,7 @@ class SurrealContainer(DockerContainer):
     def __init__(self, image: str = SURREALDB, **options: Any) -> None:
         super().__init__(image, **options)
         self.user = "root"
-        self.password = token_urlsafe(24)
+        self.password: str = token_urlsafe(24)
         self.with_exposed_ports(SURREALDB_PORT)
         self.with_kwargs(user="root")
         self.with_command(f"start --bind 0.0.0.0:{SURREALDB_PORT} rocksdb:///keycairn?sync=every")

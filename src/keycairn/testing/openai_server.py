@@ -44,7 +44,7 @@ class OpenAIServer(LocalServer):
 
     def __init__(self, *, key: str | None = KEY, models: dict[str, str] | None = None) -> None:
         super().__init__(key=key)
-        self.models = dict(MODELS if models is None else models)
+        self.models: dict[str, str] = dict(MODELS if models is None else models)
         self.legacy_limits = False
         """Whether it knows `max_tokens` only, as servers other than OpenAI's do."""
 

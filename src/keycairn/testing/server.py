@@ -119,7 +119,7 @@ class LocalServer:
         self.retry_after: str | None = "7"
         self._runner: web.ServerRunner | None = None
         self._stopping = asyncio.Event()
-        self.origin = ""
+        self.origin: str = ""
 
     @property
     def url(self) -> str:
