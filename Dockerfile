@@ -39,6 +39,6 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8765
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['KEYCAIRN_PORT']}/health/live\", timeout=2)"]
+  CMD ["python", "-c", "import json, os, urllib.request as r; at = json.load(open(os.environ['KEYCAIRN_DATA_DIR'] + '/server.json'))['url']; r.urlopen(at + '/health/live', timeout=2)"]
 ENTRYPOINT ["keycairn"]
 CMD ["serve"]

@@ -43,6 +43,8 @@ from keycairn.domain.token import token_key
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than clients and proxies keep theirs (5 to 60). So they end it, and
 no request goes out on a connection that is being closed."""
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # names, nothing is bound by them
+"""Addresses that stand for all of a machine's."""
 _PR_SET_DUMPABLE = 4
 
 _log = structlog.get_logger()
@@ -150,6 +152,8 @@ def _url(here: Settings) -> str:
 def _greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun, stored: Collection[str]) -> None:
     """Say where it is and what it found. `stored` are the providers that have credentials."""
     say(f"Keycairn is at {url}", "bold")
+    if here.host in EVERYWHERE:
+        say(f"  It listens on every address of this machine; in a container, on its port {here.port}.", "dim")
     say(f"  API description: {url}/openapi")
     if why := keycairn.vault.why_sealed:
         say(f"  SEALED: {why}", "bold red")

@@ -3,7 +3,11 @@
 import ast
 import json
 import re
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path, PurePosixPath
+from threading import Thread
 
 import pytest
 
@@ -107,7 +111,7 @@ def test_it_asks_itself_whether_it_is_alive() -> None:
     assert (interpreter, flag) == ("python", "-c")
     ast.parse(program)
     assert "/health/live" in program
-    assert "KEYCAIRN_PORT" in program
+    assert "KEYCAIRN_DATA_DIR" in program
 
 
 def test_it_serves_and_gets_signals_itself() -> None:
@@ -117,3 +121,27 @@ def test_it_serves_and_gets_signals_itself() -> None:
 
 def test_no_secret_is_baked_in() -> None:
     assert not re.search(r"ROOT_KEY|TOKEN|PASSWORD|API_KEY", (ROOT / "Dockerfile").read_text())
+
+
+class Alive(BaseHTTPRequestHandler):
+    """A service on whatever port, that is asked whether it is alive."""
+
+    def do_GET(self) -> None:  # the library's name
+        self.send_response(200 if self.path == "/health/live" else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_it_asks_on_the_port_it_listens_on_wherever_that_was_said(tmp_path: Path) -> None:
+    command = json.loads(rests("HEALTHCHECK")[0].partition(" CMD ")[2])
+    environment = {"KEYCAIRN_DATA_DIR": str(tmp_path), "KEYCAIRN_PORT": "1"}
+    with HTTPServer(("127.0.0.1", 0), Alive) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "server.json").write_text(json.dumps({"url": f"http://127.0.0.1:{server.server_port}"}))
+        asked = [sys.executable, *command[1:]]
+        assert subprocess.run(asked, env=environment, check=False).returncode == 0  # noqa: S603  # our own
+        server.shutdown()
+    (tmp_path / "server.json").unlink()
+    assert subprocess.run(asked, env=environment, check=False, capture_output=True).returncode != 0  # noqa: S603
