@@ -5,6 +5,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python; d
 WORKERS := $(shell $(PYTHON) -c 'import os; print(min(12, (os.cpu_count() or 1) + 1))')
 VENV := .venv
 BIN := $(VENV)/bin
+SURREAL := $(if $(wildcard ../shared/surreal/surreal.xz),.tools/surreal)
 READY := $(VENV)/.ready
 TOOLS := .venv-tools
 PIP_INSTALL := pip install --quiet --disable-pip-version-check
@@ -12,7 +13,7 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test night screenshots clients check docs audit torture fuzz demo bench lock clean
+.PHONY: help run test night screenshots clients check docs audit torture fuzz demo bench surreal lock clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +23,7 @@ run: $(READY)  ## start Keycairn
 
 # What each process of the tests would compile again is compiled once, whatever the environment says.
 test night: export PYTHONDONTWRITEBYTECODE :=
-test: check  ## check, then run all tests
+test: check $(SURREAL)  ## check, then run all tests
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not external and not night"
 
 check: $(READY)  ## lint, type-check, and see that the walls stand
@@ -37,7 +38,7 @@ docs: $(READY)  ## write what docs take from the code: commands, errors, the pic
 	$(BIN)/python .ci/import_graph.py
 	$(BIN)/python .ci/file_index.py
 
-night: $(READY)  ## run the tests that take long, of which "test" runs a slice
+night: $(READY) $(SURREAL)  ## run the tests that take long, of which "test" runs a slice
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "night and not external"
 
 torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes three hours
@@ -72,6 +73,12 @@ fuzz: $(READY)  ## look for faults longer than the tests do
 audit:  ## look up the known faults of the dependencies, where an index of them answers
 	@if $(MAKE) --silent $(TOOLS)/.ready; then $(TOOLS)/bin/python .ci/audit.py $(TOOLS)/bin/pip-audit; else \
 	  echo "Skipped: pip-audit cannot be installed here, so nothing is known of the dependencies' faults."; fi
+
+surreal: .tools/surreal  ## unpack the SurrealDB server that tests start where there is one, from ../shared
+
+.tools/surreal: ../shared/surreal/surreal.xz
+	@mkdir -p $(@D)
+	@xz -dc $< > $@.part && chmod +x $@.part && mv $@.part $@
 
 lock: $(READY) $(TOOLS)/.ready  ## write the versions of .venv, with the hashes of their files, into the locks
 	$(BIN)/pip freeze --all --exclude-editable | grep -v -e '^keycairn' -e '^pip==' > $(VENV)/versions.txt

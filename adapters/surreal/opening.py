@@ -22,17 +22,19 @@ from keycairn.adapters.surreal.place import place_of
 from keycairn.adapters.surreal.remote import RemoteConnection
 from keycairn.adapters.surreal.restoring import NONE, PATIENCE, Claim
 from keycairn.adapters.surreal.room import Room
-from keycairn.adapters.surreal.schema import migrate, unburden
+from keycairn.adapters.surreal.schema import Query, migrate, unburden
 from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.statements import LEDGER, Transaction
 from keycairn.adapters.surreal.store import SurrealStore
 from keycairn.domain.errors import (
+    ConnectionLostError,
     DamagedAnchorError,
     MissingDatabaseError,
     RedoLogError,
     SettingsError,
     StoreError,
     StoreFullError,
+    StoreUnavailableError,
 )
 from keycairn.domain.secret import Secret
 
@@ -54,6 +56,7 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
     user: str | None = None,
     password: Secret | None = None,
     deadline: float = 10.0,
+    authorities: str = "",
     anchor_file: Path | None = None,
     reserve: int | None = None,
     anew: bool = False,
@@ -62,7 +65,8 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
 ) -> SurrealStore | EmbeddedStore:
     """The store at `url`: `ws://`, `wss://`, `surrealkv://<path>` or `mem://`.
 
-    `deadline` is how long, in seconds, a server may take to connect or to answer. `anchor_file` is where a
+    `deadline` is how long, in seconds, a server may take to connect or to answer; `authorities`, in PEM, are
+    the only ones that `wss://` believes, else the system's are. `anchor_file` is where a
     Keycairn without a redo log kept the head of the audit chain; a server's redo log is in the same folder, None keeps
     none. `reserve` is how many bytes of the disk stay free. Where an embedded database is gone, `anew` makes a
     new one; where its redo log is not its own, or is further, `accept` goes on with the database. What
@@ -73,7 +77,13 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
     """
     if url.startswith(("ws://", "wss://")):
         remote = RemoteConnection(
-            url, namespace=namespace, database=database, user=user, password=password, deadline=deadline
+            url,
+            namespace=namespace,
+            database=database,
+            user=user,
+            password=password,
+            deadline=deadline,
+            authorities=authorities,
         )
         return await _open_server(remote, anchor_file)
     if url != MEMORY and not (url.startswith(SCHEME) and url != SCHEME):
@@ -100,10 +110,7 @@ async def _open_server(connection: RemoteConnection, anchor_file: Path | None) -
     log: ServerLog | None = None
     try:
         dialect = dialect_of(await connection.version())
-        await migrate(connection.query)
-        claim = Claim(connection.query)
-        if await claim.take_over(patience=PATIENCE):
-            await claim.give_up()
+        await _prepared(connection.query)
         if anchor_file is None:
             log = ServerLog(None)
         else:
@@ -117,6 +124,17 @@ async def _open_server(connection: RemoteConnection, anchor_file: Path | None) -
         await connection.close()
         raise
     return store
+
+
+async def _prepared(query: Query) -> None:
+    """Define the tables, and remove what a restore left behind that was cut off."""
+    try:
+        await migrate(query)
+        claim = Claim(query)
+        if await claim.take_over(patience=PATIENCE):
+            await claim.give_up()
+    except ConnectionLostError:
+        raise StoreUnavailableError from None
 
 
 async def _open_embedded(

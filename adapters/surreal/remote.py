@@ -1,147 +1,177 @@
-"""A SurrealDB server. The SDK's client does not reconnect and has no deadlines, so it is supervised here."""
+"""A SurrealDB server: a small pool of connections, each of them watched and made anew when it breaks."""
 
 import asyncio
+import random
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from cbor2 import CBORDecodeError
-from surrealdb import AsyncWsSurrealConnection
-from surrealdb.errors import SurrealError
-from websockets.exceptions import WebSocketException
-
 from keycairn.adapters.surreal.errors import results
-from keycairn.adapters.surreal.wire import decoded
+from keycairn.adapters.surreal.link import Link
+from keycairn.adapters.surreal.rpc import BROKEN, RpcConnection, RpcError
 from keycairn.domain.errors import ConnectionLostError, StoreUnavailableError
 from keycairn.domain.secret import Secret
 
-_BROKEN = (KeyError, OSError, TimeoutError, WebSocketException, SurrealError)
-"""What the client raises when its connection is gone. A request in flight ends with KeyError, from its own clean-up."""
-
-
-class _Client(AsyncWsSurrealConnection):
-    """The SDK's client. Its own reader ends for good at the first value that it cannot decode."""
-
-    async def _recv_task(self) -> None:
-        try:
-            async for data in self.socket:
-                answer = decoded(data)
-                waiting = self.qry.get(str(answer.get("id")))
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(answer)
-        except (WebSocketException, CBORDecodeError):
-            pass
-        finally:
-            for waiting in self.qry.values():
-                waiting.cancel()
-            self.qry.clear()
+LINKS = 4
+"""Connections at the most. A further one is made when each of the others is busy."""
+BUSY = 16
+"""Requests under way on one connection; SurrealDB works on 24 of one connection at once, by default."""
+MOST_UNDER_WAY = 256
+"""Requests under way at once; others wait."""
+MOST_ASKED = 1024
+"""Requests under way and waiting; more are refused at once."""
+CONNECT_WITHIN = 5.0
+"""Seconds for connecting and signing in, at the most."""
+ATTEMPTS = 20
+"""How often a namespace is asked for while other instances define the same one."""
+LONGEST_PAUSE = 0.1
+"""Seconds between two of these attempts, at most."""
+CLOSED = "The database is closed."
+_UNKNOWN_AUTHORITY = (
+    "The database server's certificate is of no authority that is believed. Name its own: KEYCAIRN_DATABASE_CA_FILE."
+)
+_TOO_MANY = "More is asked of the database than it answers. Nothing was sent. Try again shortly."
+_REFUSED = "The database refused the user name or the password."
 
 
 class RemoteConnection:
-    """A connection that is made anew when it breaks. Many calls may be under way at once."""
-
-    shared = True
+    """The pool. Many calls may be under way at once; while the server is down they fail at once."""
 
     def __init__(
-        self, url: str, *, namespace: str, database: str, user: str | None, password: Secret | None, deadline: float
+        self,
+        url: str,
+        *,
+        namespace: str,
+        database: str,
+        user: str | None,
+        password: Secret | None,
+        deadline: float,
+        authorities: str = "",
     ) -> None:
+        """`deadline` is in seconds. `authorities` in PEM are, where given, the only ones `wss://` believes."""
         self._url = url.removesuffix("/").removesuffix("/rpc")
+        self._trust = ssl.create_default_context(cadata=authorities or None) if url.startswith("wss://") else None
         self._namespace, self._database = namespace, database
         self._user, self._password = user, password
-        self._deadline = deadline
-        self._client: AsyncWsSurrealConnection | None = None
-        self._connecting = asyncio.Lock()
+        self.deadline = deadline
+        self._pass: str | None = None
+        self._links = [Link(self._connect)]
+        self._turns = asyncio.Semaphore(MOST_UNDER_WAY)
+        self._asked = 0
         self._closed = False
 
     async def version(self) -> str:
-        """What the server calls itself, such as `surrealdb-2.3.10`."""
-        client = await self._ready()
+        """What the server calls itself, such as `surrealdb-2.3.10`. Raises StoreUnavailableError."""
         try:
-            async with asyncio.timeout(self._deadline):
-                return str(await client.version())
-        except _BROKEN:
-            await self._drop(client)
+            async with asyncio.timeout(self.deadline):
+                return str(await (await self._link().ready()).call("version"))
+        except (RpcError, *BROKEN):
             raise StoreUnavailableError from None
 
-    async def query(self, text: str, variables: Mapping[str, Any]) -> list[Any]:
-        """The result of each statement.
+    async def query(self, text: str, variables: Mapping[str, Any], *, until: float | None = None) -> list[Any]:
+        """The result of each statement; `until` is a time of the event loop, the deadline from now where it is None.
 
         Raises StoreUnavailableError when nothing was sent, ConnectionLostError when the request may have been carried
         out, or what `results` raises.
         """
-        client = await self._ready()
+        if self._asked >= MOST_ASKED:
+            raise StoreUnavailableError(_TOO_MANY)
+        self._asked += 1
+        sent = False
         try:
-            async with asyncio.timeout(self._deadline):
-                answer = await client.query_raw(text, dict(variables))
-        except _BROKEN:
-            await self._drop(client)
-            raise ConnectionLostError from None
+            async with asyncio.timeout_at(self._until(until)), self._turns:
+                link = self._link()
+                connection = await link.ready()
+                link.under_way += 1
+                sent = True
+                try:
+                    answer = await connection.query(text, variables)
+                finally:
+                    link.under_way -= 1
+        except BROKEN:
+            raise (ConnectionLostError if sent else StoreUnavailableError) from None
+        finally:
+            self._asked -= 1
         return results(answer)
 
-    async def close(self) -> None:
-        """Close the connection. Later calls raise StoreUnavailableError."""
-        self._closed = True
-        async with self._connecting:
-            if self._client is not None:
-                await self._discard(self._client)
+    async def read(self, text: str, variables: Mapping[str, Any], *, until: float | None = None) -> list[Any]:
+        """As `query`, for what changes nothing: asked again once, where the connection broke.
 
-    async def _ready(self) -> AsyncWsSurrealConnection:
-        """The live client, connecting first where there is none."""
-        async with self._connecting:
-            if self._closed:
-                raise StoreUnavailableError("The database is closed.")
-            if self._client is not None and _is_dead(self._client):
-                await self._discard(self._client)
-            if self._client is None:
-                self._client = await self._connect()
-            return self._client
-
-    async def _connect(self) -> AsyncWsSurrealConnection:
-        client = _Client(self._url)
+        Raises StoreUnavailableError, or what `results` raises.
+        """
+        until = self._until(until)
         try:
-            async with asyncio.timeout(self._deadline):
-                await client.connect()
-                await self._sign_in(client)
-                await client.use(self._namespace, self._database)
+            return await self.query(text, variables, until=until)
+        except ConnectionLostError:
+            try:
+                return await self.query(text, variables, until=until)
+            except ConnectionLostError:
+                raise StoreUnavailableError from None
+
+    async def close(self) -> None:
+        """Close the connections. Later calls raise StoreUnavailableError."""
+        self._closed = True
+        await asyncio.gather(*(link.close() for link in self._links))
+
+    def _until(self, given: float | None) -> float:
+        return asyncio.get_running_loop().time() + self.deadline if given is None else given
+
+    def _link(self) -> Link:
+        """The least busy of the links that are up; where none is, one that is being connected."""
+        if self._closed:
+            raise StoreUnavailableError(CLOSED)
+        up = [link for link in self._links if link.is_up]
+        best = min(up or self._links, key=lambda link: (link.is_down, link.under_way))
+        if up and best.under_way >= BUSY and len(self._links) < LINKS:
+            self._links.append(Link(self._connect))
+            self._links[-1].start()
+        best.start()
+        return best
+
+    async def _connect(self) -> RpcConnection:
+        """A connection that is signed in. Raises StoreUnavailableError."""
+        connection: RpcConnection | None = None
+        try:
+            async with asyncio.timeout(min(self.deadline, CONNECT_WITHIN)):
+                connection = await RpcConnection.open(self._url, self._trust)
+                await self._sign_in(connection)
+                await self._use(connection)
         except BaseException as error:
-            await _close(client)
-            if isinstance(error, _BROKEN):
+            if connection is not None:
+                connection.abort()
+            if isinstance(error, ssl.SSLCertVerificationError):
+                raise StoreUnavailableError(_UNKNOWN_AUTHORITY) from None
+            if isinstance(error, (RpcError, *BROKEN)):
                 raise StoreUnavailableError from None  # the text may quote the sign-in
             raise
-        return client
+        return connection
 
-    async def _sign_in(self, client: AsyncWsSurrealConnection) -> None:
-        """Sign in as a user of the database, the namespace or the server, whichever knows the name."""
+    async def _sign_in(self, connection: RpcConnection) -> None:
+        """Sign in as a user of the database, the namespace or the server, whichever knows the name.
+
+        Hashing the password costs the server 0.1 s, so further connections show the pass that it gave for it.
+        """
         if self._user is None or self._password is None:
             return
-        levels: tuple[dict[str, str], ...] = (
-            {"namespace": self._namespace, "database": self._database},
-            {"namespace": self._namespace},
-            {},
-        )
-        for level in levels:
-            with suppress(SurrealError):
-                await client.signin({**level, "username": self._user, "password": self._password.reveal()})
+        if self._pass is not None:
+            with suppress(RpcError):  # it has run out, or the server does not know it
+                await connection.call("authenticate", self._pass)
                 return
-        raise StoreUnavailableError("The database refused the user name or the password.")
+        for level in ({"NS": self._namespace, "DB": self._database}, {"NS": self._namespace}, {}):
+            with suppress(RpcError):
+                given = await connection.call("signin", {**level, "user": self._user, "pass": self._password.reveal()})
+                self._pass = given if isinstance(given, str) else None
+                return
+        raise StoreUnavailableError(_REFUSED)
 
-    async def _drop(self, client: AsyncWsSurrealConnection) -> None:
-        """Give `client` up, unless somebody else noticed first and there is a new one."""
-        async with self._connecting:
-            if self._client is client:
-                await self._discard(client)
-
-    async def _discard(self, client: AsyncWsSurrealConnection) -> None:
-        self._client = None
-        await _close(client)
-
-
-def _is_dead(client: AsyncWsSurrealConnection) -> bool:
-    """Whether nobody reads its answers any more; requests would wait for ever."""
-    return client.recv_task is None or client.recv_task.done()
-
-
-async def _close(client: AsyncWsSurrealConnection) -> None:
-    with suppress(*_BROKEN):
-        async with asyncio.timeout(1):
-            await client.close()
+    async def _use(self, connection: RpcConnection) -> None:
+        """Choose the database, which defines it the first time: instances then get in each other's way."""
+        for attempt in range(1, ATTEMPTS):
+            try:
+                await connection.call("use", self._namespace, self._database)
+            except RpcError:
+                await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * attempt)))  # noqa: S311  # jitter
+            else:
+                return
+        await connection.call("use", self._namespace, self._database)

@@ -1,13 +1,21 @@
 """The tables, and how a database of an older version becomes one of this version."""
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from surrealdb import RecordID
 
-from keycairn.domain.errors import DuplicateError, StoreError
+from keycairn.domain.errors import DuplicateError, RetryableConflictError, StoreError
 
+ATTEMPTS = 200
+"""How often a step is tried while other instances define the same; each time one of them gets further."""
+LONGEST_PAUSE = 0.2
+"""Seconds between two attempts, at most."""
+
+_T = TypeVar("_T")
 Query = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
 
 _FIRST = """
@@ -206,20 +214,11 @@ async def migrate(query: Query, migrations: tuple[str, ...] = MIGRATIONS) -> int
     their results.
     """
     applied = 0
-    done = await _done(query)
+    done = await _settled(_done, query)
     while max(done, default=0) < len(migrations):
         number = max(done, default=0) + 1
-        text = f"BEGIN;\nCREATE $id CONTENT $row RETURN NONE;\n{migrations[number - 1]}\nCOMMIT;"
-        row = {"number": number, "applied": datetime.now(UTC)}
-        try:
-            await query(text, {"id": RecordID("migration", number), "row": row})
-            applied += 1
-        except DuplicateError:
-            done = await _done(query)
-            if number not in done:  # otherwise another instance started at the same moment and did it
-                raise
-        else:
-            done = await _done(query)
+        applied += await _settled(_apply, query, number, migrations[number - 1])
+        done = await _settled(_done, query)
     if max(done, default=0) > len(migrations):
         raise StoreError(
             f"The database is of schema {max(done)}, and this Keycairn knows schemas up to {len(migrations)}. "
@@ -248,6 +247,30 @@ async def unburden(query: Query) -> None:
         f"REMOVE INDEX IF EXISTS {index} ON {table}" for table, some in ANSWERED_FROM_MEMORY.items() for index in some
     ]
     await query(";\n".join(["BEGIN", *statements, "COMMIT"]) + ";", {})
+
+
+async def _settled(step: Callable[..., Awaitable[_T]], *given: object) -> _T:
+    """What `step` gives, tried again while instances that start at the same moment are in its way."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return await step(*given)
+        except RetryableConflictError:
+            await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * attempt)))  # noqa: S311  # jitter
+    return await step(*given)
+
+
+async def _apply(query: Query, number: int, statements: str) -> bool:
+    """Whether this instance applied the migration, and no other did at the same moment."""
+    text = f"BEGIN;\nCREATE $id CONTENT $row RETURN NONE;\n{statements}\nCOMMIT;"
+    try:
+        await query(
+            text, {"id": RecordID("migration", number), "row": {"number": number, "applied": datetime.now(UTC)}}
+        )
+    except DuplicateError:
+        if number not in await _done(query):
+            raise
+        return False
+    return True
 
 
 async def _done(query: Query) -> list[int]:

@@ -11,7 +11,7 @@ from keycairn.adapters.surreal.loading import LoadedRevision, loaded, needs
 from keycairn.adapters.surreal.records import Row, readable, record_id
 from keycairn.adapters.surreal.restoring import Claim
 from keycairn.adapters.surreal.server_log import Intent, ServerLog
-from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard
+from keycairn.adapters.surreal.statements import REVISION, Transaction, counted, drafted, guard
 from keycairn.adapters.surreal.under_way import UnderWay
 from keycairn.domain.change import AddUsage, Changeset, Discard, DropUsage, only_counts
 from keycairn.domain.draft import Draft
@@ -33,6 +33,9 @@ ATTEMPTS = 32
 """How often a changeset is worked out anew before a conflict with other writers is given up."""
 LONGEST_PAUSE = 0.2
 """Seconds between two attempts, at most."""
+SETTLE_WITHIN = 3.0
+"""Seconds for finding out what became of a changeset, beyond the deadline."""
+_NO_TURN = "The database is busy with other changes. Nothing was written. Try again shortly."
 _NOTHING = State()
 _log = structlog.get_logger()
 
@@ -40,8 +43,15 @@ _log = structlog.get_logger()
 class DatabaseConnection(Protocol):
     """What the store needs of the database."""
 
-    async def query(self, text: str, variables: Mapping[str, Any]) -> list[Any]:
-        """The result of each statement of `text`."""
+    deadline: float
+    """Seconds within which it answers, or is unavailable."""
+
+    async def query(self, text: str, variables: Mapping[str, Any], *, until: float | None = None) -> list[Any]:
+        """The result of each statement of `text`, which comes by `until`, a time of the event loop."""
+        ...
+
+    async def read(self, text: str, variables: Mapping[str, Any], *, until: float | None = None) -> list[Any]:
+        """The same of what changes nothing, asked again where the connection broke."""
         ...
 
     async def close(self) -> None:
@@ -86,12 +96,17 @@ class Session:
         self._check_open()
         if any(isinstance(value, str) and "\0" in value for value in variables.values()):
             return []  # no indexed column holds a NUL, and the engine cannot look for one
-        return await self._under_way.started(self._repeated(text, variables))
+        return (await self._under_way.started(self._connection.read(text, variables)))[-1]
 
     async def write(self, changes: Changeset, finish: Finish | None) -> None:
-        """Commit `changes`. Raises as `Store.commit`."""
-        await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on without its caller
-        await asyncio.shield(self._under_way.started(self._write(changes, finish)))
+        """Commit `changes` by the deadline. Raises as `Store.commit`."""
+        until = asyncio.get_running_loop().time() + self._connection.deadline
+        try:
+            async with asyncio.timeout_at(until):
+                await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on by itself
+        except TimeoutError:
+            raise StoreUnavailableError(_NO_TURN) from None
+        await asyncio.shield(self._under_way.started(self._write(changes, finish, until)))
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
@@ -113,39 +128,30 @@ class Session:
             await self._connection.close()
             self._log.close()
 
-    async def _repeated(self, text: str, variables: Mapping[str, Any]) -> Any:
-        try:
-            return (await self._connection.query(text, variables))[-1]
-        except ConnectionLostError:
-            try:
-                return (await self._connection.query(text, variables))[-1]
-            except ConnectionLostError:
-                raise StoreUnavailableError from None
-
-    async def _write(self, changes: Changeset, finish: Finish | None) -> None:
+    async def _write(self, changes: Changeset, finish: Finish | None, until: float) -> None:
         """Commit; the write lock is held, and released here."""
         try:
             self._check_open()
-            await self.settle_open()
+            await self.settle_open(until)
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    await self._attempt(changes, finish)
+                    await self._attempt(changes, finish, until)
                 except RetryableConflictError:
-                    if attempt == ATTEMPTS:
+                    if attempt == ATTEMPTS or asyncio.get_running_loop().time() > until - LONGEST_PAUSE:
                         raise ConflictError from None
-                    await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.004 * attempt)))  # noqa: S311  # jitter
+                    await _pause(attempt)
                 else:
                     return
         finally:
             self._writing.release()
 
-    async def _attempt(self, changes: Changeset, finish: Finish | None) -> None:
+    async def _attempt(self, changes: Changeset, finish: Finish | None, until: float) -> None:
         """Work the changes out against what is stored, and store what they come to, unless it changed meanwhile."""
         if only_counts(changes):
-            await self._count(changes)
+            await self._count(changes, until)
             return
         whole = Transaction()
-        moment = await self._moment(changes)
+        moment = await self._moment(changes, until)
         draft = Draft(moment.base)
         for change in changes:
             draft.apply(change)
@@ -161,11 +167,12 @@ class Session:
             if isinstance(change, Discard) and change.kind == "usage":
                 whole.image(change.kind, change.key, None, existed=None)
         images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
-        await self._carried_out(whole, await self._log.intend(images, [event.id for event in draft.appended]))
+        intent = await self._log.intend(images, [event.id for event in draft.appended])
+        await self._carried_out(whole, intent, until)
         for key in draft.images:
             self._unreadable.pop(key, None)
 
-    async def _count(self, changes: Changeset) -> None:
+    async def _count(self, changes: Changeset, until: float) -> None:
         """Store sums and marks of use, which nobody else's changes can be in the way of."""
         for change in changes:
             if isinstance(change, AddUsage):
@@ -173,12 +180,12 @@ class Session:
         whole = Transaction()
         guard(whole, revision=None)
         counted(changes, whole)
-        await self._run(whole, [])
+        await self._run(whole, [], until)
 
-    async def _carried_out(self, whole: Transaction, intent: Intent) -> None:
+    async def _carried_out(self, whole: Transaction, intent: Intent, until: float) -> None:
         """Send what was noted, and note what came of it."""
         try:
-            await self._run(whole, intent.events)
+            await self._run(whole, intent.events, until)
         except OutcomeUnknownError:
             raise
         except BaseException:
@@ -193,21 +200,19 @@ class Session:
             # the server has decided, and its answer must not be reported as another one
             _log.warning("what the database decided could not be noted beside it", detail=str(error))
 
-    async def settle_open(self) -> None:
+    async def settle_open(self, until: float | None = None) -> None:
         """Find out by their audit events what became of the changesets whose outcome is not known yet."""
         for intent in self._log.unsettled:
-            ids = [record_id("event", id) for id in intent.events]
-            found = await self._repeated("SELECT VALUE id FROM $ids", {"ids": ids}) if ids else []
-            await self._settle(intent, done=bool(found))
+            await self._settle(intent, done=bool(intent.events) and await self._is_in(intent.events, until))
 
-    async def _moment(self, changes: Changeset) -> LoadedRevision:
+    async def _moment(self, changes: Changeset, until: float) -> LoadedRevision:
         wanted = needs(changes)
         text, variables = wanted.query()
-        return loaded(await self._repeated(text, variables), wanted, self.readable)
+        return loaded((await self._connection.read(text, variables, until=until))[-1], wanted, self.readable)
 
-    async def _run(self, whole: Transaction, events: Sequence[str]) -> None:
+    async def _run(self, whole: Transaction, events: Sequence[str], until: float) -> None:
         try:
-            await self._connection.query(whole.text, whole.variables)
+            await self._connection.query(whole.text, whole.variables, until=until)
         except ConnectionLostError:
             await self._decide(events)
 
@@ -229,15 +234,38 @@ class Session:
         """The connection broke around a transaction: find out by its audit events whether it was carried out."""
         if not events:
             raise OutcomeUnknownError
+        within = min(SETTLE_WITHIN, self._connection.deadline)
         try:
-            found = await self._repeated(
-                "SELECT VALUE id FROM $ids", {"ids": [record_id("event", id) for id in events]}
-            )
-        except StoreUnavailableError:
+            done = await self._is_in(events, asyncio.get_running_loop().time() + within)
+        except StoreError:
             raise OutcomeUnknownError(events[0]) from None
-        if not found:
+        if not done:
             raise StoreUnavailableError("The connection to the database broke before the write. Nothing was written.")
+
+    async def _is_in(self, events: Sequence[str], until: float | None) -> bool:
+        """Whether the changeset with these events is in; if it is not, it will never be.
+
+        The server may still be working on it. It expects the revision that it was worked out on, so that moving the
+        revision on decides: either it came first and is seen, or it cannot be carried out any more.
+        """
+        fence = Transaction()
+        fence.put("SET number = (number ?? 0) + 1", id=REVISION)
+        variables = {**fence.variables, "events": [record_id("event", id) for id in events]}
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                found = await self._connection.read(
+                    f"{fence.text}\nSELECT VALUE id FROM $events", variables, until=until
+                )
+            except RetryableConflictError:
+                await _pause(attempt)
+            else:
+                return bool(found[-1])
+        raise StoreUnavailableError
 
     def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailableError("The database is closed.")
+
+
+async def _pause(attempt: int) -> None:
+    await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.004 * attempt)))  # noqa: S311  # jitter

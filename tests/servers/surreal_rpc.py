@@ -68,9 +68,10 @@ class RpcServer:
         request = loads(frame, tag_hook=tag_decoder)
         text = str(request.get("params", [""])[0]) if request["method"] == "query" else ""
         await self.thawed.wait()
-        if request["method"] == "signin":
+        if request["method"] in {"signin", "authenticate"}:
             self.sign_ins += 1
-            good = request["params"][0].get("password", request["params"][0].get("pass")) == self.password
+            shown = request["params"][0]
+            good = shown == "a.b.c" if isinstance(shown, str) else shown["pass"] == self.password
             outcome = {"result": "a.b.c"} if good else {"error": {"code": -32000, "message": "no"}}
             await connection.send(encode({"id": request["id"], **outcome}))
             return

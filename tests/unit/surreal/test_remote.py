@@ -9,6 +9,7 @@ from tests.samples import WORKSPACE, a_credential, an_event
 from tests.servers.surreal_rpc import RpcServer, surreal_rpc
 
 from keycairn.adapters.surreal import SurrealStore, open_surreal
+from keycairn.adapters.surreal.remote import BUSY
 from keycairn.adapters.surreal.session import ATTEMPTS
 from keycairn.domain.change import AddCredential, Append
 from keycairn.domain.errors import ConflictError, StoreUnavailableError
@@ -38,8 +39,8 @@ async def test_a_dropped_connection_is_made_anew_and_signed_in(server: RpcServer
     sign_ins = server.sign_ins
     for _ in range(3):
         await server.drop_all()
-        found = await asyncio.gather(*(store.credential(WORKSPACE, credential.id) for _ in range(20)))
-        assert found == [credential] * 20
+        found = await asyncio.gather(*(store.credential(WORKSPACE, credential.id) for _ in range(BUSY)))
+        assert found == [credential] * BUSY
     assert server.sign_ins == sign_ins + 3
 
 
@@ -86,11 +87,21 @@ async def test_a_conflict_is_retried(server: RpcServer, store: SurrealStore) -> 
     assert len(await store.events(WORKSPACE)) == 1
 
 
-async def test_a_lasting_conflict_is_given_up(server: RpcServer, store: SurrealStore) -> None:
+async def test_a_lasting_conflict_is_given_up(server: RpcServer) -> None:
+    store = await open_surreal(server.url)
     server.answers = [RETRY] * ATTEMPTS
     with pytest.raises(ConflictError):
         await store.commit((Append(an_event()),))
     assert server.answers == []
+    assert list(await store.events(WORKSPACE)) == []
+    await store.aclose()
+
+
+async def test_a_lasting_conflict_is_given_up_at_the_deadline(server: RpcServer, store: SurrealStore) -> None:
+    server.answers = [RETRY] * 1000
+    with pytest.raises(ConflictError):
+        await store.commit((Append(an_event()),))
+    server.answers = []
     assert list(await store.events(WORKSPACE)) == []
 
 
