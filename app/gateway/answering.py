@@ -13,7 +13,7 @@ from keycairn.app.gateway.attempt import Exchange
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.errors import render
 from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
-from keycairn.app.gateway.resource_ids import IdEdit, ResultsEdit
+from keycairn.app.gateway.resource_ids import SHORTEST_ID, IdEdit, ResultsEdit
 from keycairn.app.gateway.stream_usage import UsageEdit
 from keycairn.app.gateway.usage_scanner import UsageScanner
 from keycairn.domain.dialect import Dialect
@@ -22,9 +22,6 @@ from keycairn.domain.outcome import Outcome
 
 LARGEST_ERROR = 2**20
 """Bytes of a provider's error that are read, to mask secrets in it."""
-
-SHORTEST_ID = 12
-"""Characters of a provider's id that is looked for within a sentence; a shorter one may be a word."""
 
 _OF_THE_BODY = frozenset({b"content-length", b"content-type", b"content-disposition", b"content-language"})
 
@@ -114,7 +111,7 @@ def _edits(passing: PassedAnswer, headers: list[tuple[bytes, bytes]]) -> EventEd
     exchange, call, kind = passing.exchange, passing.call, _type(headers)
     edits: list[Edit] = [UsageEdit()] if exchange.usage_asked else []
     if call.resources is not None:
-        edits.append(IdEdit(call.resources, exchange.credential, call.caller))
+        edits.append(IdEdit(call.resources, exchange.credential, call.caller, call.referred))
         if call.results_below:
             edits.append(ResultsEdit(call.results_below))
     if edits and kind.startswith(b"text/event-stream"):

@@ -7,7 +7,8 @@ on every instance. Nothing is stored.
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Raw, Struct
@@ -20,6 +21,8 @@ from keycairn.domain.ids import CredentialId, credential_id
 MARK = b"kc_"
 LONGEST_ID = 256
 """Characters of a provider's id that is sealed; a longer one, or one of other characters, is none."""
+SHORTEST_ID = 12
+"""Characters of a provider's id that is looked for within a sentence; a shorter one may be a word."""
 MOST_IDS = 32
 """Ids of one answer that are remembered at one time. An answer names a few, over and over."""
 
@@ -104,11 +107,20 @@ _RESULTS = re.compile(rb'("results_url"[ \t\r\n]*+:[ \t\r\n]*+)"(?:[^"\\]|\\.)*+
 
 
 class IdEdit:
-    """Puts sealed ids in the place of the provider's, in one answer or its events, wherever they stand as texts."""
+    """Puts sealed ids in the place of the provider's, in one answer or its events, wherever they stand as texts.
 
-    marks = (b'"id"', b'_id"', b'"conversation"')
+    What the call `referred` to gets the id back that the client gave, also within a sentence, as of an error.
+    """
 
-    def __init__(self, ids: ResourceIds, credential: CredentialId, caller: Principal) -> None:
+    def __init__(
+        self,
+        ids: ResourceIds,
+        credential: CredentialId,
+        caller: Principal,
+        referred: Mapping[bytes, bytes] = MappingProxyType({}),
+    ) -> None:
+        self._referred = {own: given for own, given in referred.items() if len(own) >= SHORTEST_ID}
+        self.marks = (b'"id"', b'_id"', b'"conversation"', *self._referred)
         self._ids = ids
         self._credential = credential
         self._caller = caller
@@ -123,6 +135,8 @@ class IdEdit:
                 self._known[id] = self._ids.sealed(id, self._credential, self._caller)
         for id, sealed in self._known.items():
             text = text.replace(b'"' + id + b'"', b'"' + sealed + b'"')
+        for id, given in self._referred.items():
+            text = text.replace(id, given)
         return text
 
 
@@ -146,7 +160,14 @@ class ResultsEdit:
         return _RESULTS.sub(lambda match: match[1] + url, text)
 
 
+def _joined(event: bytes) -> bytes:
+    """What an event of several lines of data says: they are joined by line ends. Source: the HTML standard, 9.2.6."""
+    lines = [line.removeprefix(b"data:") for line in event.splitlines() if line.startswith(b"data:")]
+    return b"\n".join(lines) if len(lines) > 1 else event
+
+
 def _named_in(text: bytes) -> list[bytes]:
+    text = _joined(text)
     begin = text.find(b"{")
     if begin < 0:
         return []
