@@ -27,6 +27,8 @@ HANDSHAKE_WITHIN = 30.0
 CALL_WITHIN = 3600.0
 """Seconds a call may take as a whole, however busy both sides are."""
 MOST_ATTEMPTS = 4
+MOST_WITH_ROTATIONS = 12
+"""Attempts of a call whose keys were rotated while it used them: each such refusal allows one more."""
 
 
 class Api(Struct, frozen=True):
@@ -118,6 +120,8 @@ class Report(Struct):
     dialect: Dialect | None = None
     """The form of errors, where the path does not say it."""
     attempts: int = 0
+    most: int = MOST_ATTEMPTS
+    """Attempts it may take."""
     credential: str = ""
     provider: str = ""
     model: str = ""

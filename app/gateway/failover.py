@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from keycairn.app.gateway.attempt import AttemptRunner, Exchange, credential_subject
-from keycairn.app.gateway.call import MOST_ATTEMPTS, Call, Report
+from keycairn.app.gateway.call import MOST_WITH_ROTATIONS, Call, Report
 from keycairn.app.gateway.health import Health
 from keycairn.app.gateway.limits import FREE, Charge, Limiter
 from keycairn.app.gateway.recovery import Recovery
@@ -65,9 +65,7 @@ class Failover:
         tried: set[tuple[str, int, str]] = set()
         failure: KeycairnError = CredentialNotFoundError()
         candidates = call.candidates
-        while report.attempts < MOST_ATTEMPTS:
-            if tried:
-                candidates = await self._resolver.renewed(candidates)
+        while report.attempts < report.most:
             if not self._health.clear:
                 candidates = self._health.ordered(candidates)
             left, why_not = await self._askable(candidates, tried)
@@ -86,6 +84,7 @@ class Failover:
                 tried.add(_account(serving))
                 if not _may_repeat(call, error):
                     break
+                candidates = await self._resolver.renewed(candidates)
                 continue
             outcome = self._learn(serving.credential, exchange)
             if outcome is Verdict.BAD_KEY:
@@ -94,11 +93,14 @@ class Failover:
                 tried.add(_account(serving))
                 if not call.repeatable:
                     break
-                continue  # also with a key that was rotated meanwhile
-            if outcome is Verdict.DONE or last_one or not call.repeatable or report.attempts >= MOST_ATTEMPTS:
+                candidates = await self._resolver.renewed(candidates)  # also with a key that was rotated meanwhile
+                _allow_for_rotation(report, serving.credential, candidates)
+                continue
+            if outcome is Verdict.DONE or last_one or not call.repeatable or report.attempts >= report.most:
                 return exchange
             failure = ProviderError(status=exchange.answer.status)
             self.end(exchange, FREE)
+            candidates = await self._resolver.renewed(candidates)
         raise failure
 
     async def again(self, call: Call, report: Report, exchange: Exchange, failure: Failure) -> Exchange | None:
@@ -114,7 +116,8 @@ class Failover:
             return None
         renewed = await self._resolver.renewed(call.candidates)
         left = [one for one in renewed if (one.credential.id, one.credential.version) != (used.id, used.version)]
-        if left and report.attempts < MOST_ATTEMPTS:
+        _allow_for_rotation(report, used, left)
+        if left and report.attempts < report.most:
             call.candidates = left
             return await self.run(call, report)
         if outcome is Verdict.BAD_KEY:
@@ -183,6 +186,12 @@ class Failover:
         elif outcome is Verdict.NEXT:
             self._health.rest(credential, rest_after(failure))
         return outcome
+
+
+def _allow_for_rotation(report: Report, refused: Credential, candidates: Sequence[Serving]) -> None:
+    """One more attempt where the key that was refused is not the account's any more."""
+    if any(one.credential.id == refused.id and one.credential.version != refused.version for one in candidates):
+        report.most = min(report.most + 1, MOST_WITH_ROTATIONS)
 
 
 def _account(serving: Serving) -> tuple[str, int, str]:

@@ -169,7 +169,7 @@ class LocalServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        recorded = Recorded(request.method, request.raw_path, headers, await request.read())
+        recorded = Recorded(request.method, request.raw_path, headers, await request.content.read())
         self.requests.append(recorded)
         fault = self.faults.pop(0) if self.faults else self.fault
         answer = await self._faulty(fault, recorded) if fault is not None else self._proper(recorded)
