@@ -28,7 +28,7 @@ from keycairn.domain.secret import Secret
 QueryValue = str | int | list[str]
 PATIENCE = 300.0
 """Seconds: a provider may be asked for many models, a page each."""
-LOCK_PATIENCE = 10.0
+LOCK_PATIENCE = 15.0
 """Seconds a command waits for another one that has the database open."""
 LOCK_GLANCE = 0.2
 """Seconds between two looks whether it is free."""
@@ -129,7 +129,7 @@ async def connect(settings: Settings, *, reads: bool = False) -> AsyncIterator[C
     UnprovenServerError when something else answers in place of the service that uses the data folder, and what opening
     Keycairn raises.
     """
-    waited = time.monotonic() + LOCK_PATIENCE
+    patience: float | None = None
     while True:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(connect_to_running(settings))
@@ -138,7 +138,8 @@ async def connect(settings: Settings, *, reads: bool = False) -> AsyncIterator[C
                     client = await stack.enter_async_context(_inside(settings, reads=reads))
                 except StoreLockedError:
                     await _look_who_answers(settings)
-                    if time.monotonic() > waited:
+                    patience = patience or time.monotonic() + LOCK_PATIENCE  # from the first refusal on
+                    if time.monotonic() > patience:
                         raise
             if client is not None:
                 yield client
