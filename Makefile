@@ -59,6 +59,8 @@ demo: $(READY)  ## play the whole story against local stand-ins of three provide
 	@$(BIN)/python demo/story.py
 
 bench: $(READY)  ## measure, side by side
+	$(BIN)/python benchmarks/reads.py --json docs/benchmark-reads.json --docs docs/benchmarks.md --plot docs/benchmark-reads.svg
+	$(BIN)/python benchmarks/scale.py --json docs/benchmark-scale.json
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/gateway.py
 	$(BIN)/python benchmarks/importing.py

@@ -1,6 +1,6 @@
 """What the API costs beside the pattern's common implementation, at several sizes, in one run, as ratios.
 
-    python benchmarks/reads.py [--json FILE] [--plot FILE] [--small]
+    python benchmarks/reads.py [--json FILE] [--docs FILE] [--plot FILE] [--credentials N ...] [--models N ...]
 
 Keycairn is its whole ASGI application on an embedded store in a fresh folder, with tokens, audit log and proofs. Beside
 it is a minimal FastAPI application with pydantic on the same engine, where that is installed (`pip install fastapi`):
@@ -38,12 +38,11 @@ from keycairn.domain.outcome import CheckRecord, Outcome
 TOKEN = "benchmark-token-of-forty-characters-long"  # noqa: S105  # opens nothing
 CHECK = CheckRecord(outcome=Outcome.OK, message="", at=NOW, duration_ms=1)
 CREDENTIALS, MODELS = (1, 100, 1_000, 20_000), (100, 10_000)
-SMALL = (1, 100), (100,)
 BATCH = 500
 ENOUGH = 1.5
 """Seconds of the processor after which a measure is not repeated once more."""
 
-Ask = Callable[[str, str, Any], Awaitable[bytes]]
+BEGIN, END = "<!-- reads: written by make bench -->", "<!-- /reads -->"
 
 
 class Measure(Struct):
@@ -232,17 +231,27 @@ async def main() -> None:
     """Print a table; write JSON and a plot where that is asked for."""
     parser = argparse.ArgumentParser(description="What the API costs beside the pattern's common implementation.")
     parser.add_argument("--json", type=Path, help="write the measures there")
+    parser.add_argument("--docs", type=Path, help="put the table there, between its marks")
     parser.add_argument("--plot", type=Path, help="draw the times of lists there, as SVG")
-    parser.add_argument("--small", action="store_true", help="only the smallest sizes")
+    parser.add_argument("--credentials", type=int, nargs="+", default=CREDENTIALS)
+    parser.add_argument("--models", type=int, nargs="+", default=MODELS)
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    sizes = SMALL if arguments.small else (CREDENTIALS, MODELS)
-    measures = [one for models in sizes[1] for size in sizes[0] for one in await run(size, models)]
+    sizes = arguments.credentials, arguments.models
+    measures: list[Measure] = []
+    for models in sizes[1]:
+        for size in sizes[0]:
+            measures += await run(size, models)
+            print(f"{size} credentials and {models} models are measured", flush=True)
     print(table(measures))
     if not CommonApp.available:
         print("\nWithout fastapi in this environment there is nothing to compare with: pip install fastapi")
     if arguments.json:
         arguments.json.write_text(json.dumps(to_builtins(measures), indent=1) + "\n")
+    if arguments.docs:
+        text = arguments.docs.read_text()
+        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+        arguments.docs.write_text(f"{before}{BEGIN}\n{table(measures)}\n{END}{after}")
     if arguments.plot:
         arguments.plot.write_text(
             bars(

@@ -17,7 +17,8 @@ TEXT = (ROOT / "pyproject.toml").read_text()
 PROJECT = tomllib.loads(TEXT)["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 SHIPPED = ("domain", "ports", "adapters", "app", "plugins", "src/keycairn/testing")
-OURS = {"keycairn", "tests", "gateway", "wire", "nimbus_server", "keycairn_nimbus"}
+BENCHMARKS = {file.stem for file in (ROOT / "benchmarks").glob("*.py")}
+OURS = {"keycairn", "tests", "nimbus_server", "keycairn_nimbus", *BENCHMARKS}
 RUN_NOT_IMPORTED = {
     *("pytest-xdist", "pytest-timeout", "schemathesis", "import-linter", "mypy", "types-pyyaml", "ruff", "build"),
     "setuptools",

@@ -25,6 +25,7 @@ SIGNALS = {
     "NotStartedError",
     "RefusedAccountError",
     "RefusedVariableError",
+    "RpcError",
     "UnreadableKeyError",
     "UnfitAnswerError",
 }
