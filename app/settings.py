@@ -28,6 +28,8 @@ HELP: Mapping[str, str] = {
     "DATABASE_DATABASE": "SurrealDB database. Default keycairn",
     "DATABASE_USER": "User of a remote SurrealDB.",
     "DATABASE_PASSWORD": "Password of a remote SurrealDB.",
+    "DATABASE_CA_FILE": "A file of certificate authorities in PEM that a wss:// database's certificate must be of. "
+    "Default: the system's",
     "HOST": "Address to listen on. Default 127.0.0.1",
     "PORT": "Port to listen on. Default 8765",
     "ALLOWED_HOSTS": "Host names to answer to, separated by commas, such as keycairn.example.com; * for any. "
@@ -88,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_name: str = "keycairn"
     database_user: str | None = None
     database_password: Secret | None = None
+    database_ca_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8765
     allowed_hosts: tuple[str, ...] = ()
@@ -148,6 +151,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         database_name=read.text("DATABASE_DATABASE", "keycairn"),
         database_user=read.text("DATABASE_USER", "") or None,
         database_password=read.secret("DATABASE_PASSWORD", lambda secret: secret),
+        database_ca_file=read.path("DATABASE_CA_FILE"),
         host=read.text("HOST", "127.0.0.1"),
         port=read.port("PORT", 8765),
         allowed_hosts=read.listed("ALLOWED_HOSTS", _allowed_hosts),

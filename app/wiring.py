@@ -78,7 +78,7 @@ async def open_with_first_run(
     )
     async with AsyncExitStack() as stack:
         stack.enter_context(locked_data_folder(settings))
-        trust = Trust(_authorities(settings.egress_ca_file))
+        trust = Trust(_authorities("EGRESS_CA_FILE", settings.egress_ca_file))
         http = GuardedHttp(policy, trust=trust, proxy=settings.egress_proxy)
         stack.push_async_callback(http.aclose)
         upstream = HttptoolsUpstream(policy, trust=trust, proxy=settings.egress_proxy)
@@ -182,6 +182,7 @@ async def open_store(
         database=settings.database_name,
         user=settings.database_user,
         password=settings.database_password,
+        authorities=_authorities("DATABASE_CA_FILE", settings.database_ca_file),
         anchor_file=None if settings.in_memory else settings.data_dir / ANCHOR_FILE,
         anew=anew,
         accept=accept,
@@ -242,19 +243,20 @@ def _own_records(settings: Settings) -> SurrealRecords:
         database=settings.database_name,
         user=settings.database_user,
         password=settings.database_password,
+        authorities=_authorities("DATABASE_CA_FILE", settings.database_ca_file),
     )
 
 
-def _authorities(file: Path | None) -> str:
+def _authorities(name: str, file: Path | None) -> str:
     """The certificates in the file of the setting, "" without one. Raises SettingsError."""
     if file is None:
         return ""
     try:
         return certificates_in(file.read_text())
     except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"KEYCAIRN_EGRESS_CA_FILE names {file}, which cannot be read as text.") from None
+        raise SettingsError(f"KEYCAIRN_{name} names {file}, which cannot be read as text.") from None
     except InvalidInputError as error:
-        raise SettingsError(f"KEYCAIRN_EGRESS_CA_FILE names {file}. {error}") from None
+        raise SettingsError(f"KEYCAIRN_{name} names {file}. {error}") from None
 
 
 def _own_endpoints(settings: Settings) -> tuple[tuple[str, int], ...]:

@@ -32,11 +32,13 @@ class SurrealRecords:
         user: str | None = None,
         password: Secret | None = None,
         deadline: float = 30.0,
+        authorities: str = "",
     ) -> None:
         self._url = url
         self._namespace, self._database = namespace, database
         self._user, self._password = user, password
         self._deadline = deadline
+        self._authorities = authorities
 
     async def records(self, table: str) -> AsyncIterator[Mapping[str, Any] | Refused]:
         """See `Records`. Raises UnreadableSourceError, StoreLockedError or StoreUnavailableError."""
@@ -73,6 +75,7 @@ class SurrealRecords:
                 user=self._user,
                 password=self._password,
                 deadline=self._deadline,
+                authorities=self._authorities,
             )
         if not self._url.startswith(SCHEME):
             raise UnreadableSourceError("A database is named by ws://HOST:PORT, wss://HOST:PORT or surrealkv://PATH.")

@@ -25,6 +25,7 @@ from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.cli.running import RunningServer, announce, running, withdraw
 from keycairn.app.cli.show import say
 from keycairn.app.cli.stopping import GracefulServer, Stopping
+from keycairn.app.cli.waiting import opened
 from keycairn.app.cli.websocket_protocol import LARGEST_MESSAGE, BoundedWebsocket
 from keycairn.app.data_folder import FIRST_TOKEN_FILE, SIGN_IN_FILE, write_private
 from keycairn.app.first_run import FirstRun
@@ -34,7 +35,6 @@ from keycairn.app.privacy import close_off
 from keycairn.app.proof import new_secret
 from keycairn.app.server import create_app, fronted, guarded, hosts_of
 from keycairn.app.settings import Settings
-from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import CannotListenError, DataFolderError, DataFolderLockedError
 from keycairn.domain.secret import Secret
@@ -76,7 +76,7 @@ async def _run(chosen: Settings, call_lines: CallLines | None, stopping: Stoppin
         raise DataFolderLockedError(str(chosen.data_dir))
     with _listening(chosen) as listener:
         here = replace(chosen, port=listener.getsockname()[1])
-        async with open_with_first_run(here, new_database=new_database) as (keycairn, first_run):
+        async with opened(here, listener, new_database=new_database) as (keycairn, first_run):
             known = RunningServer(_url(here), os.getpid(), new_secret())
             if keycairn.gateway is not None:
                 keycairn.gateway.call_log.write = call_lines

@@ -48,7 +48,7 @@ class SurrealServer:
     def __init__(self, folder: Path, *options: str, scheme: str = "ws") -> None:
         self._folder, self._options = folder, options
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"{scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -83,6 +83,7 @@ class SurrealServer:
         """Let it hold all connections and do nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)
 
     def thaw(self) -> None:
         assert self._process is not None
@@ -127,7 +128,8 @@ def fresh_namespace() -> str:
     return f"test_{os.getpid()}_{next(_NUMBERS)}_{token_hex(4)}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
