@@ -109,7 +109,7 @@ async def check(store: Store, load: Load) -> None:
 
 @needs_binary
 async def test_a_server_that_is_killed_under_load_loses_nothing_acknowledged(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     recoveries = []
     with surreal_server(tmp_path / "db") as server:
@@ -122,9 +122,9 @@ async def test_a_server_that_is_killed_under_load_loses_nothing_acknowledged(
                     await asyncio.to_thread(server.start)
                     recoveries.append(await load.more(within=RECOVERY))
             await check(store, load)
-    record_property("seconds to recover, at the most", max(recoveries))
-    record_property("acknowledged", len(load.acknowledged))
-    record_property("longest call, in seconds", load.longest)
+    record_testsuite_property("seconds to recover, at the most", max(recoveries))
+    record_testsuite_property("acknowledged", len(load.acknowledged))
+    record_testsuite_property("longest call, in seconds", load.longest)
 
 
 @needs_binary
