@@ -151,19 +151,29 @@ class KeyRotationController(Controller):
     path = "/api"
     tags = ("Key rotation",)
 
-    @get("/key-rotations", opt=READ_CHOSEN, summary="List the rotations of keys")
+    @get("/key-rotations", opt=READ_CHOSEN, operation_id="list_key_rotations", summary="List the rotations of keys")
     async def listing(self, keycairn: TheKeycairn, caller: TheCaller) -> list[KeyRotationView]:
         """Of every credential that has one, with the ages of their keys, and what is to be warned of."""
         found = await keycairn.key_rotations.listed(workspace=caller.workspace)
         within = [one for one in found if caller.reach.holds(one.rotation.provider, one.rotation.credential)]
         return [key_rotation_view(one) for one in within]
 
-    @get("/credentials/{id:str}/key-rotation", opt=READ_ONE, summary="Get how a credential's key is rotated")
+    @get(
+        "/credentials/{id:str}/key-rotation",
+        opt=READ_ONE,
+        operation_id="get_key_rotation",
+        summary="Get how a credential's key is rotated",
+    )
     async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> KeyRotationView:
         """The policy, the age of the key, and how far a rotation is."""
         return key_rotation_view(await keycairn.key_rotations.get(credential_id(id), workspace=caller.workspace))
 
-    @put("/credentials/{id:str}/key-rotation", opt=WRITE_ONE, summary="Set how a credential's key is rotated")
+    @put(
+        "/credentials/{id:str}/key-rotation",
+        opt=WRITE_ONE,
+        operation_id="update_key_rotation",
+        summary="Set how a credential's key is rotated",
+    )
     async def set_up(
         self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[SetKeyRotation]
     ) -> KeyRotationView:
@@ -190,18 +200,31 @@ class KeyRotationController(Controller):
         "/credentials/{id:str}/key-rotation",
         opt=WRITE_ONE,
         status_code=200,
+        operation_id="delete_key_rotation",
         summary="Rotate a credential's key no more",
     )
     async def remove(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> KeyRotationView:
         """Forgets the policy and the secrets that manage keys. The key stays as it is. Answers what is forgotten."""
         return key_rotation_view(await keycairn.key_rotations.remove(credential_id(id), by=caller))
 
-    @post("/credentials/{id:str}/key-rotation/rotate", opt=WRITE_ONE, status_code=202, summary="Rotate a key now")
+    @post(
+        "/credentials/{id:str}/key-rotation/rotate",
+        opt=WRITE_ONE,
+        status_code=202,
+        operation_id="rotate_key",
+        summary="Rotate a key now",
+    )
     async def rotate(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> KeyRotationView:
         """Goes on by itself: a new key, a proof, the switch, an overlap, the revocation."""
         return key_rotation_view(await keycairn.key_rotations.rotate(credential_id(id), by=caller))
 
-    @post("/credentials/{id:str}/key-rotation/leaked", opt=WRITE_ONE, status_code=202, summary="Replace a leaked key")
+    @post(
+        "/credentials/{id:str}/key-rotation/leaked",
+        opt=WRITE_ONE,
+        status_code=202,
+        operation_id="rotate_leaked_key",
+        summary="Replace a leaked key",
+    )
     async def leaked(
         self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[LeakedKey]
     ) -> KeyRotationView:
@@ -212,7 +235,13 @@ class KeyRotationController(Controller):
         done = await keycairn.key_rotations.leaked(credential_id(id), may_close=data.may_close, by=caller)
         return key_rotation_view(done)
 
-    @post("/credentials/{id:str}/key-rotation/resume", opt=WRITE_ONE, status_code=202, summary="Go on with a rotation")
+    @post(
+        "/credentials/{id:str}/key-rotation/resume",
+        opt=WRITE_ONE,
+        status_code=202,
+        operation_id="resume_key_rotation",
+        summary="Go on with a rotation",
+    )
     async def resume(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> KeyRotationView:
         """After a person did what it waited for."""
         return key_rotation_view(await keycairn.key_rotations.resume(credential_id(id), by=caller))

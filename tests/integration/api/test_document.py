@@ -111,6 +111,19 @@ async def test_operations_are_called_as_one_would_call_their_functions(api: Clie
     verbs = {name.partition("_")[0] for name in names}
     assert verbs <= {
         *("assign", "change", "check", "count", "create", "delete", "discard", "discover", "forget", "get", "import"),
-        *("list", "migrate", "prove", "register", "repair", "replay", "revoke", "rotate", "sync", "test", "update"),
+        *(
+            "list",
+            "migrate",
+            "prove",
+            "register",
+            "repair",
+            "replay",
+            "resume",
+            "revoke",
+            "rotate",
+            "sync",
+            "test",
+            "update",
+        ),
         "verify",
     }
