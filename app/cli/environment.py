@@ -28,7 +28,10 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
     credentials = await client.all("/api/credentials")
     why_sealed = None if overview["encryption_configured"] else await _why_not_ready(client)
     failed = FAILED if why_sealed else None
-    if shown({**overview, "credentials": credentials, "why_sealed": why_sealed}, as_json=as_json):
+    rotations = await client.get("/api/key-rotations")
+    warnings = {one["credential"]: one["warning"] for one in rotations if one["warning"]}
+    told = {**overview, "credentials": credentials, "why_sealed": why_sealed, "key_warnings": warnings}
+    if shown(told, as_json=as_json):
         return failed
     say(f"Talking to {client.where}.", DULL)
     if why_sealed:
@@ -50,6 +53,8 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
         )
     for broken in (c for c in credentials if c["decryption_error"]):
         say(f"{broken['id']} does not open: {broken['decryption_error']}. Send its key again.", BAD)
+    for id, warning in warnings.items():
+        say(f"The key of {id}: {warning}", BAD)
     return failed
 
 

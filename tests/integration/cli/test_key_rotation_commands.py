@@ -1,5 +1,6 @@
 """Keys that rotate themselves, by commands."""
 
+import pytest
 from tests.shell import KEY, Shell
 
 from keycairn.testing import ADMIN
@@ -42,3 +43,17 @@ async def test_a_leak_without_a_policy_closes_the_account(shell: Shell) -> None:
 async def test_a_key_in_the_command_itself_is_refused(shell: Shell) -> None:
     refused = await shell.run("credential", "policy", "Work", "--secret", "management_key=plain")
     assert refused.exit_code == 2
+
+
+@pytest.mark.night  # a dozen commands, each of which opens the database
+async def test_status_says_which_key_is_overdue(shell: Shell) -> None:
+    (shell.folder / "key").write_text(KEY)
+    made = await shell.read("credential", "add", "groq", "--name", "Old", "--key", f"@{shell.folder}/key")
+    assert (await shell.read("status"))["key_warnings"] == {}
+    await shell.read("credential", "policy", "Old", "--at", "2020-01-01T00:00:00Z")
+    for _ in range(20):  # the commands' own process begins it, and comes to wait for a person
+        if warned := (await shell.read("status"))["key_warnings"]:
+            break
+    assert [*warned] == [made["id"]]
+    while "Make a new key at https://console.groq.com/keys" not in (await shell.run("status")).output:
+        assert len(shell.said) < 20_000
