@@ -44,8 +44,8 @@ MAY: dict[str, frozenset[str]] = {
     # speak over sockets that were dialled there
     "adapters/httptools_upstream/pool.py": frozenset({"create_connection"}),
     "adapters/websockets_upstream/client.py": frozenset({"create_connection"}),
-    # finds the address to listen on
-    "app/cli/serving.py": frozenset({"getaddrinfo"}),
+    # finds the address to listen on, and opens the operator's own browser at a file of this machine
+    "app/cli/serving.py": frozenset({"getaddrinfo", "webbrowser"}),
 }
 
 
