@@ -28,6 +28,8 @@ from keycairn.testing.openai_server import OpenAIServer
 from keycairn.testing.server import LocalServer, Recorded
 
 EVERY = 0.3
+PATIENCE = 120
+"""Seconds for a call: clients, gateway and providers are one process here."""
 UPLOAD = silent_wav() + bytes(2 * 2**20)
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -112,7 +114,9 @@ class Clients:
         assert answer.stop_reason == "end_turn"
 
     async def session(self, model: str) -> None:
-        async with self._sdk.realtime.connect(model=model) as connection:
+        async with self._sdk.realtime.connect(
+            model=model, websocket_connection_options={"open_timeout": PATIENCE}
+        ) as connection:
             for _ in range(2):
                 await connection.response.create()
                 while (await connection.recv()).type != "response.done":
@@ -121,7 +125,7 @@ class Clients:
 
     async def turns(self) -> None:
         headers = {"x-goog-api-key": self._sdk.api_key}
-        async with connect(self._live, additional_headers=headers, proxy=None) as connection:
+        async with connect(self._live, additional_headers=headers, proxy=None, open_timeout=PATIENCE) as connection:
             await connection.send(json.dumps({"setup": {"model": "models/gemini-live"}}))
             assert "setupComplete" in json.loads(await connection.recv())
             await connection.send(json.dumps({"clientContent": {"turnComplete": True}}))
@@ -142,7 +146,7 @@ class Workers:
             name, call = self._calls[number % len(self._calls)]
             number += 1
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE):
                     await call()
             except Exception as error:  # noqa: BLE001  # whatever an SDK raises is a failure
                 self.failed.append(f"{name}: {type(error).__name__}: {error}")
