@@ -115,7 +115,8 @@ class Clients:
 
     async def session(self, model: str) -> None:
         async with self._sdk.realtime.connect(
-            model=model, websocket_connection_options={"open_timeout": PATIENCE}
+            model=model,
+            websocket_connection_options={"open_timeout": PATIENCE},  # type: ignore[typeddict-unknown-key]  # goes on to websockets
         ) as connection:
             for _ in range(2):
                 await connection.response.create()
