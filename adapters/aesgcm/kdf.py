@@ -4,6 +4,7 @@ import os
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
+from threading import Lock
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -24,6 +25,10 @@ MOST_LANES = 16
 MOST_MEMORY_KIB = 256 * 1024
 MOST_WORK = 4 * 3 * 64 * 1024
 """What a stored slot may ask for at most: a tampered record must not exhaust the machine. Work is KiB times passes."""
+
+_ONE_AT_A_TIME = Lock()
+"""OpenSSL has one pool of threads for the lanes of all derivations: two at once wait for each other for ever, or are
+told that there is no memory. It also keeps many proofs at once from taking 64 MiB each."""
 
 
 class Argon2Cost(Struct, frozen=True, kw_only=True):
@@ -69,7 +74,8 @@ def _argon2id(root_key: RootKey, cost: Argon2Cost, salt: bytes) -> Key:
         function = Argon2id(
             salt=salt, length=KEY_BYTES, iterations=cost.iterations, lanes=cost.lanes, memory_cost=cost.memory_kib
         )
-        return Key(function.derive(root_key.raw()))
+        with _ONE_AT_A_TIME:
+            return Key(function.derive(root_key.raw()))
     except MemoryError:
         message = (
             f"Checking the passphrase needs {cost.memory_kib // 1024} MiB of free memory. Free some and start again."

@@ -27,7 +27,7 @@ from keycairn.domain.modality import Modality
 FILES, BATCHES, RESPONSES = "files", "batches", "responses"
 
 
-class Kind(Struct, frozen=True):
+class ResourceKind(Struct, frozen=True):
     """A kind of resource: what its paths begin with, and what can be done with one, by the path's last segment."""
 
     name: str
@@ -47,11 +47,11 @@ class Kind(Struct, frozen=True):
 _GET, _POST, _BOTH = frozenset({"GET"}), frozenset({"POST"}), frozenset({"GET", "DELETE"})
 _OPENAI, _ANTHROPIC = "/v1", "/anthropic/v1"
 _KINDS = (
-    Kind(RESPONSES, _OPENAI, "/responses", {"": _BOTH, "cancel": _POST, "input_items": _GET}),
-    Kind(FILES, _OPENAI, "/files", {"": _BOTH, "content": _GET}),
-    Kind(BATCHES, _OPENAI, "/batches", {"": _GET, "cancel": _POST}),
-    Kind(FILES, _ANTHROPIC, "/files", {"": _BOTH, "content": _GET}, anthropic=True),
-    Kind(
+    ResourceKind(RESPONSES, _OPENAI, "/responses", {"": _BOTH, "cancel": _POST, "input_items": _GET}),
+    ResourceKind(FILES, _OPENAI, "/files", {"": _BOTH, "content": _GET}),
+    ResourceKind(BATCHES, _OPENAI, "/batches", {"": _GET, "cancel": _POST}),
+    ResourceKind(FILES, _ANTHROPIC, "/files", {"": _BOTH, "content": _GET}, anthropic=True),
+    ResourceKind(
         BATCHES,
         _ANTHROPIC,
         "/messages/batches",
@@ -72,7 +72,7 @@ def kind_of(path: str) -> str | None:
     return None if kind is None else kind.name
 
 
-def _kind(path: str) -> Kind | None:
+def _kind(path: str) -> ResourceKind | None:
     for one in _KINDS:
         if path.startswith(one.whole) and path[len(one.whole) :][:1] in {"", "/"}:
             return None if path == one.whole and one.name == RESPONSES else one
@@ -120,7 +120,7 @@ async def resource_call(  # what a request is made of
     return call
 
 
-def _api(kind: Kind, path: str) -> Api:
+def _api(kind: ResourceKind, path: str) -> Api:
     return Api(kind.name, path, Modality.LANGUAGE, counts=False, anthropic=kind.anthropic)
 
 
@@ -158,7 +158,7 @@ async def _in_background(call: Call) -> bool:
     return False
 
 
-async def _about_one(call: Call, kind: Kind, rest: str, incoming: Incoming) -> None:
+async def _about_one(call: Call, kind: ResourceKind, rest: str, incoming: Incoming) -> None:
     given, _, action = rest.partition("/")
     methods = kind.actions.get(action)
     if methods is None:

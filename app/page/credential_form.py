@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from keycairn.app.page.forms import SECRET, Form
+from keycairn.app.page.forms import SECRET, PageForm
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError
@@ -89,12 +89,12 @@ def values_of(spec: ProviderSpec, credential: Credential) -> dict[str, str]:
     return values
 
 
-def text_of(form: Form, key: str) -> str:
+def text_of(form: PageForm, key: str) -> str:
     """What is meant for a field: where two people changed it, the text that was chosen."""
     return form.text(f"{THEIRS}{key}" if form.text(f"{TAKE}{key}") == "theirs" else key)
 
 
-def patch_of(spec: ProviderSpec, form: Form, before: Credential | None) -> CredentialPatch:
+def patch_of(spec: ProviderSpec, form: PageForm, before: Credential | None) -> CredentialPatch:
     """The change that a form asks for. Raises InvalidInputError, which names the fields as the form does."""
     settings: dict[str, SettingValue | None] = {
         field.name: text_of(form, f"{SETTING}{field.name}") or None for field in spec.settings
@@ -146,7 +146,7 @@ def labels_of(spec: ProviderSpec) -> dict[str, str]:
     return {**labels, "name": "Name", "options.headers": "Headers", "options.ca_certificates": "Certificates"}
 
 
-def conflicts(spec: ProviderSpec, form: Form, theirs: Credential) -> tuple[dict[str, tuple[str, str]], list[str]]:
+def conflicts(spec: ProviderSpec, form: PageForm, theirs: Credential) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """What differs between a form and what was saved meanwhile: texts, mine and theirs, and secrets replaced."""
     stored = values_of(spec, theirs)
     keys = ["name", *(f"{SETTING}{field.name}" for field in spec.settings), "options.headers"]
@@ -165,7 +165,7 @@ def _money(micros: int | None) -> str:
     return "" if micros is None else f"{micros / MICROS:.6f}".rstrip("0").rstrip(".")
 
 
-def _limits(form: Form) -> Limits:
+def _limits(form: PageForm) -> Limits:
     counts = {name: _whole(form, f"limits.{name}") for name in COUNTS}
     money = {}
     for name, micros in MONEY.items():
@@ -174,7 +174,7 @@ def _limits(form: Form) -> Limits:
     return Limits(**counts, **money)
 
 
-def _options(form: Form) -> Options:
+def _options(form: PageForm) -> Options:
     headers: dict[str, str] = {}
     for line in text_of(form, "options.headers").splitlines():
         if not line.strip():
@@ -193,7 +193,7 @@ def _options(form: Form) -> Options:
     )
 
 
-def _whole(form: Form, key: str) -> int | None:
+def _whole(form: PageForm, key: str) -> int | None:
     number = _number(form, key)
     if number is None:
         return None
@@ -202,7 +202,7 @@ def _whole(form: Form, key: str) -> int | None:
     return int(number)
 
 
-def _number(form: Form, key: str) -> float | None:
+def _number(form: PageForm, key: str) -> float | None:
     text = form.text(key).replace(" ", "")
     if not text:
         return None

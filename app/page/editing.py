@@ -15,7 +15,7 @@ from keycairn.app.page.credential_form import (
     patch_of,
     values_of,
 )
-from keycairn.app.page.forms import Form
+from keycairn.app.page.forms import PageForm
 from keycairn.app.page.view import TheView, View
 from keycairn.domain.audit import EventFilter
 from keycairn.domain.credential import Credential
@@ -134,7 +134,7 @@ def _form_page(
     values: dict[str, str],
     errors: dict[str, str] | None = None,
     *,
-    form: Form | None = None,
+    form: PageForm | None = None,
     status: int = 0,
     **more: Any,
 ) -> Response[Any]:
@@ -158,7 +158,7 @@ def _form_page(
     )
 
 
-async def _conflict(view: View, spec: ProviderSpec, key: CredentialId, form: Form) -> Response[Any]:
+async def _conflict(view: View, spec: ProviderSpec, key: CredentialId, form: PageForm) -> Response[Any]:
     theirs, _ = await _stored(view, key)
     differing, replaced = conflicts(spec, form, theirs)
     saved_by = ""

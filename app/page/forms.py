@@ -18,7 +18,7 @@ KEY_PLACE = "@form-key@"
 _KEY_BYTES = 32
 
 
-class Form:
+class PageForm:
     """The fields of a form. Its repr shows no value."""
 
     def __init__(self, data: FormMultiDict) -> None:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from keycairn.app.api.auth import Touches, reaches
 from keycairn.app.api.paging import Cursors, shown_page
-from keycairn.app.page.forms import Form
+from keycairn.app.page.forms import PageForm
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.models import ModelPatch
 from keycairn.domain.errors import (
@@ -157,7 +157,7 @@ async def _detail(
     view: View,
     key: ModelId,
     errors: dict[str, str] | None = None,
-    form: Form | None = None,
+    form: PageForm | None = None,
     *,
     status: int = 200,
     report: Any = None,
@@ -197,7 +197,7 @@ async def _detail(
     )
 
 
-def _patch(form: Form) -> ModelPatch:
+def _patch(form: PageForm) -> ModelPatch:
     price: dict[str, float] = {}
     for name in Price.__struct_fields__:
         if text := form.text(f"price.{name}"):

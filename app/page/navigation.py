@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from keycairn.app.page.view import View
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class MenuPlace(Struct, frozen=True, kw_only=True):
     """A page of the navigation. `scope` None: for every session."""
 
     path: str
@@ -23,34 +23,34 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 PLACES = (
-    Place(path="/", label="Overview", words="home dashboard start"),
-    Place(path="/credentials", label="Credentials", scope=Scope.CREDENTIALS_READ, words="keys accounts providers"),
-    Place(
+    MenuPlace(path="/", label="Overview", words="home dashboard start"),
+    MenuPlace(path="/credentials", label="Credentials", scope=Scope.CREDENTIALS_READ, words="keys accounts providers"),
+    MenuPlace(
         path="/move-in",
         label="Move in",
         scope=Scope.CREDENTIALS_WRITE,
         whole=True,
         words="import environment variables env litellm migrate",
     ),
-    Place(path="/models", label="Models", scope=Scope.MODELS_READ, words="slots defaults pools aliases drift"),
-    Place(path="/playground", label="Playground", scope=Scope.INVOKE, words="try call chat hello"),
-    Place(path="/tokens", label="Tokens", scope=Scope.ADMIN, words="applications access scopes sdk"),
-    Place(path="/usage", label="Usage", scope=Scope.AUDIT_READ, words="money cost requests csv plots"),
-    Place(path="/audit", label="Audit", scope=Scope.AUDIT_READ, words="events log verify"),
-    Place(
+    MenuPlace(path="/models", label="Models", scope=Scope.MODELS_READ, words="slots defaults pools aliases drift"),
+    MenuPlace(path="/playground", label="Playground", scope=Scope.INVOKE, words="try call chat hello"),
+    MenuPlace(path="/tokens", label="Tokens", scope=Scope.ADMIN, words="applications access scopes sdk"),
+    MenuPlace(path="/usage", label="Usage", scope=Scope.AUDIT_READ, words="money cost requests csv plots"),
+    MenuPlace(path="/audit", label="Audit", scope=Scope.AUDIT_READ, words="events log verify"),
+    MenuPlace(
         path="/encryption",
         label="Encryption",
         scope=Scope.ADMIN,
         installation=True,
         words="rotate root key data key quarantine",
     ),
-    Place(path="/backups", label="Backups", scope=Scope.ADMIN, installation=True, words="restore download"),
-    Place(path="/plugins", label="Plugins", scope=Scope.CREDENTIALS_READ, words="providers loaded"),
-    Place(path="/settings", label="Settings", scope=Scope.ADMIN, installation=True, words="configuration"),
+    MenuPlace(path="/backups", label="Backups", scope=Scope.ADMIN, installation=True, words="restore download"),
+    MenuPlace(path="/plugins", label="Plugins", scope=Scope.CREDENTIALS_READ, words="providers loaded"),
+    MenuPlace(path="/settings", label="Settings", scope=Scope.ADMIN, installation=True, words="configuration"),
 )
 
 
-class Entry(Struct, frozen=True):
+class MenuEntry(Struct, frozen=True):
     """A link of the navigation."""
 
     path: str
@@ -59,10 +59,10 @@ class Entry(Struct, frozen=True):
     words: str
 
 
-def entries(view: "View", path: str) -> list[Entry]:
+def entries(view: "View", path: str) -> list[MenuEntry]:
     """The links a session sees."""
     return [
-        Entry(place.path, place.label, _within(path, place.path), place.words)
+        MenuEntry(place.path, place.label, _within(path, place.path), place.words)
         for place in PLACES
         if place.scope is None or view.may(place.scope, installation=place.installation, whole=place.whole)
     ]

@@ -24,7 +24,7 @@ SUGGESTED = 200
 GREETING = "Say hello in one sentence."
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class PlaygroundAnswer(Struct, frozen=True, kw_only=True):
     """What came of a call. `served` is the credential that did it, as far as the gateway says; time in ms."""
 
     status: int
@@ -52,7 +52,7 @@ async def say(view: TheView) -> Response[Any]:
     return await _page(view, model, message, answer=await _call(view, model, message))
 
 
-async def _call(view: View, model: str, message: str) -> Answer:
+async def _call(view: View, model: str, message: str) -> PlaygroundAnswer:
     gateway = view.keycairn.gateway
     if gateway is None:
         raise NotFoundError("Nothing serves calls of models here.")
@@ -96,7 +96,7 @@ async def _call(view: View, model: str, message: str) -> Answer:
     return _read(start["status"], headers, raw, took)
 
 
-def _read(status: int, headers: dict[str, str], raw: bytes, took: int) -> Answer:
+def _read(status: int, headers: dict[str, str], raw: bytes, took: int) -> PlaygroundAnswer:
     try:
         said = msgspec.json.decode(raw)
     except msgspec.DecodeError:
@@ -112,7 +112,7 @@ def _read(status: int, headers: dict[str, str], raw: bytes, took: int) -> Answer
         if isinstance(usage, dict):
             counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
             tokens = f"{counts[0]} tokens in, {counts[1]} out" if all(isinstance(one, int) for one in counts) else ""
-    return Answer(
+    return PlaygroundAnswer(
         status=status,
         text=text[:LONGEST_ANSWER] or "It answered without a text.",
         served=headers.get("x-keycairn-provider", ""),
@@ -124,7 +124,7 @@ def _read(status: int, headers: dict[str, str], raw: bytes, took: int) -> Answer
 
 
 async def _page(
-    view: View, model: str, message: str, *, wrong: str = "", status: int = 200, answer: Answer | None = None
+    view: View, model: str, message: str, *, wrong: str = "", status: int = 200, answer: PlaygroundAnswer | None = None
 ) -> Response[Any]:
     caller = view.caller
     found = await view.keycairn.models.list(type=Modality.LANGUAGE, limit=SUGGESTED, workspace=caller.workspace)

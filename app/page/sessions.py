@@ -11,8 +11,8 @@ from litestar.handlers import BaseRouteHandler
 from keycairn.app.api.auth import UNTRIED
 from keycairn.app.api.paging import PREFIX
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.page.forms import Form
-from keycairn.app.services.access import Principal, Session
+from keycairn.app.page.forms import PageForm
+from keycairn.app.services.access import PageSession, Principal
 from keycairn.domain.errors import AuthenticationError, ForeignOriginError
 
 SESSION = "keycairn_session"
@@ -69,13 +69,13 @@ async def _filled_in(connection: Connection) -> list[tuple[str, str]]:
     typed = connection.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     if not isinstance(connection, Request) or not typed:
         return []
-    return Form(await connection.form()).pairs()
+    return PageForm(await connection.form()).pairs()
 
 
-def session_of(connection: Connection) -> Session | None:
+def session_of(connection: Connection) -> PageSession | None:
     """The session the request was let through with, None for a request that needs none."""
     found = connection.state.get(SESSION)
-    return found if isinstance(found, Session) else None
+    return found if isinstance(found, PageSession) else None
 
 
 async def from_our_pages(connection: Connection, _: BaseRouteHandler) -> None:

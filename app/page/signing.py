@@ -6,10 +6,10 @@ from litestar import Response, get, post
 from litestar.response import Redirect
 
 from keycairn.app.api.auth import LONGEST_TOKEN, Access
-from keycairn.app.page.forms import FORM_KEY, Form
+from keycairn.app.page.forms import FORM_KEY, PageForm
 from keycairn.app.page.sessions import cookie
 from keycairn.app.page.view import HEADERS, TheView, View
-from keycairn.app.services.access import Session
+from keycairn.app.services.access import PageSession
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import AuthenticationError, TooManyAttemptsError
 from keycairn.domain.secret import Secret
@@ -36,7 +36,7 @@ async def sign_in(view: TheView) -> Response[Any]:
 @post("/sign-in", opt=PUBLIC, include_in_schema=False)
 async def begin(view: TheView) -> Response[Any]:
     """Begin a session. A wrong token counts among the failed attempts of its address."""
-    form = Form(await view.request.form())
+    form = PageForm(await view.request.form())
     client = view.request.client
     source = client.host if client else ""
     keycairn = view.keycairn
@@ -79,7 +79,7 @@ async def end(view: TheView) -> Response[Any]:
     )
 
 
-def _signed_in(view: View, form: Form, session: Session) -> Response[Any]:
+def _signed_in(view: View, form: PageForm, session: PageSession) -> Response[Any]:
     back = _local(form.text("back"))
     again = [(name.removeprefix(AGAIN), text) for name, text in form.pairs() if name.startswith(AGAIN)]
     if again and back:

@@ -25,7 +25,7 @@ WORDS: Mapping[Outcome, str] = {
 }
 
 
-class State(Struct, frozen=True):
+class AccountState(Struct, frozen=True):
     """`kind` is ok, warn, bad or off; `code` what the list is filtered by."""
 
     kind: str
@@ -45,24 +45,26 @@ STATES: Mapping[str, str] = {
 """The codes, with the words of the filter."""
 
 
-def state_of(listed: Listed, spec: ProviderSpec | None) -> State:
+def state_of(listed: Listed, spec: ProviderSpec | None) -> AccountState:
     """The state of a credential; `spec` is None where its plugin is not loaded."""
     credential = listed.credential
     check = credential.last_check
     if spec is None:
         why = "No loaded plugin supplies its provider. Install the plugin again, or delete the credential."
-        return State("bad", "Plugin missing", why, "unknown")
+        return AccountState("bad", "Plugin missing", why, "unknown")
     if listed.decryption_error:
         why = f"A stored secret does not open ({listed.decryption_error}). Enter it again; its models work at once."
-        return State("bad", "Key does not open", why, "broken")
+        return AccountState("bad", "Key does not open", why, "broken")
     if check is None:
-        return State("off", "Not tested", "Nobody has asked its provider yet whether the key works.", "untested")
+        return AccountState("off", "Not tested", "Nobody has asked its provider yet whether the key works.", "untested")
     if not is_current(check, credential):
-        return State("warn", "Changed", "It was changed since its last test, which says nothing of it now.", "changed")
+        return AccountState(
+            "warn", "Changed", "It was changed since its last test, which says nothing of it now.", "changed"
+        )
     success = check.outcome in PROVEN if check.success is None else check.success
     if success:
-        return State("ok", "Works", check.message, "works")
-    return State("bad", WORDS[check.outcome], check.message, "failing")
+        return AccountState("ok", "Works", check.message, "works")
+    return AccountState("bad", WORDS[check.outcome], check.message, "failing")
 
 
 def host_of(listed: Listed, spec: ProviderSpec | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from keycairn.app.page.forms import Form
+from keycairn.app.page.forms import PageForm
 from keycairn.app.page.view import TheView, View
 from keycairn.domain.errors import BeyondMakerError, InvalidIdError, InvalidInputError, UnknownProviderError
 from keycairn.domain.ids import credential_id
@@ -123,7 +123,7 @@ def _form(
     )
 
 
-def _expiry(form: Form, now: datetime) -> datetime | None:
+def _expiry(form: PageForm, now: datetime) -> datetime | None:
     text = form.text("days")
     if not text:
         return None
@@ -132,7 +132,7 @@ def _expiry(form: Form, now: datetime) -> datetime | None:
     return now.astimezone(UTC) + timedelta(days=int(text))
 
 
-def _limits(form: Form) -> Limits:
+def _limits(form: PageForm) -> Limits:
     given: dict[str, int] = {}
     for name in ("concurrent", "requests_per_minute", "tokens_per_day"):
         if text := form.text(f"limits.{name}").replace(" ", ""):
@@ -142,7 +142,7 @@ def _limits(form: Form) -> Limits:
     return Limits(**given)
 
 
-def _reach(form: Form) -> Reach:
+def _reach(form: PageForm) -> Reach:
     providers = tuple(form.all("providers"))
     models = tuple(line.strip() for line in form.text("reach.models").splitlines() if line.strip())
     accounts = tuple(credential_id(line.strip()) for line in form.text("reach.credentials").split() if line.strip())

@@ -16,11 +16,11 @@ from markupsafe import Markup
 from keycairn.app.api.auth import CALLER, REQUEST_ID, SCOPES
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.page.assets import ASSETS
-from keycairn.app.page.forms import FORM_KEY, KEY_PLACE, Form, check_key, masked
+from keycairn.app.page.forms import FORM_KEY, KEY_PLACE, PageForm, check_key, masked
 from keycairn.app.page.navigation import entries
 from keycairn.app.page.rendering import moment, rendered
 from keycairn.app.page.sessions import base_path, cookie, session_of
-from keycairn.app.services.access import Session
+from keycairn.app.services.access import PageSession
 from keycairn.domain.audit import Caller
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import ForbiddenError
@@ -50,7 +50,7 @@ class View:
         self.request = request
         self.keycairn = keycairn
         self.base = base_path(request)
-        self.session: Session | None = session_of(request)
+        self.session: PageSession | None = session_of(request)
         found = request.state.get(CALLER)
         self._caller = found if isinstance(found, Caller) else None
         self.scopes: tuple[Scope, ...] = request.state.get(SCOPES, ())
@@ -86,9 +86,9 @@ class View:
         """A parameter of the query, trimmed; "" where it is not there."""
         return str(self.request.query_params.get(name, "")).strip()
 
-    async def form(self) -> Form:
+    async def form(self) -> PageForm:
         """The form that was sent, from a page of this session. Raises ForeignOriginError."""
-        form = Form(await self.request.form())
+        form = PageForm(await self.request.form())
         if self.session is not None:
             check_key(form.text(FORM_KEY), self.keycairn.sessions.form_key(self.session))
         return form
@@ -125,7 +125,7 @@ class View:
         renewed = sessions.renewed(self.session)
         return [self.cookie(renewed)]
 
-    def cookie(self, session: Session) -> Cookie:
+    def cookie(self, session: PageSession) -> Cookie:
         """The cookie of a session."""
         lasts = max(1, int((session.ends - self.now).total_seconds()))
         return cookie(self.request, self.keycairn.sessions.cookie(session), lasts=lasts)

@@ -9,7 +9,15 @@ from msgspec.structs import replace
 
 from keycairn.domain.errors import KeyRotationStateError
 from keycairn.domain.key_management import KeyCreation
-from keycairn.domain.key_rotation.record import BEFORE_SWITCH, KeyRotation, LastRun, Outcome, Reason, Run, Step
+from keycairn.domain.key_rotation.record import (
+    BEFORE_SWITCH,
+    KeyRotation,
+    LastRun,
+    Reason,
+    RotationOutcome,
+    RotationStep,
+    Run,
+)
 
 MAKE_WITHIN = 120.0
 """Seconds whoever began a creation has for it; afterwards anybody takes it for cut off."""
@@ -48,7 +56,7 @@ def begun(
     """A rotation begins. Raises KeyRotationStateError where one is under way."""
     if rotation.run is not None:
         raise KeyRotationStateError("A rotation of this key is under way.")
-    step = Step.AWAITING if creation is KeyCreation.BY_PERSON else Step.PLANNED
+    step = RotationStep.AWAITING if creation is KeyCreation.BY_PERSON else RotationStep.PLANNED
     run = Run(
         id=run_id,
         step=step,
@@ -70,16 +78,16 @@ def hurried(rotation: KeyRotation, now: datetime, *, closes: bool) -> KeyRotatio
 
 def identified(rotation: KeyRotation, now: datetime, old_id: str) -> KeyRotation:
     """What the provider calls the key that is replaced is known."""
-    return _same_step(rotation, now, _run(rotation, Step.AWAITING), old_id=old_id)
+    return _same_step(rotation, now, _run(rotation, RotationStep.AWAITING), old_id=old_id)
 
 
 def intended(rotation: KeyRotation, now: datetime, *, old_id: str, listed: tuple[str, ...], maker: str) -> KeyRotation:
     """A key is about to be asked for. `listed` are the keys there are, `maker` is who asks."""
-    run = _run(rotation, Step.PLANNED)
+    run = _run(rotation, RotationStep.PLANNED)
     return _stepped(
         rotation,
         now,
-        Step.CREATING,
+        RotationStep.CREATING,
         old_id=run.old_id or old_id,
         listed=listed,
         tries=run.tries + 1,
@@ -91,14 +99,14 @@ def intended(rotation: KeyRotation, now: datetime, *, old_id: str, listed: tuple
 
 def refused(rotation: KeyRotation, now: datetime, why: str, *, wait: float | None = None, final: bool) -> KeyRotation:
     """The provider refused to make a key, so there is none. `final`: asking again is of no use."""
-    run = _run(rotation, Step.PLANNED, Step.CREATING)
+    run = _run(rotation, RotationStep.PLANNED, RotationStep.CREATING)
     if final or run.attempt + 1 >= MOST_REFUSALS:
         return cleaning(rotation, now, why)
     pause = max(_pause(run.attempt), wait or 0.0)
     return _stepped(
         rotation,
         now,
-        Step.PLANNED,
+        RotationStep.PLANNED,
         attempt=run.attempt + 1,
         trouble=why,
         due=now + timedelta(seconds=pause),
@@ -107,7 +115,7 @@ def refused(rotation: KeyRotation, now: datetime, why: str, *, wait: float | Non
 
 def unclear(rotation: KeyRotation, now: datetime, why: str) -> KeyRotation:
     """Whether there is a new key is not known: it is not asked for again before the keys were looked at."""
-    run = _run(rotation, Step.CREATING)
+    run = _run(rotation, RotationStep.CREATING)
     return _same_step(
         rotation, now, run, maker="", made_by=None, looks=0, trouble=why, due=now + timedelta(seconds=LOOK_AFTER)
     )
@@ -115,16 +123,16 @@ def unclear(rotation: KeyRotation, now: datetime, why: str) -> KeyRotation:
 
 def looked(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """The keys were listed, and none is left of the creation that was cut off."""
-    run = _run(rotation, Step.CREATING)
+    run = _run(rotation, RotationStep.CREATING)
     if run.looks + 1 >= LOOKS:
-        return _stepped(rotation, now, Step.PLANNED, looks=0, due=now)
+        return _stepped(rotation, now, RotationStep.PLANNED, looks=0, due=now)
     return _same_step(rotation, now, run, looks=run.looks + 1, due=now + timedelta(seconds=LOOK_AGAIN))
 
 
 def repeatable(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """A creation that was cut off may be asked for again as it is."""
-    _run(rotation, Step.CREATING)
-    return _stepped(rotation, now, Step.PLANNED, due=now)
+    _run(rotation, RotationStep.CREATING)
+    return _stepped(rotation, now, RotationStep.PLANNED, due=now)
 
 
 def made(
@@ -136,11 +144,11 @@ def made(
     expires: datetime | None,
 ) -> KeyRotation:
     """The new key is sealed here."""
-    _run(rotation, Step.CREATING)
+    _run(rotation, RotationStep.CREATING)
     return _stepped(
         rotation,
         now,
-        Step.CREATED,
+        RotationStep.CREATED,
         new_id=new_id,
         new_fingerprint=new_fingerprint,
         expires=expires,
@@ -153,9 +161,9 @@ def made(
 
 def proof(rotation: KeyRotation, now: datetime, *, good: bool, why: str = "", within: float) -> KeyRotation:
     """The new key was tried. One that does not work `within` seconds is given up."""
-    run = _run(rotation, Step.CREATED)
+    run = _run(rotation, RotationStep.CREATED)
     if good and run.proofs + 1 >= PROOFS:
-        return _stepped(rotation, now, Step.PROVEN, attempt=0, proofs=0, trouble="")
+        return _stepped(rotation, now, RotationStep.PROVEN, attempt=0, proofs=0, trouble="")
     if good:
         return _same_step(rotation, now, run, proofs=run.proofs + 1, due=now + timedelta(seconds=BETWEEN_PROOFS))
     if (now - run.since).total_seconds() > within:
@@ -167,44 +175,44 @@ def proof(rotation: KeyRotation, now: datetime, *, good: bool, why: str = "", wi
 
 def switched(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """The credentials have the new key."""
-    run = _run(rotation, Step.PROVEN)
-    after = _stepped(rotation, now, Step.SWITCHED, due=now + timedelta(seconds=SETTLE))
+    run = _run(rotation, RotationStep.PROVEN)
+    after = _stepped(rotation, now, RotationStep.SWITCHED, due=now + timedelta(seconds=SETTLE))
     return replace(after, fingerprint=run.new_fingerprint, key_id=run.new_id, made=now, expires=run.expires)
 
 
 def switched_by_hand(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotation:
     """A person stored the new key that was waited for."""
-    _run(rotation, Step.AWAITING)
+    _run(rotation, RotationStep.AWAITING)
     after = _stepped(
-        rotation, now, Step.SWITCHED, new_fingerprint=fingerprint, held="", due=now + timedelta(seconds=SETTLE)
+        rotation, now, RotationStep.SWITCHED, new_fingerprint=fingerprint, held="", due=now + timedelta(seconds=SETTLE)
     )
     return replace(after, fingerprint=fingerprint, key_id="", made=now, expires=None)
 
 
 def settled(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """Every instance knows of the switch: the overlap begins, which a leaked key does not have."""
-    run = _run(rotation, Step.SWITCHED)
+    run = _run(rotation, RotationStep.SWITCHED)
     hours = 0.0 if run.reason is Reason.LEAKED else rotation.policy.overlap_hours
-    return _stepped(rotation, now, Step.OVERLAP, due=now + timedelta(hours=hours))
+    return _stepped(rotation, now, RotationStep.OVERLAP, due=now + timedelta(hours=hours))
 
 
 def revoking(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """The former key is about to be revoked."""
-    _run(rotation, Step.OVERLAP, Step.REVOKED)
-    return _stepped(rotation, now, Step.REVOKING, held="", attempt=0, due=now)
+    _run(rotation, RotationStep.OVERLAP, RotationStep.REVOKED)
+    return _stepped(rotation, now, RotationStep.REVOKING, held="", attempt=0, due=now)
 
 
 def revoked(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """The provider says that the former key is revoked."""
-    _run(rotation, Step.REVOKING)
-    return _stepped(rotation, now, Step.REVOKED, held="", trouble="", attempt=0, looks=0, proofs=0)
+    _run(rotation, RotationStep.REVOKING)
+    return _stepped(rotation, now, RotationStep.REVOKED, held="", trouble="", attempt=0, looks=0, proofs=0)
 
 
 def death(rotation: KeyRotation, now: datetime, *, dead: bool, within: float) -> KeyRotation:
     """The former key was looked at. One that still works after `within` seconds is revoked again."""
-    run = _run(rotation, Step.REVOKED)
+    run = _run(rotation, RotationStep.REVOKED)
     if dead and run.proofs + 1 >= PROOFS:
-        return _ended(rotation, now, Outcome.DONE, "")
+        return _ended(rotation, now, RotationOutcome.DONE, "")
     if dead:
         return _same_step(rotation, now, run, proofs=run.proofs + 1, due=now + timedelta(seconds=BETWEEN_PROOFS))
     if (now - run.since).total_seconds() > within:
@@ -220,17 +228,19 @@ def death(rotation: KeyRotation, now: datetime, *, dead: bool, within: float) ->
     return _same_step(rotation, now, run, proofs=0, attempt=run.attempt + 1, due=due)
 
 
-def cleaning(rotation: KeyRotation, now: datetime, why: str, *, ends_as: Outcome = Outcome.FAILED) -> KeyRotation:
+def cleaning(
+    rotation: KeyRotation, now: datetime, why: str, *, ends_as: RotationOutcome = RotationOutcome.FAILED
+) -> KeyRotation:
     """The rotation is given up before the switch: what it made is removed."""
     _run(rotation, *BEFORE_SWITCH)
     return _stepped(
-        rotation, now, Step.CLEANING, why=why, ends_as=ends_as, held="", attempt=0, looks=0, maker="", due=now
+        rotation, now, RotationStep.CLEANING, why=why, ends_as=ends_as, held="", attempt=0, looks=0, maker="", due=now
     )
 
 
 def cleaned(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """A look at the provider found nothing of the rotation."""
-    run = _run(rotation, Step.CLEANING)
+    run = _run(rotation, RotationStep.CLEANING)
     needed = LOOKS if run.tries else 1
     if run.looks + 1 < needed:
         return _same_step(rotation, now, run, looks=run.looks + 1, due=now + timedelta(seconds=LOOK_AFTER))
@@ -256,15 +266,15 @@ def released(rotation: KeyRotation, now: datetime) -> KeyRotation:
     run = _run(rotation)
     if not run.held:
         raise KeyRotationStateError("The rotation waits for nobody.")
-    if run.step is Step.CREATING:
-        return _stepped(rotation, now, Step.PLANNED, held="", due=now)
+    if run.step is RotationStep.CREATING:
+        return _stepped(rotation, now, RotationStep.PLANNED, held="", due=now)
     return _same_step(rotation, now, run, held="", due=now)
 
 
 def given_up(rotation: KeyRotation, now: datetime, why: str) -> KeyRotation:
     """A rotation that has nothing at the provider to remove ends without."""
     _run(rotation)
-    return _ended(rotation, now, Outcome.FAILED, why)
+    return _ended(rotation, now, RotationOutcome.FAILED, why)
 
 
 def replaced(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotation:
@@ -286,7 +296,7 @@ def revised(rotation: KeyRotation, now: datetime) -> KeyRotation:
     return replace(rotation, updated=now, version=rotation.version + 1)
 
 
-def _run(rotation: KeyRotation, *steps: Step) -> Run:
+def _run(rotation: KeyRotation, *steps: RotationStep) -> Run:
     run = rotation.run
     if run is None:
         raise KeyRotationStateError("No rotation of this key is under way.")
@@ -299,7 +309,7 @@ def _with(rotation: KeyRotation, run: Run | None, now: datetime) -> KeyRotation:
     return replace(rotation, run=run, updated=now, version=rotation.version + 1)
 
 
-def _stepped(rotation: KeyRotation, now: datetime, step: Step, **changes: object) -> KeyRotation:
+def _stepped(rotation: KeyRotation, now: datetime, step: RotationStep, **changes: object) -> KeyRotation:
     run = _run(rotation)
     moved = replace(run, **{"due": now, **changes, "step": step, "since": now})
     return _with(rotation, moved, now)
@@ -309,18 +319,18 @@ def _same_step(rotation: KeyRotation, now: datetime, run: Run, **changes: object
     return _with(rotation, replace(run, **changes), now)
 
 
-def _ended(rotation: KeyRotation, now: datetime, outcome: Outcome, why: str) -> KeyRotation:
+def _ended(rotation: KeyRotation, now: datetime, outcome: RotationOutcome, why: str) -> KeyRotation:
     run = _run(rotation)
     sealed = {name: text for name, text in rotation.sealed.items() if "." not in name}
     policy = rotation.policy
-    if outcome is not Outcome.FAILED and policy.at is not None and policy.at <= now:
+    if outcome is not RotationOutcome.FAILED and policy.at is not None and policy.at <= now:
         policy = replace(policy, at=None)
     return replace(
         _with(rotation, None, now),
         sealed=sealed,
         policy=policy,
         last=LastRun(id=run.id, outcome=outcome, at=now, why=why),
-        retry=now + timedelta(days=RETRY_DAYS) if outcome is Outcome.FAILED else None,
+        retry=now + timedelta(days=RETRY_DAYS) if outcome is RotationOutcome.FAILED else None,
     )
 
 

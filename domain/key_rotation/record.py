@@ -36,7 +36,7 @@ class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     warn_days: int = 7
 
 
-class Step(StrEnum):
+class RotationStep(StrEnum):
     """How far a rotation is. Each is stored before what it stands for is done."""
 
     PLANNED = "planned"
@@ -58,7 +58,9 @@ class Step(StrEnum):
     """It failed before the switch: what it made at the provider is being removed."""
 
 
-BEFORE_SWITCH = frozenset({Step.PLANNED, Step.AWAITING, Step.CREATING, Step.CREATED, Step.PROVEN})
+BEFORE_SWITCH = frozenset(
+    {RotationStep.PLANNED, RotationStep.AWAITING, RotationStep.CREATING, RotationStep.CREATED, RotationStep.PROVEN}
+)
 
 
 class Reason(StrEnum):
@@ -70,7 +72,7 @@ class Reason(StrEnum):
     """The former key is revoked at once."""
 
 
-class Outcome(StrEnum):
+class RotationOutcome(StrEnum):
     """How a rotation ended."""
 
     DONE = "done"
@@ -89,7 +91,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: str
-    step: Step
+    step: RotationStep
     reason: Reason
     started: datetime
     since: datetime
@@ -112,7 +114,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     made_by: datetime | None = None
     held: str = ""
     trouble: str = ""
-    ends_as: Outcome = Outcome.FAILED
+    ends_as: RotationOutcome = RotationOutcome.FAILED
     why: str = ""
     """Why it is cleaned up."""
     closes: bool = False
@@ -133,7 +135,7 @@ class LastRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the last rotation ended."""
 
     id: str
-    outcome: Outcome
+    outcome: RotationOutcome
     at: datetime
     why: str = ""
 

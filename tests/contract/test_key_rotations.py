@@ -15,7 +15,7 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.key_management import KeyCreation
-from keycairn.domain.key_rotation.record import KeyRotation, Outcome, Policy, rotation_id
+from keycairn.domain.key_rotation.record import KeyRotation, Policy, RotationOutcome, rotation_id
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
 from keycairn.testing import Answer, KeyCase, KeyServer, Recorded, as_json
@@ -98,7 +98,7 @@ async def ended_well(place: Place, ended: KeyRotation) -> None:
     """See that one living key is left, which is ours, and that the former one is none of them."""
     assert ended.run is None, ended.run
     assert ended.last is not None
-    assert ended.last.outcome is Outcome.DONE, ended.last
+    assert ended.last.outcome is RotationOutcome.DONE, ended.last
     assert await place.key() & set(place.server.living)
     assert not set(place.case.secrets.values()) & set(place.server.living)
     assert len(place.server.living) == (2 if place.case.fixed else 1)
@@ -140,7 +140,7 @@ async def test_a_refusal_ends_it_with_the_former_key_in_use() -> None:
         place.server.fault = 403
         ended = await place.rotated()
         assert ended.last is not None
-        assert ended.last.outcome is Outcome.FAILED
+        assert ended.last.outcome is RotationOutcome.FAILED
         assert await place.key() == set(place.case.secrets.values())
 
 

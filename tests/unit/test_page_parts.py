@@ -7,7 +7,7 @@ import pytest
 from litestar.datastructures import FormMultiDict
 
 from keycairn.app.page.assets import ASSETS
-from keycairn.app.page.forms import Form, check_key, masked
+from keycairn.app.page.forms import PageForm, check_key, masked
 from keycairn.app.page.plots import bars
 from keycairn.app.page.rendering import counted, moment, span
 from keycairn.domain.errors import ForeignOriginError
@@ -70,7 +70,7 @@ def test_a_form_s_key_is_another_text_each_time_and_good_for_its_session_only() 
 
 
 def test_what_comes_back_in_a_page_holds_no_secret() -> None:
-    form = Form(FormMultiDict([("name", " a "), ("secret:api_key", "sk-canary"), ("secret:token", "kc_canary")]))
+    form = PageForm(FormMultiDict([("name", " a "), ("secret:api_key", "sk-canary"), ("secret:token", "kc_canary")]))
     assert form.shown() == {"name": "a"}
     assert "canary" not in repr(form)
     found = form.secret("api_key")

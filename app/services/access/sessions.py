@@ -38,7 +38,7 @@ _OVER = frozenset({Action.SESSION_STARTED, Action.SESSION_ENDED})
 _CODE = re.compile(r"([0-9A-HJKMNP-TV-Z]{26})\.([0-9A-HJKMNP-TV-Z]{26})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
 
 
-class Session(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
+class PageSession(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
     """A session. `key` is a ULID; `actor` as `Tokens.again` takes it; the times are whole seconds since 1970."""
 
     key: str
@@ -73,7 +73,7 @@ class Sessions:
         self._ended: dict[str, datetime] = {}
         self._read_to: int | None = None
 
-    async def begin(self, principal: Principal, by: Caller) -> Session:
+    async def begin(self, principal: Principal, by: Caller) -> PageSession:
         """A session of a token that was proven just now, on record."""
         key, _ = self._ids.token()
         actor = principal.actor if principal.token else (self._tokens.fixed_actor or "")
@@ -99,7 +99,7 @@ class Sessions:
         await self._tokens.again(found.token)
         return found
 
-    async def spend(self, code: Secret, *, source: str, request_id: str) -> Session:
+    async def spend(self, code: Secret, *, source: str, request_id: str) -> PageSession:
         """The session that a code begins; the code is used up. Raises AuthenticationError."""
         found = await self.known(code)
         principal = await self._tokens.again(found.token)
@@ -111,57 +111,57 @@ class Sessions:
             raise AuthenticationError from None
         key, _ = self._ids.token()
         now = int(self._clock.now().timestamp())
-        return Session(key=key, actor=found.token, started=now, seen=now)
+        return PageSession(key=key, actor=found.token, started=now, seen=now)
 
-    async def recognised(self, cookie: str) -> tuple[Session, Principal]:
+    async def recognised(self, cookie: str) -> tuple[PageSession, Principal]:
         """The session of a cookie, and who it stands for by now. Raises AuthenticationError."""
         session = self._opened(cookie)
         if self._clock.now() >= session.ends or await self._is_over(session.key):
             raise AuthenticationError
         return session, await self._tokens.again(session.actor)
 
-    def renewed(self, session: Session) -> Session:
+    def renewed(self, session: PageSession) -> PageSession:
         """The same session, used just now."""
         return replace(session, seen=int(self._clock.now().timestamp()))
 
-    def is_due(self, session: Session) -> bool:
+    def is_due(self, session: PageSession) -> bool:
         """Whether the cookie shall be written anew."""
         return self._clock.now().timestamp() - session.seen >= RENEWED_AFTER.total_seconds()
 
-    async def end(self, session: Session, by: Caller) -> None:
+    async def end(self, session: PageSession, by: Caller) -> None:
         """End a session for good, on record; again is a no-op."""
         try:
             await self._journal.commit((self._named(session.key, by, Action.SESSION_ENDED, {}),))
         except DuplicateError:
             return
 
-    def cookie(self, session: Session) -> str:
+    def cookie(self, session: PageSession) -> str:
         """The text of the cookie."""
         said = urlsafe_b64encode(msgspec.json.encode(session)).rstrip(b"=").decode()
         return f"{said}.{self._mac('session', said)}"
 
-    def form_key(self, session: Session) -> bytes:
+    def form_key(self, session: PageSession) -> bytes:
         """What the forms of a session carry, and no other page can know; 32 bytes."""
         return bytes.fromhex(self._mac("form", session.key))
 
-    async def _begun(self, key: str, actor: str, by: Caller, details: dict[str, str]) -> Session:
+    async def _begun(self, key: str, actor: str, by: Caller, details: dict[str, str]) -> PageSession:
         await self._journal.commit(
             (self._journal.event(by, Action.SESSION_STARTED, f"session:{key}", details=dict(details)),)
         )
         now = int(self._clock.now().timestamp())
-        return Session(key=key, actor=actor, started=now, seen=now)
+        return PageSession(key=key, actor=actor, started=now, seen=now)
 
     def _named(self, key: str, by: Caller, action: Action, details: dict[str, str]) -> Append:
         event = self._journal.event(by, action, f"session:{key}", details=dict(details)).event
         return Append(replace(event, id=EventId(f"event:{key}")))
 
-    def _opened(self, cookie: str) -> Session:
+    def _opened(self, cookie: str) -> PageSession:
         said, _, mac = cookie.rpartition(".")
         if len(cookie) > LONGEST_COOKIE or not cookie.isascii():
             raise AuthenticationError
         if not said or not hmac.compare_digest(self._mac("session", said), mac):
             raise AuthenticationError
-        return msgspec.json.decode(urlsafe_b64decode(said + "=" * (-len(said) % 4)), type=Session)
+        return msgspec.json.decode(urlsafe_b64decode(said + "=" * (-len(said) % 4)), type=PageSession)
 
     def _mac(self, purpose: str, said: str) -> str:
         return self._vault.keyset.session_mac(f"{purpose}\n{said}".encode())

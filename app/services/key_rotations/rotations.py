@@ -32,10 +32,10 @@ from keycairn.domain.key_rotation import machine
 from keycairn.domain.key_rotation.record import (
     OLD,
     KeyRotation,
-    Outcome,
     Policy,
     Reason,
-    Step,
+    RotationOutcome,
+    RotationStep,
     checked_policy,
     rotation_id,
 )
@@ -310,7 +310,7 @@ class KeyRotations:
     ) -> tuple[KeyRotation, list[Change]]:
         now, mark = self._clock.now(), self._calls.fingerprint(credential)
         if stored.run is not None and reason is Reason.LEAKED:
-            shut = closes and stored.run.step is Step.AWAITING
+            shut = closes and stored.run.step is RotationStep.AWAITING
             more = await self._switching.closed(credential, mark) if shut else []
             return machine.hurried(stored, now, closes=closes), more
         for twin in await self._switching.twins(credential, mark):
@@ -419,7 +419,7 @@ def _warning(rotation: KeyRotation, now: datetime) -> str:
     if run is not None:
         passes = run.attempt <= PASSES or not run.trouble
         return run.held or ("" if passes else f"The rotation is {run.step}: {run.trouble}")
-    if rotation.last is not None and rotation.last.outcome is Outcome.FAILED:
+    if rotation.last is not None and rotation.last.outcome is RotationOutcome.FAILED:
         return f"The last rotation failed: {rotation.last.why}"
     if rotation.expires is not None and rotation.expires <= soon:
         return f"The provider ends the key at {rotation.expires:%Y-%m-%d %H:%M} UTC."

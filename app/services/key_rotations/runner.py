@@ -30,7 +30,16 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder, KeyRef, ListedKey, MadeKey
 from keycairn.domain.key_rotation import machine
-from keycairn.domain.key_rotation.record import BEFORE_SWITCH, NEW, OLD, KeyRotation, Outcome, Reason, Run, Step
+from keycairn.domain.key_rotation.record import (
+    BEFORE_SWITCH,
+    NEW,
+    OLD,
+    KeyRotation,
+    Reason,
+    RotationOutcome,
+    RotationStep,
+    Run,
+)
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.store import Store
@@ -122,7 +131,7 @@ class Runner:
         if run is not None:
             said = {"run": run.id, "reason": run.reason, "old_key": run.old_id, "new_key": run.new_id}
             details |= {name: value for name, value in said.items() if value}
-            if run.step is Step.CREATING:
+            if run.step is RotationStep.CREATING:
                 details["tag"] = run.tag
         outcome: str = after.run.step if after.run else (after.last.outcome if after.last else "ended")
         why = (after.run.held or after.run.trouble) if after.run else (after.last.why if after.last else "")
@@ -137,14 +146,14 @@ class Runner:
         if run.step not in BEFORE_SWITCH:
             return None
         if credential is None:
-            return machine.cleaning(rotation, now, "The credential was deleted.", ends_as=Outcome.REPLACED)
+            return machine.cleaning(rotation, now, "The credential was deleted.", ends_as=RotationOutcome.REPLACED)
         mark = _mark(self._calls, credential)
         if mark == run.fingerprint:
             return None
-        if run.step is Step.AWAITING and mark:
+        if run.step is RotationStep.AWAITING and mark:
             return machine.switched_by_hand(rotation, now, mark)
         why = "Another key was stored with the credential meanwhile."
-        return machine.cleaning(rotation, now, why, ends_as=Outcome.REPLACED)
+        return machine.cleaning(rotation, now, why, ends_as=RotationOutcome.REPLACED)
 
     async def _hold(
         self, rotation: KeyRotation, why: str, *told: Change, look_after: float = machine.PERSON_LOOKS
@@ -217,7 +226,7 @@ class Runner:
     async def _closing(self, after: KeyRotation, credential: Credential) -> Sequence[Change]:
         """A leaked key that cannot be replaced is used no more."""
         run = after.run
-        if run is None or run.step is not Step.CLEANING or not run.closes:
+        if run is None or run.step is not RotationStep.CLEANING or not run.closes:
             return ()
         return await self._switching.closed(credential, run.fingerprint)
 
@@ -387,17 +396,17 @@ class Runner:
     def _chosen(self) -> Secret:
         return Secret(f"sk-{self._ids.token()[1].hex()}")
 
-    _steps: Mapping[Step, Callable[["Runner", KeyRotation, Run, Credential | None], Awaitable[None]]] = {
-        Step.PLANNED: _plan,
-        Step.AWAITING: _await,
-        Step.CREATING: _create,
-        Step.CREATED: _prove,
-        Step.PROVEN: _switch,
-        Step.SWITCHED: _settle,
-        Step.OVERLAP: _overlap,
-        Step.REVOKING: _revoke,
-        Step.REVOKED: _bury,
-        Step.CLEANING: _clean,
+    _steps: Mapping[RotationStep, Callable[["Runner", KeyRotation, Run, Credential | None], Awaitable[None]]] = {
+        RotationStep.PLANNED: _plan,
+        RotationStep.AWAITING: _await,
+        RotationStep.CREATING: _create,
+        RotationStep.CREATED: _prove,
+        RotationStep.PROVEN: _switch,
+        RotationStep.SWITCHED: _settle,
+        RotationStep.OVERLAP: _overlap,
+        RotationStep.REVOKING: _revoke,
+        RotationStep.REVOKED: _bury,
+        RotationStep.CLEANING: _clean,
     }
 
 

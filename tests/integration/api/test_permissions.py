@@ -7,6 +7,7 @@ import pytest
 from httpx import Response
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from tests.nights import by_day
 from tests.permissions import RULES, WORKSPACES, Scene, filled
 
 from keycairn.domain.modality import Modality
@@ -32,7 +33,7 @@ async def call(client: AsyncTestClient[Litestar], method: str, path: str, token:
     return await client.request(method, path, headers=headers, json=body)
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if "{id}" in route[1]], ids=" ".join)
+@pytest.mark.parametrize("route", by_day([route for route in ROUTES if "{id}" in route[1]], one_in=4), ids=" ".join)
 async def test_a_record_of_another_workspace_is_as_one_that_never_was(
     client: tuple[AsyncTestClient[Litestar], Scene], route: tuple[str, str]
 ) -> None:
@@ -49,7 +50,11 @@ async def test_a_record_of_another_workspace_is_as_one_that_never_was(
         assert (theirs.status_code, theirs.json()) == (nothing.status_code, nothing.json())
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if RULES[route].bounded and "{" in route[1]], ids=" ".join)
+@pytest.mark.parametrize(
+    "route",
+    by_day([route for route in ROUTES if RULES[route].bounded and "{" in route[1]], one_in=4),
+    ids=" ".join,
+)
 async def test_a_bounded_token_does_not_get_at_other_accounts(
     client: tuple[AsyncTestClient[Litestar], Scene], route: tuple[str, str]
 ) -> None:
@@ -81,7 +86,7 @@ async def test_lists_show_a_bounded_token_its_own_accounts_only(
 BOUNDED = [route for route in ROUTES if RULES[route].bounded]
 
 
-@pytest.mark.parametrize("route", BOUNDED, ids=" ".join)
+@pytest.mark.parametrize("route", by_day(BOUNDED, one_in=4), ids=" ".join)
 @pytest.mark.parametrize("by", ["provider", "credential"])
 async def test_no_answer_to_a_bounded_token_names_what_is_out_of_reach(
     client: tuple[AsyncTestClient[Litestar], Scene], route: tuple[str, str], by: str

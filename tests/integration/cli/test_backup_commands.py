@@ -143,6 +143,7 @@ async def test_options_that_do_not_go_together_are_refused(shell: Shell, words: 
     assert (await shell.run("doctor", *words)).exit_code == 2
 
 
+@pytest.mark.night
 async def test_a_lost_root_key_needs_a_yes(stocked: Shell) -> None:
     (stocked.data / "root-key").unlink()
     assert "--lost-root-key" in (await stocked.run("doctor")).stdout

@@ -26,6 +26,7 @@ async def test_a_retired_key_is_forgotten_when_that_is_confirmed(stocked: Shell)
     assert (await stocked.run("doctor")).exit_code == 0
 
 
+@pytest.mark.night
 async def test_a_key_in_use_and_one_that_is_not_there_are_not_forgotten(stocked: Shell) -> None:
     for kid, why in (("1", "not retired"), ("2", "no data key 2")):
         refused = await stocked.run("keys", "forget", kid, "--yes")

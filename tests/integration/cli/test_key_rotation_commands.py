@@ -6,6 +6,7 @@ from tests.shell import KEY, Shell
 from keycairn.testing import ADMIN
 
 
+@pytest.mark.night
 async def test_a_policy_is_set_shown_changed_and_removed(shell: Shell) -> None:
     for name, text in (("key", KEY), ("admin", ADMIN)):
         (shell.folder / name).write_text(text)

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from tests.shell import KEY, Shell
 
 OTHER = f"{KEY}-other"
@@ -31,6 +32,7 @@ async def test_what_is_not_understood_is_refused_by_name_until_it_is_said(shell:
     assert (await shell.run("import", "env", "--anyway")).exit_code == 0
 
 
+@pytest.mark.night
 async def test_the_environment_with_another_key_than_the_database_is_refused_with_exit_code_1(shell: Shell) -> None:
     shell.variables["GROQ_API_KEY"] = KEY
     first = await shell.run("migrate-env")
@@ -51,6 +53,7 @@ async def test_a_held_account_is_moved_in_anyway_when_that_is_said(shell: Shell)
     assert "moved in" in (await shell.run("migrate-env", "--anyway")).output
 
 
+@pytest.mark.night
 async def test_two_litellm_files_with_one_entry_each_are_two_accounts(shell: Shell) -> None:
     for name, key in (("a.yaml", KEY), ("b.yaml", OTHER)):
         (shell.folder / name).write_text(

@@ -48,6 +48,7 @@ credential_list:
 """
 
 
+@pytest.mark.night
 async def test_a_litellm_config_becomes_accounts_with_their_models(shell: Shell) -> None:
     file = shell.folder / "config.yaml"
     file.write_text(LITELLM)
@@ -80,6 +81,7 @@ async def test_a_litellm_config_becomes_accounts_with_their_models(shell: Shell)
     assert (again["created"], again["models"], len(again["skipped"])) == ([], [], 5)
 
 
+@pytest.mark.night
 async def test_a_litellm_config_names_only_what_it_may(shell: Shell) -> None:
     file = shell.folder / "config.yaml"
     file.write_text(
@@ -102,6 +104,7 @@ async def test_a_litellm_config_names_only_what_it_may(shell: Shell) -> None:
     assert "Keycairn's own variables" in refused.output
 
 
+@pytest.mark.night
 async def test_a_table_of_keys_comes_in_as_csv_or_json(shell: Shell) -> None:
     csv = shell.folder / "keys.csv"
     csv.write_text(
@@ -224,6 +227,7 @@ def _all_of(terminal: int) -> str:
     return seen.decode()
 
 
+@pytest.mark.night
 async def test_the_progress_of_a_file_has_a_total(shell: Shell) -> None:
     file = shell.folder / "keys.csv"
     file.write_text("provider,name,key\n" + "".join(f"openai,T{n},{KEY}-{n}\n" for n in range(3)))
@@ -232,6 +236,7 @@ async def test_the_progress_of_a_file_has_a_total(shell: Shell) -> None:
     assert "3 imported" in seen
 
 
+@pytest.mark.night
 async def test_a_pipe_is_read_once_and_whole(shell: Shell) -> None:
     """As `keycairn import file <(decrypt keys.csv)` gives it."""
     pipe = shell.folder / "pipe"

@@ -36,6 +36,7 @@ async def works(shell: Shell, **variables: str) -> bool:
     return (await shell.run("test", "--all", **variables)).exit_code == 0
 
 
+@pytest.mark.night
 async def test_the_former_key_goes_with_the_next_start(stocked: Shell, new: str) -> None:
     former = own(stocked).read_text()
     changed = await stocked.read("rotate", "root", new)
@@ -53,6 +54,7 @@ async def test_until_then_it_is_possible_to_go_back(stocked: Shell, new: str) ->
     assert "--now" in findings["root_key_former"]["what_to_do"]
 
 
+@pytest.mark.night
 async def test_after_a_leak_it_goes_at_once_in_the_change_or_later(stocked: Shell, new: str) -> None:
     former = own(stocked).read_text().strip()
     assert (await stocked.read("rotate", "root", new, "--now"))["former"] == []
@@ -86,6 +88,7 @@ async def test_a_wrong_present_key_changes_nothing_and_leaves_nothing(stocked: S
     assert await works(stocked)
 
 
+@pytest.mark.night
 @pytest.mark.parametrize("command", ["rotate", "backup"])
 async def test_a_root_key_in_the_command_itself_is_refused_and_not_repeated(
     stocked: Shell, new: str, command: str
@@ -104,6 +107,7 @@ async def test_a_service_elsewhere_is_shown_no_root_key_that_was_not_named_for_i
     assert "--current-root-key" in told.stderr
 
 
+@pytest.mark.night
 async def test_handing_over_needs_a_key_that_opens_the_backup(stocked: Shell, new: str, thief: str) -> None:
     file = stocked.folder / "theirs.backup.gz"
     words = ("backup", str(file), "--re-encrypt-for", new)
@@ -116,6 +120,7 @@ async def test_handing_over_needs_a_key_that_opens_the_backup(stocked: Shell, ne
     assert sum('"store.backed_up"' in line and '"another root key"' in line for line in lines) == 2
 
 
+@pytest.mark.night
 async def test_a_change_that_was_cut_off_before_the_file_was_put_in_place_is_finished(stocked: Shell, new: str) -> None:
     former = own(stocked).read_text()
     await stocked.run("rotate", "root", new)
@@ -134,6 +139,7 @@ async def test_a_key_of_a_change_that_never_came_about_is_of_no_account(stocked:
     assert own(stocked).read_text() == before
 
 
+@pytest.mark.night
 async def test_a_key_of_a_change_never_becomes_that_of_a_fresh_database(shell: Shell, thief: str) -> None:
     shell.data.mkdir()
     (shell.data / "root-key.next").write_text(THIEF)
@@ -141,6 +147,7 @@ async def test_a_key_of_a_change_never_becomes_that_of_a_fresh_database(shell: S
     assert THIEF not in own(shell).read_text()
 
 
+@pytest.mark.night
 async def test_an_admin_token_and_a_backup_open_nothing(stocked: Shell, thief: str) -> None:
     """The whole attack, against a real service: a root key of one's own, then a backup, then offline."""
     async with serving(stocked) as served:
@@ -181,6 +188,7 @@ async def test_a_backup_from_before_a_change_is_restored_in_the_same_place(stock
     assert await works(stocked)
 
 
+@pytest.mark.night
 async def test_a_backup_asks_for_the_root_key_of_its_time_and_takes_it(stocked: Shell, new: str, thief: str) -> None:
     former = own(stocked).read_text()
     backup = str(stocked.folder / "before.backup.gz")
@@ -202,6 +210,7 @@ async def test_a_backup_asks_for_the_root_key_of_its_time_and_takes_it(stocked: 
     assert kept.read_text() == THIEF
 
 
+@pytest.mark.night
 async def test_a_root_key_that_waits_for_its_start_leaves_the_former_one_there(stocked: Shell, new: str) -> None:
     former = own(stocked).read_text()
     await stocked.run("rotate", "root", new)

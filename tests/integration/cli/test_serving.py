@@ -66,6 +66,7 @@ def all_of(terminal: int) -> str:
     return said.decode()
 
 
+@pytest.mark.night
 async def test_a_terminal_is_told_the_first_token_once(shell: Shell) -> None:
     first = await said_on_a_terminal(shell)
     token = (shell.data / "first-token").read_text().strip()
@@ -182,6 +183,7 @@ async def test_its_memory_is_private(shell: Shell) -> None:
     assert owner == 0, "the kernel keeps to itself what may not be dumped"
 
 
+@pytest.mark.night
 async def test_a_database_that_is_gone_is_exit_code_2_until_a_new_one_is_meant(shell: Shell) -> None:
     async with serving(shell) as served:
         await served.stop()

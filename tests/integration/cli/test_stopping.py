@@ -115,6 +115,7 @@ async def test_a_call_that_outlasts_the_grace_is_counted(shell: Shell) -> None:
     await nothing_was_lost(shell, 1)
 
 
+@pytest.mark.night
 @pytest.mark.parametrize("number", by_day([signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2], one_in=3))
 async def test_signals_that_mean_log_files_or_a_closed_terminal_change_nothing(
     shell: Shell, number: signal.Signals
@@ -131,6 +132,7 @@ async def test_signals_that_mean_log_files_or_a_closed_terminal_change_nothing(
     await nothing_was_lost(shell, 1)
 
 
+@pytest.mark.night
 async def test_a_terminal_that_is_gone_does_not_stop_the_service_or_its_answers(shell: Shell) -> None:
     ours, theirs = pty.openpty()
     environment = {"PATH": os.environ["PATH"], "TERM": "dumb", "KEYCAIRN_LOG_LEVEL": "debug", **shell.variables}

@@ -9,7 +9,7 @@ from tests.gateway_house import GatewayHouse, gateway_house
 from tests.nights import by_day
 from tests.servers.key_apis import OpenRouterKeyServer
 
-from keycairn.domain.key_rotation.record import Outcome, Policy, rotation_id
+from keycairn.domain.key_rotation.record import Policy, RotationOutcome, rotation_id
 from keycairn.domain.secret import Secret
 from keycairn.testing import ADMIN, Answer, Recorded, sse
 
@@ -98,6 +98,6 @@ async def test_no_call_fails_while_keys_rotate(size: tuple[int, int]) -> None:
         assert not running.failed
         assert running.good > clients * 2
         ended = [await house.keycairn.key_rotations.get(id, workspace="default") for id in ids]
-        assert [one.rotation.last.outcome for one in ended if one.rotation.last] == [Outcome.DONE] * accounts
+        assert [one.rotation.last.outcome for one in ended if one.rotation.last] == [RotationOutcome.DONE] * accounts
         assert not set(keys) & set(server.living)
         assert len(server.living) == accounts + 1

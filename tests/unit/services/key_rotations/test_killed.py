@@ -7,7 +7,7 @@ from tests.key_cloud import FIRST, CloudHouse, Fate, Killed
 
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.key_management import KeyCreation
-from keycairn.domain.key_rotation.record import Outcome, Step
+from keycairn.domain.key_rotation.record import RotationOutcome, RotationStep
 
 KINDS = [
     (KeyCreation.CHOSEN, True),
@@ -38,7 +38,7 @@ async def left(house: CloudHouse, id: CredentialId) -> None:
     ended = await house.drive(id)
     if ended.run is not None:
         assert house.cloud.creation is KeyCreation.UNLISTED
-        assert ended.run.step is Step.CREATING
+        assert ended.run.step is RotationStep.CREATING
         assert "Revoke it at https://openai.example/keys" in ended.run.held
         for name, key in list(house.cloud.keys_there.items()):  # the person does what is asked
             if key.tag == ended.run.tag:
@@ -47,7 +47,7 @@ async def left(house: CloudHouse, id: CredentialId) -> None:
         ended = await house.drive(id)
     assert ended.run is None
     assert ended.last is not None
-    assert ended.last.outcome is Outcome.DONE
+    assert ended.last.outcome is RotationOutcome.DONE
     ours = await house.key_of(id)
     living = [key for key in house.cloud.living if not key.startswith("sk-anew")]
     assert living == [ours]

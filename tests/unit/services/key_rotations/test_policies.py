@@ -19,14 +19,14 @@ from keycairn.domain.errors import (
     SecretReentryRequiredError,
 )
 from keycairn.domain.key_management import KeyCreation
-from keycairn.domain.key_rotation.record import KeyRotation, Outcome, Policy, Step
+from keycairn.domain.key_rotation.record import KeyRotation, Policy, RotationOutcome, RotationStep
 from keycairn.domain.modality import Modality
 from keycairn.domain.secret import Secret
 
 HALF_A_DAY = 12 * 3600.0
 
 
-def at_step(step: Step, one: KeyRotation) -> bool:
+def at_step(step: RotationStep, one: KeyRotation) -> bool:
     return one.run is not None and one.run.step is step
 
 
@@ -57,7 +57,7 @@ async def test_both_keys_work_during_the_overlap() -> None:
     house = await CloudHouse.new(KeyCreation.LISTED)
     id = await house.account(overlap_hours=24)
     await house.keycairn.key_rotations.rotate(id)
-    await house.drive(id, until=lambda one: one.run is not None and one.run.step is Step.OVERLAP)
+    await house.drive(id, until=lambda one: one.run is not None and one.run.step is RotationStep.OVERLAP)
     house.clock.tick(HALF_A_DAY)
     await house.keycairn.key_rotations.work()
     assert FIRST in house.cloud.living
@@ -71,7 +71,7 @@ async def test_a_new_key_that_works_after_a_while_is_waited_for() -> None:
     id = await house.account()
     house.cloud.slow = 30.0
     await house.keycairn.key_rotations.rotate(id)
-    made = await house.drive(id, until=lambda one: one.run is not None and one.run.step is Step.SWITCHED)
+    made = await house.drive(id, until=lambda one: one.run is not None and one.run.step is RotationStep.SWITCHED)
     assert (made.made or NOON) > NOON + timedelta(seconds=30)
     assert (await house.drive(id)).run is None
 
@@ -83,7 +83,7 @@ async def test_a_new_key_that_never_works_is_revoked_and_the_former_one_stays() 
     await house.keycairn.key_rotations.rotate(id)
     ended = await house.drive(id)
     assert ended.last is not None
-    assert ended.last.outcome is Outcome.FAILED
+    assert ended.last.outcome is RotationOutcome.FAILED
     assert await house.key_of(id) == FIRST
     assert house.cloud.living == [FIRST]
     shown = await house.keycairn.key_rotations.get(id, workspace="default")
@@ -169,7 +169,7 @@ async def test_a_leak_during_an_overlap_ends_it() -> None:
     house = await CloudHouse.new(KeyCreation.LISTED)
     id = await house.account(overlap_hours=240)
     await house.keycairn.key_rotations.rotate(id)
-    await house.drive(id, until=lambda one: one.run is not None and one.run.step is Step.OVERLAP)
+    await house.drive(id, until=lambda one: one.run is not None and one.run.step is RotationStep.OVERLAP)
     await house.keycairn.key_rotations.leaked(id)
     await house.keycairn.key_rotations.work()
     assert FIRST not in house.cloud.living
@@ -206,18 +206,18 @@ async def test_a_key_that_is_stored_by_hand_meanwhile_wins() -> None:
     id = await house.account()
     house.cloud.slow = 100.0
     await house.keycairn.key_rotations.rotate(id)
-    await house.drive(id, until=lambda one: one.run is not None and one.run.step is Step.CREATED)
+    await house.drive(id, until=lambda one: one.run is not None and one.run.step is RotationStep.CREATED)
     house.cloud.keys_there["hand"] = house.cloud.keys_there["key-0"].__class__("sk-by-hand-01234567", "", NOON)
     await house.keycairn.credentials.update(id, CredentialPatch(secrets={"api_key": Secret("sk-by-hand-01234567")}))
     ended = await house.drive(id)
     assert ended.last is not None
-    assert ended.last.outcome is Outcome.REPLACED
+    assert ended.last.outcome is RotationOutcome.REPLACED
     assert await house.key_of(id) == "sk-by-hand-01234567"
     assert house.cloud.living == [FIRST, "sk-by-hand-01234567"]
 
 
 async def test_a_credential_that_is_deleted_meanwhile_leaves_nothing() -> None:
-    for step in (Step.CREATED, Step.OVERLAP):
+    for step in (RotationStep.CREATED, RotationStep.OVERLAP):
         house = await CloudHouse.new(KeyCreation.LISTED)
         id = await house.account()
         await house.keycairn.key_rotations.rotate(id)
@@ -231,7 +231,7 @@ async def test_a_credential_that_is_deleted_meanwhile_leaves_nothing() -> None:
                 house.clock.tick(max(0.0, (found[0].run.due - house.clock.time).total_seconds()))
             await house.keycairn.key_rotations.work()
         assert not await house.store.key_rotations()
-        assert house.cloud.living == ([FIRST] if step is Step.CREATED else [])
+        assert house.cloud.living == ([FIRST] if step is RotationStep.CREATED else [])
 
 
 async def test_what_manages_keys_is_asked_for_and_bound_to_its_host() -> None:

@@ -4,7 +4,7 @@ import pytest
 from tests.key_cloud import FIRST, CloudHouse
 
 from keycairn.domain.key_management import KeyCreation
-from keycairn.domain.key_rotation.record import Outcome
+from keycairn.domain.key_rotation.record import RotationOutcome
 
 BY_API = [one for one in KeyCreation if one is not KeyCreation.BY_PERSON]
 
@@ -17,7 +17,7 @@ async def test_a_rotation_leaves_one_living_key_and_it_is_ours(creation: KeyCrea
     ended = await house.drive(id)
     assert ended.run is None
     assert ended.last is not None
-    assert ended.last.outcome is Outcome.DONE
+    assert ended.last.outcome is RotationOutcome.DONE
     ours = await house.key_of(id)
     assert ours != FIRST
     assert ours in house.cloud.living
