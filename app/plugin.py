@@ -10,7 +10,7 @@ from litestar import HttpMethod, Litestar, WebSocket, route, websocket
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler, Scope
 
@@ -34,7 +34,7 @@ from keycairn.app.ingress.ingress import Ingress
 from keycairn.app.ingress.origins import Origins, parse_public_url
 from keycairn.app.ingress.proxies import Proxies
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.page import THE_KEYCAIRN, answer_unknown_path, page_router
+from keycairn.app.page import THE_KEYCAIRN, answer_unknown_path, answer_wrong_method, page_router
 from keycairn.app.services.audit import ANONYMOUS
 from keycairn.app.settings import Settings
 from keycairn.app.shown_settings import shown
@@ -199,7 +199,11 @@ class KeycairnPlugin(InitPlugin):
                 "list_cache": Provide(lambda: cache, sync_to_thread=False),
                 "meter": Provide(lambda: self.metrics, sync_to_thread=False),
             },
-            exception_handlers={**EXCEPTION_HANDLERS, NotFoundException: answer_unknown_path},
+            exception_handlers={
+                **EXCEPTION_HANDLERS,
+                NotFoundException: answer_unknown_path,
+                MethodNotAllowedException: answer_wrong_method,
+            },
             after_exception=[noted],
             before_send=[tell_all_methods],
             request_class=StrictRequest,

@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Response, get, post
 
+from keycairn.app.page.forms import whole_number
 from keycairn.app.page.view import TheView, View
 from keycairn.domain.audit import Action, AuditEvent, EventFilter
 from keycairn.domain.token import Scope
@@ -37,7 +38,7 @@ async def _page(view: View, report: Any = None) -> Response[Any]:
         target=view.query("target") or None,
         outcome=view.query("outcome") or None,
     )
-    before = int(view.query("before")) if view.query("before").isdigit() else 0
+    before = whole_number(view.query("before")) or 0
     found, reached = await _back(view, matching, before)
     return view.page(
         "audit.html",

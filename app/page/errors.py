@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, NotFoundException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
 from keycairn.app.api.problems import answer_http as answer_http_problem
@@ -119,3 +119,19 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     HTTPException: answer_http,
     Exception: answer_fault,
 }
+
+
+def answer_wrong_method(request: Request[Any, Any, Any], error: MethodNotAllowedException) -> Response[Any]:
+    """An address that only takes forms, opened as a page: where a person asks, that is said on one."""
+    path = str(request.scope["path"])
+    if request.method != "GET" or "text/html" not in request.headers.get("accept", "") or path.startswith(PROGRAMS):
+        return answer_http_problem(request, error)
+    page = _view(request).page(
+        "error.html",
+        status=405,
+        title="This address only takes a form",
+        message="Go back to the page with the form, and send it from there.",
+        code="method_not_allowed",
+    )
+    page.headers.update(error.headers or {})
+    return page

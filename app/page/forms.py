@@ -18,6 +18,12 @@ KEY_PLACE = "@form-key@"
 _KEY_BYTES = 32
 
 
+def whole_number(text: str, *, most: int = 10**15 - 1) -> int | None:
+    """The number that a text is, in the digits of ASCII, from 0 to `most`; None where it is none."""
+    digits = text if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else ""
+    return int(digits) if digits and int(digits) <= most else None
+
+
 class PageForm:
     """The fields of a form. Its repr shows no value."""
 

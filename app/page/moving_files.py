@@ -12,7 +12,7 @@ from keycairn.app.api.imports import LARGEST_IMPORT, touches_models
 from keycairn.app.page.moving import TheJobs
 from keycairn.app.page.view import TheView, View
 from keycairn.app.sources import Kind, SourceSpec
-from keycairn.domain.errors import InvalidInputError, NotFoundError
+from keycairn.domain.errors import InvalidInputError, NotFoundError, SettingsError
 from keycairn.domain.incoming import IncomingRow
 from keycairn.domain.token import Scope
 
@@ -45,8 +45,10 @@ async def read_file(view: TheView, jobs: TheJobs) -> Response[Any]:
     kind, ending = chosen
     try:
         rows = await _rows(view, kind, ending or Path(upload.filename).suffix.lower(), await upload.read(), form)
-    except InvalidInputError as error:
+    except (InvalidInputError, SettingsError) as error:
         return _wrong(view, str(error))
+    if not rows:
+        return _wrong(view, "Nothing that can move in is in this file.")
     if any(map(touches_models, rows)):
         view.need(Scope.MODELS_WRITE)
     job = jobs.begin(view.caller.actor)

@@ -35,8 +35,8 @@ PLACES = (
     MenuPlace(path="/models", label="Models", scope=Scope.MODELS_READ, words="slots defaults pools aliases drift"),
     MenuPlace(path="/playground", label="Playground", scope=Scope.INVOKE, words="try call chat hello"),
     MenuPlace(path="/tokens", label="Tokens", scope=Scope.ADMIN, words="applications access scopes sdk"),
-    MenuPlace(path="/usage", label="Usage", scope=Scope.AUDIT_READ, words="money cost requests csv plots"),
-    MenuPlace(path="/audit", label="Audit", scope=Scope.AUDIT_READ, words="events log verify"),
+    MenuPlace(path="/usage", label="Usage", scope=Scope.AUDIT_READ, whole=True, words="money cost requests csv plots"),
+    MenuPlace(path="/audit", label="Audit", scope=Scope.AUDIT_READ, whole=True, words="events log verify"),
     MenuPlace(
         path="/encryption",
         label="Encryption",

@@ -39,7 +39,7 @@ async def overview(view: TheView, rows: TheRows) -> Response[Any]:
     needs = [*of_credentials(view, listed), *of_environment(view, listed, waiting), *of_keeping(view)]
     plots: dict[str, Bars] = {}
     totals: Counter[str] = Counter()
-    if view.may(Scope.AUDIT_READ):
+    if view.may(Scope.AUDIT_READ, whole=True):
         today = view.now.date()
         days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
         calls: Counter[str] = Counter()

@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from keycairn.app.page.forms import PageForm
+from keycairn.app.page.forms import PageForm, whole_number
 from keycairn.app.page.view import TheView, View
 from keycairn.domain.errors import BeyondMakerError, InvalidIdError, InvalidInputError, UnknownProviderError
 from keycairn.domain.ids import credential_id
@@ -25,6 +25,7 @@ WORDS = {
     Scope.ADMIN: "everything, tokens and encryption too",
 }
 ROWS = 100
+MOST_DAYS = 36_500
 
 
 @get("/tokens", opt=ADMIN, include_in_schema=False)
@@ -127,18 +128,20 @@ def _expiry(form: PageForm, now: datetime) -> datetime | None:
     text = form.text("days")
     if not text:
         return None
-    if not text.isdigit() or not 0 < int(text) < 36_500:
-        raise InvalidInputError("Days are a whole number.", {"days": "must be a whole number of days"})
-    return now.astimezone(UTC) + timedelta(days=int(text))
+    days = whole_number(text, most=MOST_DAYS)
+    if not days:
+        raise InvalidInputError(f"Days are a whole number, {MOST_DAYS} at most.", {"days": "must be a whole number"})
+    return now.astimezone(UTC) + timedelta(days=days)
 
 
 def _limits(form: PageForm) -> Limits:
     given: dict[str, int] = {}
     for name in ("concurrent", "requests_per_minute", "tokens_per_day"):
         if text := form.text(f"limits.{name}").replace(" ", ""):
-            if not text.isdigit() or len(text) > 15:
+            number = whole_number(text)
+            if number is None:
                 raise InvalidInputError("A limit is a whole number.", {f"limits.{name}": "must be a whole number"})
-            given[name] = int(text)
+            given[name] = number
     return Limits(**given)
 
 

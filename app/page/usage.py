@@ -93,7 +93,7 @@ async def as_csv(view: TheView) -> Response[bytes]:
         writer.writerow([*names, *counts, f"{one.nanos / NANOS:.9f}".rstrip("0").rstrip(".")])
     name = f"keycairn-usage-{asked.since}-{asked.until}-by-{asked.by}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(text.getvalue().encode(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(text.getvalue().encode(), media_type="text/csv", headers=headers)
 
 
 def _cell(text: str) -> str:
