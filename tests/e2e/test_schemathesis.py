@@ -31,7 +31,7 @@ from keycairn.ports.http import Request, Response
 
 COMMAND = str(Path(sys.executable).with_name("schemathesis"))
 ADMIN = "admin-0123456789-0123456789-0123456789"
-EXAMPLES = os.environ.get("KEYCAIRN_TEST_EXAMPLES", "3")
+EXAMPLES = os.environ.get("KEYCAIRN_TEST_EXAMPLES", "1")
 CONFIG = """
 [checks.not_a_server_error]
 # No provider can be reached from here, and 502 is how that is said.

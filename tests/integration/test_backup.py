@@ -14,6 +14,7 @@ from tests.canary import scan
 from tests.fakes import NOON, FakeClock, FakeEnvironment
 from tests.house import FakeProvider, FakeRegistry, NoHttp, plain_spec
 from tests.samples import a_credential
+from tests.servers.surreal_server import needs_server
 from tests.stores import ENGINES, a_store
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
@@ -51,6 +52,8 @@ OTHER = parse_root_key(Secret("base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7g
 KEY = "sk-canary/4f9A7c2E+81b6D05x"
 OPENER = AesGcmKeysets()
 REGISTRY = FakeRegistry([FakeProvider(plain_spec("openai"))])
+
+NEAR = (*ENGINES[:3], pytest.param("server", marks=(needs_server, pytest.mark.night)))
 
 
 def keycairn_on(store: Store, clock: FakeClock | None = None) -> Keycairn:
@@ -107,8 +110,8 @@ async def backup(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("source", ENGINES)
-@pytest.mark.parametrize("target", ENGINES)
+@pytest.mark.parametrize("source", NEAR)
+@pytest.mark.parametrize("target", NEAR)
 async def test_a_backup_moves_everything_to_any_engine(source: str, target: str, tmp_path: Path) -> None:
     file = tmp_path / "all.gz"
     async with a_store(source, tmp_path / "source") as store:

@@ -308,6 +308,7 @@ class EmbeddedLife(Life):
         shutil.rmtree(self.folder)
 
 
+@pytest.mark.night
 def test_any_life() -> None:
     run_state_machine_as_test(Life, settings=looking(50, stateful_step_count=25))
 

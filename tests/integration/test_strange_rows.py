@@ -98,6 +98,7 @@ async def test_rows_with_keys_of_every_kind_are_named_and_stop_nothing(
     assert {type(one["id"].id) for one in await place.rows(table)} == {str}
 
 
+@pytest.mark.night
 @pytest.mark.parametrize(("table", "column"), [("token", "expires"), ("credential", "extra"), ("event", "at")])
 async def test_values_of_every_kind_spoil_their_own_record_only(
     place: Place, table: str, column: str, tmp_path: Path
@@ -164,6 +165,7 @@ async def test_refused_rows_do_not_cut_a_list_short(place: Place) -> None:
         assert len(seen) == RECORDS - 3
 
 
+@pytest.mark.night
 async def test_sums_that_cannot_be_read_do_not_keep_older_ones_for_ever(place: Place) -> None:
     [row] = await place.rows("usage")
     for number in range(30):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from litestar.testing import AsyncTestClient
 from tests.house import FakeProvider, House
+from tests.nights import by_day
 
 from keycairn.domain.ids import CredentialId
 from keycairn.plugins.registry import PluginRegistry
@@ -39,7 +40,7 @@ async def make(api: Client, **fields: Any) -> Any:
     return await api.post(CREDENTIALS, json={name: value for name, value in body.items() if value is not None})
 
 
-@pytest.mark.parametrize("pasted", HEALED)
+@pytest.mark.parametrize("pasted", by_day(HEALED, one_in=3))
 async def test_a_healed_key_is_what_is_stored_and_the_answer_says_what_was_taken_off(
     api: Client, house: House, pasted: str
 ) -> None:
@@ -52,7 +53,7 @@ async def test_a_healed_key_is_what_is_stored_and_the_answer_says_what_was_taken
     assert "healed" not in read
 
 
-@pytest.mark.parametrize("pasted", REFUSED)
+@pytest.mark.parametrize("pasted", by_day(REFUSED, one_in=3))
 async def test_a_rotation_to_what_is_no_key_keeps_the_working_one(api: Client, house: House, pasted: str) -> None:
     made = (await make(api)).json()
     for answer in (
@@ -65,7 +66,7 @@ async def test_a_rotation_to_what_is_no_key_keeps_the_working_one(api: Client, h
     assert len((await api.get(CREDENTIALS)).json()) == 1
 
 
-@pytest.mark.parametrize("pasted", REFUSED)
+@pytest.mark.parametrize("pasted", by_day(REFUSED, one_in=3))
 async def test_an_import_refuses_the_row_with_the_same_reason(api: Client, pasted: str) -> None:
     row = {"row": "credential", "where": "line 1", "provider": "openai", "name": "A", "secrets": {"api_key": pasted}}
     done = (await api.post(f"{CREDENTIALS}/import", json={"rows": [row]})).json()

@@ -147,6 +147,7 @@ async def routes(service: Service) -> list[str]:
     return [path.replace("{provider}", "openai").replace("{id}", ids[path]) for path in found]
 
 
+@pytest.mark.night
 async def test_no_request_that_reads_holds_the_loop(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
         paths = await routes(service)

@@ -255,6 +255,7 @@ SHOW = (
 )
 
 
+@pytest.mark.night
 async def test_a_program_gets_the_variables_of_one_credential_and_nothing_else(shell: Shell) -> None:
     shell.variables["OPENAI_API_KEY"] = KEY
     await shell.run("migrate-env")
@@ -301,6 +302,7 @@ async def test_keys_are_written_out_only_when_that_is_insisted_on(shell: Shell) 
     assert len(await events(shell, "secret.revealed")) == 1
 
 
+@pytest.mark.night
 async def test_while_a_service_has_the_database_keys_stay_inside(shell: Shell) -> None:
     here = read_settings({n: v for n, v in shell.variables.items() if n.startswith("KEYCAIRN_")})
     async with open_keycairn(here):

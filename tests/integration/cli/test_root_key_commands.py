@@ -65,6 +65,7 @@ async def test_after_a_leak_it_goes_at_once_in_the_change_or_later(stocked: Shel
     assert await works(stocked)
 
 
+@pytest.mark.night
 @pytest.mark.parametrize("way", ["typed", "file"])
 async def test_the_present_key_may_be_given(stocked: Shell, new: str, way: str) -> None:
     kept = stocked.folder / "kept-elsewhere"

@@ -18,6 +18,7 @@ from tests.served import COMMAND, announced, serving
 from tests.shell import KEY, Shell
 
 
+@pytest.mark.night
 async def test_it_greets_serves_its_commands_and_leaves_no_trace_of_its_address(shell: Shell) -> None:
     async with serving(shell, OPENAI_API_KEY=KEY, AZURE_OPENAI_API_KEY=KEY) as served:
         token_file, address = shell.data / "first-token", shell.data / "server.json"
@@ -88,6 +89,7 @@ async def test_the_second_start_makes_nothing_and_says_where_things_are(shell: S
     assert made == {name: (shell.data / name).read_text() for name in made}
 
 
+@pytest.mark.night
 async def test_a_lost_root_key_is_said_loudly_and_the_service_stays_up(shell: Shell) -> None:
     async with serving(shell) as first:
         await first.stop()

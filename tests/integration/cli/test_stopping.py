@@ -152,6 +152,7 @@ async def test_a_terminal_that_is_gone_does_not_stop_the_service_or_its_answers(
     assert not (shell.data / "server.json").exists()
 
 
+@pytest.mark.night
 @pytest.mark.parametrize("moment", by_day([0.2, 0.0, 0.1, 0.4], one_in=4))
 async def test_a_signal_while_it_starts_ends_it_and_the_next_start_works(shell: Shell, moment: float) -> None:
     """The moment counts from when the process has begun to look at its data folder."""
