@@ -295,6 +295,10 @@ def _print(found: Mapping[str, Any]) -> None:
         ("changed", found["updated"]),
     ]
     record(rows)
+    if found["options"]["closed"]:
+        say(
+            f"It is closed for calls: {found['options']['closed']}. Try: keycairn credential set-key {found['id']}", BAD
+        )
     if found["decryption_error"]:
         say(f"It does not open: {found['decryption_error']}. Try: keycairn credential set-key {found['id']}", BAD)
 

@@ -7,16 +7,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from msgspec.structs import asdict
 
+from keycairn.app.cli.resolve import credential_among, model_among
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.where import named
 from keycairn.app.settings import PREFIX
+from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import KeysStayInsideError, StoreLockedError
-from keycairn.domain.ids import CredentialId, credential_id, model_id
+from keycairn.domain.ids import CredentialId, ModelId, credential_id, model_id
 from keycairn.domain.secret import Secret
 
 if TYPE_CHECKING:
     from keycairn.app.keycairn import Keycairn
+    from keycairn.app.services.credentials import Listed
 
 NOT_FOUND = 127
 """The exit code of a program that is not there, as shells have it."""
@@ -34,17 +38,20 @@ def run(credential: str | None, model: str | None, command: tuple[str, ...]) -> 
     Variables of other providers, and Keycairn's own, are not passed on. The use is audited with the program's name.
     The exit code is the program's. For example:
 
-    `keycairn run --model model:01J9ZK3V6Q8M2T4B7N5R0XWYCE -- python app.py`
+    `keycairn run --credential Work -- python app.py`
     """
     if (credential is None) == (model is None):
-        raise click.UsageError("Give either --credential ID or --model ID, then -- and the command.")
+        raise click.UsageError("Give either --credential or --model, then -- and the command.")
 
     if shutil.which(command[0]) is None:  # what is no program may be a key, and would stand in the audit log
         click.echo("keycairn: this cannot be started: there is no such program.", err=True)
         sys.exit(NOT_FOUND)
 
     async def lend(keycairn: "Keycairn") -> tuple[dict[str, Secret], frozenset[str]]:
-        id = credential_id(credential) if credential else await keycairn.env_export.credential_of(model_id(model or ""))
+        if credential:
+            id = await _credential(keycairn, credential)
+        else:
+            id = await keycairn.env_export.credential_of(await _model(keycairn, model or ""))
         lent = await keycairn.env_export.to_program(id, os.path.basename(command[0]))  # noqa: PTH119  # as typed
         return lent, keycairn.env_export.provider_variables()
 
@@ -77,7 +84,7 @@ def print_dotenv(credentials: tuple[str, ...], *, confirmed: bool) -> None:
             raise click.UsageError("Nothing was shown.")
 
     async def reveal(keycairn: "Keycairn") -> list[tuple[str, Mapping[str, Secret]]]:
-        ids = [credential_id(text) for text in credentials] or await _oldest(keycairn)
+        ids = [await _credential(keycairn, word) for word in credentials] or await _oldest(keycairn)
         return [(id, await keycairn.env_export.to_reader(id)) for id in ids]
 
     for id, variables in _inside(reveal):
@@ -92,19 +99,42 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-async def _oldest(keycairn: "Keycairn") -> list[CredentialId]:
-    """The oldest credential that opens of each provider."""
+async def _all(keycairn: "Keycairn") -> "list[Listed]":
+    """Every credential, by provider and age."""
     from keycairn.ports.store import Position  # noqa: PLC0415  # part of the service
 
-    chosen: dict[str, CredentialId] = {}
+    found: list[Listed] = []
     after: Position | None = None
     while page := await keycairn.credentials.list(after=after):
-        for listed in page:
-            if not listed.broken:
-                chosen.setdefault(listed.credential.provider, listed.credential.id)
+        found += page
         last = page[-1].credential
         after = Position(last.provider, last.created, last.id)
+    return found
+
+
+async def _oldest(keycairn: "Keycairn") -> list[CredentialId]:
+    """The oldest credential that opens of each provider."""
+    chosen: dict[str, CredentialId] = {}
+    for listed in await _all(keycairn):
+        if not listed.broken:
+            chosen.setdefault(listed.credential.provider, listed.credential.id)
     return list(chosen.values())
+
+
+async def _credential(keycairn: "Keycairn", word: str) -> CredentialId:
+    """What an id or a name means. Raises NoSuchNameError or AmbiguousNameError."""
+    if word.startswith("credential:"):
+        return credential_id(word)
+    known = [asdict(listed.credential) for listed in await _all(keycairn)]
+    return credential_id(credential_among(known, word)["id"])
+
+
+async def _model(keycairn: "Keycairn", word: str) -> ModelId:
+    """As `_credential`, of a model."""
+    if word.startswith("model:"):
+        return model_id(word)
+    known = [asdict(model) for model in await keycairn.store.models(DEFAULT_WORKSPACE, limit=None)]
+    return model_id(model_among(known, word)["id"])
 
 
 def _inside(act: "Callable[[Keycairn], Awaitable[_T]]") -> _T:

@@ -118,8 +118,12 @@ async def leak(client: "Client", *, credential: str, keep_open: bool, as_json: b
     id = (await resolved(client, credential))["id"]
     path = f"/api/credentials/{segment(id)}/key-rotation/leaked"
     found = await client.post(path, {"may_close": not keep_open})
-    if not shown(found, as_json=as_json):
-        _print(found)
+    if shown(found, as_json=as_json):
+        return
+    _print(found)
+    account = await client.get(f"/api/credentials/{segment(id)}")
+    if account["options"]["closed"]:
+        say(f"{account['name']} is closed for calls until you store a new key: keycairn credential set-key {id}", BAD)
 
 
 @click.command()

@@ -16,8 +16,13 @@ async def credential(client: "Client", word: str) -> Record:
     """The credential that `word` means. Raises NoSuchNameError, AmbiguousNameError or RequestFailedError."""
     if word.startswith("credential:"):
         return dict(await client.get(f"/api/credentials/{segment(word)}"))
-    known = await client.all("/api/credentials")
+    return credential_among(await client.all("/api/credentials"), word)
+
+
+def credential_among(known: Sequence[Record], word: str) -> Record:
+    """The one of `known` that `word` means: records with `id`, `name` and `provider`. Raises as `credential`."""
     ways: list[Callable[[Record], str]] = [
+        lambda each: each["id"],
         lambda each: each["name"],
         lambda each: f"{each['provider']}/{each['name']}",
         lambda each: each["provider"],
@@ -29,8 +34,13 @@ async def model(client: "Client", word: str) -> Record:
     """The model that `word` means. Raises as `credential`."""
     if word.startswith("model:"):
         return dict(await client.get(f"/api/models/{segment(word)}"))
-    known = await client.all("/api/models")
+    return model_among(await client.all("/api/models"), word)
+
+
+def model_among(known: Sequence[Record], word: str) -> Record:
+    """The one of `known` that `word` means: records with `id`, `name` and `provider`. Raises as `credential`."""
     ways: list[Callable[[Record], str]] = [
+        lambda each: each["id"],
         lambda each: each["name"],
         lambda each: f"{each['provider']}/{each['name']}",
     ]

@@ -39,6 +39,8 @@ async def test_a_leak_without_a_policy_closes_the_account(shell: Shell) -> None:
     assert (leaked["run"]["step"], leaked["run"]["reason"]) == ("awaiting", "leaked")
     shown = await shell.read("credential", "show", "Leaky")
     assert shown["options"]["closed"] == "its key leaked"
+    assert "closed for calls until you store a new key" in (await shell.run("credential", "leak", "Leaky")).output
+    assert "closed for calls: its key leaked" in (await shell.run("credential", "show", "Leaky")).output
 
 
 async def test_a_key_in_the_command_itself_is_refused(shell: Shell) -> None:

@@ -268,10 +268,13 @@ async def test_a_program_gets_the_variables_of_one_credential_and_nothing_else(s
 
     assert (code, out.strip()) == (7, "['OPENAI_API_KEY']")
     [used] = await events(shell, "secret.used")
+    for name in (credential["name"], "openai"):
+        code, _, err = await real(shell, "run", "--credential", name, "--", sys.executable, "-c", SHOW)
+        assert code == 7, err
     assert (used["target"], used["details"]["program"]) == (credential["id"], Path(sys.executable).name)
     code, _, err = await real(shell, "run", "--credential", credential["id"], "--", "no-such-program")
     assert (code, "cannot be started" in err) == (127, True)
-    assert len(await events(shell, "secret.used")) == 1, "a key typed in its place would stand in the log for good"
+    assert len(await events(shell, "secret.used")) == 3, "a key typed in its place would stand in the log for good"
 
 
 async def events(shell: Shell, action: str) -> list[dict[str, Any]]:
