@@ -15,7 +15,7 @@ from keycairn.app.page.credential_form import (
     patch_of,
     values_of,
 )
-from keycairn.app.page.forms import PageForm
+from keycairn.app.page.forms import PageForm, whole_number
 from keycairn.app.page.view import TheView, View
 from keycairn.domain.audit import EventFilter
 from keycairn.domain.credential import Credential
@@ -102,19 +102,19 @@ async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
     form = await view.form()
     key = credential_id(id)
     before, spec = await _stored(view, key)
-    version = form.text("version")
-    if not re.fullmatch(r"[0-9]{1,18}", version):
+    version = whole_number(form.text("version"))
+    if version is None:
         raise BadRequestError("This form is not whole. Open it anew.", {})
     try:
         patch = patch_of(spec, form, before)
-        done = await view.keycairn.credentials.update(key, patch, if_match=int(version), by=view.caller)
+        done = await view.keycairn.credentials.update(key, patch, if_match=version, by=view.caller)
     except PreconditionFailedError:
         return await _conflict(view, spec, key, form)
     except InvalidInputError as error:
         return _form_page(view, spec, before, dict(form.shown()), form_errors(spec, error), form=form)
     if form.text("then") == "test":
         await view.keycairn.probing.test(key, by=view.caller)
-    return view.seen(f"/credentials/{key}", "unchanged" if done.credential.version == int(version) else "saved")
+    return view.seen(f"/credentials/{key}", "unchanged" if done.credential.version == version else "saved")
 
 
 async def _stored(view: View, key: CredentialId) -> tuple[Credential, ProviderSpec]:

@@ -1,6 +1,5 @@
 """Deleting a credential: its impact first, and where its models may go."""
 
-import re
 from typing import Any
 
 from litestar import Response, get, post
@@ -8,6 +7,7 @@ from litestar.params import FromPath
 
 from keycairn.app.api.auth import reaches
 from keycairn.app.api.credentials import WRITE_ONE
+from keycairn.app.page.forms import whole_number
 from keycairn.app.page.view import TheView, View
 from keycairn.domain.credential import Credential
 from keycairn.domain.deletion import NO_TARGET
@@ -37,12 +37,12 @@ async def remove(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Delete what was shown, and nothing that changed since."""
     form = await view.form()
     key, to = credential_id(id), form.text("to")
-    version = form.text("version")
-    if not re.fullmatch(r"[0-9]{1,18}", version):
+    version = whole_number(form.text("version"))
+    if version is None:
         raise BadRequestError("This form is not whole. Open it anew.", {})
     try:
         target = await _target(view, to)
-        await view.keycairn.credentials.delete(key, migrate_to=target, if_match=int(version), by=view.caller)
+        await view.keycairn.credentials.delete(key, migrate_to=target, if_match=version, by=view.caller)
     except PreconditionFailedError:
         why = "It was changed meanwhile. Look at what would happen now, and decide again."
         return await _page(view, key, to, why, status=412)
