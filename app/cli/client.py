@@ -206,7 +206,7 @@ async def _inside(settings: Settings, *, reads: bool) -> AsyncIterator[Client]:
     passing = secrets.token_urlsafe(32)
     inside = replace(settings, admin_token=Secret(passing))
     async with AsyncExitStack() as stack:
-        nothing = reads and _nothing_here(settings)
+        nothing = reads and nothing_here(settings)
         if nothing:
             empty = stack.enter_context(TemporaryDirectory(prefix="keycairn-"))
             inside = replace(inside, database_url="mem://", data_dir=Path(empty))
@@ -227,7 +227,7 @@ async def _inside(settings: Settings, *, reads: bool) -> AsyncIterator[Client]:
             yield Client(http, "this process")
 
 
-def _nothing_here(settings: Settings) -> bool:
+def nothing_here(settings: Settings) -> bool:
     """Whether the data folder has no database, and never had one."""
     usable = all(parent.is_dir() for parent in settings.data_dir.absolute().parents if parent.exists())
     return settings.embedded and not settings.database_url and usable and not any(traces(settings))

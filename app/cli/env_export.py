@@ -14,7 +14,7 @@ from keycairn.app.cli.settings import settings
 from keycairn.app.cli.where import named
 from keycairn.app.settings import PREFIX
 from keycairn.domain.credential import DEFAULT_WORKSPACE
-from keycairn.domain.errors import KeysStayInsideError, StoreLockedError
+from keycairn.domain.errors import KeysStayInsideError, NoSuchNameError, StoreLockedError
 from keycairn.domain.ids import CredentialId, ModelId, credential_id, model_id
 from keycairn.domain.secret import Secret
 
@@ -55,6 +55,10 @@ def run(credential: str | None, model: str | None, command: tuple[str, ...]) -> 
         lent = await keycairn.env_export.to_program(id, os.path.basename(command[0]))  # noqa: PTH119  # as typed
         return lent, keycairn.env_export.provider_variables()
 
+    from keycairn.app.cli.client import nothing_here  # noqa: PLC0415  # with the client 0.2 s
+
+    if named() is None and nothing_here(settings()):  # lending makes no installation
+        raise NoSuchNameError("credential" if credential else "model")
     lent, known = _inside(lend)
     kept = {name: value for name, value in os.environ.items() if name not in known and not name.startswith(PREFIX)}
     sys.stdout.flush()

@@ -339,3 +339,11 @@ async def test_a_model_names_the_credential_too(shell: Shell) -> None:
     assert (code, out.strip()) == (7, "['OPENAI_API_KEY']")
     assert (await shell.run("run", "--", "true")).exit_code == 2
     assert (await shell.run("run", "--model", "model:none", "--", "true")).exit_code == 1
+
+
+@pytest.mark.parametrize("option", ["--credential", "--model"])
+async def test_lending_from_where_nothing_is_makes_nothing(shell: Shell, option: str) -> None:
+    refused = await shell.run("run", option, "Home", "--", "true")
+    assert refused.exit_code == 1
+    assert "of that name or id" in refused.output
+    assert not shell.data.exists()
