@@ -8,23 +8,13 @@ from typing import Any
 
 from litestar import HttpMethod, Litestar, WebSocket, route, websocket
 from litestar.config.app import AppConfig
-from litestar.datastructures import State
-from litestar.di import Provide
-from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.plugins import InitPlugin
-from litestar.types import ASGIApp, ControllerRouterHandler, Scope
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from keycairn.app.api import HANDLERS
-from keycairn.app.api.auth import CALLER, Guard
-from keycairn.app.api.caching import ListCache
-from keycairn.app.api.decoding import StrictRequest
 from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.notebook import NotebookController
-from keycairn.app.api.openapi import SecretSchema, openapi_config
-from keycairn.app.api.options import tell_all_methods
-from keycairn.app.api.problems import EXCEPTION_HANDLERS
 from keycairn.app.api.raw import raw_problem
-from keycairn.app.api.refusals import note_refusal
 from keycairn.app.api.shell import Shell
 from keycairn.app.first_run import FirstRun
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
@@ -34,18 +24,15 @@ from keycairn.app.ingress.ingress import Ingress
 from keycairn.app.ingress.origins import Origins, parse_public_url
 from keycairn.app.ingress.proxies import Proxies
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.page import THE_KEYCAIRN, answer_unknown_path, answer_wrong_method, page_router
+from keycairn.app.routes import built_routes, state_of
 from keycairn.app.services.audit import ANONYMOUS
 from keycairn.app.settings import Settings
-from keycairn.app.shown_settings import shown
 from keycairn.app.statuses import api_status, gateway_status
 from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import IngressError
 
-LARGEST_BODY = 64 * 1024
-"""Bytes of a request's body, where a route does not say otherwise."""
 _REST = "keycairn_rest"
 _OURS = {"exclude_from_auth": True, "exclude_from_csrf": True}
 """Read by Litestar's own middleware. Ours asks for a bearer token itself, and no browser sends that by itself."""
@@ -93,29 +80,27 @@ class KeycairnPlugin(InitPlugin):
 
     @property
     def router(self) -> Litestar:
-        """The application with all of Keycairn's routes."""
+        """The application with all of Keycairn's routes. Other plugins of the process may have the same one."""
         if self._router is None:
-            self._router = self._build()
+            self._router = built_routes(tuple(self._handlers), self._public.base if self._public else self.path)
         return self._router
 
     @cached_property
     def asgi(self) -> ASGIApp:
         """All of it as an ASGI application, for requests below `path`."""
         base = self._public.base if self._public else ""
-        shell = Shell(self.router, self.path, self.metrics, gateway=self.gateway, public=base)
+        state = state_of(lambda: self.keycairn, self.metrics, self.settings)
+        shell = Shell(self._route, self.path, self.metrics, gateway=self.gateway, public=base, state=state)
         return Ingress(shell, self._proxies, self._origins, self._refused, self.path.rstrip("/"))
 
     def add(self, *handlers: ControllerRouterHandler) -> None:
         """Add route handlers or controllers inside; they get the guard, `keycairn` and `caller` like all others."""
-        if self._router is None:
-            self._handlers.extend(handlers)
-            return
-        for handler in handlers:
-            self._router.register(handler)
+        self._handlers.extend(handlers)
+        self._router = None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Mount the routes and tie Keycairn's life to the application's."""
-        asgi = self.asgi
+        asgi, self._router = self.asgi, self.router
 
         # A path parameter and not a mount: a mount at /vault would also swallow /vaults/{id} of the other side.
         @route(
@@ -144,7 +129,6 @@ class KeycairnPlugin(InitPlugin):
             if not self._opened:
                 self._keycairn, self.first_run = await stack.enter_async_context(open_with_first_run(self.settings))
                 stack.callback(self._forget)
-            await stack.enter_async_context(self.router.lifespan())
             if (gateway := self.keycairn.gateway) is not None:
                 await gateway.start()
                 stack.push_async_callback(gateway.aclose)
@@ -155,6 +139,9 @@ class KeycairnPlugin(InitPlugin):
     def gateway(self) -> Gateway | None:
         """What serves calls of models, once the application started."""
         return self._keycairn.gateway if self._keycairn is not None else None
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.router(scope, receive, send)
 
     def _refused(self, scope: Scope, error: IngressError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Count what the ingress refused; the answer, in the dialect of the path."""
@@ -173,44 +160,3 @@ class KeycairnPlugin(InitPlugin):
 
     def _forget(self) -> None:
         self._keycairn = None
-
-    def _build(self) -> Litestar:
-        def current() -> Keycairn:
-            return self.keycairn
-
-        def caller(request: StrictRequest) -> Caller:
-            found = request.state[CALLER]
-            if not isinstance(found, Caller):
-                raise TypeError
-            return found
-
-        async def noted(error: Exception, scope: Scope) -> None:
-            if self._keycairn is not None:
-                note_refusal(self._keycairn.audit_counters, error, scope)
-
-        guard = Guard(current, self.metrics.auth_failures.inc)
-        cache = ListCache(current)
-        return Litestar(
-            [*self._handlers, page_router(shown(self.settings))],
-            guards=[guard],
-            dependencies={
-                "keycairn": Provide(current, sync_to_thread=False),
-                "caller": Provide(caller, sync_to_thread=False),
-                "list_cache": Provide(lambda: cache, sync_to_thread=False),
-                "meter": Provide(lambda: self.metrics, sync_to_thread=False),
-            },
-            exception_handlers={
-                **EXCEPTION_HANDLERS,
-                NotFoundException: answer_unknown_path,
-                MethodNotAllowedException: answer_wrong_method,
-            },
-            after_exception=[noted],
-            before_send=[tell_all_methods],
-            request_class=StrictRequest,
-            request_max_body_size=LARGEST_BODY,
-            state=State({THE_KEYCAIRN: current}),
-            openapi_config=openapi_config(self._public.base if self._public else self.path),
-            plugins=[SecretSchema()],
-            logging_config=None,
-            debug=False,
-        )

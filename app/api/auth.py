@@ -1,12 +1,14 @@
 """Who may call what: the bearer guard."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from keycairn.app.api.inside import keycairn_of
+from keycairn.app.api.metrics import METER, Metrics
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import (
@@ -59,17 +61,13 @@ class Guard:
     connection and Keycairn that gives the Principal, or raises AuthenticationError.
     """
 
-    def __init__(self, keycairn: Callable[[], Keycairn], count_failure: Callable[[], None]) -> None:
-        self._keycairn = keycairn
-        self._count_failure = count_failure
-
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Raise AuthenticationError, ForbiddenError, SealedError or TooManyAttemptsError; else leave the Caller."""
         # Litestar answers OPTIONS by itself; it tells the methods of a path, nothing more.
         needed = Access.ANY_TOKEN if connection.scope.get("method") == "OPTIONS" else handler.opt.get("scope")
         if needed is Access.PUBLIC:
             return
-        keycairn = self._keycairn()
+        keycairn = keycairn_of(connection.scope)
         address = connection.client.host if connection.client else ""
         prove = handler.opt.get("proves")
         try:
@@ -80,7 +78,8 @@ class Guard:
                 principal = await keycairn.attempts.proven(token, address, keycairn.tokens.authenticate)
         except AuthenticationError:
             if not connection.state.get(UNTRIED):
-                self._count_failure()
+                meter: Metrics = connection.scope["state"][METER]
+                meter.auth_failures.inc()
             raise
         caller = Caller(
             actor=principal.actor,

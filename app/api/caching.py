@@ -14,6 +14,8 @@ from keycairn.app.api.conditions import names
 from keycairn.app.api.fragments import Fragments
 from keycairn.app.keycairn import Keycairn
 
+LIST_CACHE = "list_cache"
+"""The name of the dependency, and the key of a request's state that holds it."""
 MOST_PAGES = 64
 MOST_BYTES = 32 * 1024 * 1024
 

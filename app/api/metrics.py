@@ -9,6 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+METER = "meter"
+"""The name of the dependency, and the key of a request's state that holds the Metrics."""
+
+
 class Condition(Struct, frozen=True, kw_only=True):
     """How the service is when it is asked. `unreadable` counts records; `newest_backup` is when it began.
 

@@ -3,8 +3,9 @@
 from litestar.types import Scope
 
 from keycairn.app.api.auth import CALLER, UNTRIED
+from keycairn.app.api.inside import keycairn_of
 from keycairn.app.api.methods import known_method
-from keycairn.app.services.audit import ANONYMOUS, AuditCounters
+from keycairn.app.services.audit import ANONYMOUS
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.errors import (
     AuthenticationError,
@@ -26,7 +27,7 @@ NOTED = (
 """What somebody tried who may not."""
 
 
-def note_refusal(audit_counters: AuditCounters, error: Exception, scope: Scope) -> None:
+async def note_refusal(error: Exception, scope: Scope) -> None:
     """Count `error` where it is a refusal. The route is told as its template: what stands in a path may be a key."""
     if not isinstance(error, NOTED) or scope["state"].get(UNTRIED):
         return
@@ -35,4 +36,4 @@ def note_refusal(audit_counters: AuditCounters, error: Exception, scope: Scope) 
         client = scope.get("client")
         caller = Caller(actor=ANONYMOUS, source=client[0] if client else "")
     route = f"{known_method(scope)} {scope.get('path_template', '')}"
-    audit_counters.note(caller, Action.ACCESS_REFUSED, route, outcome=error.code)
+    keycairn_of(scope).audit_counters.note(caller, Action.ACCESS_REFUSED, route, outcome=error.code)

@@ -1,8 +1,9 @@
 """What surrounds every request: its id, the headers of every answer, the log line, the metrics."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -34,7 +35,7 @@ class Shell:
     """Hands a request of the outer application to the inner one, as if that stood alone at the root.
 
     The scope is made anew: nothing of the outer application's state, routing or parsing reaches the inner one.
-    `public` is the address people use, where that is set: links lead there.
+    `public` is the address people use, where that is set: links lead there. `state` is in the state of each request.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Shell:
         monotonic: Callable[[], float] = time.monotonic,
         gateway: Callable[[], Gateway | None] = lambda: None,
         public: str = "",
+        state: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self._inner = inner
         self._prefix = prefix.rstrip("/")
@@ -52,6 +54,7 @@ class Shell:
         self._monotonic = monotonic
         self._gateway = gateway
         self._public = public
+        self._state = state
         self._strangers = LogBudget("requests without a valid token")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +67,7 @@ class Shell:
             await send_problem(as_refusal(send), AmbiguousRequestError(_NO_WEBSOCKET))
             return
         request_id = token_hex(16)
-        state: dict[str, Any] = {REQUEST_ID: request_id}
+        state: dict[str, Any] = {**self._state, REQUEST_ID: request_id}
         inner: Any = {key: value for key, value in scope.items() if key in _SCOPE_KEYS}
         inner.update(
             {

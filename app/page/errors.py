@@ -7,9 +7,9 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
+from keycairn.app.api.inside import keycairn_of
 from keycairn.app.api.problems import answer_http as answer_http_problem
 from keycairn.app.api.problems import answer_unexpected
-from keycairn.app.keycairn import Keycairn
 from keycairn.app.page.sessions import UNSAFE, UNSENT
 from keycairn.app.page.view import View
 from keycairn.app.statuses import api_status
@@ -21,16 +21,12 @@ from keycairn.domain.errors import (
     SealedError,
 )
 
-THE_KEYCAIRN = "keycairn_of_page"
 PROGRAMS = ("/api", "/openapi", "/health", "/metrics", "/assets")
 """Beginnings of paths that programs ask for."""
 
 
 def _view(request: Request[Any, Any, Any]) -> View:
-    keycairn = request.app.state[THE_KEYCAIRN]()
-    if not isinstance(keycairn, Keycairn):
-        raise TypeError
-    return View(request, keycairn)
+    return View(request, keycairn_of(request.scope))
 
 
 def answer_signed_out(request: Request[Any, Any, Any], _: AuthenticationError) -> Response[Any]:

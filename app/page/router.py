@@ -1,12 +1,13 @@
 """The routes of the page, and what surrounds them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request, Router
 from litestar.di import Provide
 
 from keycairn.app.api.inputs import TheKeycairn
+from keycairn.app.api.inside import from_state
 from keycairn.app.page import (
     about,
     assets,
@@ -37,12 +38,13 @@ async def _view(request: Request[Any, Any, Any], keycairn: TheKeycairn) -> View:
     return View(request, keycairn)
 
 
-def page_router(settings: Sequence[tuple[str, str, str]]) -> Router:
-    """Everything below the plugin's path that is for people. Each request is let through by its session's token.
+def page_state(settings: Sequence[tuple[str, str, str]]) -> Mapping[str, object]:
+    """What the page needs in the state of each request. `settings` are shown as they are: name, value, meaning."""
+    return {"rows": Rows(), "jobs": Jobs(), "shown_settings": settings}
 
-    `settings` are shown as they are: name, value, meaning.
-    """
-    jobs, rows = Jobs(), Rows()
+
+def page_router() -> Router:
+    """Everything below the plugin's path that is for people. Each request is let through by its session's token."""
     return Router(
         path="/",
         route_handlers=[
@@ -105,9 +107,7 @@ def page_router(settings: Sequence[tuple[str, str, str]]) -> Router:
         guards=[from_our_pages],
         dependencies={
             "view": Provide(_view),
-            "rows": Provide(lambda: rows, sync_to_thread=False),
-            "jobs": Provide(lambda: jobs, sync_to_thread=False),
-            "shown_settings": Provide(lambda: settings, sync_to_thread=False),
+            **{name: from_state(name) for name in ("rows", "jobs", "shown_settings")},
         },
         exception_handlers=EXCEPTION_HANDLERS,
         opt={"proves": by_session},

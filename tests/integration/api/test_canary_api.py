@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -151,11 +152,9 @@ def test_no_body_shows_what_it_holds() -> None:
 
 async def test_no_exception_keeps_the_body_in_its_context(api: Client, record: Record) -> None:
     seen: list[BaseException] = []
-    plugin = api.app.plugins.get(KeycairnPlugin)
-    plugin.router.after_exception.append(_remember(seen))
-
-    for body in (f'{{"{KEY}": 1}}', f'{{"name": "{KEY}"', f'{{"name": ["{KEY}"]}}', f'{{"modalities": ["{KEY}"]}}'):
-        await api.post("/api/credentials", content=body.encode(), headers={"Content-Type": "application/json"})
+    with remembering(api.app.plugins.get(KeycairnPlugin), seen):
+        for body in (f'{{"{KEY}": 1}}', f'{{"name": "{KEY}"', f'{{"name": ["{KEY}"]}}', f'{{"modalities": ["{KEY}"]}}'):
+            await api.post("/api/credentials", content=body.encode(), headers={"Content-Type": "application/json"})
 
     assert len(seen) == 4
     for error in seen:
@@ -167,8 +166,14 @@ async def test_no_exception_keeps_the_body_in_its_context(api: Client, record: R
         assert scan("\n".join(texts), KEY) == []
 
 
-def _remember(seen: list[BaseException]) -> Any:
+@contextmanager
+def remembering(plugin: KeycairnPlugin, seen: list[BaseException]) -> Iterator[None]:
     async def remember(error: Exception, scope: Any) -> None:
         seen.append(error)
 
-    return remember
+    hooks = plugin.router.after_exception
+    hooks.append(remember)
+    try:
+        yield
+    finally:
+        hooks.remove(remember)

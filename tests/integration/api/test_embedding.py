@@ -21,6 +21,7 @@ from keycairn.domain.audit import Caller
 from keycairn.domain.token import Scope
 
 ADMIN = "admin-0123456789-0123456789-0123456789"
+OTHER_ADMIN = "other-0123456789-0123456789-0123456789"
 BEARER = {"Authorization": f"Bearer {ADMIN}"}
 Client = AsyncTestClient[Any]
 
@@ -167,3 +168,35 @@ async def test_behind_a_root_path_links_lead_back_to_the_client(house: House) ->
         listed = await client.get("/tools/vault/api/credentials?limit=1", headers=BEARER)
 
     assert listed.headers["link"].startswith("</tools/vault/api/credentials?limit=1&cursor=")
+
+
+async def test_two_in_one_process_have_the_same_routes_and_nothing_else_in_common(house: House) -> None:
+    await house.open()
+    other = House(admin_token=OTHER_ADMIN)
+    await other.open()
+    plugins = [KeycairnPlugin(keycairn=one.keycairn) for one in (house, other)]
+    apps = [Litestar(plugins=[plugin], openapi_config=None, logging_config=None) for plugin in plugins]
+    good = {"name": "W", "provider": "openai", "api_key": "sk-123456789"}
+    async with AsyncTestClient(apps[0]) as first, AsyncTestClient(apps[1]) as second:
+        assert (await first.post("/api/credentials", json=good, headers=BEARER)).status_code == 201
+        assert (await second.get("/api/credentials", headers=BEARER)).status_code == 401
+        theirs = {"Authorization": f"Bearer {OTHER_ADMIN}"}
+        assert (await second.get("/api/credentials", headers=theirs)).json() == []
+        assert len((await first.get("/api/credentials", headers=BEARER)).json()) == 1
+        refusals = [
+            (await client.get("/metrics", headers=headers)).text.count("keycairn_auth_failures_total 1.0")
+            for client, headers in ((first, BEARER), (second, theirs))
+        ]
+
+    assert plugins[0].router is plugins[1].router
+    assert refusals == [0, 1]
+
+
+async def test_what_is_added_once_the_routes_are_built_is_served_there_and_nowhere_else(house: House) -> None:
+    await house.open()
+    plain, extended = KeycairnPlugin(keycairn=house.keycairn), KeycairnPlugin(keycairn=house.keycairn)
+    apps = [Litestar(plugins=[plugin], openapi_config=None, logging_config=None) for plugin in (plain, extended)]
+    extended.add(extra)
+    async with AsyncTestClient(apps[0]) as without, AsyncTestClient(apps[1]) as with_it:
+        assert (await with_it.get("/api/extra", headers=BEARER)).text == "Keycairn admin-token"
+        assert (await without.get("/api/extra", headers=BEARER)).status_code == 404
