@@ -97,7 +97,14 @@ class Refused(Struct, frozen=True, kw_only=True, tag_field="row", tag="refused",
     reason: str
 
 
-IncomingRow = IncomingCredential | IncomingModel | IncomingDefaults | Refused
+class LeftBehind(Struct, frozen=True, kw_only=True, tag_field="row", tag="left_behind", forbid_unknown_fields=True):
+    """Something a source holds that Keycairn has no use for: where it stands, and what it is."""
+
+    where: str
+    reason: str
+
+
+IncomingRow = IncomingCredential | IncomingModel | IncomingDefaults | Refused | LeftBehind
 
 
 _MASKS = frozenset("*\u2022\u25cf")

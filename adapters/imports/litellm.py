@@ -12,6 +12,7 @@ import yaml
 from keycairn.adapters.imports.litellm_accounts import FoundAccount, LiteLlmAccounts, RefusedAccountError, identity
 from keycairn.adapters.imports.litellm_groups import entry_of, settle
 from keycairn.adapters.imports.litellm_names import our_name, provider_of
+from keycairn.adapters.imports.litellm_routing import Routing
 from keycairn.adapters.imports.notebook_rows import label
 from keycairn.domain.errors import UnreadableSourceError
 from keycairn.domain.incoming import IncomingCredential, IncomingRow, Refused
@@ -71,14 +72,16 @@ class LiteLlmConfig:
         for position, entry in enumerate(models, 1):
             refused += self._place(entry, f"model_list[{position}]", named, groups)
         settle(entry for group in groups.values() for entry in group.models)
+        routing = Routing(self._document if isinstance(self._document, Mapping) else {})
+        routing.spread(list(groups.values()))
         used = {group.name for group in groups.values()}
         for name, entry in named.items():
             if name not in used:
                 refused += self._unused(name, entry, groups)
         for row in _rows(groups):
             yield row
-        for refusal in refused:
-            yield refusal
+        for remark in (*refused, *routing.rows):
+            yield remark
 
     def _lists(self) -> tuple[list[Any], list[Any]]:
         document = self._document

@@ -20,10 +20,11 @@ _SHARES = ("weight", "rpm", "tpm")
 
 
 class GroupEntry(Struct):
-    """An entry of the file: the model, named as the file does, and its share of the calls."""
+    """An entry of the file: the model, its share of the calls, and the name the file gives it (`said`)."""
 
     model: IncomingModel
     shares: Mapping[str, float]
+    said: str
 
 
 def entry_of(
@@ -45,7 +46,7 @@ def entry_of(
         context_length=length if told else None,
         priority=order if isinstance(order, int) and 0 < order <= HIGHEST_SHARE else 0,
     )
-    return GroupEntry(model, {name: params[name] for name in _SHARES if _number(params.get(name))})
+    return GroupEntry(model, {name: params[name] for name in _SHARES if _number(params.get(name))}, public)
 
 
 def settle(entries: Iterable[GroupEntry]) -> None:

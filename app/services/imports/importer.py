@@ -21,6 +21,7 @@ from keycairn.domain.incoming import (
     IncomingDefaults,
     IncomingModel,
     IncomingRow,
+    LeftBehind,
     Refused,
     Skipped,
 )
@@ -116,9 +117,12 @@ class Importer:
         reports.append(await self._commit(steps, batch))
         return merged(reports)
 
-    async def _step(self, row: IncomingCredential | IncomingModel | Refused, batch: Batch) -> ImportPlan:
+    async def _step(self, row: IncomingCredential | IncomingModel | Refused | LeftBehind, batch: Batch) -> ImportPlan:
         if isinstance(row, Refused):
             return ImportPlan(row=row, report=ImportReport(dry_run=batch.dry_run, refused=(row,)))
+        if isinstance(row, LeftBehind):
+            skipped = Skipped(where=row.where, reason=row.reason)
+            return ImportPlan(row=row, report=ImportReport(dry_run=batch.dry_run, skipped=(skipped,)))
         try:
             if isinstance(row, IncomingModel):
                 return await self._loose.model(row, batch)
@@ -161,7 +165,7 @@ class Importer:
         return meanwhile
 
     async def _again(
-        self, step: ImportPlan, row: IncomingCredential | IncomingModel | Refused, batch: Batch
+        self, step: ImportPlan, row: IncomingCredential | IncomingModel | Refused | LeftBehind, batch: Batch
     ) -> ImportPlan:
         await self._vault.refresh()
         if not batch.again:  # perhaps the account was deleted meanwhile
