@@ -41,9 +41,9 @@ docs: $(READY)  ## write what docs take from the code: commands, errors, the pic
 night: $(READY) $(SURREAL)  ## run the tests that take long, of which "test" runs a slice
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "night and not external"
 
-torture: $(READY)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes three hours
+torture: $(READY) $(SURREAL)  ## kill, fill the disk, damage files, let changes meet; writes docs/reliability.md; takes three hours
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-1000} KEYCAIRN_FULL_DISKS=$${KEYCAIRN_FULL_DISKS:-500} \
-	  KEYCAIRN_FAILING_DISKS=$${KEYCAIRN_FAILING_DISKS:-500} \
+	  KEYCAIRN_FAILING_DISKS=$${KEYCAIRN_FAILING_DISKS:-500} KEYCAIRN_SERVER_KILLS=$${KEYCAIRN_SERVER_KILLS:-50} \
 	  KEYCAIRN_DAMAGES=$${KEYCAIRN_DAMAGES:-400} KEYCAIRN_SCHEDULES=$${KEYCAIRN_SCHEDULES:-10000} $(BIN)/python -m tests.torture
 	KEYCAIRN_KILLS=$${KEYCAIRN_KILLS:-100} $(BIN)/pytest -q --timeout 0 tests/integration/test_killed_imports.py \
 	  tests/integration/test_killed_backups.py tests/integration/test_first_start.py

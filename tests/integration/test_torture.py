@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.nights import by_day
+from tests.servers.surreal_server import needs_binary
 from tests.torture import moments
 from tests.torture.damage import FILES, Damages
 from tests.torture.disks import OPERATIONS, FullDisks, Operation
@@ -13,6 +14,7 @@ from tests.torture.leftovers import CASES, Leftovers
 from tests.torture.readonly import READ_ONLY, ReadOnly
 from tests.torture.restores import Restores
 from tests.torture.schedules import Schedules
+from tests.torture.servers import SERVERS, ServerKills
 from tests.torture.steps import WALKS, Steps, Walk
 
 pytestmark = pytest.mark.timeout(400)
@@ -38,6 +40,13 @@ def test_a_damaged_file_is_noticed_or_harmless(files: str, tmp_path: Path) -> No
     damages = Damages(files, tmp_path, killed=True)
     damages.run(2)
     assert sum(damages.seen.values()) == 2
+
+
+@needs_binary
+@pytest.mark.night
+@pytest.mark.parametrize("kind", SERVERS, ids=lambda kind: kind.__name__)
+def test_a_killed_server_loses_nothing_and_what_one_lost_is_put_back(kind: type[ServerKills], tmp_path: Path) -> None:
+    kind(tmp_path).run(1)
 
 
 def test_changes_that_meet_do_what_they_do_one_after_the_other(tmp_path: Path) -> None:

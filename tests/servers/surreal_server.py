@@ -42,11 +42,17 @@ needs_server = pytest.mark.skipif(
 )
 
 
-class SurrealServer:
-    """A process of ours, on RocksDB in `folder`. It may be killed and started again, and keeps its port."""
+def has_binary() -> bool:
+    """Whether a server of our own can be started."""
+    return _BINARY.is_file()
 
-    def __init__(self, folder: Path, *options: str, scheme: str = "ws") -> None:
+
+class SurrealServer:
+    """A process of ours, on RocksDB in `folder` unless told. It may be killed and started again, and keeps its port."""
+
+    def __init__(self, folder: Path, *options: str, scheme: str = "ws", scheme_of_store: str = "rocksdb") -> None:
         self._folder, self._options = folder, options
+        self._store = scheme_of_store
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.url = f"{scheme}://127.0.0.1:{self.port}"
@@ -64,7 +70,7 @@ class SurrealServer:
     def launch(self) -> None:
         """Start it."""
         command = [str(_BINARY), "start", "--no-banner", "--log", "none", "--bind", f"127.0.0.1:{self.port}"]
-        command += ["--user", USER, "--pass", PASSWORD.reveal(), *self._options, f"rocksdb://{self._folder}/db"]
+        command += ["--user", USER, "--pass", PASSWORD.reveal(), *self._options, f"{self._store}://{self._folder}/db"]
         self._process = subprocess.Popen(  # noqa: S603  # the binary that the environment names
             command,
             stdout=subprocess.DEVNULL,

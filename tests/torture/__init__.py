@@ -1,8 +1,8 @@
 """Processes that are killed, disks that fill up, files that are damaged, changes that meet: nothing is lost or half.
 
 `python -m tests.torture` runs all of it and writes docs/reliability.md; the tests run a slice of each. How much is
-done follows from KEYCAIRN_KILLS, KEYCAIRN_FULL_DISKS, KEYCAIRN_FAILING_DISKS, KEYCAIRN_SCHEDULES and KEYCAIRN_DAMAGES,
-at which moments from KEYCAIRN_SEED; steps and left-overs are gone through one by one.
+done follows from KEYCAIRN_KILLS, KEYCAIRN_FULL_DISKS, KEYCAIRN_FAILING_DISKS, KEYCAIRN_SERVER_KILLS, KEYCAIRN_SCHEDULES
+and KEYCAIRN_DAMAGES, at which moments from KEYCAIRN_SEED; steps and left-overs are gone through one by one.
 """
 
 import multiprocessing
@@ -17,6 +17,7 @@ KILLS = int(os.environ.get("KEYCAIRN_KILLS", "5"))
 FULL_DISKS = int(os.environ.get("KEYCAIRN_FULL_DISKS", "10"))
 FAILING_DISKS = int(os.environ.get("KEYCAIRN_FAILING_DISKS", "10"))
 SCHEDULES = int(os.environ.get("KEYCAIRN_SCHEDULES", "300"))
+SERVER_KILLS = int(os.environ.get("KEYCAIRN_SERVER_KILLS", "2"))
 DAMAGES = int(os.environ.get("KEYCAIRN_DAMAGES", "60"))
 SEED = int(os.environ.get("KEYCAIRN_SEED", "20260101"))
 

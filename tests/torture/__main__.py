@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
-from tests.torture import DAMAGES, FAILING_DISKS, FULL_DISKS, KILLS, SCHEDULES, SEED
+from tests.torture import DAMAGES, FAILING_DISKS, FULL_DISKS, KILLS, SCHEDULES, SEED, SERVER_KILLS
 from tests.torture.damage import FILES, Damages
 from tests.torture.disks import OPERATIONS, FullDisks, Operation
 from tests.torture.failures import WORKING, FailingDisks
@@ -29,6 +29,7 @@ from tests.torture.readonly import READ_ONLY, ReadOnly
 from tests.torture.report import write_report
 from tests.torture.restores import Restores
 from tests.torture.schedules import Schedules
+from tests.torture.servers import SERVERS, ServerKills
 from tests.torture.steps import WALKS, Steps, Walk
 
 KEPT = Path(os.environ.get("KEYCAIRN_TORTURE_DIR", ".torture"))
@@ -85,6 +86,7 @@ def tasks() -> list[Task]:
         Task("left-overs", Leftovers.name, len(CASES), lambda place, first: Leftovers(place, first=first), step=30)
     )
     found += [Task("unwritable disks", way, 4, partial(_read_only, way)) for way in READ_ONLY]
+    found += [Task("server kills", kind.name, SERVER_KILLS, partial(_server_kills, kind)) for kind in SERVERS]
     found.append(
         Task("interleavings", Schedules.name, SCHEDULES, lambda place, first: Schedules(place, first=first), step=500)
     )
@@ -109,6 +111,10 @@ def _failing_disks(operation: Operation, place: Path, first: int) -> Driver:
 
 def _steps(walk: Walk, place: Path, first: int) -> Driver:
     return Steps(walk, place, first=first)
+
+
+def _server_kills(kind: type[ServerKills], place: Path, first: int) -> Driver:
+    return kind(place, first=first)
 
 
 def _read_only(way: str, _: Path, first: int) -> Driver:

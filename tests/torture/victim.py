@@ -3,7 +3,8 @@
 What it says: `root N` (which of the root keys opened it), `state TEXT` (see `tests.torture.books`), `ready`, when it
 wants to be told what to do; `begin N` before the Nth change, then `done N`, `refused:CODE N`, `pending N` or
 `unknown N`; `failed CODE: TEXT` for a start that was refused. Anything else that goes wrong is `fault TEXT`. Where it
-was told to stop at a call and got through, `steps N` is how many there were.
+was told to stop at a call and got through, `steps N` is how many there were. With `halt`, an outcome that is unknown is
+the last one; with `state`, what is there is said again when all is done.
 """
 
 import asyncio
@@ -55,9 +56,15 @@ def root_key(number: int) -> RootKey:
     return parse_root_key(Secret(ROOT_KEYS[number]))
 
 
-def settings_of(data: Path, root: int | None = None) -> Settings:
+def settings_of(data: Path, root: int | None = None, server: str = "") -> Settings:
     return Settings(
-        data_dir=data, env_file=None, external_plugins=False, root_key=None if root is None else root_key(root)
+        data_dir=data,
+        env_file=None,
+        external_plugins=False,
+        root_key=None if root is None else root_key(root),
+        database_url=server,
+        database_user="root" if server else None,
+        database_password=Secret("root") if server else None,
     )
 
 
@@ -111,7 +118,7 @@ def _stop(calls: Calls | None, job: dict[str, Any]) -> None:
 async def _live(say: Mouth, job: dict[str, Any], calls: Calls | None) -> None:
     _stop(calls, job)
     for root in job.get("roots", [None]):
-        async with open_keycairn(settings_of(Path(job["data"]), root)) as kc:
+        async with open_keycairn(settings_of(Path(job["data"]), root, job.get("server", ""))) as kc:
             if why := kc.vault.why_sealed:
                 say(f"sealed {why}")
                 continue
@@ -135,12 +142,22 @@ async def _work(say: Mouth, kc: Keycairn, job: dict[str, Any]) -> None:
     steady = [asyncio.create_task(_again(say, kc, op, lambda: done)) for op in job.get("beside", [])]
     for number, op in enumerate(job["ops"], job.get("first", 0)):
         say(f"begin {number}")
-        say(f"{await outcome_of(kc, op, retry=bool(job.get('again')))} {number}")
+        how = await outcome_of(kc, op, retry=bool(job.get("again")))
+        say(f"{how} {number}")
         done = number + 1
+        if how == "unknown" and job.get("halt"):
+            break
     for task in steady:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+    while job.get("state"):
+        try:
+            say(f"state {await state_of(kc)}")
+        except StoreError:  # the server is not back yet
+            await asyncio.sleep(0.1)
+        else:
+            break
 
 
 async def outcome_of(kc: Keycairn, op: Op, *, retry: bool) -> str:
@@ -213,6 +230,8 @@ async def carry_out(kc: Keycairn, op: Op) -> None:  # noqa: C901, PLR0912  # a c
             await kc.store.compact()  # type: ignore[attr-defined]  # the embedded store's
         case ["checkpoint"]:
             await kc.store.checkpoint()
+        case ["replay"]:
+            await kc.replay.run()
         case ["ping"]:
             await kc.store.ping()
         case ["read"]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal, deletion_details
 from keycairn.app.services.credentials.opener import CredentialOpener
-from keycairn.app.services.credentials.sealing import CheckedCredential, CredentialPatch, CredentialSealer
+from keycairn.app.services.credentials.sealing import CredentialPatch, CredentialSealer
 from keycairn.app.turns import in_turns
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import AddCredential, Changeset, ReplaceCredential
@@ -143,15 +143,15 @@ class Credentials:
             options=options,
         )
 
-        async def plan() -> tuple[Changeset, CheckedCredential]:
+        async def plan() -> tuple[Changeset, Listed]:
             draft = self._sealer.patched(self._blank(provider, by, id), patch)
             made = draft.credential
             details: Details = {"provider": made.provider, "secrets": sorted(made.sealed)}
             event = self._journal.event(by, Action.CREDENTIAL_CREATED, made.id, details=details)
-            return (AddCredential(made), event), draft
+            answer = Listed(made, 0, {}, await self.duplicates(made), draft.healed)
+            return (AddCredential(made), event), answer  # nothing is read behind the commit: it might fail
 
-        created = await self._journal.retried(plan)
-        return Listed(created.credential, 0, {}, await self.duplicates(created.credential), created.healed)
+        return await self._journal.retried(plan)
 
     async def duplicates(self, credential: Credential) -> tuple[Credential, ...]:
         """The other credentials of the workspace that hold one of the same secrets; found without opening any."""
@@ -166,7 +166,7 @@ class Credentials:
         Raises CredentialNotFoundError, PreconditionFailedError, InvalidInputError or SealedError.
         """
 
-        async def plan() -> tuple[Changeset, CheckedCredential]:
+        async def plan() -> tuple[Changeset, Listed]:
             before = await require_credential(self._store, by.workspace, id)
             if if_match is not None and before.version != if_match:
                 raise PreconditionFailedError
@@ -174,19 +174,18 @@ class Credentials:
             draft = self._sealer.patched(before, patch)
             after = draft.credential
             if after == before:
-                return (), draft
+                return (), replace(await self._listed(before), healed=draft.healed)
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
             event = self._journal.event(
                 by, Action.CREDENTIAL_UPDATED, id, details={"fields": _changed(before, after, patch)}
             )
             kept = frozenset(key for key, text in before.sealed.items() if after.sealed.get(key) == text)
-            return (ReplaceCredential(after, expected=before.version, kept=kept), event), CheckedCredential(
-                after, draft.healed
-            )
+            answer = replace(await self._listed(after), healed=draft.healed)
+            return (ReplaceCredential(after, expected=before.version, kept=kept), event), answer
 
         done = await self._journal.retried(plan)
         self._http.tokens.forget(id)
-        return replace(await self._listed(done.credential), healed=done.healed)
+        return done
 
     async def delete(
         self,
