@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from keycairn.app.api.credentials import READ_CHOSEN, READ_ONE, WRITE_ONE
 from keycairn.app.api.fragments import spec_of
 from keycairn.app.api.paging import Cursors
+from keycairn.app.page.key_rotations import shown_rotation
 from keycairn.app.page.rows import Rows
 from keycairn.app.page.spending import calls_by_credential
 from keycairn.app.page.states import STATES, host_of, state_of
@@ -89,6 +90,7 @@ async def detail(view: TheView, id: FromPath[str]) -> Response[Any]:
         twins=[twin for twin in listed.duplicates or () if caller.reach.holds(twin.provider, twin.id)],
         events=events,
         calls=calls.get(key, 0),
+        rotation=await shown_rotation(view, key),
     )
 
 

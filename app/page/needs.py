@@ -7,12 +7,15 @@ from msgspec import Struct
 
 from keycairn.app.page.rows import Row
 from keycairn.app.page.view import View
+from keycairn.app.services.key_rotations import Shown
 from keycairn.domain.environment import EnvironmentAccount
 from keycairn.domain.errors import BackupFileError
 from keycairn.domain.token import Scope
 
 OLD_TEST = timedelta(days=30)
 OLD_BACKUP = timedelta(days=7)
+MOST_KEYS = 5
+"""Keys that are named one by one."""
 
 
 class Need(Struct, frozen=True, kw_only=True):
@@ -94,6 +97,22 @@ def of_credentials(view: View, rows: Sequence[Row]) -> list[Need]:
             )
         )
     return needs
+
+
+def of_keys(rotations: Sequence[Shown]) -> list[Need]:
+    """Of keys that end soon, are overdue, or whose rotation waits for a person."""
+    warned = [one for one in rotations if one.warning]
+    return [
+        Need(
+            rank=2,
+            kind="warn",
+            what=f"The key of {one.rotation.provider} needs you",
+            why=one.warning,
+            action="Look",
+            path=f"/credentials/{one.rotation.credential}/key-rotation",
+        )
+        for one in warned[:MOST_KEYS]
+    ]
 
 
 def of_environment(view: View, rows: Sequence[Row], found: Sequence[EnvironmentAccount]) -> list[Need]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from keycairn.app.api.auth import Access, Touches
 from keycairn.app.page.credentials import TheRows
-from keycairn.app.page.needs import last_backup, of_credentials, of_environment, of_keeping
+from keycairn.app.page.needs import last_backup, of_credentials, of_environment, of_keeping, of_keys
 from keycairn.app.page.plots import Bars, bars
 from keycairn.app.page.rows import Row
 from keycairn.app.page.spending import usage_between
@@ -36,7 +36,14 @@ async def overview(view: TheView, rows: TheRows) -> Response[Any]:
     reads = view.may(Scope.CREDENTIALS_READ)
     listed = await rows.of(view.keycairn, view.caller.workspace, view.caller.reach) if reads else ()
     waiting = view.keycairn.environment.found(view.caller.workspace) if view.caller.reach.whole and reads else ()
-    needs = [*of_credentials(view, listed), *of_environment(view, listed, waiting), *of_keeping(view)]
+    keys = await view.keycairn.key_rotations.listed(workspace=view.caller.workspace) if reads else ()
+    mine = [one for one in keys if view.caller.reach.holds(one.rotation.provider, one.rotation.credential)]
+    needs = [
+        *of_credentials(view, listed),
+        *of_keys(mine),
+        *of_environment(view, listed, waiting),
+        *of_keeping(view),
+    ]
     plots: dict[str, Bars] = {}
     totals: Counter[str] = Counter()
     if view.may(Scope.AUDIT_READ, whole=True):

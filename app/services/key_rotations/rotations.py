@@ -99,6 +99,13 @@ class KeyRotations:
         self._runner = Runner(store, self._calls, self._switching, journal, clock, ids, ids.token()[0])
         self._woken = asyncio.Event()
 
+    def management(self, provider: str) -> KeyManagement:
+        """What a provider declares of its keys, else that a person does everything.
+
+        Raises UnknownProviderError; InvalidInputError where its accounts have no key.
+        """
+        return self._calls.management(provider)
+
     async def get(self, id: CredentialId, *, workspace: str) -> Shown:
         """The rotation of a credential's key. Raises CredentialNotFoundError, KeyRotationNotFoundError."""
         return self._shown(await self._required(id, workspace))

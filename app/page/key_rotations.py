@@ -1,0 +1,217 @@
+"""How a credential's key is rotated at its provider: its age, the policy, what is under way, and a leak."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from keycairn.app.api.credentials import READ_ONE, WRITE_ONE
+from keycairn.app.api.fragments import spec_of
+from keycairn.app.page.credential_form import FormField, fields_of, form_errors, labels_of
+from keycairn.app.page.forms import SECRET, PageForm, whole_number
+from keycairn.app.page.view import TheView, View
+from keycairn.app.services.key_rotations import Shown
+from keycairn.domain.credential import Credential
+from keycairn.domain.errors import (
+    InvalidInputError,
+    KeyRotationNotFoundError,
+    KeyRotationStateError,
+    UnknownProviderError,
+)
+from keycairn.domain.ids import CredentialId, credential_id
+from keycairn.domain.key_rotation.record import Policy
+from keycairn.domain.key_rotation.sealing import management_spec
+from keycairn.domain.provider import ProviderSpec
+
+PATH = "/credentials/{id:str}/key-rotation"
+OF_POLICY = {
+    "every_days": "Days between rotations",
+    "at": "Once, at",
+    "overlap_hours": "Hours the former key goes on to work",
+    "warn_days": "Days to warn before",
+}
+_MOMENT = "%Y-%m-%dT%H:%M"
+"""As a browser writes a time. It is taken for UTC, which the label says."""
+
+
+@get(PATH, opt=READ_ONE, include_in_schema=False)
+async def detail(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """The key's age, what is due, and what goes on."""
+    return await _page(view, credential_id(id))
+
+
+@post(PATH, opt=WRITE_ONE, include_in_schema=False)
+async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """Set the policy up, or change it. A secret that is left empty stays."""
+    form = await view.form()
+    key, rotations = credential_id(id), view.keycairn.key_rotations
+    credential = (await view.keycairn.credentials.get(key, workspace=view.caller.workspace)).credential
+    spec = await _managing(view, credential)
+    try:
+        await rotations.set_up(
+            key,
+            policy=_policy(form, await rotations.policy(key, workspace=view.caller.workspace)),
+            settings={field.name: form.text(f"setting:{field.name}") or None for field in spec.settings},
+            secrets={field.name: given for field in spec.secrets if (given := form.secret(field.name)) is not None},
+            by=view.caller,
+        )
+    except InvalidInputError as error:
+        return await _page(view, key, form=form, errors=form_errors(spec, error), status=422)
+    return view.seen(f"/credentials/{id}/key-rotation", "saved")
+
+
+@post(f"{PATH}/rotate", opt=WRITE_ONE, include_in_schema=False)
+async def rotate(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """Begin at once."""
+    await view.form()
+    try:
+        await view.keycairn.key_rotations.rotate(credential_id(id), by=view.caller)
+    except KeyRotationStateError as error:
+        return await _page(view, credential_id(id), errors={"": str(error)}, status=409)
+    return view.seen(f"/credentials/{id}/key-rotation", "key-rotating")
+
+
+@post(f"{PATH}/leaked", opt=WRITE_ONE, include_in_schema=False)
+async def leaked(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """Another key, and the former one revoked at once. The account is closed only by whoever ticked that it may be."""
+    form = await view.form()
+    try:
+        await view.keycairn.key_rotations.leaked(credential_id(id), may_close=form.ticked("may_close"), by=view.caller)
+    except (InvalidInputError, KeyRotationStateError) as error:
+        return await _page(view, credential_id(id), errors={"": str(error)}, status=422)
+    return view.seen(f"/credentials/{id}/key-rotation", "key-leaked")
+
+
+@post(f"{PATH}/resume", opt=WRITE_ONE, include_in_schema=False)
+async def resume(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """Go on after a person did what the rotation waited for."""
+    await view.form()
+    try:
+        await view.keycairn.key_rotations.resume(credential_id(id), by=view.caller)
+    except KeyRotationStateError as error:
+        return await _page(view, credential_id(id), errors={"": str(error)}, status=409)
+    return view.seen(f"/credentials/{id}/key-rotation", "resumed")
+
+
+@post(f"{PATH}/remove", opt=WRITE_ONE, include_in_schema=False)
+async def remove(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """Forget the policy, and what manages the keys."""
+    await view.form()
+    try:
+        await view.keycairn.key_rotations.remove(credential_id(id), by=view.caller)
+    except KeyRotationStateError as error:
+        return await _page(view, credential_id(id), errors={"": str(error)}, status=409)
+    return view.seen(f"/credentials/{id}", "rotation-removed")
+
+
+async def shown_rotation(view: View, key: CredentialId) -> Shown | None:
+    """The rotation of a credential's key, None where none is set up, or the provider's plugin is not loaded."""
+    try:
+        return await view.keycairn.key_rotations.get(key, workspace=view.caller.workspace)
+    except (KeyRotationNotFoundError, UnknownProviderError):
+        return None
+
+
+async def _managing(view: View, credential: Credential) -> ProviderSpec:
+    """What manages the keys of its provider, as a form asks for it. Raises UnknownProviderError."""
+    spec = view.keycairn.registry.get(credential.provider).spec
+    management = view.keycairn.key_rotations.management(credential.provider)
+    return management_spec(spec, management)
+
+
+def _policy(form: PageForm, before: Policy) -> Policy:
+    """The policy that a form asks for. Raises InvalidInputError."""
+    wrong: dict[str, str] = {}
+    numbers: dict[str, int | None] = {}
+    for name in ("every_days", "warn_days"):
+        numbers[name] = whole_number(form.text(name)) if form.text(name) else None
+        if form.text(name) and numbers[name] is None:
+            wrong[name] = "enter a whole number"
+    at, hours = before.at, before.overlap_hours
+    try:
+        at = datetime.strptime(form.text("at")[:16], _MOMENT).replace(tzinfo=UTC) if form.text("at") else None
+    except ValueError:
+        wrong["at"] = "enter a day and a time"
+    try:
+        hours = float(form.text("overlap_hours")) if form.text("overlap_hours") else Policy().overlap_hours
+    except ValueError:
+        wrong["overlap_hours"] = "enter a number of hours"
+    if wrong:
+        raise InvalidInputError("Some of it cannot be read.", wrong)
+    warn = numbers["warn_days"]
+    return Policy(
+        every_days=numbers["every_days"],
+        at=at,
+        overlap_hours=hours,
+        warn_days=Policy().warn_days if warn is None else warn,
+    )
+
+
+async def _page(
+    view: View,
+    key: CredentialId,
+    *,
+    form: PageForm | None = None,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response[Any]:
+    listed = await view.keycairn.credentials.get(key, workspace=view.caller.workspace)
+    credential = listed.credential
+    shown = await shown_rotation(view, key)
+    known = spec_of(view.keycairn, credential.provider)
+    try:
+        management = view.keycairn.key_rotations.management(credential.provider) if known else None
+    except InvalidInputError:
+        management = None  # its accounts have no key
+    spec = management_spec(known, management) if known and management else None
+    return view.page(
+        "key_rotation.html",
+        status=status,
+        credential=credential,
+        provider=known.label if known else credential.provider,
+        shown=shown,
+        management=management,
+        fields=_fields(spec, shown),
+        values=form.shown() if form else _values(shown, spec),
+        errors=errors or {},
+        labels={**(labels_of(spec) if spec else {}), **OF_POLICY},
+    )
+
+
+def _fields(spec: ProviderSpec | None, shown: Shown | None) -> list[FormField]:
+    """What the provider asks for, with what is stored of it."""
+    if spec is None:
+        return []
+    first, rest = fields_of(spec)
+    sealed = shown.rotation.sealed if shown else {}
+    return [
+        FormField(
+            key=one.key,
+            label=one.label,
+            help=one.help,
+            required=one.required,
+            secret=one.secret,
+            long=one.long,
+            number=one.number,
+            default=one.default,
+            choices=one.choices,
+            stored=one.key.removeprefix(SECRET) in sealed if one.secret else False,
+            clears=False,
+        )
+        for one in (*first, *rest)
+    ]
+
+
+def _values(shown: Shown | None, spec: ProviderSpec | None) -> dict[str, str]:
+    policy = shown.rotation.policy if shown else Policy()
+    values = {
+        "every_days": "" if policy.every_days is None else str(policy.every_days),
+        "at": "" if policy.at is None else policy.at.astimezone(UTC).strftime(_MOMENT),
+        "overlap_hours": f"{policy.overlap_hours:g}",
+        "warn_days": str(policy.warn_days),
+    }
+    settings = shown.rotation.settings if shown else {}
+    return values | {
+        f"setting:{field.name}": str(settings.get(field.name, "")) for field in (spec.settings if spec else ())
+    }
