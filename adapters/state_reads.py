@@ -29,32 +29,38 @@ class StateReads:
         """What is stored. Raises StoreUnavailableError once the store is closed."""
         raise NotImplementedError
 
+    async def current(self) -> State:
+        """The same, once nothing in it is older than what was acknowledged to anyone. Raises StoreUnavailableError."""
+        return self.state
+
     async def credential(self, workspace: str, id: CredentialId) -> Credential | None:
         """See `Store.credential`."""
-        return self.state.credential(workspace, id)
+        return (await self.current()).credential(workspace, id)
 
     async def credentials(
         self, workspace: str, *, provider: str | None = None, after: Position | None = None, limit: int = MOST
     ) -> Sequence[Credential]:
         """See `Store.credentials`."""
         place = (after.provider, after.created, after.id) if after else None
-        ids = self.state.places(workspace, provider=provider, after=place)
-        return self._credentials(islice(ids, page(limit)))
+        state = await self.current()
+        ids = state.places(workspace, provider=provider, after=place)
+        return _credentials(state, islice(ids, page(limit)))
 
     async def all_credentials(self, *, after: CredentialId | None = None, limit: int = MOST) -> Sequence[Credential]:
         """See `Store.all_credentials`."""
         await asyncio.sleep(0)  # pages are read one after another to go through everything; others get their turn
-        return self.state.credentials_after(key_of(after) if after else "", page(limit))
+        return (await self.current()).credentials_after(key_of(after) if after else "", page(limit))
 
     async def with_same_secret(self, workspace: str, fingerprints: Collection[str]) -> Sequence[Credential]:
         """See `Store.with_same_secret`."""
-        ids = {id for mark in fingerprints for id in self.state.with_fingerprint(workspace, mark)}
-        found = self._credentials(ids)
+        state = await self.current()
+        ids = {id for mark in fingerprints for id in state.with_fingerprint(workspace, mark)}
+        found = _credentials(state, ids)
         return sorted(found, key=lambda one: (one.provider, one.created, one.id))[:MOST]
 
     async def model(self, workspace: str, id: ModelId) -> Model | None:
         """See `Store.model`."""
-        return self.state.model(workspace, id)
+        return (await self.current()).model(workspace, id)
 
     async def models(
         self,
@@ -68,7 +74,7 @@ class StateReads:
         limit: int | None = MOST,
     ) -> Sequence[Model]:
         """See `Store.models`."""
-        state = self.state
+        state = await self.current()
         if credential is None and name is None:
             most = None if limit is None else page(limit)
             return state.models(workspace, provider=provider, type=type, after=after, limit=most)
@@ -88,7 +94,7 @@ class StateReads:
         self, workspace: str, credentials: Collection[CredentialId] | None = None
     ) -> Mapping[CredentialId, int]:
         """See `Store.model_counts`."""
-        return self.state.link_counts(workspace, credentials)
+        return (await self.current()).link_counts(workspace, credentials)
 
     async def unlinked_models(self, workspace: str, provider: str) -> Sequence[Model]:
         """See `Store.unlinked_models`."""
@@ -97,26 +103,26 @@ class StateReads:
 
     async def providers_in_use(self, workspace: str) -> frozenset[str]:
         """See `Store.providers_in_use`."""
-        return self.state.providers(workspace)
+        return (await self.current()).providers(workspace)
 
     async def defaults(self, workspace: str) -> Defaults:
         """See `Store.defaults`."""
-        return self.state.get(Defaults, workspace) or Defaults(workspace=workspace)
+        return (await self.current()).get(Defaults, workspace) or Defaults(workspace=workspace)
 
     async def keyset(self) -> Keyset | None:
         """See `Store.keyset`."""
-        return self.state.get(Keyset, CURRENT)
+        return (await self.current()).get(Keyset, CURRENT)
 
     async def any_sealed(self) -> bool:
         """See `Store.any_sealed`."""
-        state = self.state
+        state = await self.current()
         return any(found.sealed for found in state.all(Credential)) or any(
             found.sealed for found in state.all(KeyRotation)
         )
 
     async def token(self, id: TokenId) -> Token | None:
         """See `Store.token`."""
-        found = self.state.get(Token, key_of(id))
+        found = (await self.current()).get(Token, key_of(id))
         return found if found is not None and found.id == id else None
 
     async def tokens(self, workspace: str) -> Sequence[Token]:
@@ -125,20 +131,25 @@ class StateReads:
 
     async def all_tokens(self) -> Sequence[Token]:
         """See `Store.all_tokens`."""
-        return sorted(self.state.all(Token), key=attrgetter("id"))
+        return sorted((await self.current()).all(Token), key=attrgetter("id"))
 
     async def key_rotation(self, id: KeyRotationId) -> KeyRotation | None:
         """See `Store.key_rotation`."""
-        found = self.state.get(KeyRotation, key_of(id))
+        found = (await self.current()).get(KeyRotation, key_of(id))
         return found if found is not None and found.id == id else None
 
     async def key_rotations(self) -> Sequence[KeyRotation]:
         """See `Store.key_rotations`."""
-        return sorted(self.state.all(KeyRotation), key=attrgetter("id"))
+        return sorted((await self.current()).all(KeyRotation), key=attrgetter("id"))
 
     async def head(self) -> Head | None:
         """See `Store.head`."""
-        return self.state.get(Head, CURRENT)
+        return (await self.current()).get(Head, CURRENT)
+
+    @property
+    def leads(self) -> bool:
+        """See `Store.leads`."""
+        return True
 
     async def lost(self) -> Sequence[LostChangeset]:
         """See `Store.lost`."""
@@ -147,10 +158,10 @@ class StateReads:
     async def give_up(self, lost: Sequence[LostChangeset]) -> None:
         """See `Store.give_up`."""
 
-    def _credentials(self, ids: "Collection[CredentialId] | islice[CredentialId]") -> list[Credential]:
-        state = self.state
-        found = (state.get(Credential, key_of(id)) for id in ids)
-        return [credential for credential in found if credential is not None]
+
+def _credentials(state: State, ids: "Collection[CredentialId] | islice[CredentialId]") -> list[Credential]:
+    found = (state.get(Credential, key_of(id)) for id in ids)
+    return [credential for credential in found if credential is not None]
 
 
 def page(limit: int) -> int:

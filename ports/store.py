@@ -53,7 +53,9 @@ class LostChangeset(Struct, frozen=True):
 class Store(Protocol):
     """Every method may raise StoreUnavailableError; a missing record is None or an empty sequence, never an error.
 
-    A read sees only committed changesets, each of them whole. What a commit wrote is seen by every read begun after it.
+    A read sees only committed changesets, each of them whole. What a commit of this process wrote is seen by every read
+    begun after it; what it took away, such as a key or a token, is given by no read begun after it in any process on
+    the same store. What another process added is seen a moment later, or when it is looked for by its id or name.
     """
 
     async def credential(self, workspace: str, id: CredentialId) -> Credential | None:
@@ -190,8 +192,14 @@ class Store(Protocol):
     async def revision(self) -> int:
         """A number that every commit changes: what was derived from reads at the same revision is still true.
 
-        A commit that only adds usage leaves it: what is counted is read from the store itself, always.
+        A commit that only adds usage leaves it: what is counted is read from the store itself, always. Processes on
+        one store have numbers of their own.
         """
+        ...
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that does what one of all does: of those on one store, one at the most."""
         ...
 
     async def acknowledged(self) -> Head | None:

@@ -24,6 +24,10 @@ class EngineDialect:
         """The records of `table` in the order of their keys, from behind `key`, which is a bound variable's name."""
         return f"{self._record}('{table}', {key}>..)"
 
+    def between(self, table: str, key: str, last: str) -> str:
+        """The same up to `last`, another bound variable's name."""
+        return f"{self._record}('{table}', {key}>..={last})"
+
     def ours(self, table: str, key: str) -> str:
         """The same of those whose keys Keycairn may have made: text that is not empty."""
         return f"{self._record}('{table}', {key}>..'{LAST}')"

@@ -6,9 +6,8 @@ missed it gets again from the redo log, in this process when it failed, at the n
 """
 
 import asyncio
-import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -20,8 +19,8 @@ from keycairn.adapters.surreal.changesets import packed, replay
 from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
 from keycairn.adapters.surreal.event_ids import EventIds
-from keycairn.adapters.surreal.history import HistoryReads
-from keycairn.adapters.surreal.loading import Loaded
+from keycairn.adapters.surreal.history import HELD, HistoryReads
+from keycairn.adapters.surreal.loading import Loaded, no_collecting
 from keycairn.adapters.surreal.records import readable, row_of, usage_id
 from keycairn.adapters.surreal.room import Room
 from keycairn.adapters.surreal.snapshot import records_in
@@ -47,8 +46,6 @@ from keycairn.domain.record import KINDS, Record, kind_of
 from keycairn.domain.state import CURRENT, Key, State, distinct, key_for
 from keycairn.ports.store import Finish
 
-HELD = tuple(kind for kind in KINDS if kind not in {"event", "usage"})
-"""The kinds of record held in memory. Events and sums grow with time, so they are read from the engine."""
 SHORTEN_AT = 3 * 2**20
 """Bytes of entries from which the redo log is shortened."""
 PATIENCE = 5.0
@@ -112,7 +109,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         """Read the records that are held in memory. Raises StoreError."""
         state = State(HELD)
         self._unreadable.clear()
-        with _no_collecting():
+        with no_collecting():
             for kind in HELD:
                 async with aclosing(records_in(kind, self._query, self._dialect, self.note)) as records:
                     state.absorb({key_for(record): record async for record in records})
@@ -300,7 +297,7 @@ class EmbeddedStore(StateReads, HistoryReads):
         """The changeset worked out. What is not held in memory is read first."""
         sums = [usage_id(change.key) for change in changes if isinstance(change, AddUsage) and "\0" not in str(change)]
         stored = readable("usage", await self._read("SELECT * FROM $ids", ids=sums) if sums else [], self.note)
-        loaded = Loaded(self._state, more={key_for(record): record for record in stored})
+        loaded = Loaded(self._state, {key_for(record): record for record in stored})
         await self._event_ids.refuse_known([change.event for change in changes if isinstance(change, Append)])
         draft = Draft(loaded)
         await self._in_turns(step for change in changes for step in draft.steps(change))
@@ -547,18 +544,6 @@ class EmbeddedStore(StateReads, HistoryReads):
         if not self._told:
             self._told = True
             _log.error("the database cannot be written", code=error.code, why=str(error))
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Look for no garbage meanwhile: what is read stays, and going through it again and again is a fifth of a start."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 async def _one_by_one(records: Iterable[Record]) -> AsyncIterator[Record]:

@@ -11,10 +11,12 @@ from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.records import Row, readable
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter
 from keycairn.domain.errors import UnreadableRecordError
-from keycairn.domain.record import UsageRecord
+from keycairn.domain.record import KINDS, UsageRecord
 from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import MOST
 
+HELD = tuple(kind for kind in KINDS if kind not in {"event", "usage"})
+"""The kinds of record held in memory. Events and sums grow with time, so they are read from the database."""
 PIECE = 100
 """Records that are read by one statement: decoding them takes a few milliseconds."""
 _CONDITIONS = {"since": "at >= $since", "until": "at < $until"}

@@ -108,6 +108,7 @@ def missing_store(url: str) -> Path | None:
 
 async def _open_server(connection: RemoteConnection, anchor_file: Path | None) -> SurrealStore:
     log: ServerLog | None = None
+    store: SurrealStore | None = None
     try:
         dialect = dialect_of(await connection.version())
         await _prepared(connection.query)
@@ -117,8 +118,11 @@ async def _open_server(connection: RemoteConnection, anchor_file: Path | None) -
             log = ServerLog(anchor_file.with_name(SERVER_LOG), former_head=former_head(anchor_file))
             forget_former(anchor_file)
         store = SurrealStore(connection, dialect, log)
-        await store.settle()
+        await store.start()
     except BaseException:
+        if store is not None:
+            await store.aclose()
+            raise
         if log is not None:
             log.close()
         await connection.close()

@@ -3,14 +3,14 @@
 import asyncio
 import random
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from keycairn.adapters.surreal.errors import results
 from keycairn.adapters.surreal.link import Link
 from keycairn.adapters.surreal.rpc import BROKEN, RpcConnection, RpcError
-from keycairn.domain.errors import ConnectionLostError, StoreUnavailableError
+from keycairn.domain.errors import ConnectionLostError, StoreError, StoreUnavailableError
 from keycairn.domain.secret import Secret
 
 LINKS = 4
@@ -23,6 +23,8 @@ MOST_ASKED = 1024
 """Requests under way and waiting; more are refused at once."""
 CONNECT_WITHIN = 5.0
 """Seconds for connecting and signing in, at the most."""
+WATCH_AGAIN = 0.2
+"""Seconds until a live query that ended is begun anew."""
 ATTEMPTS = 20
 """How often a namespace is asked for while other instances define the same one."""
 LONGEST_PAUSE = 0.1
@@ -108,6 +110,26 @@ class RemoteConnection:
                 return await self.query(text, variables, until=until)
             except ConnectionLostError:
                 raise StoreUnavailableError from None
+
+    async def watch(self, text: str, notice: Callable[[Any], None]) -> None:
+        """Run a live query on a connection of its own, anew where that breaks, until cancelled.
+
+        `notice` gets each record it tells of, and None after each beginning: what was told before may be missing.
+        A server without live queries tells nothing.
+        """
+        link = Link(self._connect)
+        link.start()
+        try:
+            while not self._closed:
+                with suppress(StoreError, RpcError, *BROKEN):
+                    connection = await link.ready()
+                    connection.noticed = lambda told: notice(told.get("result") if isinstance(told, dict) else None)
+                    results(await connection.query(text, {}))
+                    notice(None)
+                    await connection.ended()
+                await asyncio.sleep(WATCH_AGAIN)
+        finally:
+            await link.close()
 
     async def close(self) -> None:
         """Close the connections. Later calls raise StoreUnavailableError."""

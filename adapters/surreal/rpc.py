@@ -6,7 +6,7 @@ certificates of one's own, waits for ever after an answer without an id, and wri
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +35,8 @@ class RpcConnection:
         self._number = 0
         self._waiting: dict[int, asyncio.Future[Mapping[str, Any] | None]] = {}
         self._reader = asyncio.create_task(self._read())
+        self.noticed: Callable[[Any], None] | None = None
+        """Gets what live queries tell."""
 
     @classmethod
     async def open(cls, url: str, trust: ssl.SSLContext | None) -> "RpcConnection":
@@ -103,7 +105,9 @@ class RpcConnection:
         try:
             async for data in self._socket:
                 answer = decoded(data if isinstance(data, bytes) else data.encode())
-                waiting = self._waiting.get(answer.get("id", 0))
+                if answer.get("id") is None and self.noticed is not None:
+                    self.noticed(answer.get("result"))
+                waiting = self._waiting.get(answer.get("id") or 0)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)
         except (*BROKEN, cbor2.CBORDecodeError):

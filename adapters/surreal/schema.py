@@ -178,6 +178,16 @@ DEFINE FIELD version ON key_rotation TYPE int;
 DEFINE FIELD proof ON key_rotation TYPE option<string>;
 """
 
+_FOLLOWED = """
+DEFINE FIELD taken ON revision TYPE option<int> COMMENT 'the last one that took something away';
+DEFINE TABLE change SCHEMAFULL COMMENT 'what each revision touched, the newest ones only';
+DEFINE FIELD touched ON change TYPE array<record>;
+DEFINE FIELD takes ON change TYPE bool COMMENT 'whether it took something away';
+DEFINE TABLE lease SCHEMAFULL COMMENT 'an instance that serves from memory';
+DEFINE FIELD seen ON lease TYPE int COMMENT 'the revision it is at, at the least';
+DEFINE FIELD granted ON lease TYPE int COMMENT 'its last turn that was granted';
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -196,6 +206,7 @@ MIGRATIONS: tuple[str, ...] = (
     _PRICES,
     _CONTEXT,
     _KEY_ROTATIONS,
+    _FOLLOWED,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

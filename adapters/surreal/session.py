@@ -7,13 +7,16 @@ from typing import Any, Protocol
 
 import structlog
 
-from keycairn.adapters.surreal.loading import LoadedRevision, loaded, needs
-from keycairn.adapters.surreal.records import Row, readable, record_id
+from keycairn.adapters.surreal.following import Follower, WatchedConnection
+from keycairn.adapters.surreal.history import HELD
+from keycairn.adapters.surreal.loading import number_in
+from keycairn.adapters.surreal.records import record_id
 from keycairn.adapters.surreal.restoring import Claim
 from keycairn.adapters.surreal.server_log import Intent, ServerLog
-from keycairn.adapters.surreal.statements import REVISION, Transaction, counted, drafted, guard
+from keycairn.adapters.surreal.statements import REVISION, Transaction, counted, guard, moved_on
+from keycairn.adapters.surreal.trusting import TrustedRecords
 from keycairn.adapters.surreal.under_way import UnderWay
-from keycairn.domain.change import AddUsage, Changeset, Discard, DropUsage, only_counts
+from keycairn.domain.change import AddUsage, Changeset, Discard, DropUsage, RecordUse, only_counts
 from keycairn.domain.draft import Draft
 from keycairn.domain.errors import (
     ConflictError,
@@ -22,17 +25,18 @@ from keycairn.domain.errors import (
     RetryableConflictError,
     StoreError,
     StoreUnavailableError,
-    UnreadableRecordError,
 )
-from keycairn.domain.proof import Check
-from keycairn.domain.record import Record, record_key
-from keycairn.domain.state import Key, State
+from keycairn.domain.record import Record
+from keycairn.domain.state import Images, State
+from keycairn.domain.taking import takes_away
 from keycairn.ports.store import Finish
 
 ATTEMPTS = 32
 """How often a changeset is worked out anew before a conflict with other writers is given up."""
 LONGEST_PAUSE = 0.2
 """Seconds between two attempts, at most."""
+STEPS = 100
+"""Steps of a draft before others have their turn, each of some 30 us."""
 SETTLE_WITHIN = 3.0
 """Seconds for finding out what became of a changeset, beyond the deadline."""
 _NO_TURN = "The database is busy with other changes. Nothing was written. Try again shortly."
@@ -40,18 +44,11 @@ _NOTHING = State()
 _log = structlog.get_logger()
 
 
-class DatabaseConnection(Protocol):
+class DatabaseConnection(WatchedConnection, Protocol):
     """What the store needs of the database."""
-
-    deadline: float
-    """Seconds within which it answers, or is unavailable."""
 
     async def query(self, text: str, variables: Mapping[str, Any], *, until: float | None = None) -> list[Any]:
         """The result of each statement of `text`, which comes by `until`, a time of the event loop."""
-        ...
-
-    async def read(self, text: str, variables: Mapping[str, Any], *, until: float | None = None) -> list[Any]:
-        """The same of what changes nothing, asked again where the connection broke."""
         ...
 
     async def close(self) -> None:
@@ -65,48 +62,35 @@ class Session:
     One write runs at a time since the embedded engine loses acknowledged updates when its writers race.
     """
 
-    def __init__(self, connection: DatabaseConnection, log: ServerLog) -> None:
+    def __init__(
+        self, connection: DatabaseConnection, log: ServerLog, follower: Follower, trusted: TrustedRecords
+    ) -> None:
         self._log = log
+        self._follower = follower
+        self._trusted = trusted
         self._connection = connection
         self._writing = asyncio.Lock()
         self._under_way = UnderWay()
         self._closed = False
-        self._unreadable: dict[Key, UnreadableRecordError] = {}
-        self.check: Check | None = None
-        """What refuses a record that was read."""
-
-    def readable(self, table: str, rows: Iterable[Row]) -> list[Record]:
-        """The records of rows; those that cannot be read are noted and left out."""
-        records = list(readable(table, rows, self.note, self.check))
-        if self._unreadable:
-            for record in records:
-                self._unreadable.pop((table, record_key(record)), None)
-        return records
-
-    def note(self, error: UnreadableRecordError) -> None:
-        """Remember a record that could not be read."""
-        self._unreadable[error.kind, error.key] = error
-
-    def unreadable(self) -> Sequence[UnreadableRecordError]:
-        """The records that could not be read so far."""
-        return list(self._unreadable.values())
 
     async def read(self, text: str, **variables: Any) -> Any:
         """The result of the one statement `text`; tried again once when the connection broke."""
-        self._check_open()
+        self.check_open()
         if any(isinstance(value, str) and "\0" in value for value in variables.values()):
             return []  # no indexed column holds a NUL, and the engine cannot look for one
         return (await self._under_way.started(self._connection.read(text, variables)))[-1]
 
     async def write(self, changes: Changeset, finish: Finish | None) -> None:
-        """Commit `changes` by the deadline. Raises as `Store.commit`."""
+        """Commit `changes`; when it returns, nobody uses what they took away. Raises as `Store.commit`."""
         until = asyncio.get_running_loop().time() + self._connection.deadline
         try:
             async with asyncio.timeout_at(until):
                 await self._writing.acquire()  # cancelling is harmless up to here; then the write goes on by itself
         except TimeoutError:
             raise StoreUnavailableError(_NO_TURN) from None
-        await asyncio.shield(self._under_way.started(self._write(changes, finish, until)))
+        taken = await asyncio.shield(self._under_way.started(self._write(changes, finish, until)))
+        if taken is not None:
+            await self._follower.acknowledged(taken)
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
@@ -124,53 +108,65 @@ class Session:
         """See `Store.aclose`."""
         self._closed = True
         await self._under_way.done()
+        await self._follower.aclose()
         async with self._writing:
             await self._connection.close()
             self._log.close()
 
-    async def _write(self, changes: Changeset, finish: Finish | None, until: float) -> None:
-        """Commit; the write lock is held, and released here."""
+    async def _write(self, changes: Changeset, finish: Finish | None, until: float) -> int | None:
+        """Commit; the write lock is held, and released here. Gives the revision, where it took something away."""
         try:
-            self._check_open()
+            self.check_open()
             await self.settle_open(until)
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    await self._attempt(changes, finish, until)
+                    return await self._attempt(changes, finish, until)
                 except RetryableConflictError:
                     if attempt == ATTEMPTS or asyncio.get_running_loop().time() > until - LONGEST_PAUSE:
                         raise ConflictError from None
                     await _pause(attempt)
-                else:
-                    return
+            raise AssertionError("the last attempt returns or raises")
         finally:
             self._writing.release()
 
-    async def _attempt(self, changes: Changeset, finish: Finish | None, until: float) -> None:
+    async def _attempt(self, changes: Changeset, finish: Finish | None, until: float) -> int | None:
         """Work the changes out against what is stored, and store what they come to, unless it changed meanwhile."""
         if only_counts(changes):
             await self._count(changes, until)
-            return
+            return None
+        async with self._follower.standing(until) as revision:
+            draft = Draft(self._follower.state)
+            await in_turns(step for change in changes for step in draft.steps(change))
+            await in_turns(draft.references())
+            if finish is not None:
+                await in_turns(finish(draft) or ())
+            taking = takes_away(draft, changes)
+        images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
+        whole = self._transaction(draft, images, changes, revision, taking=taking)
+        intent = await self._log.intend(images, [event.id for event in draft.appended])
+        self._follower.sent = revision + 1
+        await self._carried_out(whole, intent, until)
+        held = {key: record for key, record in images.items() if key[0] in HELD}
+        for key in draft.images:
+            self._trusted.cleared(key)
+        await self._follower.committed(held, revision + 1)
+        return revision + 1 if taking else None
+
+    def _transaction(
+        self, draft: Draft, images: Images, changes: Changeset, revision: int, *, taking: bool
+    ) -> Transaction:
+        """What stores a draft that was worked out at `revision`."""
         whole = Transaction()
-        moment = await self._moment(changes, until)
-        draft = Draft(moment.base)
-        for change in changes:
-            draft.apply(change)
-        for _ in draft.references():
-            pass
-        if finish is not None:
-            for _ in finish(draft) or ():
-                pass
-        guard(whole, revision=moment.revision)
-        drafted(draft, draft.images, to=whole, without={"usage"}, doubtful=self._unreadable)
+        guard(whole)
+        moved_on(whole, revision, [key for key in images if key[0] in HELD], takes=taking)
+        for (kind, key), record in images.items():
+            known = draft.before((kind, key)) is None and (kind, key) not in self._trusted
+            whole.image(kind, key, record, existed=False if known else None)
         counted([change for change in changes if isinstance(change, AddUsage | DropUsage)], whole)
         for change in changes:
             if isinstance(change, Discard) and change.kind == "usage":
                 whole.image(change.kind, change.key, None, existed=None)
-        images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
-        intent = await self._log.intend(images, [event.id for event in draft.appended])
-        await self._carried_out(whole, intent, until)
-        for key in draft.images:
-            self._unreadable.pop(key, None)
+        return whole
 
     async def _count(self, changes: Changeset, until: float) -> None:
         """Store sums and marks of use, which nobody else's changes can be in the way of."""
@@ -178,15 +174,22 @@ class Session:
             if isinstance(change, AddUsage):
                 Draft(_NOTHING).apply(change)  # for its checks
         whole = Transaction()
-        guard(whole, revision=None)
+        guard(whole)
         counted(changes, whole)
         await self._run(whole, [], until)
+        marks = Draft(self._follower.state)
+        for change in changes:
+            if isinstance(change, RecordUse):
+                marks.apply(change)
+        if marks.images:
+            await self._follower.marked(marks.images)
 
     async def _carried_out(self, whole: Transaction, intent: Intent, until: float) -> None:
         """Send what was noted, and note what came of it."""
         try:
             await self._run(whole, intent.events, until)
         except OutcomeUnknownError:
+            self._follower.uncertain()
             raise
         except BaseException:
             await self._settle(intent, done=False)
@@ -205,11 +208,6 @@ class Session:
         for intent in self._log.unsettled:
             await self._settle(intent, done=bool(intent.events) and await self._is_in(intent.events, until))
 
-    async def _moment(self, changes: Changeset, until: float) -> LoadedRevision:
-        wanted = needs(changes)
-        text, variables = wanted.query()
-        return loaded((await self._connection.read(text, variables, until=until))[-1], wanted, self.readable)
-
     async def _run(self, whole: Transaction, events: Sequence[str], until: float) -> None:
         try:
             await self._connection.query(whole.text, whole.variables, until=until)
@@ -219,7 +217,7 @@ class Session:
     async def _fill(self, claim: Claim, records: Iterable[Record]) -> None:
         """Restore; the write lock is held, and released here."""
         try:
-            self._check_open()
+            self.check_open()
             await claim.take()
             try:
                 await claim.fill(records)
@@ -248,10 +246,11 @@ class Session:
         The server may still be working on it. It expects the revision that it was worked out on, so that moving the
         revision on decides: either it came first and is seen, or it cannot be carried out any more.
         """
-        fence = Transaction()
-        fence.put("SET number = (number ?? 0) + 1", id=REVISION)
-        variables = {**fence.variables, "events": [record_id("event", id) for id in events]}
         for attempt in range(1, ATTEMPTS + 1):
+            numbers = (await self._connection.read("SELECT VALUE number FROM $id", {"id": REVISION}, until=until))[-1]
+            fence = Transaction()
+            moved_on(fence, number_in(numbers[0]) if numbers else 0)
+            variables = {**fence.variables, "events": [record_id("event", id) for id in events]}
             try:
                 found = await self._connection.read(
                     f"{fence.text}\nSELECT VALUE id FROM $events", variables, until=until
@@ -262,10 +261,18 @@ class Session:
                 return bool(found[-1])
         raise StoreUnavailableError
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise StoreUnavailableError once it is closed."""
         if self._closed:
             raise StoreUnavailableError("The database is closed.")
 
 
 async def _pause(attempt: int) -> None:
     await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.004 * attempt)))  # noqa: S311  # jitter
+
+
+async def in_turns(steps: Iterable[None]) -> None:
+    """Go through the steps, and let others run in between."""
+    for done, _ in enumerate(steps, 1):
+        if done % STEPS == 0:
+            await asyncio.sleep(0)

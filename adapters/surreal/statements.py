@@ -21,6 +21,8 @@ HEAD = RecordID("head", "current")
 REVISION = RecordID("revision", "current")
 MARKER = RecordID("restoring", "current")
 LEDGER = RecordID("ledger", "current")
+KEPT = 2_000
+"""Revisions of which it is noted what they touched. Whoever is further behind reads everything anew."""
 
 
 class Transaction:
@@ -126,14 +128,25 @@ def counted(changes: Iterable[Change], to: Transaction) -> None:
             to.add("UPDATE {id} SET last_used = {at} RETURN NONE", id=record_id("token", change.id), at=change.at)
 
 
-def guard(to: Transaction, *, revision: int | None) -> None:
-    """Have the transaction of a shared database refused while somebody restores it, or not at `revision` any more."""
+def guard(to: Transaction) -> None:
+    """Have the transaction of a shared database refused while somebody restores it."""
     to.expect("(SELECT VALUE owner FROM ONLY {id}) = NONE", otherwise=RESTORING, id=MARKER)
-    if revision is not None:
-        to.expect(
-            "((SELECT VALUE number FROM ONLY {id}) ?? 0) = {revision}", otherwise=MOVED, id=REVISION, revision=revision
-        )
-        to.put("SET number = {next}", id=REVISION, next=revision + 1)
+
+
+def moved_on(to: Transaction, revision: int, touched: Iterable[Key] = (), *, takes: bool = False) -> None:
+    """Have the transaction refused unless the database is at `revision`, and note what the next one touched.
+
+    `takes` says that it takes something away, which other instances must not use once that is acknowledged.
+    """
+    to.expect(
+        "((SELECT VALUE number FROM ONLY {id}) ?? 0) = {revision}", otherwise=MOVED, id=REVISION, revision=revision
+    )
+    following = revision + 1
+    taken = ", taken = {next}" if takes else ""
+    to.put(f"SET number = {{next}}{taken}", id=REVISION, next=following)
+    ids = [RecordID(kind, key) for kind, key in touched if not key.startswith(STRANGE)]
+    to.put("CONTENT {row}", id=RecordID("change", following), row={"touched": ids, "takes": takes})
+    to.add("DELETE {id} RETURN NONE", id=RecordID("change", following - KEPT))
 
 
 def _add_usage(change: AddUsage, to: Transaction) -> None:

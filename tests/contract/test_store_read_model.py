@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
 from msgspec.structs import replace
 from tests.samples import (
     THEN,
@@ -19,9 +22,11 @@ from tests.samples import (
     a_usage_key,
     an_event,
 )
-from tests.stores import a_store
+from tests.servers.surreal_rpc import surreal_rpc
+from tests.servers.surreal_server import PASSWORD, USER, needs_server, shared_url
+from tests.stores import a_database, a_store
 
-from keycairn.adapters.surreal import open_surreal
+from keycairn.adapters.surreal import SurrealStore, open_surreal
 from keycairn.domain.audit import Head
 from keycairn.domain.change import (
     AddCredential,
@@ -126,6 +131,36 @@ async def test_after_every_kind_of_change_the_read_model_is_what_a_store_opened_
         store = await open_surreal(url)
         assert await answers(store) == answered, [type(change).__name__ for change in changes]
     await store.aclose()
+
+
+@pytest.mark.parametrize("engine", ["ws", pytest.param("server", marks=[needs_server, pytest.mark.night])])
+async def test_another_instance_follows_every_kind_of_change(engine: str) -> None:
+    async with AsyncExitStack() as stack:
+        if engine == "ws":
+            url: str = (await stack.enter_async_context(surreal_rpc())).url
+            opened = partial(open_surreal, url)
+        else:
+            namespace = await stack.enter_async_context(a_database())
+            opened = partial(open_surreal, shared_url(), namespace=namespace, user=USER, password=PASSWORD)
+        one, other = await opened(), await opened()
+        assert isinstance(other, SurrealStore)
+        for number, changes in enumerate(WALK):
+            await one.commit(changes, link)
+            await other._follower.advance()
+            if engine == "server" or number % 8 == 0:
+                followed, told = await answers(other), await answers(one)
+                assert _of_all(followed) == _of_all(told), [type(change).__name__ for change in changes]
+        followed = await answers(other)
+        anew = await opened()
+        assert _of_all(await answers(anew)) == _of_all(followed)
+        for store in (one, other, anew):
+            await store.aclose()
+
+
+def _of_all(answered: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what a process knows for itself: what it had acknowledged, and when its own callers used a token."""
+    *singles, _, token, rotation = answered["singles"]
+    return {**answered, "singles": [*singles, token and replace(token, last_used=None), rotation]}
 
 
 async def prepared(folder: Path) -> str:

@@ -129,7 +129,9 @@ UNCOVERED: dict[str, dict[str, str]] = {
         ),
         "sums that every call alters, which no event tells of; they are no limit: those are counted in memory",
     ),
-    "revision": {"number": "tells readers that something changed, and nothing else"},
+    "revision": dict.fromkeys(("number", "taken"), "tells other instances that something changed, and nothing else"),
+    "change": dict.fromkeys(("touched", "takes"), "tells other instances what to read again; what they read is proven"),
+    "lease": dict.fromkeys(("seen", "granted"), "tells for which instances a commit waits, a second at the most"),
     "ledger": dict.fromkeys(
         ("store", "number"), "tells which entry of the redo log is in; a start refuses a wrong one"
     ),

@@ -32,9 +32,12 @@ async def flaws(kc: Keycairn) -> dict[str, FlawKind]:
     return {flaw.record: flaw.kind for flaw in (await kc.audit.verify()).flaws if flaw.record}
 
 
-async def test_a_record_forged_while_a_server_runs_is_refused_at_the_next_read(tmp_path: Path) -> None:
+async def test_a_record_forged_while_a_server_runs_does_nothing_and_is_refused_once_it_is_read(tmp_path: Path) -> None:
     async with a_place("ws", tmp_path) as place, place.open() as kc:
+        true = await kc.store.token(FIRST)
         await place.run("UPDATE $id SET scopes = ['admin']", id=RecordID("token", "T000"))
+        assert await kc.store.token(FIRST) == true
+        assert await flaws(kc) == {FIRST: FlawKind.FORGED}
         assert await kc.store.token(FIRST) is None
         assert FIRST not in {token.id for token in await kc.tokens.list()}
         assert await flaws(kc) == {FIRST: FlawKind.FORGED}

@@ -105,6 +105,6 @@ def test_each_decision_has_a_number_of_its_own_and_is_in_the_index() -> None:
         assert f"| {number} | [{title.partition('. ')[2]}]({path.name}) |" in INDEX
     assert INDEX.count("\n| ") == len(DECISIONS) + 1
     unused = set(range(1, max(numbers))) - set(numbers)
-    assert unused == {7, 8, 9}
-    assert "7, 8 and 9 were not used. The next one is" in " ".join(INDEX.split())
+    told = " ".join(INDEX.split()).partition("numbers ")[2].partition(" were not used")[0]
+    assert unused == {int(number) for number in re.findall(r"\d+", told)}
     assert f"The next one is {max(numbers) + 1}." in INDEX

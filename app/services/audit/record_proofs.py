@@ -151,7 +151,7 @@ class RecordProofs:
             async with self._store.snapshot() as records:
                 before = await self._store.revision()
                 seen = await self._looked(records, listed=listed)
-                if await self._store.revision() == before:
+                if (await self._store.revision(), await self._store.head()) == (before, seen.stored):
                     return seen
             await asyncio.sleep(PAUSE * attempt)
         raise ConflictError("Others wrote to the database all the time. Try again when it is calmer.")

@@ -34,19 +34,18 @@ async def store(server: RpcServer) -> AsyncIterator[SurrealStore]:
 
 
 async def test_a_dropped_connection_is_made_anew_and_signed_in(server: RpcServer, store: SurrealStore) -> None:
-    credential = a_credential()
-    await store.commit((AddCredential(credential),))
+    await store.commit((Append(an_event()),))
     sign_ins = server.sign_ins
     for _ in range(3):
         await server.drop_all()
-        found = await asyncio.gather(*(store.credential(WORKSPACE, credential.id) for _ in range(BUSY)))
-        assert found == [credential] * BUSY
-    assert server.sign_ins == sign_ins + 3
+        counts = await asyncio.gather(*(store.event_count() for _ in range(BUSY)))
+        assert counts == [1] * BUSY
+    assert sign_ins + 3 <= server.sign_ins <= sign_ins + 6, "once for each connection, that of the live query included"
 
 
 async def test_a_read_in_flight_is_repeated(server: RpcServer, store: SurrealStore) -> None:
-    server.drop_before = "FROM credential"
-    assert list(await store.credentials(WORKSPACE)) == []
+    server.drop_before = "FROM event"
+    assert await store.event_count() == 0
     assert server.drop_before is None
 
 
@@ -109,7 +108,9 @@ async def test_two_instances_see_each_others_commits(server: RpcServer, store: S
     other = await open_surreal(server.url, user="root", password=Secret(server.password))
     before = await store.revision()
     await other.commit((Append(an_event()),))
-    assert await store.revision() != before
+    async with asyncio.timeout(10):
+        while await store.revision() == before:  # noqa: ASYNC110  # the stand-in has no live queries
+            await asyncio.sleep(0.01)
     assert len(await store.events(WORKSPACE)) == 1
     await other.aclose()
 

@@ -12,7 +12,7 @@ from tests.samples import WORKSPACE, a_check, a_credential, a_keyset, a_model, a
 
 from keycairn.adapters.surreal import open_surreal
 from keycairn.adapters.surreal.schema import MIGRATIONS
-from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard, replayed
+from keycairn.adapters.surreal.statements import Transaction, counted, drafted, guard, moved_on, replayed
 from keycairn.domain.change import (
     AddCredential,
     AddModel,
@@ -105,7 +105,8 @@ def test_no_transaction_opens_a_savepoint() -> None:
     changes = (PutToken(a_token()), PutDefaults(Defaults(), 0), PutKeyset(a_keyset(), 0))
     draft = worked_out(State(), changes)
     whole = Transaction()
-    guard(whole, revision=1)
+    guard(whole)
+    moved_on(whole, 1, draft.images)
     drafted(draft, draft.images, to=whole)
     counted(
         (
