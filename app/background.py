@@ -1,9 +1,10 @@
 """The work that goes on beside serving: what a start catches up on, scheduled backups, retention, counting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -12,6 +13,10 @@ from keycairn.app.services.audit import Keep
 from keycairn.app.services.backups import Schedule
 from keycairn.app.settings import Settings
 from keycairn.domain.errors import KeycairnError
+from keycairn.ports.store import Store
+
+LOOKS_EVERY = 1.0
+"""Seconds from one look whether this process still leads to the next."""
 
 _log = structlog.get_logger()
 
@@ -25,17 +30,46 @@ async def background_tasks(keycairn: Keycairn, settings: Settings) -> AsyncItera
         def run(work: Coroutine[None, None, None]) -> None:
             stack.push_async_callback(_stop, asyncio.create_task(work))
 
-        run(_startup_tasks(keycairn))
+        def run_where_leading(work: Callable[[], Coroutine[None, None, None]]) -> None:
+            run(while_leading(keycairn.store, work))
+
+        run_where_leading(partial(_startup_tasks, keycairn))
         stack.push_async_callback(keycairn.rotation.aclose)
         if settings.backup_dir:
             every = timedelta(hours=settings.backup_every)
-            run(keycairn.backups.keep(Schedule(folder=settings.backup_dir, every=every, keep=settings.backup_keep)))
+            schedule = Schedule(folder=settings.backup_dir, every=every, keep=settings.backup_keep)
+            run_where_leading(partial(keycairn.backups.keep, schedule))
         keep = Keep(events=settings.audit_keep_days, usage=settings.usage_keep_days, tokens=settings.token_keep_days)
-        run(keycairn.retention.run(keep))
+        run_where_leading(partial(keycairn.retention.run, keep))
         stack.push_async_callback(keycairn.audit_counters.flush)
         run(keycairn.audit_counters.run())
         run(keycairn.key_rotations.run())
         yield
+
+
+async def while_leading(
+    store: Store, work: Callable[[], Coroutine[None, None, None]], *, looks_every: float = LOOKS_EVERY
+) -> None:
+    """Do `work` while this process is the one of all that does it, until it is done, or cancelled.
+
+    It is broken off where another process takes its place, and begun again where it comes back.
+    """
+    task: asyncio.Task[None] | None = None
+    try:
+        while task is None or not task.done():
+            if store.leads and task is None:
+                task = asyncio.create_task(work())
+            elif task is not None and not store.leads:
+                await _stop(task)
+                task = None
+            if task is None:
+                await asyncio.sleep(looks_every)
+            else:
+                await asyncio.wait([task], timeout=looks_every)
+        await task
+    finally:
+        if task is not None:
+            await _stop(task)
 
 
 async def _settle(keycairn: Keycairn) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -237,19 +238,19 @@ class KeyRotations:
         return did
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled: where this process leads, and on what it was asked for itself until that rests."""
+        busy = asked = False
         while True:
-            busy = False
             try:
-                busy = await self.work()
+                busy = (self._store.leads or asked or busy) and await self.work()
             except KeycairnError as error:
+                busy = False
                 _log.warning("the rotations of keys could not be looked at", code=error.code)
             self._woken.clear()
-            try:
+            asked = False
+            with suppress(TimeoutError):
                 async with asyncio.timeout(BUSY_EVERY if busy else await self._pause()):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+                    asked = await self._woken.wait()
 
     async def _pause(self) -> float:
         """Seconds until something is due, within bounds."""
