@@ -1,10 +1,11 @@
 """What calls used: counted by day, workspace, token, credential and model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 MOST_TOKENS = 2**40
 """The most tokens of one call that are believed."""
@@ -25,7 +26,8 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     `cached_tokens` are those among `input_tokens` that the provider had read before. `estimated` are the requests whose
     tokens the provider did not tell, or not all of them. `nanos` is what all that cost by the models' prices, in
-    billionths of the unit these are in.
+    billionths of the unit these are in. `hours` parts the day, by hours of UTC from 0 to 23; what was counted before
+    hours were kept is in none.
     """
 
     requests: int = 0
@@ -36,6 +38,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     estimated: int = 0
     nanos: int = 0
     last_used: datetime | None = None
+    hours: Mapping[int, "Usage"] = {}
 
     def plus(self, other: "Usage") -> "Usage":
         """Both together."""
@@ -49,7 +52,34 @@ class Usage(Struct, frozen=True, kw_only=True):
             estimated=self.estimated + other.estimated,
             nanos=self.nanos + other.nanos,
             last_used=max(moments, default=None),
+            hours=_together(self.hours, other.hours),
         )
+
+    def within(self, hour: int) -> "Usage":
+        """The same, all of it in that hour."""
+        return replace(self, hours={hour: replace(self, last_used=None, hours={})})
+
+    def by_hour(self) -> Iterator[tuple[int | None, "Usage"]]:
+        """The parts of the day, and with None what is in none, where there is any."""
+        yield from self.hours.items()
+        known = Usage()
+        for part in self.hours.values():
+            known = known.plus(part)
+        if known.requests < self.requests:
+            rest = {name: getattr(self, name) - getattr(known, name) for name in SUMS}
+            yield None, Usage(**rest)
+
+
+SUMS = ("requests", "failed", "input_tokens", "output_tokens", "cached_tokens", "estimated", "nanos")
+"""The fields of `Usage` that are numbers."""
+HOURS = 24
+"""Of a day."""
+
+
+def _together(one: Mapping[int, Usage], other: Mapping[int, Usage]) -> Mapping[int, Usage]:
+    if not one or not other:
+        return one or other
+    return {**one, **{hour: one[hour].plus(more) if hour in one else more for hour, more in other.items()}}
 
 
 class TokenCount(Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.record import Record, UsageRecord, check_record, kind_of, record_key, usage_text
 from keycairn.domain.sealed import SealedSecret
 from keycairn.domain.token import Scope, Token
-from keycairn.domain.usage import Usage, UsageKey
+from keycairn.domain.usage import HOURS, SUMS, Usage, UsageKey
 
 Row = dict[str, Any]
 
@@ -284,7 +284,7 @@ def usage_id(key: UsageKey) -> RecordID:
 def usage_row(key: UsageKey, usage: Usage) -> Row:
     """The columns of the sums of one key."""
     check_text(key)
-    return {**to_builtins(key), **asdict(usage)}
+    return {**to_builtins(key), **asdict(usage), "hours": hours_column(usage)}
 
 
 def usage_of(row: Row) -> tuple[UsageKey, Usage]:
@@ -305,8 +305,29 @@ def usage_of(row: Row) -> tuple[UsageKey, Usage]:
         estimated=row.get("estimated") or 0,
         nanos=row.get("nanos") or 0,
         last_used=row.get("last_used"),
+        hours=_hours(row.get("hours")),
     )
     return key, sums
+
+
+def hours_column(usage: Usage) -> list[int] | None:
+    """The sums of each hour of the day, one after the other, as numbers that can be added; None without any."""
+    if not usage.hours:
+        return None
+    nothing = Usage()
+    return [getattr(usage.hours.get(hour, nothing), name) for hour in range(HOURS) for name in SUMS]
+
+
+def _hours(column: list[Any] | None) -> Mapping[int, Usage]:
+    """The hours with something in them. Raises ValueError or TypeError for what is no such column."""
+    if column is None:
+        return {}
+    if any(value.__class__ is not int for value in column):
+        raise TypeError
+    if len(column) != HOURS * len(SUMS):
+        raise ValueError
+    parts = [column[start : start + len(SUMS)] for start in range(0, len(column), len(SUMS))]
+    return {hour: Usage(**dict(zip(SUMS, part, strict=True))) for hour, part in enumerate(parts) if any(part)}
 
 
 def event_row(event: AuditEvent) -> Row:
@@ -425,6 +446,7 @@ _COLUMNS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         **dict.fromkeys(("requests", "failed", "input_tokens", "output_tokens"), int),
         **dict.fromkeys(("cached_tokens", "estimated", "nanos"), (int, NoneType)),
         "last_used": _MAYBE_TIME,
+        "hours": (list, NoneType),
     },
     "event": {
         **dict.fromkeys(("workspace", "actor", "action", "target", "outcome", "source", "request_id"), str),

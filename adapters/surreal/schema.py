@@ -187,6 +187,7 @@ DEFINE TABLE lease SCHEMAFULL COMMENT 'an instance that serves from memory';
 DEFINE FIELD seen ON lease TYPE int COMMENT 'the revision it is at, at the least';
 DEFINE FIELD granted ON lease TYPE int COMMENT 'its last turn that was granted';
 """
+_HOURS = "DEFINE FIELD hours ON usage TYPE option<array<int>> COMMENT 'the sums of each hour, one after the other';"
 
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
@@ -207,6 +208,7 @@ MIGRATIONS: tuple[str, ...] = (
     _CONTEXT,
     _KEY_ROTATIONS,
     _FOLLOWED,
+    _HOURS,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from surrealdb import RecordID
 
 from keycairn.adapters.surreal.errors import MOVED, RESTORING, STALE
-from keycairn.adapters.surreal.records import STRANGE, columns, record_id, usage_id
+from keycairn.adapters.surreal.records import STRANGE, columns, hours_column, record_id, usage_id
 from keycairn.domain.change import AddUsage, Change, DropUsage, RecordUse
 from keycairn.domain.draft import Draft
 from keycairn.domain.record import Record
@@ -151,13 +151,15 @@ def moved_on(to: Transaction, revision: int, touched: Iterable[Key] = (), *, tak
 
 def _add_usage(change: AddUsage, to: Transaction) -> None:
     key, usage = change.key, change.usage
+    hours = hours_column(usage)
     to.put(
         "SET workspace = {workspace}, day = {day}, token = {token}, credential = {credential}, model = {model}, "
         "requests = (requests ?? 0) + {requests}, failed = (failed ?? 0) + {failed}, "
         "input_tokens = (input_tokens ?? 0) + {input}, output_tokens = (output_tokens ?? 0) + {output}, "
         "cached_tokens = (cached_tokens ?? 0) + {cached}, estimated = (estimated ?? 0) + {estimated}, "
         "nanos = (nanos ?? 0) + {nanos}, "
-        "last_used = array::max(array::filter([last_used, {last_used}], |$one| $one != NONE))",
+        "last_used = array::max(array::filter([last_used, {last_used}], |$one| $one != NONE)), "
+        "hours = IF {hours} = NONE {{ hours }} ELSE {{ vector::add(hours ?? {nothing}, {hours}) }}",
         id=usage_id(key),
         workspace=key.workspace,
         day=key.day.isoformat(),
@@ -172,4 +174,6 @@ def _add_usage(change: AddUsage, to: Transaction) -> None:
         estimated=usage.estimated,
         nanos=usage.nanos,
         last_used=usage.last_used,
+        hours=hours,
+        nothing=[0] * len(hours or ()),
     )

@@ -27,6 +27,7 @@ class By(StrEnum):
     """What sums are kept apart by."""
 
     DAY = "day"
+    HOUR = "hour"
     TOKEN = "token"  # noqa: S105  # a name
     CREDENTIAL = "credential"
     MODEL = "model"
@@ -35,12 +36,14 @@ class By(StrEnum):
 class UsageView(Struct, frozen=True, kw_only=True):
     """Sums of calls. What was not asked for in `by` is null.
 
+    `hour` is of the day, from 0 to 23, null too for what was counted before hours were kept; it goes with `day`.
     `model` is "" for native calls, and `provider/name` where the model is not registered. `cached_tokens` are among
     `input_tokens`. `estimated` counts the requests whose tokens were not told, or not all. `cost` is by
     the models' prices, in their currency.
     """
 
     day: date | None
+    hour: int | None = None
     token: str | None
     credential: str | None
     model: str | None
@@ -67,7 +70,7 @@ class UsageController(Controller):
         caller: TheCaller,
         since: FromQuery[date | None] = None,
         until: FromQuery[date | None] = None,
-        by: Annotated[list[By] | None, QueryParameter(description="Repeat it; all four when left out.")] = None,
+        by: Annotated[list[By] | None, QueryParameter(description="Repeat it; all but `hour` when left out.")] = None,
     ) -> Response[list[UsageView]]:
         """Days are UTC's. The last 30 days unless told otherwise. Tokens are as providers tell them, else estimated."""
         last = until or keycairn.clock.now().date()
@@ -78,25 +81,33 @@ class UsageController(Controller):
         if keycairn.gateway is not None:
             await keycairn.gateway.accounting.flush()
         found = await keycairn.store.usage(caller.workspace, since=first, until=last)
-        sums = await summed(found.items(), by or list(By))
-        return await listed(sums, lambda group: _view(*group, by or list(By)))
+        apart = by or [one for one in By if one is not By.HOUR]
+        sums = await summed(found.items(), apart)
+        return await listed(sums, lambda group: _view(*group, apart))
 
 
-async def summed(found: Iterable[tuple[UsageKey, Usage]], by: Sequence[By]) -> list[tuple[UsageKey, Usage]]:
-    """The sums of `found`, kept apart by `by`, in the order of those values, each with one of its keys."""
-    sums: dict[tuple[str, ...], tuple[UsageKey, Usage]] = {}
+Group = tuple[UsageKey, int | None, Usage]
+"""Sums that belong together: one of their keys, their hour where hours are kept apart, and the sums."""
+
+
+async def summed(found: Iterable[tuple[UsageKey, Usage]], by: Sequence[By]) -> list[Group]:
+    """The sums of `found`, kept apart by `by`, in the order of those values."""
+    sums: dict[tuple[str, ...], Group] = {}
+    others = [one for one in by if one is not By.HOUR]
     for done, (key, usage) in enumerate(found, 1):
-        group = tuple(str(getattr(key, one)) for one in by)
-        before = sums.get(group)
-        sums[group] = (key, usage if before is None else before[1].plus(usage))
+        for hour, part in usage.by_hour() if By.HOUR in by else [(None, usage)]:
+            group = (*(str(getattr(key, one)) for one in others), "" if hour is None else f"{hour:02}")
+            before = sums.get(group)
+            sums[group] = (key, hour, part if before is None else before[2].plus(part))
         if done % TURN == 0:
             await asyncio.sleep(0)
     return [sums[group] for group in sorted(sums)]
 
 
-def _view(key: UsageKey, usage: Usage, by: Sequence[By]) -> UsageView:
+def _view(key: UsageKey, hour: int | None, usage: Usage, by: Sequence[By]) -> UsageView:
     return UsageView(
         day=key.day if By.DAY in by else None,
+        hour=hour,
         token=key.token if By.TOKEN in by else None,
         credential=key.credential if By.CREDENTIAL in by else None,
         model=key.model if By.MODEL in by else None,

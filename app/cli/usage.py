@@ -11,7 +11,7 @@ from keycairn.app.cli.watching import watch_option, watched
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
 
-_BY = ("day", "token", "credential", "model")
+_BY = ("day", "hour", "token", "credential", "model")
 
 
 @click.command()
@@ -26,7 +26,7 @@ async def usage(
 ) -> int | None:
     """Sum up calls through the gateway: requests, tokens and cost.
 
-    By day, token, credential or model, whose names are shown. Days are UTC's.
+    By day, hour, token, credential or model, whose names are shown. Days and hours are UTC's.
     """
     kept = by or ("model",)
     query: dict[str, str | list[str]] = {"by": list(kept)}
@@ -40,7 +40,7 @@ async def usage(
                 (*kept, "requests", "failed", "in", "out", "cost"),
                 (
                     (
-                        *(names.get(u[one], u[one]) for one in kept),
+                        *("" if u[one] is None else names.get(u[one], u[one]) for one in kept),
                         u["requests"],
                         u["failed"],
                         u["input_tokens"],

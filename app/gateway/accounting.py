@@ -18,28 +18,32 @@ _log = structlog.get_logger()
 
 
 class Accounting:
-    """Sums of what was not written yet, by key."""
+    """Sums of what was not written yet, by key and hour."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._pending: dict[UsageKey, Usage] = {}
+        self._pending: dict[tuple[UsageKey, int], Usage] = {}
 
-    def add(self, key: UsageKey, usage: Usage) -> None:
-        """Count one call."""
-        before = self._pending.get(key)
-        self._pending[key] = usage if before is None else before.plus(usage)
+    def add(self, key: UsageKey, usage: Usage, hour: int) -> None:
+        """Count one call, in that hour of the key's day."""
+        before = self._pending.get((key, hour))
+        self._pending[key, hour] = usage if before is None else before.plus(usage)
 
     async def flush(self) -> None:
         """Write everything counted so far in one changeset. What cannot be written is kept for the next time."""
         if not self._pending:
             return
         batch, self._pending = self._pending, {}
+        sums: dict[UsageKey, Usage] = {}
+        for (key, hour), usage in batch.items():
+            part = usage.within(hour)
+            sums[key] = sums[key].plus(part) if key in sums else part
         try:
-            await self._store.commit(tuple(AddUsage(key, usage) for key, usage in batch.items()))
+            await self._store.commit(tuple(AddUsage(key, usage) for key, usage in sums.items()))
         except KeycairnError as error:
             _log.warning("usage could not be written, and is kept", code=error.code)
-            for key, usage in batch.items():
-                self.add(key, usage)
+            for (key, hour), usage in batch.items():
+                self.add(key, usage, hour)
 
     async def between(self, workspace: str, since: date, until: date) -> Mapping[UsageKey, Usage]:
         """What a workspace used on these days, everything counted so far included."""

@@ -85,6 +85,7 @@ class Meter:
                 nanos=due.nanos,
                 last_used=now,
             ),
+            now.hour,
         )
         report.booked, report.paid = report.used, report.charge
         return await self.used_up()

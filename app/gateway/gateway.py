@@ -310,7 +310,7 @@ class Gateway:
 
     def _account(self, call: Call, report: Report) -> None:
         now = self._clock.now()
-        self.accounting.add(usage_key(call, report, now), usage_of(report, now))
+        self.accounting.add(usage_key(call, report, now), usage_of(report, now), now.hour)
 
     def _note(self, error: KeycairnError, scope: Any, path: str) -> None:
         """Count a refusal for the audit log, by the API's name: what stands in a path may be anything."""

@@ -18,8 +18,11 @@ from keycairn.domain.usage import Usage, UsageKey
 
 READ = {"scope": Scope.AUDIT_READ}
 DAYS, MOST_DAYS = 30, 366
-BY = {"day": "Day", "model": "Model", "credential": "Credential", "token": "Token"}
+BY = {"day": "Day", "hour": "Hour", "model": "Model", "credential": "Credential", "token": "Token"}
 ROWS = 200
+HOURLY_DAYS = 7
+"""Days that are shown by the hour at most."""
+_A = {"day": "a day", "hour": "an hour"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula for a spreadsheet."""
 
@@ -47,21 +50,23 @@ async def usage(view: TheView) -> Response[Any]:
     asked = _asked(view)
     found = await usage_between(view, asked.since, asked.until)
     rows = await _rows(view, asked, found)
+    by_hour = asked.by == "hour"
     days = [asked.since + timedelta(days=number) for number in range((asked.until - asked.since).days + 1)]
-    by_day = _summed(found, "day")
+    times = [f"{day} {hour:02}:00" for day in days for hour in range(24)] if by_hour else [f"{day}" for day in days]
+    each = "hour" if by_hour else "day"
+    sums = _summed(found, each)
+    shown = [(time, sums.get(time, Usage())) for time in times]
     plots = [
-        bars([(f"{day}", float(_of(by_day, day).requests)) for day in days], "Calls a day", "calls"),
+        bars([(time, float(one.requests)) for time, one in shown], f"Calls {_A[each]}", "calls"),
         bars(
-            [(f"{day}", float(_of(by_day, day).input_tokens + _of(by_day, day).output_tokens)) for day in days],
-            "Tokens a day",
-            "tokens",
+            [(time, float(one.input_tokens + one.output_tokens)) for time, one in shown], f"Tokens {_A[each]}", "tokens"
         ),
     ]
     whole = Usage()
     for one in found.values():
         whole = whole.plus(one)
     if whole.nanos:
-        plots.append(bars([(f"{day}", _of(by_day, day).nanos / NANOS) for day in days], "Money a day", "of money"))
+        plots.append(bars([(time, one.nanos / NANOS) for time, one in shown], f"Money {_A[each]}", "of money"))
     return view.page(
         "usage.html",
         asked=asked,
@@ -113,12 +118,13 @@ def _asked(view: View) -> Asked:
             wrong = "A day is written as 2026-01-31."
             return otherwise
 
-    until = read("to", today)
-    since = read("from", until - timedelta(days=DAYS - 1) if until > date.min + timedelta(days=DAYS) else until)
-    if since > until or (until - since).days >= MOST_DAYS:
-        wrong = f"Ask for 1 to {MOST_DAYS} days."
-        since, until = today - timedelta(days=DAYS - 1), today
     by = view.query("by") if view.query("by") in BY else "day"
+    usual, most = (2, HOURLY_DAYS) if by == "hour" else (DAYS, MOST_DAYS)
+    until = read("to", today)
+    since = read("from", until - timedelta(days=usual - 1) if until > date.min + timedelta(days=usual) else until)
+    if since > until or (until - since).days >= most:
+        wrong = f"Ask for 1 to {most} days{' by the hour' if by == 'hour' else ''}."
+        since, until = today - timedelta(days=usual - 1), today
     return Asked(since, until, by, wrong)
 
 
@@ -127,7 +133,7 @@ async def _rows(view: View, asked: Asked, found: Mapping[UsageKey, Usage]) -> li
     names = await _names(view, asked.by)
     rows = [Sum(key=key, name=names.get(key, key) or "calls of a provider's own API", usage=one)
             for key, one in sums.items()]  # fmt: skip
-    if asked.by == "day":
+    if asked.by in {"day", "hour"}:
         return sorted(rows, key=lambda row: row.key, reverse=True)
     return sorted(rows, key=lambda row: (-row.usage.requests, row.key))
 
@@ -135,13 +141,15 @@ async def _rows(view: View, asked: Asked, found: Mapping[UsageKey, Usage]) -> li
 def _summed(found: Mapping[UsageKey, Usage], by: str) -> dict[str, Usage]:
     sums: dict[str, Usage] = {}
     for key, usage in found.items():
-        name = str(getattr(key, by))
-        sums[name] = usage if name not in sums else sums[name].plus(usage)
+        parts = usage.by_hour() if by == "hour" else [(None, usage)]
+        for hour, part in parts:
+            name = _time(key.day, hour) if by == "hour" else str(getattr(key, by))
+            sums[name] = part if name not in sums else sums[name].plus(part)
     return sums
 
 
-def _of(sums: Mapping[str, Usage], day: date) -> Usage:
-    return sums.get(day.isoformat(), Usage())
+def _time(day: date, hour: int | None) -> str:
+    return f"{day} at an unknown hour" if hour is None else f"{day} {hour:02}:00"
 
 
 async def _names(view: View, by: str) -> dict[str, str]:

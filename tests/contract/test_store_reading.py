@@ -225,6 +225,20 @@ async def test_usage_adds_up_by_key(store: Store) -> None:
     }
 
 
+async def test_the_hours_of_usage_add_up_each_for_itself(store: Store) -> None:
+    for hour, count in ((9, 2), (0, 1), (9, 3), (23, 4)):
+        await store.commit((AddUsage(a_usage_key(), Usage(requests=count, input_tokens=7).within(hour)),))
+    await store.commit((AddUsage(a_usage_key(), Usage(requests=100)),))
+    (found,) = (await store.usage(WORKSPACE, since=date(2026, 1, 2), until=date(2026, 1, 2))).values()
+    assert found.requests == 110
+    assert found.hours == {
+        0: Usage(requests=1, input_tokens=7),
+        9: Usage(requests=5, input_tokens=14),
+        23: Usage(requests=4, input_tokens=7),
+    }
+    assert dict(found.by_hour())[None] == Usage(requests=100)
+
+
 async def test_usage_is_asked_for_by_day_and_workspace(store: Store) -> None:
     days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
     await store.commit(tuple(AddUsage(a_usage_key(day), Usage(requests=1)) for day in days))
