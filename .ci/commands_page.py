@@ -12,8 +12,6 @@ import click
 from keycairn.app.cli import main
 
 PAGE = Path(__file__).parents[1] / "docs/commands.md"
-COMMON = {"as_json", "url", "token_file"}
-"""Options that the head of the page tells of once."""
 HEAD = """# Commands
 
 Written by `make docs` from the commands themselves; a test compares. `keycairn COMMAND --help` says the same.
@@ -26,10 +24,11 @@ that only read create nothing. `KEYCAIRN_DATA_DIR` and `KEYCAIRN_DATABASE_URL` g
 Wherever an id is asked for, a name will do, and `provider/name` where several have it. A key is typed at a hidden
 prompt, comes from standard input (`-`) or from a file (`@FILE`), and never stands in a command. Every command that
 answers takes `--json`; a failure is then `{"error": {"code", "detail", "hint", "errors"}}` on standard output, with its
-sentence on standard error. `keycairn completion bash` (or `zsh`, `fish`) sets up the tab key, for names and ids too.
+sentence on standard error. `--url`, `--token-file` and `--json` may stand before a command's name as well. `keycairn
+completion bash` (or `zsh`, `fish`) sets up the tab key, for names and ids too.
 
-Exit codes: 0 done, 1 the operation failed, 2 wrong use, or a setting or database that cannot be used, 130 Ctrl-C;
-`keycairn run` ends with that of its program.
+Exit codes: 0 done, 1 the operation failed, 2 wrong use, or a setting or database that cannot be used, 130 Ctrl-C or
+Ctrl-D, 141 the reader of the output went away; `keycairn run` ends with that of its program.
 """
 
 
@@ -64,7 +63,7 @@ def _is_argument(parameter: click.Parameter) -> bool:
 
 
 def _is_own(parameter: click.Parameter) -> TypeGuard[click.Option]:
-    return isinstance(parameter, click.Option) and parameter.name not in COMMON
+    return isinstance(parameter, click.Option) and not parameter.hidden
 
 
 def _prose(text: str) -> str:

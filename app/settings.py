@@ -11,6 +11,7 @@ from msgspec import Struct
 from keycairn.app.hosts import usable
 from keycairn.app.ingress.origins import parse_origins, parse_public_url
 from keycairn.app.ingress.proxies import check_proxies
+from keycairn.app.text_files import text_of
 from keycairn.domain.egress_proxy import EgressProxy, parse_proxy
 from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import RootKey, parse_root_key
@@ -234,12 +235,9 @@ class _Reader:
         return parse(Secret(inline)) if inline else None
 
     def _contents(self, name: str, file: Path) -> str:
-        try:
-            text = file.read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            raise SettingsError(f"{PREFIX}{name}_FILE names {file}, which cannot be read as text.") from None
+        text = text_of(file, f"{PREFIX}{name}_FILE").strip()
         if not text:
-            raise SettingsError(f"{PREFIX}{name}_FILE names {file}, which is empty.")
+            raise SettingsError(f"{PREFIX}{name}_FILE: {file} is empty.")
         return text
 
 

@@ -31,6 +31,7 @@ from keycairn.app.first_run import FirstRun, begin, check_meant, unlock, untouch
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import DEFAULT_ENV_FILE, Settings
 from keycairn.app.sources import Kind, SourceSpec
+from keycairn.app.text_files import text_of
 from keycairn.app.volume import is_kept
 from keycairn.domain.authorities import certificates_in
 from keycairn.domain.egress import EgressPolicy, parse_allow
@@ -252,9 +253,7 @@ def _authorities(name: str, file: Path | None) -> str:
     if file is None:
         return ""
     try:
-        return certificates_in(file.read_text())
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"KEYCAIRN_{name} names {file}, which cannot be read as text.") from None
+        return certificates_in(text_of(file, f"KEYCAIRN_{name}"))
     except InvalidInputError as error:
         raise SettingsError(f"KEYCAIRN_{name} names {file}. {error}") from None
 

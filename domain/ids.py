@@ -1,9 +1,10 @@
 """Record ids: `table:key`, made before the write, so that an uncertain outcome can be read again."""
 
 import re
+from collections.abc import Collection
 from typing import NewType
 
-from keycairn.domain.errors import InvalidIdError
+from keycairn.domain.errors import InvalidIdError, InvalidInputError
 
 CredentialId = NewType("CredentialId", str)
 ModelId = NewType("ModelId", str)
@@ -19,6 +20,15 @@ def _checked(table: str, text: str) -> str:
     if prefix != table or not _KEY.fullmatch(key):
         raise InvalidIdError(table)
     return text
+
+
+def check_no_id(name: str, table: str, reserved: Collection[str] = ()) -> None:
+    """Raise InvalidInputError for a name that would be taken for an id of `table`, or for a `reserved` word."""
+    front, _, key = name.partition(":")
+    if name in reserved or (front == table and _KEY.fullmatch(key)):
+        words = "".join(f", nor {word!r}" for word in reserved)
+        message = f"Commands would take this name for something else. Choose one that is no id of a {table}{words}."
+        raise InvalidInputError(message, {"name": "must not be an id or a reserved word"})
 
 
 def credential_id(text: str) -> CredentialId:

@@ -84,6 +84,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/credentials/{id}/key-rotation/rotate"): answering(404, bounded(CREDENTIALS_WRITE)),
     ("POST", "/api/credentials/{id}/key-rotation/leaked"): answering(422, bounded(CREDENTIALS_WRITE)),
     ("POST", "/api/credentials/{id}/key-rotation/resume"): answering(404, bounded(CREDENTIALS_WRITE)),
+    ("POST", "/api/credentials/{id}/key-rotation/cancel"): answering(404, bounded(CREDENTIALS_WRITE)),
     ("POST", "/api/credentials/{id}/test"): bounded(CREDENTIALS_WRITE),
     ("POST", "/api/credentials/{id}/discover"): bounded(CREDENTIALS_READ),
     ("POST", "/api/credentials/{id}/register-models"): answering(422, bounded(MODELS_WRITE)),

@@ -245,3 +245,17 @@ class KeyRotationController(Controller):
     async def resume(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> KeyRotationView:
         """After a person did what it waited for."""
         return key_rotation_view(await keycairn.key_rotations.resume(credential_id(id), by=caller))
+
+    @post(
+        "/credentials/{id:str}/key-rotation/cancel",
+        opt=WRITE_ONE,
+        status_code=202,
+        operation_id="cancel_key_rotation",
+        summary="Call a rotation off",
+    )
+    async def cancel(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> KeyRotationView:
+        """Before the switch, or while it waits for a person. What was made at the provider is removed first.
+
+        A policy begins nothing for a day. An account that a leak closed stays closed until a key is stored with it.
+        """
+        return key_rotation_view(await keycairn.key_rotations.cancel(credential_id(id), by=caller))

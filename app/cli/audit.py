@@ -1,14 +1,15 @@
 """Commands about the audit log."""
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from keycairn.app.cli.connected import as_json, reading
+from keycairn.app.cli.connected import reading
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import BAD, GOOD, print_json, say, shown, table
+from keycairn.app.cli.watching import pause
 from keycairn.domain.audit import Action
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ async def list_events(client: "Client", *, last: int, watch: bool, as_json: bool
         _print(events)
     seen = events[-1]["seq"] if events else 0
     while watch:
-        await asyncio.sleep(1)
+        await pause(1)
         since = {"since": events[-1]["at"]} if events else {}
         events = [e for e in await client.all("/api/audit", **{**query, **since}) if e["seq"] > seen] or events
         for event in (e for e in events if e["seq"] > seen):

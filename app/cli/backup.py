@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
-from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.connected import with_client
 from keycairn.app.cli.root_key import current_root_key, present_root_key, root_key_in
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
 from keycairn.app.services.backups import examine, placed

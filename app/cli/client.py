@@ -6,6 +6,7 @@ network when a server runs, inside this process when none does.
 
 import asyncio
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -37,9 +38,11 @@ LOCK_GLANCE = 0.2
 class Client:
     """Calls the API and gives decoded JSON. `where` tells a person whom it talks to."""
 
-    def __init__(self, http: httpx.AsyncClient, where: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, where: str, *, empty: bool = False) -> None:
         self._http = http
         self.where = where
+        self.empty = empty
+        """Whether nothing is stored, and what answers is an empty Keycairn made for this command."""
 
     async def get(self, path: str, **query: QueryValue) -> Any:
         """The decoded answer. Raises RequestFailedError."""
@@ -61,7 +64,7 @@ class Client:
                     write(piece)
                     progress(len(piece), total)
         except httpx.TransportError as error:
-            raise RequestFailedError(0, {"detail": f"{self.where} broke off ({type(error).__name__})."}) from None
+            raise RequestFailedError(0, {"detail": f"{self.where} {_trouble(error)}"}) from None
 
     async def put(self, path: str, body: object) -> Any:
         """The decoded answer. Raises RequestFailedError."""
@@ -103,10 +106,26 @@ class Client:
         try:
             answer = await self._http.request(method, path, params=query or None, json=body)
         except httpx.TransportError as error:
-            raise RequestFailedError(0, {"detail": f"{self.where} does not answer ({type(error).__name__})."}) from None
+            raise RequestFailedError(0, {"detail": f"{self.where} {_trouble(error)}"}) from None
         if not answer.is_success:
             raise RequestFailedError(answer.status_code, _problem(answer))
         return answer
+
+
+def _trouble(error: httpx.TransportError) -> str:
+    """What became of a request that got no answer, in words of a command line."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return "cannot be reached: nothing answers there. Look at the address and the network."
+    if isinstance(error, httpx.TimeoutException):
+        return "did not answer in time. What was asked for may have been done all the same; look before you repeat it."
+    if isinstance(error, httpx.ConnectError):
+        secure = isinstance(error.__cause__ or error.__context__, ssl.SSLError) or "certificate" in str(error).lower()
+        if secure:
+            return "has no certificate that this machine trusts, or speaks no TLS. Look at the address."
+        return "cannot be reached: no service listens there, or its name is not known. Look at the address."
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.ProtocolError):
+        return "does not answer as Keycairn does. Look at the address."
+    return "broke the connection off. What was asked for may have been done all the same; look before you repeat it."
 
 
 def _problem(answer: httpx.Response) -> Mapping[str, Any]:
@@ -224,7 +243,7 @@ async def _inside(settings: Settings, *, reads: bool) -> AsyncIterator[Client]:
         async with httpx.AsyncClient(
             transport=transport, base_url="http://keycairn", headers=_bearer(Secret(passing))
         ) as http:
-            yield Client(http, "this process")
+            yield Client(http, "this process", empty=nothing)
 
 
 def nothing_here(settings: Settings) -> bool:

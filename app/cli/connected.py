@@ -1,38 +1,11 @@
-"""Commands that talk to Keycairn, and the options they have in common."""
+"""Commands that talk to Keycairn: each gets a client."""
 
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, TypeVar
 from urllib.parse import quote
 
-import click
-
-from keycairn.app.cli.where import TOKEN_FILE, URL
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs; failures too.")
-
-
-def _kept(context: click.Context, parameter: click.Parameter, value: object) -> None:
-    if value is not None:
-        context.meta[URL if parameter.name == "url" else TOKEN_FILE] = value
-
-
-def service_options(command: _F) -> _F:
-    """The options that name a service and the token for it."""
-    url = click.option(
-        "--url", expose_value=False, callback=_kept, help="The Keycairn to talk to, in place of KEYCAIRN_URL."
-    )
-    file = click.option(
-        "--token-file",
-        expose_value=False,
-        callback=_kept,
-        type=click.Path(dir_okay=False),
-        help="A file with the token for it, in place of KEYCAIRN_TOKEN.",
-    )
-    return url(file(command))
+from keycairn.app.cli.service_options import service_options
 
 
 def segment(id: str) -> str:

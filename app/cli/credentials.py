@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keycairn.app.cli.asking import agreed, asked
 from keycairn.app.cli.assignments import account_body, fields_of, limit_option, limits_of, pairs
 from keycairn.app.cli.completing import credential_names, provider_names
-from keycairn.app.cli.connected import as_json, reading, segment, with_client
+from keycairn.app.cli.connected import reading, segment, with_client
+from keycairn.app.cli.defaults import SLOTS
 from keycairn.app.cli.environment import tested
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.key_rotation import KEY_COMMANDS
 from keycairn.app.cli.probing import prove
 from keycairn.app.cli.resolve import credential as resolved
+from keycairn.app.cli.resolve import spoken
 from keycairn.app.cli.secret_input import SOURCES, check_source, check_sources
-from keycairn.app.cli.show import BAD, DULL, GOOD, record, say, shown, table
+from keycairn.app.cli.service_options import as_json
+from keycairn.app.cli.show import BAD, DULL, GOOD, note, record, say, shown, table
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
@@ -52,8 +56,8 @@ for _command in KEY_COMMANDS:
 @reading
 async def list_credentials(client: "Client", *, provider: str | None, as_json: bool) -> None:
     """List the credentials: whose they are, how many models they serve, and how their last test ended."""
-    path = f"/api/credentials/by-provider/{segment(provider)}" if provider else "/api/credentials"
-    found = await client.all(path)
+    of = segment((await fields_of(client, provider))["name"]) if provider else ""
+    found = await client.all(f"/api/credentials/by-provider/{of}" if of else "/api/credentials")
     if not shown(found, as_json=as_json):
         table(
             ("id", "provider", "name", "models", "tested"),
@@ -119,7 +123,7 @@ async def add_credential(
         say(f"Added {made['name']} ({made['provider']}): {made['id']}", GOOD)
         _print_notes(made)
         if not proved:
-            say(f"Prove it with: keycairn test {made['id']}", DULL)
+            say(f"Prove it with: keycairn test {spoken(made['name'])}", DULL)
     return _outcome(results, as_json=as_json)
 
 
@@ -219,40 +223,40 @@ async def delete_credential(
     query = {"migrate_to": (await resolved(client, migrate_to))["id"]} if migrate_to else {}
     path = f"/api/credentials/{segment(found['id'])}"
     plan = await client.delete(path, dry_run="true", **query)
+    touched = any(plan[name] for name in ("deleted", "moved", "merged"))
+    names = {m["id"]: m["name"] for m in await client.all("/api/models")} if touched else {}
     if not dry_run:
-        _confirm(found, plan, sure=yes)
+        _confirm(found, _impact(plan, names), sure=yes)
         plan = await client.delete(path, **query)
     if not shown(plan, as_json=as_json):
         say(plan["message"], DULL if dry_run else GOOD)
-        _print_impact(plan)
+        for line in _impact(plan, names):
+            say(f"  {line}", DULL)
 
 
-def _confirm(found: Mapping[str, Any], plan: Mapping[str, Any], *, sure: bool) -> None:
+def _confirm(found: Mapping[str, Any], impact: list[str], *, sure: bool) -> None:
     if sure:
         return
     if not sys.stdin.isatty():
         raise click.UsageError("Nothing was deleted. Add --yes, or look first with --dry-run.")
-    click.echo(f"{found['name']} ({found['provider']}), {found['id']}", err=True)
-    for line in _impact(plan):
-        click.echo(f"  {line}", err=True)
-    if not click.confirm("Delete it?", err=True):
-        raise click.UsageError("Nothing was deleted.")
+    note(f"{found['name']} ({found['provider']}), {found['id']}")
+    for line in impact:
+        note(f"  {line}")
+    agreed("Delete it?", "Nothing was deleted.")
 
 
-def _impact(plan: Mapping[str, Any]) -> list[str]:
-    words = {
+def _impact(plan: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    """What becomes of the models, by their names, and of the slots."""
+    models = {
         "deleted": "models deleted with it",
         "moved": "models moved",
         "merged": "models that are there already",
-        "cleared_defaults": "default slots left empty",
-        "redirected_defaults": "default slots that follow",
     }
-    return [f"{text}: {', '.join(plan[name])}" for name, text in words.items() if plan[name]]
-
-
-def _print_impact(plan: Mapping[str, Any]) -> None:
-    for line in _impact(plan):
-        say(f"  {line}", DULL)
+    slots = {"cleared_defaults": "default slots left empty", "redirected_defaults": "default slots that follow"}
+    return [
+        *(f"{text}: {', '.join(names.get(id, id) for id in plan[key])}" for key, text in models.items() if plan[key]),
+        *(f"{text}: {', '.join(SLOTS[one] for one in plan[key])}" for key, text in slots.items() if plan[key]),
+    ]
 
 
 def _wanted_secrets(described: Mapping[str, Any]) -> list[str]:
@@ -274,10 +278,8 @@ def _ask(described: Mapping[str, Any], given: dict[str, str | None], given_secre
             given_secrets[field["name"]] = None
         else:
             hint = f" ({field['help']})" if field["help"] else ""
-            kind = click.Choice(field["choices"]) if field["choices"] else None
-            given[field["name"]] = click.prompt(
-                f"{field['label']}{hint}", default=field["default"], type=kind, err=True
-            )
+            question = f"{field['label']}{hint}"
+            given[field["name"]] = asked(question, default=field["default"], choices=field["choices"] or ())
 
 
 def _print(found: Mapping[str, Any]) -> None:
@@ -295,12 +297,11 @@ def _print(found: Mapping[str, Any]) -> None:
         ("changed", found["updated"]),
     ]
     record(rows)
+    again = f"keycairn credential set-key {spoken(found['name'])}"
     if found["options"]["closed"]:
-        say(
-            f"It is closed for calls: {found['options']['closed']}. Try: keycairn credential set-key {found['id']}", BAD
-        )
+        say(f"It is closed for calls: {found['options']['closed']}. Try: {again}", BAD)
     if found["decryption_error"]:
-        say(f"It does not open: {found['decryption_error']}. Try: keycairn credential set-key {found['id']}", BAD)
+        say(f"It does not open: {found['decryption_error']}. Try: {again}", BAD)
 
 
 _FLAT = (
@@ -310,8 +311,8 @@ _FLAT = (
 
 
 def _print_notes(credential: Mapping[str, Any]) -> None:
-    for field, note in (credential.get("healed") or {}).items():
-        say(f"{field}: {note}", "yellow")
+    for field, healed in (credential.get("healed") or {}).items():
+        say(f"{field}: {healed}", "yellow")
     for twin in credential.get("duplicates") or ():
         say(f"You already have this key as {twin['name']} ({twin['id']}).", "yellow")
 

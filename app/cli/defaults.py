@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING
 import click
 
 from keycairn.app.cli.completing import model_names
-from keycairn.app.cli.connected import as_json, reading, with_client
+from keycairn.app.cli.connected import reading, with_client
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.resolve import model as resolved
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import DULL, GOOD, say, shown, table
 from keycairn.domain.model import Slot
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
 
+SLOTS = {slot.value: slot.called for slot in Slot}
+"""What people call the slots, by the names the API has for them."""
 _SLOT = click.Choice([slot.called for slot in Slot], case_sensitive=False)
 
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import convert, to_builtins
 
-from keycairn.app.cli.connected import as_json, reading, service_options, with_client
+from keycairn.app.cli.asking import asked
+from keycairn.app.cli.connected import reading, with_client
+from keycairn.app.cli.endings import Declined
 from keycairn.app.cli.failures import FAILED
+from keycairn.app.cli.service_options import as_json, service_options
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
 from keycairn.app.data_folder import ROOT_KEY_FILE
@@ -149,9 +152,8 @@ def _begin_anew(*, sure: bool, as_json: bool) -> None:
             "Every token is revoked. A backup of the present state is written first.",
             err=True,
         )
-        answer = click.prompt("Type LOST to go on", err=True, default="", show_default=False)
-        if answer != "LOST":
-            raise click.UsageError("Nothing was changed.")
+        if asked("Type LOST to go on", default="") != "LOST":
+            raise Declined("Nothing was changed.")
     begun = asyncio.run(begin_anew(settings()))
     if shown(to_builtins(begun), as_json=as_json):
         return
@@ -166,6 +168,16 @@ def _begin_anew(*, sure: bool, as_json: bool) -> None:
 async def _examine(client: "Client", settings: Settings) -> AsyncIterator[Finding]:
     for file in _private_files(settings):
         yield file
+    if client.empty:
+        yield Finding(
+            code="nothing_stored",
+            subject="database",
+            found=f"nothing is stored in {settings.data_dir} yet",
+            what_to_do="Start the service: keycairn serve",
+        )
+        async for finding in _surroundings(client):
+            yield finding
+        return
     try:
         await client.get("/health/ready")
         yield Finding(code="service", subject="service", found=f"{client.where} is ready")
@@ -175,6 +187,12 @@ async def _examine(client: "Client", settings: Settings) -> AsyncIterator[Findin
     await client.post("/api/encryption/verify")
     for finding in convert(await client.get("/api/checkup"), list[Finding]):
         yield finding
+    async for finding in _surroundings(client):
+        yield finding
+
+
+async def _surroundings(client: "Client") -> AsyncIterator[Finding]:
+    """What is found in the environment, among the plugins, and of the place of the data folder."""
     status = await client.get("/api/credentials/status")
     for fault in status.get("env_file_faults", []):
         yield Finding(code="env_file", subject="environment", found=fault, what_to_do="Mend the file.", broken=True)

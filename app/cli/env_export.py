@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from msgspec.structs import asdict
 
+from keycairn.app.cli.asking import asked
+from keycairn.app.cli.endings import Declined
 from keycairn.app.cli.resolve import credential_among, model_among
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.where import named
@@ -83,9 +85,9 @@ def print_dotenv(credentials: tuple[str, ...], *, confirmed: bool) -> None:
             "If they must be shown, add --reveal-secrets-to-terminal; it is audited."
         )
     if sys.stdin.isatty():
-        typed = click.prompt(f"Keys will be shown in the clear. Type '{CONFIRMATION}' to go on", default="", err=True)
+        typed = asked(f"Keys will be shown in the clear. Type '{CONFIRMATION}' to go on", default="")
         if typed.strip() != CONFIRMATION:
-            raise click.UsageError("Nothing was shown.")
+            raise Declined("Nothing was shown.")
 
     async def reveal(keycairn: "Keycairn") -> list[tuple[str, Mapping[str, Secret]]]:
         ids = [await _credential(keycairn, word) for word in credentials] or await _oldest(keycairn)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keycairn.app.cli.connected import as_json, reading, service_options, with_client
+from keycairn.app.cli.connected import reading, with_client
 from keycairn.app.cli.env_export import print_dotenv
 from keycairn.app.cli.failures import FAILED
+from keycairn.app.cli.service_options import as_json, service_options
 from keycairn.app.cli.show import BAD, DULL, say, shown, table
 from keycairn.domain.errors import RequestFailedError
 

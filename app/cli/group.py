@@ -10,15 +10,28 @@ import click
 
 from keycairn import __version__
 from keycairn.app.cli.commands import COMMANDS
+from keycairn.app.cli.endings import INTERRUPTED, UNREAD, EarlyEnd, OutputLost, let_go_of_output
+from keycairn.app.cli.service_options import group_options
 
-FAILED, INTERRUPTED = 1, 130
+FAILED = 1
 WORDS = "keycairn.words"
 """What was typed, in the context of a command."""
 _WHOLE = sys.maxsize
 
 
 class Group(click.Group):
-    """A group whose help shows the first sentence of each command whole."""
+    """A group whose help shows the first sentence of each command whole.
+
+    It takes the options that all its commands have, so that they may stand before a command's name too.
+    """
+
+    shows_options = False
+
+    def __init__(self, name: str | None = None, *, params: list[click.Parameter] | None = None, **more: Any) -> None:
+        own = params or []
+        taken = {each.name for each in own}
+        added = [each for each in group_options(shown=self.shows_options) if each.name not in taken]
+        super().__init__(name, params=[*own, *added], **more)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
@@ -31,8 +44,11 @@ class LazyGroup(Group):
     """The commands of the list, each loaded when it is called; until then its name and short help stand for it.
 
     Ends every failure Keycairn knows with its one sentence, and on `--json` with a document on standard output; the
-    exit code is 2 for wrong use and for a setting or a database it cannot begin with, 130 for Ctrl-C, else 1.
+    exit code is 2 for wrong use and for a setting or a database it cannot begin with, 130 for Ctrl-C and Ctrl-D, 141
+    where the reader of its output went away, else 1.
     """
+
+    shows_options = True
 
     def __init__(self, name: str, **attributes: Any) -> None:
         stand_ins = {each: click.Command(each, short_help=entry.short_help) for each, entry in COMMANDS.items()}
@@ -52,12 +68,21 @@ class LazyGroup(Group):
         try:
             more["standalone_mode"] = False
             code = super().main(words, *others, **more)
+        except OutputLost as error:
+            let_go_of_output()
+            error.show()
+            sys.exit(UNREAD if error.unread else FAILED)
         except click.ClickException as error:
             _show_usage_error(error, for_programs=_for_programs(words))
             sys.exit(error.exit_code)
-        except click.Abort as error:
+        except click.Abort:
             click.echo("Stopped.", err=True)
-            sys.exit(INTERRUPTED if _interrupted(error) else FAILED)
+            sys.exit(INTERRUPTED)
+        except OSError as error:
+            let_go_of_output()
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"keycairn: {where}{error.strerror or 'reading or writing failed'}.", err=True)
+            sys.exit(FAILED)
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -90,13 +115,10 @@ def _for_programs(words: Sequence[str]) -> bool:
     return "--json" in own
 
 
-def _interrupted(error: BaseException) -> bool:
-    return isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
-
-
 def _show_usage_error(error: click.ClickException, *, for_programs: bool) -> None:
     if for_programs:
-        told = {"code": "wrong_use", "detail": error.format_message()}
+        code = error.code if isinstance(error, EarlyEnd) else "wrong_use"
+        told = {"code": code, "detail": error.format_message()}
         click.echo(json.dumps({"error": told}, indent=2, ensure_ascii=False))
     error.show()
 
@@ -111,8 +133,10 @@ def main() -> None:
 
     What can be set by environment variables is listed by `keycairn settings`.
 
-    A service elsewhere is named by `--url` and `--token-file`, by KEYCAIRN_URL and KEYCAIRN_TOKEN, or once for all by
-    `keycairn login`. Wherever an id is asked for, a name will do. `keycairn completion` sets up the tab key.
+    A service elsewhere is named by `--url` and `--token-file`, before a command or behind it, by KEYCAIRN_URL and
+    KEYCAIRN_TOKEN, or once for all by `keycairn login`. Wherever an id is asked for, a name will do. `keycairn
+    completion` sets up the tab key.
 
-    Exit codes: 0 done, 1 the operation failed, 2 wrong use, or a setting or database that cannot be used, 130 Ctrl-C.
+    Exit codes: 0 done, 1 the operation failed, 2 wrong use, or a setting or database that cannot be used, 130 Ctrl-C or
+    Ctrl-D, 141 nobody reads the output any more.
     """

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from keycairn.app.cli.connected import as_json, with_client
+from keycairn.app.cli.connected import with_client
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
 from keycairn.app.sources import Kind, SourceSpec

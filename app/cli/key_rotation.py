@@ -1,14 +1,17 @@
 """Commands about keys that rotate themselves, of the group `credential`."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from keycairn.app.cli.assignments import pairs
 from keycairn.app.cli.completing import credential_names
-from keycairn.app.cli.connected import as_json, reading, segment, with_client
+from keycairn.app.cli.connected import reading, segment, with_client
 from keycairn.app.cli.resolve import credential as resolved
+from keycairn.app.cli.resolve import spoken
 from keycairn.app.cli.secret_input import SOURCES, check_sources, secret_text
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
 
 if TYPE_CHECKING:
@@ -66,11 +69,12 @@ async def policy(  # noqa: PLR0913  # an option each
     `keycairn provider show` tells what a provider asks for. Without it the policy is a reminder: a person makes the
     key. For example: `keycairn credential policy Work --every 90 --secret admin_key=@admin.txt --set project_id=proj_1`
     """
-    id = (await resolved(client, credential))["id"]
-    path = f"/api/credentials/{segment(id)}/key-rotation"
+    account = await resolved(client, credential)
+    path = _path(account)
     if remove:
-        await client.delete(path)
-        say(f"The key of {id} rotates no more.", GOOD)
+        gone = await client.delete(path)
+        if not shown(gone, as_json=as_json):
+            say(f"The key of {account['name']} rotates no more.", GOOD)
         return
     given: dict[str, Any] = {"overlap_hours": overlap, "warn_days": warn, "at": at, "key_id": key_id}
     body = {name: value for name, value in given.items() if value is not None}
@@ -85,24 +89,30 @@ async def policy(  # noqa: PLR0913  # an option each
         body["like"] = (await resolved(client, like))["id"]
     found = await client.put(path, body)
     if not shown(found, as_json=as_json):
-        _print(found)
+        _print(found, account)
 
 
 @click.command("rotate-key")
 @click.argument("credential", shell_complete=credential_names)
 @click.option("--resume", is_flag=True, help="Go on, after you did what the rotation waited for.")
+@click.option("--cancel", is_flag=True, help="Call off the one that is under way; what it made is removed.")
 @as_json
 @with_client
-async def rotate_key(client: "Client", *, credential: str, resume: bool, as_json: bool) -> None:
+async def rotate_key(client: "Client", *, credential: str, resume: bool, cancel: bool, as_json: bool) -> None:
     """Rotate a key now: a new one, a proof, the switch, an overlap, the revocation.
 
-    The service goes on with it by itself; `keycairn credential rotation` tells how far it is.
+    The service goes on with it by itself; `keycairn credential rotation` tells how far it is. Before the switch, and
+    while it waits for you, it can be called off with `--cancel`; a policy begins nothing for a day then.
     """
-    id = (await resolved(client, credential))["id"]
-    path = f"/api/credentials/{segment(id)}/key-rotation"
-    found = await client.post(f"{path}/resume" if resume else f"{path}/rotate")
-    if not shown(found, as_json=as_json):
-        _print(found)
+    if resume and cancel:
+        raise click.UsageError("Give --resume or --cancel, not both.")
+    account = await resolved(client, credential)
+    found = await client.post(f"{_path(account)}/{'resume' if resume else 'cancel' if cancel else 'rotate'}")
+    if shown(found, as_json=as_json):
+        return
+    _print(found, account)
+    if cancel and account["options"]["closed"]:
+        _print_closed(account)
 
 
 @click.command()
@@ -115,15 +125,14 @@ async def leak(client: "Client", *, credential: str, keep_open: bool, as_json: b
 
     Where the provider cannot, the account is closed for calls until you store a new key with it.
     """
-    id = (await resolved(client, credential))["id"]
-    path = f"/api/credentials/{segment(id)}/key-rotation/leaked"
-    found = await client.post(path, {"may_close": not keep_open})
+    account = await resolved(client, credential)
+    found = await client.post(f"{_path(account)}/leaked", {"may_close": not keep_open})
     if shown(found, as_json=as_json):
         return
-    _print(found)
-    account = await client.get(f"/api/credentials/{segment(id)}")
-    if account["options"]["closed"]:
-        say(f"{account['name']} is closed for calls until you store a new key: keycairn credential set-key {id}", BAD)
+    _print(found, account)
+    after = await client.get(f"/api/credentials/{segment(account['id'])}")
+    if after["options"]["closed"]:
+        _print_closed(after)
 
 
 @click.command()
@@ -133,16 +142,20 @@ async def leak(client: "Client", *, credential: str, keep_open: bool, as_json: b
 async def rotation(client: "Client", *, credential: str | None, as_json: bool) -> None:
     """Show how old keys are, when they are rotated, and how far a rotation is. Never a key."""
     if credential is not None:
-        id = (await resolved(client, credential))["id"]
-        found = await client.get(f"/api/credentials/{segment(id)}/key-rotation")
+        account = await resolved(client, credential)
+        found = await client.get(_path(account))
         if not shown(found, as_json=as_json):
-            _print(found)
+            _print(found, account)
         return
     listed = await client.get("/api/key-rotations")
     if not shown(listed, as_json=as_json):
+        names = {each["id"]: each["name"] for each in await client.all("/api/credentials")} if listed else {}
         table(
             ("credential", "provider", "days old", "due", "step", "to see to"),
-            ((r["credential"], r["provider"], r["key_age_days"], r["due"], _step(r), r["warning"]) for r in listed),
+            (
+                (names.get(r["credential"]), r["provider"], r["key_age_days"], r["due"], _step(r), r["warning"])
+                for r in listed
+            ),
             empty="No key rotates itself yet. Try: keycairn credential policy CREDENTIAL --every 90",
         )
 
@@ -151,19 +164,32 @@ def _step(found: dict[str, Any]) -> str:
     return str(found["run"]["step"]) if found["run"] else ""
 
 
-def _print(found: dict[str, Any]) -> None:
+def _path(account: Mapping[str, Any]) -> str:
+    return f"/api/credentials/{segment(account['id'])}/key-rotation"
+
+
+def _print_closed(account: Mapping[str, Any]) -> None:
+    name = account["name"]
+    say(f"{name} is closed for calls until you store a new key: keycairn credential set-key {spoken(name)}", BAD)
+
+
+def _print(found: Mapping[str, Any], account: Mapping[str, Any]) -> None:
     """One rotation, in sentences."""
+    name = account["name"]
     run, last = found["run"], found["last"]
     how = "by the provider's API" if found["automatic"] else f"by a person, at {found['page'] or 'the provider'}"
-    say(f"{found['credential']} ({found['provider']}): keys are made {how}.")
+    say(f"{name} ({found['provider']}): keys are made {how}.")
     if found["due"]:
         say(f"The key is rotated at {found['due']}, with an overlap of {found['overlap_hours']:g} hours.")
     else:
-        say("The key is rotated when you ask for it: keycairn credential rotate-key", DULL)
+        say(f"The key is rotated when you ask for it: keycairn credential rotate-key {spoken(name)}", DULL)
     if run:
         say(f"A rotation is under way: {run['step']}, since {run['since']}.")
+        if run["waits_for_person"]:
+            say(f"Done it? keycairn credential rotate-key {spoken(name)} --resume; to call it off: --cancel", DULL)
     elif last:
-        say(f"The last rotation: {last['outcome']}, {last['at']}.", GOOD if last["outcome"] == "done" else BAD)
+        why = f" {last['why']}" if last["why"] else ""
+        say(f"The last rotation: {last['outcome']}, {last['at']}.{why}", GOOD if last["outcome"] == "done" else BAD)
     if found["warning"]:
         say(found["warning"], BAD)
 

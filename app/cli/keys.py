@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keycairn.app.cli.connected import as_json, reading, with_client
+from keycairn.app.cli.connected import reading, with_client
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.root_key import current_root_key, elsewhere, present_root_key, root_key_in
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
 from keycairn.app.data_folder import ROOT_KEY_FILE, STAGED, keep_root_key, write_private
@@ -59,7 +60,9 @@ async def rotate_data(client: "Client", *, dry_run: bool, as_json: bool) -> int 
 
 def _print_keys(now: dict[str, Any]) -> None:
     rows = ((kid, state, now["secrets"].get(kid, 0)) for kid, state in now["keys"].items())
-    table(("key", "state", "secrets"), rows, empty="")
+    table(("key", "state", "secrets"), rows, empty="There is no data key yet.")
+    if not now["keys"]:
+        return
     if now["former"]:
         say(now["former_because"])
     if now["quarantined"]:
@@ -79,6 +82,8 @@ def keys() -> None:
 async def list_keys(client: "Client", *, as_json: bool) -> None:
     """List the data keys, their state, and how many secrets each seals."""
     now = await client.get("/api/encryption")
+    if client.empty:
+        now = {**now, "keys": {}, "primary": None}
     if not shown(now, as_json=as_json):
         _print_keys(now)
 
@@ -114,22 +119,26 @@ def _age(seconds: int) -> str:
 @rotate.command("root")
 @click.argument("new_root_key_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @current_root_key
-@click.option("--now", is_flag=True, help="After a leak: drop former root keys at once, not at the next start.")
+@click.option("--now", is_flag=True, help="After a leak: former root keys stop working at once, not at the next start.")
 @as_json
 @with_client
 async def rotate_root(
     client: "Client", *, new_root_key_file: Path | None, current: str | None, now: bool, as_json: bool
 ) -> None:
-    """Make the root key in a file the one to use. The file holds `base64:...` or `passphrase:...`.
+    """Replace the root key, which wraps the data keys, by the one in NEW_ROOT_KEY_FILE.
 
-    The present root key is asked for: a token is no root key. It is the one that is set for this command or lies in the
-    data folder; where neither is, or the service is another one (KEYCAIRN_URL), give it with `--current-root-key`.
+    The file holds one line: `base64:` and 32 random bytes (`echo base64:$(openssl rand -base64 32)` makes one), or
+    `passphrase:` and a long sentence.
 
-    The former root key opens everything too until a start with the new one has proven it. After a leak add `--now`; or
-    later, without a file, `keycairn rotate root --now`.
+    The present root key is needed as well, since a token alone must not replace it. On the service's own machine it is
+    found by itself; for a service elsewhere give it with `--current-root-key`.
+
+    Until the service has started once with the new root key, the former one works too, so that a mistake locks nobody
+    out. After a leak add `--now`, and the former one stops at once; `keycairn rotate root --now`, without a file, does
+    that later. Backups keep the root key of the day they were made.
     """
     if new_root_key_file is None and not now:
-        raise click.UsageError("Name the file with the new root key, or give --now to drop the former ones.")
+        raise click.UsageError("Name the file with the new root key, or give --now to have former ones stop working.")
     present = present_root_key(current)
     text = present if new_root_key_file is None else root_key_in(new_root_key_file)
     staged = _stage(text) if new_root_key_file is not None else None
@@ -148,11 +157,9 @@ async def rotate_root(
     if shown({**status, "kept": str(kept) if kept else None}, as_json=as_json):
         return
     if not status["former"]:
-        say("The root key opens everything; the former one opens nothing any more.", GOOD)
+        say("The root key is the one to use; former ones work no more.", GOOD)
     else:
-        say(
-            "The new root key opens everything, and so does the former one until the next start with the new one.", GOOD
-        )
+        say("The new root key is the one to use. The former one works too until the service has started anew.", GOOD)
     if kept:
         say(f"The former root key is kept in {kept}: backups made before now need it. Move it to where they are.")
     else:

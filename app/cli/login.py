@@ -4,8 +4,8 @@ import asyncio
 
 import click
 
-from keycairn.app.cli.connected import service_options
 from keycairn.app.cli.secret_input import check_source, secret_text
+from keycairn.app.cli.service_options import as_json, service_options
 from keycairn.app.cli.show import DULL, GOOD, print_json, say
 from keycairn.app.cli.where import Remembered, checked_token, checked_url, forget, remember, said_token
 from keycairn.domain.errors import RequestFailedError
@@ -24,7 +24,7 @@ _KNOWN_BUT_BOUNDED = 403
     metavar="-|@FILE",
     help="The token: - for standard input, @ and a file; else you are asked.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs; failures too.")
+@as_json
 def login(address: str, source: str | None, *, as_json: bool) -> None:
     """Remember the service at URL and a token for it, once both were tried. Commands talk to it from then on.
 
@@ -43,7 +43,7 @@ def login(address: str, source: str | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs; failures too.")
+@as_json
 def logout(*, as_json: bool) -> None:
     """Forget the service that `keycairn login` remembers. Its token stays good: `keycairn token revoke` ends that."""
     file = forget()

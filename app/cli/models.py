@@ -1,16 +1,21 @@
 """Commands about models: which there are, what they are called, and whether they answer."""
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from keycairn.app.cli.asking import agreed
+from keycairn.app.cli.assignments import fields_of
 from keycairn.app.cli.completing import credential_names, model_names, provider_names
-from keycairn.app.cli.connected import as_json, reading, segment, with_client
+from keycairn.app.cli.connected import reading, segment, with_client
+from keycairn.app.cli.defaults import SLOTS
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.resolve import credential as resolved_credential
 from keycairn.app.cli.resolve import model as resolved
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import BAD, DULL, GOOD, record, say, shown, table
 from keycairn.domain.modality import Modality
 
@@ -35,15 +40,21 @@ async def list_models(
     client: "Client", *, provider: str | None, credential: str | None, type: str | None, as_json: bool
 ) -> None:
     """List the registered models, by which applications call them."""
-    found = await client.all(f"/api/models/by-provider/{segment(provider)}" if provider else "/api/models")
+    of = segment((await fields_of(client, provider))["name"]) if provider else ""
+    found = await client.all(f"/api/models/by-provider/{of}" if of else "/api/models")
     linked = (await resolved_credential(client, credential))["id"] if credential else None
     found = [m for m in found if linked in {None, m["credential"]} and type in {None, m["type"]}]
     if not shown(found, as_json=as_json):
+        names = {each["id"]: each["name"] for each in await client.all("/api/credentials")} if found else {}
         table(
             ("id", "name", "provider", "type", "credential"),
-            ((m["id"], m["name"], m["provider"], m["type"], m["credential"] or "none") for m in found),
+            ((m["id"], m["name"], m["provider"], m["type"], _account(m["credential"], names)) for m in found),
             empty="There is no model yet. Try: keycairn discover CREDENTIAL --register",
         )
+
+
+def _account(id: str | None, names: Mapping[str, str]) -> str:
+    return names.get(id, id) if id else "none"
 
 
 @model.command("show")
@@ -141,10 +152,9 @@ async def delete_model(client: "Client", *, model: str, yes: bool, as_json: bool
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("Nothing was deleted. Add --yes.")
-        if not click.confirm(f"Delete {found['name']} ({found['provider']}), {found['id']}?", err=True):
-            raise click.UsageError("Nothing was deleted.")
+        agreed(f"Delete {found['name']} ({found['provider']}), {found['id']}?", "Nothing was deleted.")
     gone = await client.delete(f"/api/models/{segment(found['id'])}")
     if not shown(gone, as_json=as_json):
         say(gone["message"], GOOD)
         if gone["cleared_defaults"]:
-            say(f"Default slots left empty: {', '.join(gone['cleared_defaults'])}", DULL)
+            say(f"Default slots left empty: {', '.join(SLOTS[one] for one in gone['cleared_defaults'])}", DULL)

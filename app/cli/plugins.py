@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keycairn.app.cli.connected import as_json, reading, service_options
+from keycairn.app.cli.connected import reading
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.group import Group
+from keycairn.app.cli.service_options import as_json, service_options
 from keycairn.app.cli.show import GOOD, say, shown, table
 from keycairn.app.cli.skeleton import skeleton, unusable
 from keycairn.domain.provider import canonical_name
@@ -54,7 +55,7 @@ async def list_plugins(client: "Client", *, as_json: bool = False) -> int | None
     default=Path(),
     help="The folder to make it in; the current one.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs; failures too.")
+@as_json
 def new_plugin(name: str, into: Path, *, as_json: bool) -> None:
     """Write a plugin for the provider NAME: a package that works, with its tests.
 

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keycairn.app.cli.completing import credential_names
-from keycairn.app.cli.connected import as_json, segment, with_client
+from keycairn.app.cli.connected import segment, with_client
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.resolve import credential as resolved
-from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown, table
+from keycairn.app.cli.service_options import as_json
+from keycairn.app.cli.show import BAD, DULL, GOOD, note, say, shown, table
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
 
 
 async def prove(client: "Client", credential: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How the test of a credential ended, with its id."""
-    return {"id": credential["id"], **await client.post(f"/api/credentials/{segment(credential['id'])}/test")}
+    """How the test of a credential ended, with its id and name."""
+    told = {"id": credential["id"], "name": credential["name"]}
+    return {**told, **await client.post(f"/api/credentials/{segment(credential['id'])}/test")}
 
 
 @click.command()
@@ -37,12 +39,12 @@ async def test(client: "Client", *, credential: str | None, everything: bool, as
     results = []
     for one in found:
         if everything and not as_json:
-            say(f"Testing {one['name']} ({one['provider']}) ...", DULL)
+            note(f"Testing {one['name']} ({one['provider']}) ...")
         results.append(await prove(client, one))
     if not shown(results, as_json=as_json):
         for result in results:
             mark, style = ("works", GOOD) if result["success"] else ("FAILED", BAD)
-            say(f"{mark:7} {result['provider']:18} {result['message']}  {result['id']}", style)
+            say(f"{mark}: {result['name']} ({result['provider']}): {result['message']}", style)
         if not results:
             say("There is no credential yet. Try: keycairn migrate-env", DULL)
     return None if all(result["success"] for result in results) else FAILED
@@ -57,7 +59,7 @@ async def discover(client: "Client", *, credential: str, register: bool, as_json
     """List the models a credential can use.
 
     Where a list comes from is said: `live` is the provider's answer, `static` is part of Keycairn, `fallback` stands in
-    for an answer that failed. For example: `keycairn discover credential:01J9ZK3V6Q8M2T4B7N5R0XWYCE --register`
+    for an answer that failed. For example: `keycairn discover Work --register`
     """
     path = f"/api/credentials/{segment((await resolved(client, credential))['id'])}"
     found = await client.post(f"{path}/discover")

@@ -6,8 +6,9 @@ import click
 
 from keycairn.app.cli.assignments import fields_of
 from keycairn.app.cli.completing import provider_names
-from keycairn.app.cli.connected import as_json, reading
+from keycairn.app.cli.connected import reading
 from keycairn.app.cli.group import Group
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import DULL, say, shown, table
 
 if TYPE_CHECKING:

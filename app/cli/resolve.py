@@ -1,5 +1,7 @@
 """Records by what a person calls them: an id, a name, `provider/name`, or a provider that has one account only."""
 
+import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,15 @@ if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
 
 Record = Mapping[str, Any]
+CREDENTIAL_ID, MODEL_ID, TOKEN_ID = (
+    re.compile(rf"{kind}:[A-Za-z0-9_-]{{1,128}}") for kind in ("credential", "model", "token")
+)
+"""What is an id; all else is a name, even one that begins so."""
 
 
 async def credential(client: "Client", word: str) -> Record:
     """The credential that `word` means. Raises NoSuchNameError, AmbiguousNameError or RequestFailedError."""
-    if word.startswith("credential:"):
+    if CREDENTIAL_ID.fullmatch(word):
         return dict(await client.get(f"/api/credentials/{segment(word)}"))
     return credential_among(await client.all("/api/credentials"), word)
 
@@ -32,7 +38,7 @@ def credential_among(known: Sequence[Record], word: str) -> Record:
 
 async def model(client: "Client", word: str) -> Record:
     """The model that `word` means. Raises as `credential`."""
-    if word.startswith("model:"):
+    if MODEL_ID.fullmatch(word):
         return dict(await client.get(f"/api/models/{segment(word)}"))
     return model_among(await client.all("/api/models"), word)
 
@@ -50,7 +56,7 @@ def model_among(known: Sequence[Record], word: str) -> Record:
 async def token(client: "Client", word: str) -> Record:
     """The token that `word` means; of several of one name, the one that is not revoked. Raises as `credential`."""
     known = await client.get("/api/tokens")
-    if any(each["id"] == word for each in known) or word.startswith("token:"):
+    if TOKEN_ID.fullmatch(word):
         return _chosen("token", word, known, [lambda each: each["id"]])
     usable = [each for each in known if not each["revoked"]]
     return _chosen("token", word, usable if _named(usable, word) else known, [lambda each: each["name"]])
@@ -68,9 +74,21 @@ def _chosen(kind: str, word: str, records: Sequence[Record], ways: Sequence[Call
             if len(found) == 1:
                 return found[0]
             if found:
-                raise AmbiguousNameError(kind, [_described(each) for each in found])
+                raise AmbiguousNameError(kind, [_described(each, found) for each in found])
     raise NoSuchNameError(kind)
 
 
-def _described(record: Record) -> str:
-    return "  ".join(part for part in (record["id"], record.get("provider", ""), record["name"]) if part)
+def _described(record: Record, among: Iterable[Record]) -> str:
+    """By which words one of several is meant: `provider/name` where that tells it apart, and its id."""
+    whole = _qualified(record)
+    unique = [_qualified(each) for each in among].count(whole) == 1 and "provider" in record
+    return "  ".join([spoken(whole), record["id"]] if unique else [record["id"], whole])
+
+
+def _qualified(record: Record) -> str:
+    return "/".join(part for part in (record.get("provider"), record["name"]) if part)
+
+
+def spoken(name: str) -> str:
+    """A name as it can be typed into a shell."""
+    return shlex.quote(name)

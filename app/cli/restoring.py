@@ -8,9 +8,9 @@ import click
 from msgspec import to_builtins
 
 from keycairn.app.cli.backup import bars, counted
-from keycairn.app.cli.connected import as_json
 from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.secret_input import SOURCES, check_source, secret_text
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
 from keycairn.domain.errors import BackupKeyError

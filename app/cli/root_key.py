@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from keycairn.app.cli.asking import asked
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.where import named
 from keycairn.app.data_folder import root_key_of
+from keycairn.app.text_files import text_of
 from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
@@ -34,7 +36,7 @@ def present_root_key(source: str | None) -> str:
     if source not in {None, "-"}:
         raise SettingsError("--current-root-key takes - or @ and a file. What stands in a command, others can read.")
     if sys.stdin.isatty():
-        return _usable(click.prompt(_QUESTION, hide_input=True, err=True), "What was typed")
+        return _usable(asked(_QUESTION, hidden=True), "What was typed")
     if source is None:
         raise SettingsError(
             "The present root key is needed: a token is none. Give it with --current-root-key, as - or @ and a file."
@@ -44,11 +46,7 @@ def present_root_key(source: str | None) -> str:
 
 def root_key_in(file: Path) -> str:
     """The text of the root key in a file. Raises SettingsError when it cannot be used as one."""
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{file} cannot be used. It is not readable text.") from None
-    return _usable(text, str(file))
+    return _usable(text_of(file), str(file))
 
 
 def elsewhere() -> bool:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from keycairn.app.cli.asking import asked
+from keycairn.app.text_files import text_of
 from keycairn.domain.errors import SettingsError
 
 SOURCES = "-|@FILE"
@@ -34,21 +36,14 @@ def secret_text(source: str | None, what: str, option: str) -> str:
     what is typed is not shown. Raises SettingsError and click.UsageError.
     """
     if source is not None and source.startswith("@") and len(source) > 1:
-        return _some(_text_of(Path(source[1:])), source[1:])
+        return _some(text_of(Path(source[1:])), source[1:])
     if source not in {None, "-"}:
         raise click.UsageError(f"{option} takes - or @ and a file. What stands in a command, others can read.")
     if sys.stdin.isatty():
-        return _some(click.prompt(what, hide_input=True, err=True), what)
+        return _some(asked(what, hidden=True), what)
     if source is None:
         raise click.UsageError(f"Give {what} with {option}, as - for standard input or @ and a file.")
     return _some(sys.stdin.read(), "Standard input")
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{file} cannot be read as text.") from None
 
 
 def _some(text: str, where: str) -> str:

@@ -4,12 +4,13 @@ import os
 
 import click
 
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import print_json, table
 from keycairn.app.settings import FOR_COMMANDS, HELP, PREFIX, SECRETS, Settings, read_settings
 
 
 @click.command("settings")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@as_json
 def list_settings(*, as_json: bool) -> None:
     """List the environment variables that are settings, and whether they are set."""
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from keycairn.app.cli.endings import OutputLost
+
 GOOD, BAD, DULL = "green", "red", "dim"
 
 WIDE = 500
@@ -23,8 +25,8 @@ _CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")
 
 
 def print_json(value: Any) -> None:
-    """One JSON document."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201  # the purpose of a command
+    """One JSON document. Raises OutputLost."""
+    _put(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def shown(value: Any, *, as_json: bool) -> bool:
@@ -38,24 +40,45 @@ def say(text: str, style: str = "") -> None:
     """One line, left whole so that a token can be copied; at a terminal, a sentence breaks between its words.
 
     `style` is a colour, `bold`, `dim`, or some of them. Control characters are left out: names come from strangers.
+    Raises OutputLost.
     """
+    _say(text, style)
+
+
+def note(text: str) -> None:
+    """A line for a person beside what is printed for a program to take: on standard error."""
+    click.echo(text.translate(_CONTROLS), err=True)
+
+
+def _say(text: str, style: str = "", *, hanging: int = 0) -> None:
     words = style.split()
     colour = next((word for word in words if word not in {"bold", "dim"}), None)
-    click.secho(
-        _broken_between_words(text.translate(_CONTROLS)),
-        fg=colour,
-        bold="bold" in words or None,
-        dim="dim" in words or None,
-        color=False if os.environ.get("NO_COLOR") else None,
-    )
+    told = _broken_between_words(text.translate(_CONTROLS), hanging)
+    styled = click.style(told, fg=colour, bold="bold" in words or None, dim="dim" in words or None)
+    _put(styled, colours=False if os.environ.get("NO_COLOR") else None)
 
 
-def _broken_between_words(text: str) -> str:
-    if not sys.stdout.isatty():
+def _put(text: str, *, colours: bool | None = None, newline: bool = True) -> None:
+    if sys.stdout is None:  # closed by whoever started the command
+        raise OutputLost(None)
+    try:
+        click.echo(text, color=colours, nl=newline)
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
+def at_terminal() -> bool:
+    """Whether a person reads along."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _broken_between_words(text: str, hanging: int) -> str:
+    """`hanging`: columns by which the lines that follow are moved in, besides the indent of the first."""
+    if not at_terminal():
         return text
     width = columns()
     lines = text.split("\n")
-    indents = [" " * (len(line) - len(line.lstrip())) for line in lines]
+    indents = [" " * (hanging + len(line) - len(line.lstrip())) for line in lines]
     return "\n".join(
         line
         if len(line) <= width
@@ -66,7 +89,7 @@ def _broken_between_words(text: str) -> str:
 
 def columns() -> int:
     """How wide lines may be."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+    return shutil.get_terminal_size().columns if at_terminal() else WIDE
 
 
 def record(rows: Iterable[tuple[str, object]]) -> None:
@@ -75,7 +98,7 @@ def record(rows: Iterable[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in cells), default=0)
     for name, text in cells:
         if text:
-            say(f"{name:{width}}  {text}")
+            _say(f"{name:{width}}  {text}", hanging=width + 2)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -103,14 +126,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
         grid.add_column(column, overflow="fold", min_width=least, no_wrap=column == "id")  # an id is copied whole
     for line in lines:
         grid.add_row(*(Text(text, style) for text, style in line))
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False).print(grid)
+    console = Console(file=sys.stdout, width=None if at_terminal() else WIDE, highlight=False)
+    with console.capture() as captured:
+        console.print(grid)
+    _put(captured.get(), newline=False)
 
 
 _Cell = tuple[str, str]
 
 
 def _fits(names: Sequence[str], lines: Sequence[Sequence[_Cell]]) -> bool:
-    return not sys.stdout.isatty() or sum(_least(names, lines)) + 2 * (len(names) - 1) <= columns()
+    return not at_terminal() or sum(_least(names, lines)) + 2 * (len(names) - 1) <= columns()
 
 
 def _least(names: Sequence[str], lines: Sequence[Sequence[_Cell]]) -> list[int]:

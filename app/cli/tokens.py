@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keycairn.app.cli.assignments import limit_option, limits_of
+from keycairn.app.cli.asking import agreed
+from keycairn.app.cli.assignments import fields_of, limit_option, limits_of
 from keycairn.app.cli.completing import credential_names, token_names
-from keycairn.app.cli.connected import as_json, reading, segment, with_client
+from keycairn.app.cli.connected import reading, segment, with_client
+from keycairn.app.cli.endings import OutputLost
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.resolve import credential
 from keycairn.app.cli.resolve import token as resolved
-from keycairn.app.cli.show import GOOD, say, shown, table
+from keycairn.app.cli.service_options import as_json
+from keycairn.app.cli.show import GOOD, note, say, shown, table
 from keycairn.domain.token import Scope
 
 if TYPE_CHECKING:
@@ -82,13 +85,14 @@ async def create(  # noqa: PLR0913  # one for each option
     An application that calls models needs `invoke` and nothing more:
     `keycairn token create my-app --scope invoke`
 
-    One that needs one account only: add `--credential credential:...`
+    One that needs one account only: add `--credential NAME`. The text alone is on standard output, for
+    `TOKEN=$(keycairn token create ...)`; a token whose text cannot be written there is revoked.
     """
     wish = {
         "name": name,
         "scopes": list(scopes),
         "reach": {
-            "providers": list(providers) or None,
+            "providers": [(await fields_of(client, word))["name"] for word in providers] or None,
             "credentials": [(await credential(client, word))["id"] for word in credentials] or None,
             "models": list(models) or None,
         },
@@ -97,9 +101,14 @@ async def create(  # noqa: PLR0913  # one for each option
         **({"limits": limits_of(limits)} if limits else {}),
     }
     made = await client.post("/api/tokens", wish)
-    if not shown(made, as_json=as_json):
-        say(made["token"])
-        say(f"{made['id']} may: {', '.join(made['scopes'])}. Keep the text above; it is not shown again.", GOOD)
+    try:
+        if not shown(made, as_json=as_json):
+            say(made["token"])
+    except OutputLost as lost:
+        await client.delete(f"/api/tokens/{segment(made['id'])}")
+        raise OutputLost(lost.why, "Nobody saw the token, so it was revoked.") from None
+    if not as_json:
+        note(f"{made['name']} may: {', '.join(made['scopes'])}. Keep the text above; it is not shown again.")
 
 
 @token.command("list")
@@ -146,8 +155,7 @@ async def revoke(client: "Client", *, token: str, yes: bool, as_json: bool) -> N
         told = "This is the last token that may make others. Without it, stop the service to make one by a command."
         if not sys.stdin.isatty():
             raise click.UsageError(f"{told} Add --yes to revoke it.")
-        if not click.confirm(f"{told} Revoke it?", err=True):
-            raise click.UsageError("Nothing was changed.")
+        agreed(f"{told} Revoke it?", "Nothing was changed.")
     gone = await client.delete(f"/api/tokens/{segment(found['id'])}")
     if not shown(gone, as_json=as_json):
         say(f"{gone['id']} ({gone['name']}) is revoked.", GOOD)

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keycairn.app.cli.connected import as_json, reading
+from keycairn.app.cli.connected import reading
+from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import shown, table
 from keycairn.app.cli.watching import watch_option, watched
 

@@ -2,7 +2,6 @@
 
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,13 +9,13 @@ import click
 import msgspec
 from msgspec import Struct
 
+from keycairn.app.cli.service_options import TOKEN_FILE, URL
 from keycairn.app.data_folder import write_private
 from keycairn.app.settings import Settings
+from keycairn.app.text_files import text_of
 from keycairn.domain.errors import DataFolderError, SettingsError
 from keycairn.domain.secret import Secret
 
-URL, TOKEN_FILE = "keycairn.url", "keycairn.token-file"
-"""What the options say, in the context of a command."""
 _DECIDES = ("KEYCAIRN_DATA_DIR", "KEYCAIRN_DATABASE_URL")
 
 
@@ -58,7 +57,7 @@ def said_token() -> Secret | None:
         if given := os.environ.get("KEYCAIRN_TOKEN", "").strip():
             return checked_token(given, "KEYCAIRN_TOKEN")
         file = os.environ.get("KEYCAIRN_TOKEN_FILE", "").strip()
-    return checked_token(_text_of(Path(file)), file) if file else None
+    return checked_token(text_of(Path(file)), file) if file else None
 
 
 def checked_url(url: str) -> str:
@@ -133,12 +132,6 @@ def is_default(settings: Settings) -> bool:
 def _option(name: str) -> str:
     context = click.get_current_context(silent=True)
     return str(context.meta.get(name) or "") if context is not None else ""
-
-
-def _text_of(file: Path) -> str:
-    with suppress(OSError, UnicodeDecodeError):
-        return file.read_text()
-    raise SettingsError(f"The token's file {file} cannot be read as text.")
 
 
 def _login_file() -> Path | None:

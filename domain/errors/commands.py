@@ -6,6 +6,12 @@ from typing import Any
 from keycairn.domain.errors.root import KeycairnError
 
 
+def _told_nothing(status: int) -> str:
+    if status >= 500:
+        return "What stands at that address failed, and does not say why. Its log may tell."
+    return f"What stands at that address refused ({status}), and does not say why. Is it Keycairn?"
+
+
 class RequestFailedError(KeycairnError):
     """Keycairn refused or failed a request; the text is its own sentence."""
 
@@ -13,7 +19,7 @@ class RequestFailedError(KeycairnError):
     remedy = "Do as the service's sentence says."
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        super().__init__(str(problem.get("detail") or f"Keycairn answered with status {status}."))
+        super().__init__(str(problem.get("detail") or _told_nothing(status)))
         self.status = status
         self.problem = problem
 
@@ -64,9 +70,9 @@ class AmbiguousNameError(KeycairnError):
     """Several records are called what was typed; the message lists them."""
 
     code = "ambiguous_name"
-    remedy = "Give the id of the one that is meant."
+    remedy = "Give one of the words that the message lists."
 
     def __init__(self, kind: str, candidates: Sequence[str]) -> None:
         lines = "".join(f"\n  {each}" for each in candidates)
-        super().__init__(f"Several {kind}s are called so. Give the id of one:{lines}")
+        super().__init__(f"Several {kind}s are called so. Give one of these instead:{lines}")
         self.candidates: tuple[str, ...] = tuple(candidates)

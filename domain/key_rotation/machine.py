@@ -38,7 +38,8 @@ MOST_REFUSALS = 6
 MOST_TRIES = 6
 """How often a creation may be begun."""
 RETRY_DAYS = 1
-"""Days after a failure in which the policy begins nothing."""
+"""Days after a failure, or after somebody called a rotation off, in which the policy begins nothing."""
+_PAUSING = frozenset({RotationOutcome.FAILED, RotationOutcome.CANCELLED})
 PERSON_LOOKS = 3600.0
 """Seconds between two looks at what a person is asked for."""
 
@@ -271,10 +272,27 @@ def released(rotation: KeyRotation, now: datetime) -> KeyRotation:
     return _same_step(rotation, now, run, held="", due=now)
 
 
+def cancelled(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """A person calls the rotation off: before the switch, or where it waits for somebody after it.
+
+    What was made at the provider is removed first. Raises KeyRotationStateError where the former key is about to go.
+    """
+    run = _run(rotation)
+    if run.step is RotationStep.AWAITING:
+        return _ended(rotation, now, RotationOutcome.CANCELLED, "It was called off.")
+    if run.step is RotationStep.CLEANING:
+        raise KeyRotationStateError("The rotation is ending already.")
+    if run.step in BEFORE_SWITCH:
+        return cleaning(rotation, now, "It was called off.", ends_as=RotationOutcome.CANCELLED)
+    if not run.held:
+        raise KeyRotationStateError("The new key is in use, and the former one is about to be revoked.")
+    left = "It was called off: the former key may still work at the provider."
+    return _ended(rotation, now, RotationOutcome.CANCELLED, left)
+
+
 def given_up(rotation: KeyRotation, now: datetime, why: str) -> KeyRotation:
     """A rotation that has nothing at the provider to remove ends without."""
-    _run(rotation)
-    return _ended(rotation, now, RotationOutcome.FAILED, why)
+    return _ended(rotation, now, _run(rotation).ends_as, why)
 
 
 def replaced(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotation:
@@ -330,7 +348,7 @@ def _ended(rotation: KeyRotation, now: datetime, outcome: RotationOutcome, why: 
         sealed=sealed,
         policy=policy,
         last=LastRun(id=run.id, outcome=outcome, at=now, why=why),
-        retry=now + timedelta(days=RETRY_DAYS) if outcome is RotationOutcome.FAILED else None,
+        retry=now + timedelta(days=RETRY_DAYS) if outcome in _PAUSING else None,
     )
 
 

@@ -79,6 +79,8 @@ class RotationOutcome(StrEnum):
     FAILED = "failed"
     REPLACED = "replaced"
     """Somebody stored another key meanwhile."""
+    CANCELLED = "cancelled"
+    """Somebody called it off."""
 
 
 class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):

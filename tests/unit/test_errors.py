@@ -21,6 +21,7 @@ PAGE = (ROOT / "docs/errors.md").read_text()
 SIGNALS = {
     "BrokenOffError",
     "ClientGoneError",
+    "EarlyEnd",
     "NotDataError",
     "NotStartedError",
     "RefusedAccountError",
@@ -64,7 +65,7 @@ def test_each_error_has_statuses_that_http_knows(error: type[KeycairnError]) -> 
 
 def test_the_tree_stands_in_one_place() -> None:
     assert {name for name, _ in elsewhere()} == SIGNALS
-    assert {base for _, base in elsewhere()} == {"Exception"}
+    assert {base for _, base in elsewhere()} == {"Exception", "ClickException"}
     assert set(errors.__all__) == {error.__name__ for error in TREE}
     assert {subject for error in TREE for subject in [error.__module__.rpartition(".")[2]]} == set(SCRIPT["SUBJECTS"])
 

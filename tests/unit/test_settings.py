@@ -73,7 +73,7 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
     file.write_text(" \n")
     with pytest.raises(SettingsError, match="empty"):
         read_settings({f"KEYCAIRN_{name}_FILE": str(file)})
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="does not exist"):
         read_settings({f"KEYCAIRN_{name}_FILE": str(tmp_path / "nowhere")})
 
 

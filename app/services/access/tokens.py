@@ -22,7 +22,7 @@ from keycairn.domain.errors import (
     InvalidInputError,
     TokenNotFoundError,
 )
-from keycairn.domain.ids import TokenId, key_of
+from keycairn.domain.ids import TokenId, check_no_id, key_of
 from keycairn.domain.limits import NO_LIMITS, Limits, check_limits
 from keycairn.domain.names import check_patterns
 from keycairn.domain.provider import canonical_name
@@ -140,6 +140,7 @@ class Tokens:
         if not label or len(label) > LONGEST_NAME or not label.isprintable():
             message = f"The name must be 1 to {LONGEST_NAME} printable characters."
             raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_NAME} printable characters"})
+        check_no_id(label, "token")
         if not scopes:
             message = f"A token needs a scope: {', '.join(Scope)}."
             raise InvalidInputError(message, {"scopes": "must name at least one scope"})

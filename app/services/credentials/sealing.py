@@ -17,6 +17,7 @@ from keycairn.domain.errors import (
     UndecryptableError,
 )
 from keycairn.domain.healing import Given, healed, is_short_word
+from keycairn.domain.ids import check_no_id
 from keycairn.domain.limits import Limits, check_limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.options import Options, checked_options
@@ -105,7 +106,7 @@ class CredentialSealer:
     def _applied(self, spec: ProviderSpec, before: Credential, patch: CredentialPatch) -> Credential:
         secrets = patch.secrets
         settings = self._merged_settings(spec, before, patch.settings)
-        name = before.name if patch.name is None else _checked_name(patch.name)
+        name = before.name if patch.name in {None, before.name} else _checked_name(patch.name or "")
         modalities = before.modalities if patch.modalities is None else _checked_modalities(spec, patch.modalities)
         limits = before.limits if patch.limits is None else patch.limits
         check_limits(limits)
@@ -189,6 +190,7 @@ def _checked_name(name: str) -> str:
     if not text or len(text) > LONGEST_NAME or not text.isprintable():
         message = f"The name must be 1 to {LONGEST_NAME} printable characters."
         raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_NAME} printable characters"})
+    check_no_id(text, "credential", reserved=("none",))
     return text
 
 

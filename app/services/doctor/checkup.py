@@ -19,7 +19,7 @@ from keycairn.domain.sealed import kid_of
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
-_SEND_AGAIN = "Send the key again (PUT with api_key); its models work at once. Or delete it."
+_SEND_AGAIN = "Send its key again (keycairn credential set-key); its models work at once. Or delete it."
 _FIX = "keycairn doctor --fix"
 _SHOWN = 5
 _REFUSED = (
@@ -197,7 +197,7 @@ def _of_secrets(survey: Survey) -> Iterator[Finding]:
         by_key[kid].append(credential.id)
         yield Finding(
             code="secret_unreadable",
-            subject=f"credential {credential.id} ({credential.provider}, {credential.name})",
+            subject=f"credential {credential.name} ({credential.provider}, {credential.id})",
             found="its secret does not open: " + "; ".join(f"{name}: {why}" for name, why in sorted(broken.items())),
             what_to_do=_SEND_AGAIN,
             broken=True,
@@ -234,7 +234,7 @@ def _of_secrets(survey: Survey) -> Iterator[Finding]:
     for credential in survey.strangers:
         yield Finding(
             code="provider_unknown",
-            subject=f"credential {credential.id} ({credential.provider}, {credential.name})",
+            subject=f"credential {credential.name} ({credential.provider}, {credential.id})",
             found="no loaded plugin supplies its provider",
             what_to_do="Install the plugin again, or delete the credential.",
             broken=True,
@@ -246,7 +246,7 @@ def _of_links(survey: Survey) -> Iterator[Finding]:
     for model in survey.dangling:
         yield Finding(
             code="link_dangling",
-            subject=f"model {model.id} ({model.name})",
+            subject=f"model {model.name} ({model.id})",
             found="its credential is gone",
             what_to_do=f"{_FIX} keeps it without a credential. Or delete it and register it again.",
             broken=True,
@@ -260,7 +260,7 @@ def _of_links(survey: Survey) -> Iterator[Finding]:
                     code="default_dangling",
                     subject=slot,
                     found="its model is gone",
-                    what_to_do=f"{_FIX} clears it. Or assign another: PUT /api/models/defaults",
+                    what_to_do=f"{_FIX} clears it. Or choose another: keycairn default set SLOT MODEL",
                     broken=True,
                     fixable=True,
                     records=(model_id,),

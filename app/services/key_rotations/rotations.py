@@ -214,6 +214,19 @@ class KeyRotations:
         self._woken.set()
         return self._shown(done)
 
+    async def cancel(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Shown:
+        """Call a rotation off. An account that a leak closed stays closed. Raises as `rotate`."""
+
+        async def plan() -> tuple[Changeset, KeyRotation]:
+            stored = await self._required(id, by.workspace)
+            after = machine.cancelled(stored, self._clock.now())
+            event = self._journal.event(by, Action.KEY_ROTATED, id, outcome="cancelled")
+            return (PutKeyRotation(after, expected=stored.version), event), after
+
+        done = await self._journal.retried(plan)
+        self._woken.set()
+        return self._shown(done)
+
     async def work(self) -> bool:
         """Begin what the policies ask for, and go one step further with all that is due; whether anything was."""
         if self._vault.why_sealed is not None:

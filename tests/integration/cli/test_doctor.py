@@ -48,6 +48,13 @@ async def test_a_fresh_start_is_well_and_says_where_its_root_key_lies(shell: She
     assert "BAD" not in (await shell.run("doctor")).output
 
 
+async def test_nothing_is_told_of_keys_where_nothing_is_stored(shell: Shell) -> None:
+    findings = await examined(shell, broken=False)
+    assert str(shell.data) in findings["database"]["found"]
+    assert "encryption" not in findings
+    assert "There is no data key yet" in (await shell.run("keys", "list")).output
+
+
 async def test_keys_still_in_the_environment_are_a_note(shell: Shell) -> None:
     shell.variables["OPENAI_API_KEY"] = KEY
     findings = await examined(shell, broken=False)
@@ -82,7 +89,7 @@ async def test_a_secret_that_does_not_open_is_found_though_nobody_used_it(stocke
     findings = await examined(stocked, broken=True)
     [bad] = [finding for finding in findings.values() if finding["broken"]]
     assert first.id in bad["subject"]
-    assert "api_key" in bad["what_to_do"]
+    assert "set-key" in bad["what_to_do"]
     assert f"{first.id} does not open" in (await stocked.run("status")).output
 
 
@@ -99,7 +106,7 @@ async def test_links_that_lead_nowhere_are_found(stocked: Shell) -> None:
         await put(keycairn, Discard("credential", key_of(account)))
         await put(keycairn, Discard("model", key_of(chosen.id)))
     findings = await examined(stocked, broken=True)
-    assert findings[f"model {lost.id} (orphan)"]["broken"]
+    assert findings[f"model orphan ({lost.id})"]["broken"]
     assert findings["default_embedding_model"]["broken"]
 
 

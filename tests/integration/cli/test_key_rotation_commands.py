@@ -41,6 +41,10 @@ async def test_a_leak_without_a_policy_closes_the_account(shell: Shell) -> None:
     assert shown["options"]["closed"] == "its key leaked"
     assert "closed for calls until you store a new key" in (await shell.run("credential", "leak", "Leaky")).output
     assert "closed for calls: its key leaked" in (await shell.run("credential", "show", "Leaky")).output
+    ended = await shell.run("credential", "rotate-key", "Leaky", "--cancel")
+    assert "The last rotation: cancelled" in ended.output
+    assert "closed for calls until" in ended.output
+    assert (await shell.run("credential", "rotate-key", "Leaky", "--cancel")).exit_code == 1
 
 
 async def test_a_key_in_the_command_itself_is_refused(shell: Shell) -> None:

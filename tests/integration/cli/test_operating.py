@@ -1,11 +1,12 @@
 """The operator's whole job by commands, beside a service, with names for ids and no key in an argument."""
 
+import asyncio
 import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from subprocess import Popen
+from subprocess import PIPE, Popen, run
 
 import click
 import pytest
@@ -68,6 +69,15 @@ def key_file(shell: Shell, key: str = KEY) -> str:
     file = shell.folder / f"key-{key[-20:]}"
     file.write_text(key + "\n")
     return f"@{file}"
+
+
+def written_nowhere(shell: Shell, *words: str) -> tuple[int, str]:
+    """The exit code and the complaint of a command whose output finds no room."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    with Path("/dev/full").open("w") as full:
+        env = {**kept, **shell.variables}
+        ended = run([COMMAND, *words], env=env, stdout=full, stderr=PIPE, text=True, check=False)  # noqa: S603  # our own
+    return ended.returncode, ended.stderr
 
 
 def failed(result: Result, code: int = 1) -> str:
@@ -139,6 +149,7 @@ async def test_a_name_of_several_is_answered_with_all_of_them(beside: Shell, ser
     told = failed(await beside.run("credential", "show", "same"))
 
     assert all(id in told for id in ids)
+    assert "mistral/Same" in told
     for word in ("mistral/Same", "MISTRAL", ids[1]):
         assert (await beside.read("credential", "show", word))["provider"] in {"mistral", "openai"}
     assert (
@@ -165,6 +176,44 @@ async def test_a_key_in_an_argument_is_refused_and_not_repeated(shell: Shell, wo
     assert "@" in refused.stderr
     assert KEY not in refused.output
     assert not (shell.data / "db").exists() or await shell.read("credential", "list") == []
+
+
+async def test_what_is_no_provider_is_said_with_those_there_are(beside: Shell, service: str) -> None:
+    for words in (
+        ("credential", "list", "--provider", "opena"),
+        ("model", "list", "--provider", "opena"),
+        ("token", "create", "app", "--scope", "invoke", "--provider", "opena"),
+    ):
+        assert "openai" in failed(await beside.run(*words), 2)
+    assert await beside.read("model", "list", "--provider", "OpenAI") == []
+
+
+async def test_names_that_commands_would_take_for_something_else_are_refused(beside: Shell, service: str) -> None:
+    key = key_file(beside)
+    for name in ("none", "credential:01J9ZK3V6Q8M2T4B7N5R0XWYCE"):
+        assert "Choose one" in failed(await beside.run("credential", "add", "openai", "--name", name, "--key", key))
+    assert "Choose one" in failed(await beside.run("token", "create", "token:x", "--scope", "invoke"))
+    made = await beside.read("credential", "add", "openai", "--name", "credential: mine", "--key", key)
+    assert (await beside.read("credential", "show", "credential: mine"))["id"] == made["id"]
+
+
+async def test_a_token_is_the_only_line_for_programs_and_never_lost(beside: Shell, service: str) -> None:
+    made = await beside.run("token", "create", "taken", "--scope", "invoke")
+    [text] = made.stdout.splitlines()
+    assert text.startswith("kc_")
+    assert "not shown again" in made.stderr
+    code, told = await asyncio.to_thread(written_nowhere, beside, "token", "create", "lost", "--scope", "invoke")
+    assert code == 1
+    assert "it was revoked" in told
+    assert [bool(each["revoked"]) for each in await beside.read("token", "list") if each["name"] == "lost"] == [True]
+
+
+async def test_files_that_cannot_be_read_are_said_so_in_words_of_files(shell: Shell) -> None:
+    (shell.folder / "latin").write_bytes("sk-k\xf6ln".encode("latin-1"))
+    for file, why in (("none.key", "does not exist"), (".", "is a folder"), ("latin", "is not text in UTF-8")):
+        refused = await shell.run("login", "http://127.0.0.1:1", "--token", f"@{shell.folder}/{file}")
+        assert why in failed(refused, 2)
+        assert f"{shell.folder}" in refused.stderr
 
 
 async def test_tokens_are_limited_and_named(beside: Shell) -> None:
@@ -236,6 +285,8 @@ async def test_a_service_is_named_by_options(beside: Shell, service: str) -> Non
     for words in (("status",), ("credential", "list"), ("doctor",), ("plugins",), ("env",)):
         told = await beside.run(*words, "--url", service, "--token-file", str(file), **apart)
         assert told.exit_code == 0, told.output
+    before = await beside.run("--url", service, "credential", "--token-file", str(file), "--json", "list", **apart)
+    assert json.loads(before.stdout) == []
     assert (await beside.run("status", KEYCAIRN_URL=service, KEYCAIRN_TOKEN_FILE=str(file), **apart)).exit_code == 0
     assert "wants a token" in failed(await beside.run("status", "--url", service, **apart), 2)
     assert not (beside.folder / "apart").exists()
