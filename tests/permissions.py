@@ -152,6 +152,7 @@ PAGE_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/credentials/{id}/key-rotation/rotate"): bounded(CREDENTIALS_WRITE),
     ("POST", "/credentials/{id}/key-rotation/leaked"): bounded(CREDENTIALS_WRITE),
     ("POST", "/credentials/{id}/key-rotation/resume"): bounded(CREDENTIALS_WRITE),
+    ("POST", "/credentials/{id}/key-rotation/cancel"): bounded(CREDENTIALS_WRITE),
     ("POST", "/credentials/{id}/key-rotation/remove"): bounded(CREDENTIALS_WRITE),
     ("GET", "/credentials/{id}/models"): bounded(CREDENTIALS_READ),
     ("POST", "/credentials/{id}/models"): bounded(CREDENTIALS_READ),

@@ -94,6 +94,17 @@ async def resume(view: TheView, id: FromPath[str]) -> Response[Any]:
     return view.seen(f"/credentials/{id}/key-rotation", "resumed")
 
 
+@post(f"{PATH}/cancel", opt=WRITE_ONE, include_in_schema=False)
+async def cancel(view: TheView, id: FromPath[str]) -> Response[Any]:
+    """Call off what is under way."""
+    await view.form()
+    try:
+        await view.keycairn.key_rotations.cancel(credential_id(id), by=view.caller)
+    except KeyRotationStateError as error:
+        return await _page(view, credential_id(id), errors={"": str(error)}, status=409)
+    return view.seen(f"/credentials/{id}/key-rotation", "rotation-cancelled")
+
+
 @post(f"{PATH}/remove", opt=WRITE_ONE, include_in_schema=False)
 async def remove(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Forget the policy, and what manages the keys."""

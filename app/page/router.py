@@ -69,6 +69,7 @@ def page_router() -> Router:
             key_rotations.rotate,
             key_rotations.leaked,
             key_rotations.resume,
+            key_rotations.cancel,
             key_rotations.remove,
             finding.registered,
             finding.discover,

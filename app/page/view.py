@@ -164,6 +164,7 @@ DONE: Mapping[str, str] = {
     "key-rotating": "The rotation of the key has begun. It goes on by itself.",
     "key-leaked": "The key is being replaced.",
     "resumed": "The rotation goes on.",
+    "rotation-cancelled": "The rotation is called off. What it made is removed first.",
     "rotation-removed": "The key is rotated no more. It stays as it is.",
     "rootkey": "The root key was changed. Start with the new one next time.",
     "backed-up": "The backup was written.",

@@ -114,6 +114,17 @@ async def test_it_is_forgotten_when_asked_and_the_key_stays(house: CloudHouse, b
     assert (await browser.post(f"{page_of(id)}/resume")).status_code == 404
 
 
+async def test_one_that_waits_for_a_person_is_called_off(house: CloudHouse, browser: Browser) -> None:
+    id = await stored(house)
+    await browser.post(f"{page_of(id)}/leaked", {"may_close": "1"})
+    assert "Call it off" in (await browser.get(page_of(id))).text
+    assert (await browser.post(f"{page_of(id)}/cancel")).status_code == 303
+    shown = (await browser.get(page_of(id))).text
+    assert "cancelled" in shown.lower()
+    assert "Call it off" not in shown
+    assert (await browser.post(f"{page_of(id)}/cancel")).status_code == 409
+
+
 async def test_the_overview_says_what_a_person_has_to_do_about_a_key(house: CloudHouse, browser: Browser) -> None:
     id = await stored(house)
     await browser.post(page_of(id), {"at": "2001-01-01T00:00"})
