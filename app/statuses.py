@@ -70,3 +70,10 @@ def gateway_status(error: KeycairnError | type[KeycairnError]) -> int:
 def _statuses(error: KeycairnError | type[KeycairnError]) -> tuple[int, int]:
     kind = error if isinstance(error, type) else type(error)
     return next(_STATUSES[each] for each in kind.__mro__ if each in _STATUSES)
+
+
+def retry_after(error: KeycairnError) -> dict[str, str]:
+    """The header that says when to try again (RFC 9110, 10.2.3); none for errors that waiting does not cure."""
+    if isinstance(error, errors.TooManyAttemptsError):
+        return {"Retry-After": str(error.retry_after)}
+    return {"Retry-After": "5"} if api_status(error) == 503 else {}

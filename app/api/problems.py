@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
-from keycairn.app.statuses import api_status
+from keycairn.app.statuses import api_status, retry_after
 from keycairn.domain.errors import (
     AuthenticationError,
     BadRequestError,
@@ -21,7 +21,6 @@ from keycairn.domain.errors import (
     MalformedJsonError,
     MethodError,
     NotFoundError,
-    TooManyAttemptsError,
     UnsupportedMediaTypeError,
 )
 
@@ -79,13 +78,9 @@ def answer_error(request: Request[Any, Any, Any], error: KeycairnError) -> Respo
     status = api_status(error)
     if status == 500:
         return answer_unexpected(request, error)
-    headers: dict[str, str] = {}
+    headers = retry_after(error)
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = 'Bearer realm="keycairn"'
-    elif isinstance(error, TooManyAttemptsError):
-        headers["Retry-After"] = str(error.retry_after)
-    elif status == 503:
-        headers["Retry-After"] = "5"
     fields = error.fields if isinstance(error, InvalidInputError) else {}
     return problem_response(status, error.code, str(error), errors=fields, headers=headers)
 

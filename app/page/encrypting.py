@@ -6,6 +6,7 @@ from typing import Any
 from litestar import Response, get, post
 
 from keycairn.app.page.view import TheView, View
+from keycairn.app.statuses import retry_after
 from keycairn.domain.errors import InvalidInputError, RootKeyError, TooManyAttemptsError, WrongRootKeyProofError
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.rootkey import RootKey, parse_root_key
@@ -76,8 +77,11 @@ async def change_root_key(view: TheView) -> Response[Any]:
         return await _page(view, errors=errors, status=422)
     try:
         await view.keycairn.root_keys.change(parsed, present=current, now=form.ticked("now"), by=view.caller)
-    except (WrongRootKeyProofError, TooManyAttemptsError) as error:
+    except WrongRootKeyProofError as error:
         return await _page(view, errors={"secret:current_root_key": str(error)}, status=422)
+    except TooManyAttemptsError as error:
+        wait = retry_after(error)
+        return await _page(view, errors={"secret:current_root_key": str(error)}, status=429, headers=wait)
     except InvalidInputError as error:
         return await _page(view, errors={"secret:root_key": str(error)}, status=422)
     return view.seen("/encryption", "rootkey")
@@ -90,6 +94,7 @@ async def _page(
     findings: Any = None,
     said: str = "",
     status: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> Response[Any]:
     now = await view.keycairn.rotation.status()
     total = sum(now.secrets.values())
@@ -101,6 +106,7 @@ async def _page(
     return view.page(
         "encryption.html",
         status=status,
+        headers=headers,
         encryption=now,
         keys=keys,
         total=total,

@@ -12,7 +12,7 @@ from keycairn.app.api.problems import answer_http as answer_http_problem
 from keycairn.app.api.problems import answer_unexpected
 from keycairn.app.page.sessions import UNSAFE, UNSENT
 from keycairn.app.page.view import View
-from keycairn.app.statuses import api_status
+from keycairn.app.statuses import api_status, retry_after
 from keycairn.domain.errors import (
     AuthenticationError,
     ForeignOriginError,
@@ -49,7 +49,7 @@ def answer_signed_out(request: Request[Any, Any, Any], _: AuthenticationError) -
 
 def answer_sealed(request: Request[Any, Any, Any], error: SealedError) -> Response[Any]:
     """The page that says which root key is missing; everyone may see it."""
-    return _view(request).page("sealed.html", status=503, why=str(error))
+    return _view(request).page("sealed.html", status=503, headers=retry_after(error), why=str(error))
 
 
 def answer_error(request: Request[Any, Any, Any], error: KeycairnError) -> Response[Any]:
@@ -63,7 +63,12 @@ def answer_error(request: Request[Any, Any, Any], error: KeycairnError) -> Respo
     if isinstance(error, NotFoundError):
         message = "There is nothing here. It may have been deleted, or your token does not reach it."
     return _view(request).page(
-        "error.html", status=status, title=HTTPStatus(status).phrase, message=message, code=error.code
+        "error.html",
+        status=status,
+        headers=retry_after(error),
+        title=HTTPStatus(status).phrase,
+        message=message,
+        code=error.code,
     )
 
 

@@ -10,8 +10,9 @@ from keycairn.app.page.forms import FORM_KEY, PageForm
 from keycairn.app.page.sessions import cookie
 from keycairn.app.page.view import HEADERS, TheView, View
 from keycairn.app.services.access import PageSession
+from keycairn.app.statuses import api_status, retry_after
 from keycairn.domain.audit import Caller
-from keycairn.domain.errors import AuthenticationError, TooManyAttemptsError
+from keycairn.domain.errors import AuthenticationError, KeycairnError, TooManyAttemptsError
 from keycairn.domain.secret import Secret
 
 PUBLIC: dict[str, Any] = {"scope": Access.PUBLIC, "proves": None}
@@ -29,7 +30,7 @@ async def sign_in(view: TheView) -> Response[Any]:
     try:
         await view.keycairn.sessions.known(Secret(code))
     except AuthenticationError:
-        return _form(view, status=401, wrong="This link was used, or is too old. Sign in with a token.")
+        return _form(view, error=AuthenticationError(), wrong=_why(code, None))
     return view.page("sign_in_code.html", code=code)
 
 
@@ -54,8 +55,7 @@ async def begin(view: TheView) -> Response[Any]:
     except (AuthenticationError, TooManyAttemptsError) as error:
         wrong = str(error) if isinstance(error, TooManyAttemptsError) else _why(code, token)
         again = [(name.removeprefix(AGAIN), text) for name, text in form.pairs() if name.startswith(AGAIN)]
-        status = 429 if isinstance(error, TooManyAttemptsError) else 401
-        return _form(view, status=status, wrong=wrong, back=_local(form.text("back")), again=again)
+        return _form(view, error=error, wrong=wrong, back=_local(form.text("back")), again=again)
     return _signed_in(view, form, session)
 
 
@@ -90,10 +90,13 @@ def _signed_in(view: View, form: PageForm, session: PageSession) -> Response[Any
     return Redirect(view.base + (back or "/"), status_code=303, cookies=[view.cookie(session)], headers=dict(HEADERS))
 
 
-def _form(view: View, *, status: int = 200, wrong: str = "", back: str = "", again: Any = ()) -> Response[Any]:
+def _form(
+    view: View, *, error: KeycairnError | None = None, wrong: str = "", back: str = "", again: Any = ()
+) -> Response[Any]:
     return view.page(
         "sign_in.html",
-        status=status,
+        status=200 if error is None else api_status(error),
+        headers=None if error is None else retry_after(error),
         wrong=wrong,
         back=back or _local(view.query("back")),
         again=again,

@@ -296,3 +296,19 @@ async def test_every_answer_keeps_strangers_out_of_the_page(house: House) -> Non
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
             assert "require-trusted-types-for 'script'" in policy
+
+
+async def test_who_guesses_too_often_is_told_how_long_to_wait(house: House) -> None:
+    """Tokens and codes at the door, and the root key behind it."""
+    wrong = {"root_key": "base64:" + "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789+/" + "AbCdE=", "current_root_key": "none"}
+    for fields in ({"secret:token": "kc_wrong"}, {"code": "wrong"}):
+        async with browsing(house) as browser:
+            answers = [await browser.post("/sign-in", fields) for _ in range(21)]
+        assert [answer.status_code for answer in answers] == [401] * 20 + [429]
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+        house.clock.tick(61)
+    async with browsing(house, token=ADMIN) as browser:
+        sent = {f"secret:{name}": text for name, text in wrong.items()}
+        answers = [await browser.post("/encryption/root-key", sent) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [422] * 5 + [429]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
