@@ -3,69 +3,76 @@
 Whoever answers a call knows its key, and may repeat it in any spelling. Text is reduced to its letters and digits in
 lower case, so that no separator and no change of case makes a difference, and the secrets are looked for in that form;
 then once more in what the text is when its escapes are undone and its base64 and hex are decoded, a few layers deep.
+
+How much is done is bounded by the length of the text. A text that asks for more counts as one that holds a secret.
 """
 
 import json
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import AnyStr
 
-import msgspec
-
+from keycairn.domain.decoding import SHORTEST_TEXT, decoded, runs, texts
+from keycairn.domain.needles import PIECE, SHORTEST, SHORTEST_NEEDLE, Needles, begun, parts
+from keycairn.domain.placing import everywhere, from_end, located, merged, replaced
 from keycairn.domain.secret import MASK, Secret
-from keycairn.domain.spellings import Span, base64_cores, escaped, even, folded, may_hold_text, readings, runs
+from keycairn.domain.spellings import FOLD, SEPARATORS, Span, escaped, even, folded, plain_forms, plainer
 
-SHORTEST = 12
-"""Characters of the shortest secret that is looked for in every spelling."""
 SHORTEST_WORD = 6
-"""The same, as it is and in a text that is no content: `ollama` is a local server's key, and a word of every day."""
-SHORTEST_NEEDLE = 10
-"""Letters and digits of a spelling that are looked for."""
-LONGEST = 65_536
+"""Characters of a secret that is looked for as it is, in a text that is no content.
+
+`ollama` is a local server's key, and a word of every day.
+"""
+LONGEST = 8192
 """Characters of a text that is kept. No provider says so much about a model or an error."""
 DEPTH = 4
 """How many layers of encoding are undone."""
 WITHHELD = "(left out: it may hold a secret)"
-ROUNDS = 8
+ROUNDS = 4
+EFFORT, LEAST_EFFORT = 5, 4096
+"""Bytes that are read of a text once more, for each of its own, and at least."""
+THOROUGH_EFFORT = 60
+"""The same of a text that is kept, which is short."""
+READ_AT_ONCE = 4
+"""How often what is decoded stands in a reading: base64 is read at each of four places where it may begin."""
+MOST_UNITS = 96
+"""Lines, values and words of a text that are looked at one by one; where there are more, all of them count as one."""
+MOST_KEPT = 16
+NEAR_END = 16
+"""Bytes within which codes of characters follow one another."""
 
 PUBLIC_KEYS = frozenset({"sk-no-key-required", "no-key-required", "not-required", "your-api-key-here"})
 """What local servers and their documentation have people write where no key is needed. They protect nothing."""
+
+_NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
+_NO_HEX = bytes(byte for byte in range(256) if byte not in b"0123456789abcdef")
+_NO_HEX_OF_ANY_CASE = bytes(byte for byte in range(256) if byte not in b"0123456789abcdefABCDEF")
+_DIGITS = bytes(97 if byte in b"0123456789abcdefxu" else 32 for byte in range(256))
+LEAST_DIGITS = 20
+_MANY_DIGITS = b"a" * LEAST_DIGITS
+"""A row of digits that may be the codes of characters, once all separators are gone."""
+_UNITS = (re.compile(rb"[^\n]+"), re.compile(rb'[^"\n]+'), re.compile(rb'[^"\s,]+'))
+"""What holds a spelling of a secret, from the largest to the smallest: lines, values, words."""
 
 
 class Redactor:
     """Knows the secrets of one call. Its repr shows none of them."""
 
-    __slots__ = ("_begun", "_encoded", "_exact", "_more", "_pieced", "_words", "needles")
+    __slots__ = ("_more", "_needles", "_words")
 
     def __init__(self, secrets: Iterable[Secret | str] = ()) -> None:
-        texts = {part for one in secrets for part in _parts(one.reveal() if isinstance(one, Secret) else one)}
-        needles: dict[str, None] = {}
-        encoded: dict[str, None] = {}
-        exact: list[bytes] = []
-        for text in sorted(texts, key=len, reverse=True):
-            if len(text) >= SHORTEST and text not in PUBLIC_KEYS:
-                raw = text.encode("utf-8", "surrogatepass")
-                needles.update(dict.fromkeys(_usable(_plain(raw))))
-                if len(texts) <= MOST_WHOLE:
-                    needles.update(dict.fromkeys(_halves(folded(raw))))
-                    needles.update(dict.fromkeys(_usable([raw.hex()])))
-                    encoded.update(dict.fromkeys(_usable(map(folded, (*base64_cores(raw), *base64_cores(raw[::-1]))))))
-                if len(folded(raw)) < SHORTEST_NEEDLE:
-                    exact += [raw, raw[::-1]]
-        self.needles: tuple[str, ...] = tuple(needles)
-        """The spellings that are looked for everywhere, in letters and digits."""
-        self._encoded = tuple(encoded)
-        self._exact = tuple(exact)
-        self._begun: tuple[frozenset[str], Mapping[str, Sequence[int]]] | None = None
-        self._pieced: frozenset[str] | None = None
+        found = {part for one in secrets for part in parts(one.reveal() if isinstance(one, Secret) else one)}
+        ordered = sorted(found, key=len, reverse=True)
+        self._needles = Needles([one for one in ordered if len(one) >= SHORTEST and one not in PUBLIC_KEYS])
         self._more: dict[str, Redactor] = {}
-        self._words = tuple(sorted((one for one in texts if len(one) >= SHORTEST_WORD), key=len, reverse=True))
+        self._words = tuple(one for one in ordered if len(one) >= SHORTEST_WORD)
 
     def __repr__(self) -> str:
         return f"Redactor({MASK})"
 
     def __bool__(self) -> bool:
-        return bool(self.needles or self._exact)
+        return bool(self._needles.plain or self._needles.exact)
 
     def and_also(self, text: str) -> "Redactor":
         """One that knows `text` as well, such as a token that was made for the call. The last few are kept."""
@@ -78,78 +85,103 @@ class Redactor:
             more = self._more[text] = Redactor((*self._words, text))
         return more
 
-    @property
-    def _beginnings(self) -> tuple[frozenset[str], Mapping[str, Sequence[int]]]:
-        """All beginnings of what is looked for, and their lengths by their last character, longest first.
-
-        They are for texts that come in pieces, and cost more than all the rest: made when first asked for.
-        """
-        if self._begun is None:
-            beginnings = frozenset(one[:size] for one in (*self.needles, *self._encoded) for size in range(1, len(one)))
-            sizes: dict[str, list[int]] = {}
-            for one in sorted(beginnings, key=len, reverse=True):
-                known = sizes.setdefault(one[-1], [])
-                if len(one) not in known:
-                    known.append(len(one))
-            self._begun = beginnings, sizes
-        return self._begun
-
-    @property
-    def _pieces(self) -> frozenset[str]:
-        """The shortest pieces of what is looked for, made when first asked for."""
-        if self._pieced is None:
-            self._pieced = frozenset(
-                one[begin : begin + SHORTEST_PIECE]
-                for one in self.needles
-                for begin in range(len(one) - SHORTEST_PIECE + 1)
-            )
-        return self._pieced
-
-    def resembles(self, data: bytes) -> bool:
-        """Whether any piece of a secret stands in `data`."""
-        squeezed, pieces = folded(data), self._pieces
-        return any(squeezed[begin : begin + SHORTEST_PIECE] in pieces for begin in range(len(squeezed)))
-
-    def piece_ends(self, squeezed: str) -> bool:
-        """Whether the last characters of a folded text are some of a secret, more than chance makes alike."""
-        return squeezed[-SHORTEST_PIECE:] in self._pieces
-
-    def beginning(self, squeezed: str, least: int = 1) -> int:
-        """How many of the last characters of a folded text begin a secret, 0 where fewer than `least` do."""
-        beginnings, sizes = self._beginnings
-        for size in sizes.get(squeezed[-1:], ()):
-            if size < least:
-                return 0
-            if size <= len(squeezed) and squeezed[-size:] in beginnings:
-                return size
-        return 0
-
-    def within(self, data: bytes, *, depth: int = DEPTH, thorough: bool = False) -> bool:
-        """Whether a secret stands in `data` in any spelling."""
-        squeezed = folded(data)
-        for needle in self.needles:
-            if needle in squeezed:
-                return True
-        for one in self._exact:
-            if one in data:
-                return True
-        for needle in self._encoded:
-            if needle in squeezed:
-                return True
-        if not thorough and next(runs(data), None) is None and not escaped(data):
-            return False
-        return depth > 0 and any(
-            self.within(reading.text, depth=depth - 1 if may_hold_text(reading.text) else 0, thorough=thorough)
-            for reading in readings(data, thorough=thorough)
+    def resembles(self, word: bytes) -> bool:
+        """Whether any piece of a secret stands in `word`."""
+        squeezed, digits, hexes = folded(word), _digits(word), _hexes(word)
+        return (
+            _shares(squeezed, self._needles.squeezed, PIECE)
+            or _shares(digits, self._needles.digits, 2 * PIECE)
+            or _shares(hexes, self._needles.hexes, 2 * PIECE)
         )
 
+    def piece_ends(self, text: bytes) -> bool:
+        """Whether the last characters of `text` are some of a secret, more than chance makes alike."""
+        needles = self._needles
+        if _shares(folded(text)[-PIECE:], needles.squeezed, PIECE):
+            return True
+        return _shares(_digits(text)[-PIECE:], needles.digits, PIECE) or _shares(
+            _hexes(text)[-PIECE:], needles.hexes, PIECE
+        )
+
+    def begins(self, text: bytes, least: int = 1) -> int:
+        """Where the end of `text` begins that is the beginning of a secret: its length where there is none.
+
+        Of less than `least` characters it is none, nor of fewer than four digits, which may be any number.
+        """
+        found = len(text)
+        if size := begun(folded(text), self._needles.squeezed, least):
+            found = from_end(even(text), SEPARATORS, size)
+        if text[-NEAR_END:].translate(None, _NO_DIGITS):
+            if size := begun(_digits(text), self._needles.digits, PIECE):
+                found = min(found, from_end(text, _NO_DIGITS, size))
+            if size := begun(_hexes(text), self._needles.hexes, PIECE):
+                found = min(found, from_end(text, _NO_HEX_OF_ANY_CASE, size))
+        return found
+
+    def within(self, data: bytes, *, depth: int = DEPTH, thorough: bool = False) -> bool:
+        """Whether a secret stands in `data` in any spelling, or it takes too long to tell.
+
+        `thorough` looks at a short text as if it was nothing else than the spelling, whatever stands in between.
+        """
+        if self._stands_in(data):
+            return True
+        effort = _Effort((THOROUGH_EFFORT if thorough else EFFORT) * len(data) + LEAST_EFFORT)
+        return self._below(data, depth, effort, thorough=thorough)
+
+    def _below(self, data: bytes, depth: int, effort: "_Effort", *, thorough: bool) -> bool:
+        """Whether a secret stands in a reading of `data`, where its own letters are looked at already."""
+        if depth <= 0:
+            return False
+        plain = plainer(data) if escaped(data) else data
+        if plain != data:
+            if not effort.allows(len(plain)) or self._stands_in(plain):
+                return True
+            if self._below(plain, depth - 1, effort, thorough=thorough):
+                return True
+        if next(runs(data), None) is None:
+            if not thorough:
+                return False
+        elif _any_of(self._needles.rare, folded(data)):
+            return True
+        return any(self._decoded_holds(one, depth, effort, thorough=thorough) for one in decoded(data, dense=thorough))
+
+    def _decoded_holds(self, data: bytes, depth: int, effort: "_Effort", *, thorough: bool) -> bool:
+        if not effort.allows(len(data) // READ_AT_ONCE) or self._stands_in(data):
+            return True
+        text = texts(data)
+        return len(text) >= SHORTEST_TEXT and self._below(text, depth - 1, effort, thorough=thorough)
+
+    def _stands_in(self, data: bytes) -> bool:
+        """Whether a secret stands in `data` in a spelling that needs no decoding."""
+        squeezed = folded(data)
+        if _any_of(self._needles.plain, squeezed) or _any_of(self._needles.encoded, squeezed):
+            return True
+        if self._needles.exact and _any_of(self._needles.exact, data):
+            return True
+        digits = _digits(data)
+        if len(digits) >= LEAST_DIGITS and _any_of(self._needles.digits, digits):
+            return True
+        return _has_hex(squeezed) and _any_of(self._needles.hexes, _hexes(data))
+
     def spans(self, data: bytes, *, depth: int = DEPTH, thorough: bool = False) -> list[Span]:
-        """Where secrets stand in `data`."""
-        found = self._plain_spans(data)
-        if depth > 0:
-            for reading in readings(data, thorough=thorough):
-                inner = self.spans(reading.text, depth=depth - 1, thorough=thorough)
-                found += [reading.place(begin, end) for begin, end in inner]
+        """Where secrets stand in `data`: their spellings, or the smallest units of the text that hold one.
+
+        What is left may hold another one, in another spelling: ask again.
+        """
+        found = self.plain_spans(data)
+        if found or not self.within(data, depth=depth, thorough=thorough):
+            return found
+        left = MOST_UNITS
+        found = [(0, len(data))]
+        for unit in _UNITS:
+            units = [match.span() for whole in found for match in islice(unit.finditer(data, *whole), left + 1)]
+            left -= len(units)
+            if left < 0:
+                break
+            holding = [one for one in units if self.within(data[slice(*one)], depth=depth, thorough=thorough)]
+            if not holding:
+                break
+            found = holding
         return found
 
     def holds(self, text: str) -> bool:
@@ -158,11 +190,11 @@ class Redactor:
             return True
         if not self:
             return False
-        plain = unicodedata.normalize("NFKC", text)
-        raws = {one.encode("utf-8", "surrogatepass") for one in (text, plain)}
-        if max(map(len, raws)) < SHORTEST_NEEDLE:  # no reading of a text is longer than it
+        raw = text.encode("utf-8", "surrogatepass")
+        if len(raw) < SHORTEST_NEEDLE:  # no reading of a text is longer than it
             return False
-        return any(self.within(way, thorough=True) for raw in raws for way in (raw, raw[::-1]))
+        ways = [raw] if text.isascii() else [raw, plain_forms(raw)]
+        return any(self.within(way, thorough=True) for one in ways for way in (one, one[::-1]))
 
     def masked(self, text: str) -> str:
         """A text that is to be kept or shown, without secrets. What cannot be looked into is left out."""
@@ -197,85 +229,50 @@ class Redactor:
             return {self.masked(name): self._walked(inner) for name, inner in value.items()}
         return [self._walked(inner) for inner in value] if isinstance(value, list) else value
 
-    def _plain_spans(self, data: bytes) -> list[Span]:
+    def plain_spans(self, data: bytes) -> list[Span]:
+        """Where secrets stand in `data` in spellings that need no decoding."""
         squeezed = folded(data)
-        hits = [
-            (begin, begin + len(needle))
-            for needle in (*self.needles, *self._encoded)
-            for begin in _everywhere(needle, squeezed)
-        ]
-        found = [(begin, begin + len(one)) for one in self._exact for begin in _everywhere(one, data)]
-        if hits:
-            places = [place for place, byte in enumerate(even(data)) if byte in _KEPT]
-            found += [(places[begin], places[end - 1] + 1) for begin, end in hits]
-        return found
+        found = [*located(even(data), SEPARATORS, squeezed, self._needles.squeezed)]
+        found += located(data, _NO_DIGITS, _digits(data), self._needles.digits)
+        if _has_hex(squeezed):
+            found += located(data.translate(FOLD), _NO_HEX, _hexes(data), self._needles.hexes)
+        return found + [(begin, end) for one in self._needles.exact for begin, end in everywhere(one, data)]
 
 
-MOST_KEPT = 16
-SHORTEST_PIECE = 4
-_KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
-MOST_WHOLE = 4
-"""Parts of secrets that are looked for in every spelling; of a key file with more lines each counts as it is."""
+class _Effort:
+    """What may be spent on one text, in bytes of its readings."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def allows(self, size: int) -> bool:
+        """Whether so much more may be read; it counts as read from then on."""
+        self._left -= size
+        return self._left >= 0
 
 
-def merged(spans: Iterable[Span]) -> list[Span]:
-    """Spans in their order, those that meet or overlap as one."""
-    whole: list[Span] = []
-    for begin, end in sorted(spans):
-        if whole and begin <= whole[-1][1]:
-            whole[-1] = (whole[-1][0], max(end, whole[-1][1]))
-        else:
-            whole.append((begin, end))
-    return whole
+def _has_hex(squeezed: str) -> bool:
+    """Whether there are so many digits in a row that they may be the codes of characters."""
+    return _MANY_DIGITS in squeezed.encode().translate(_DIGITS)
 
 
-def replaced(data: bytes, spans: Sequence[Span], by: Callable[[bytes], bytes]) -> bytes:
-    """`data` with each of `spans`, which are apart and in order, replaced."""
-    pieces, after = [], 0
-    for begin, end in spans:
-        pieces += [data[after:begin], by(data[begin:end])]
-        after = end
-    return b"".join([*pieces, data[after:]])
+def _any_of(needles: Iterable[AnyStr], text: AnyStr) -> bool:
+    for needle in needles:  # noqa: SIM110  # a generator costs more than most searches
+        if needle in text:
+            return True
+    return False
 
 
-def _everywhere(needle: AnyStr, data: AnyStr) -> Iterable[int]:
-    begin = data.find(needle)
-    while begin >= 0:
-        yield begin
-        begin = data.find(needle, begin + 1)
+def _shares(text: str, needles: Sequence[str], size: int) -> bool:
+    """Whether so many characters in a row of `text` stand in a needle."""
+    return any(text[begin : begin + size] in needle for begin in range(len(text) - size + 1) for needle in needles)
 
 
-def _plain(raw: bytes) -> Iterable[str]:
-    """A secret as it is and backwards, as `folded` leaves it.
-
-    Where it begins with a letter that behind a backslash is an escape, it is looked for without.
-    """
-    plain = folded(raw)
-    return (plain, plain[::-1], plain[1:]) if plain.startswith(tuple("bfnrt")) else (plain, plain[::-1])
+def _digits(data: bytes) -> str:
+    return data.translate(None, _NO_DIGITS).decode("ascii")
 
 
-def _halves(plain: str) -> Iterable[str]:
-    """The halves of a secret, forwards and backwards: cut once, at any place, it leaves one of them whole."""
-    middle = len(plain) // 2
-    if middle >= SHORTEST:
-        for half in (plain[:middle], plain[middle:]):
-            yield from (half, half[::-1])
-
-
-def _usable(spellings: Iterable[str]) -> Iterable[str]:
-    return (one for one in spellings if len(one) >= SHORTEST_NEEDLE)
-
-
-def _parts(secret: str) -> Iterable[str]:
-    """A secret and, of one that is a document such as a key file, the parts that are secret in themselves."""
-    text = secret.strip()
-    yield text
-    if "\n" not in text and not text.startswith("{"):
-        return
-    try:
-        document = msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
-    except (msgspec.MsgspecError, RecursionError):
-        document = text
-    for value in document.values() if isinstance(document, dict) else [document]:
-        if isinstance(value, str) and "://" not in value and "@" not in value:
-            yield from (line for line in map(str.strip, value.splitlines()) if len(line) >= 20 and "-----" not in line)
+def _hexes(data: bytes) -> str:
+    return data.translate(FOLD, _NO_HEX_OF_ANY_CASE).decode("ascii")

@@ -1,8 +1,10 @@
 """Spelling a secret in the ways a provider may, and reading it back without any help of the code under test."""
 
 import base64
+import codecs
 import gzip
 import html
+import itertools
 import json
 import re
 import unicodedata
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 ZERO_WIDTH = "\u200b"
 SHORTEST = 12
 """Characters of a part of a secret that tells something."""
+MOST_PIECES = 4
+"""Parts of a secret, of which none may be read."""
 
 SECRETS = st.builds(
     "".join,
@@ -97,6 +101,46 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "in circles, escaped": lambda text: json.dumps(_in_form(text, 0x24D0, 0x24B6, 0x30))[1:-1],
     "base64 within bytes": lambda text: base64.b64encode(NOISE + text.encode() + NOISE).decode(),
     "base64 of it backwards within bytes": lambda text: base64.b64encode(NOISE + text[::-1].encode() + NOISE).decode(),
+    "codes": lambda text: ", ".join(str(ord(one)) for one in text),
+    "codes, escaped": lambda text: "\\n".join(str(ord(one)) for one in text),
+    "codes with zeros": lambda text: " ".join(f"{ord(one):03}" for one in text),
+    "codes backwards": lambda text: ",".join(str(ord(one)) for one in reversed(text)),
+    "octal codes": lambda text: " ".join(f"{ord(one):o}" for one in text),
+    "hex codes": lambda text: ", ".join(f"0x{ord(one):02x}" for one in text),
+    "upper hex codes": lambda text: ",".join(f"0X{ord(one):02X}" for one in text),
+    "binary codes": lambda text: " ".join(f"{ord(one):08b}" for one in text),
+    "numbered codes": lambda text: ",".join(f"{place}: {ord(one)}" for place, one in enumerate(text)),
+    "calls of chr": lambda text: " + ".join(f"chr({ord(one)})" for one in text),
+    "a call of fromCharCode": lambda text: f"String.fromCharCode({','.join(str(ord(one)) for one in text)})",
+    "code points": lambda text: " ".join(f"U+{ord(one):04X}" for one in text),
+    "style escapes": lambda text: "".join(f"\\\\{ord(one):x} " for one in text),
+    "turned by 13": lambda text: codecs.encode(text, "rot13"),
+    "turned by 13, backwards": lambda text: codecs.encode(text[::-1], "rot13"),
+    "markup": "<b>".join,
+    "markup, escaped": "\\u003c/i\\u003e".join,
+    "markup of entities": "&lt;b&gt;".join,
+    "soft hyphens": "\u00ad".join,
+    "soft hyphens as entities": "&shy;".join,
+    "accents": "\u0301".join,
+    "colours": "\\u001b[31m".join,
+    "quoted-printable": lambda text: "".join(f"={ord(one):02X}" for one in text),
+    "some quoted-printable": lambda text: "".join(f"={ord(c):02X}" if i % 2 else c for i, c in enumerate(text)),
+    "encoded words": lambda text: " ".join(f"=?utf-8?Q?{one}?=" for one in re.findall(".{1,9}", text)),
+    "encoded words in base64": lambda text: f"=?UTF-8?B?{base64.b64encode(text.encode()).decode()}?=",
+    "hex of UTF-16": lambda text: text.encode("utf-16-be").hex(),
+    "hex of UTF-16, other order": lambda text: text.encode("utf-16-le").hex(),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "base64 of UTF-32": lambda text: base64.b64encode(text.encode("utf-32-be")).decode(),
+    "NULs": "\\u0000".join,
+    "punycode": lambda text: f"xn--{text}-kva",
+    "markdown": "**".join,
+    "base64 of escapes": lambda text: base64.b64encode("".join(f"\\u{ord(c):04x}" for c in text).encode()).decode(),
+    "base64 of URL": lambda text: base64.b64encode("".join(f"%{ord(c):02x}" for c in text).encode()).decode(),
+    "base64 of markup": lambda text: base64.b64encode("<b>".join(text).encode()).decode(),
+    "base64 of codes": lambda text: base64.b64encode(str([*text.encode()]).encode()).decode(),
+    "base64 of base64 of hex": lambda text: base64.b64encode(base64.b64encode(text.encode().hex().encode())).decode(),
+    "hex of hex": lambda text: text.encode().hex().encode().hex(),
+    "base64 of base32": lambda text: base64.b64encode(base64.b32encode(text.encode())).decode(),
     "base64 of gzip": lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
 }
 """Each keeps JSON and an event whole when it is put into a text of them."""
@@ -134,11 +178,11 @@ def recoverable(secret: str, text: str, depth: int = 4) -> bool:
 
 
 def telling(secret: str, text: str) -> bool:
-    """Whether `secret`, or half of a long one, can be read out of `text`."""
+    """Whether `secret`, or one of the pieces of a long one, can be read out of `text`."""
     bare = _bare(secret)
-    middle = len(bare) // 2
-    halves = (bare[:middle], bare[middle:]) if middle >= SHORTEST else ()
-    return any(recoverable(part, text) for part in (secret, *halves))
+    number = max(1, min(MOST_PIECES, len(bare) // SHORTEST))
+    ends = [len(bare) * part // number for part in range(number + 1)]
+    return any(recoverable(bare[begin:end], text) for begin, end in itertools.pairwise(ends))
 
 
 def _bare(text: str) -> str:

@@ -12,7 +12,7 @@ from keycairn.app.gateway.answer_headers import is_media, returned
 from keycairn.app.gateway.attempt import Exchange
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.errors import render
-from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
+from keycairn.app.gateway.masking import SLICE, ContentMask, is_packed, is_text
 from keycairn.app.gateway.resource_ids import SHORTEST_ID, IdEdit, ResultsEdit
 from keycairn.app.gateway.stream_usage import UsageEdit
 from keycairn.app.gateway.usage_scanner import UsageScanner
@@ -92,13 +92,13 @@ async def _pass_content(
                 left = None if left is None else left - len(chunk)
                 last = left is not None and left <= 0
                 ready = chunk if edits is None else edits.see(chunk)
-                ready = ready if media else mask.see(ready, last=last)
+                ready = ready if media else await mask.see_long(ready, last=last)
                 if last:
                     break
                 if ready:
                     await send({"type": "http.response.body", "body": ready, "more_body": True})
             else:
-                ready = b"" if edits is None else mask.see(edits.rest())
+                ready = b"" if edits is None else await mask.see_long(edits.rest())
     finally:
         if call.api.counts:
             answers = call.api.answers or call.api.native
@@ -145,7 +145,7 @@ async def _pass_error(
         for own, given in call.referred.items():
             if len(own) >= SHORTEST_ID:
                 shown = shown.replace(own, given)
-        shown = exchange.redactor.masked_json(shown)
+        shown = await _masked(exchange, shown)
     report.code = "provider_error"
     kept = [(name, value) for name, value in headers if name not in _OF_THE_BODY]
     if shown is None:
@@ -160,6 +160,13 @@ async def _pass_error(
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": kept})
     await send({"type": "http.response.body", "body": shown, "more_body": False})
+
+
+async def _masked(exchange: Exchange, shown: bytes) -> bytes | None:
+    """An error without secrets: of a short one what holds one is left out, in a long one it becomes stars."""
+    if len(shown) <= SLICE:
+        return exchange.redactor.masked_json(shown)
+    return await ContentMask(exchange.redactor).see_long(shown, last=True)
 
 
 def _error_object(body: bytes) -> bytes | None:

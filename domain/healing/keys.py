@@ -7,7 +7,8 @@ from itertools import pairwise
 from msgspec import Struct
 
 from keycairn.domain.errors import UnusableKeyError
-from keycairn.domain.redaction import PUBLIC_KEYS, SHORTEST
+from keycairn.domain.needles import SHORTEST
+from keycairn.domain.redaction import PUBLIC_KEYS
 
 
 class Healed(Struct, frozen=True):

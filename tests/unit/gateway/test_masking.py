@@ -66,6 +66,7 @@ def test_every_spelling_is_masked_in_an_event_that_comes_byte_by_byte(spelling: 
     after = passed([event[place : place + 1] for place in range(len(event))], KEY)
 
     assert not recoverable(KEY, after.decode("utf-8", "replace"))
+    assert SPELLINGS[spelling](KEY).encode() not in after
     assert (after[:18], after[-4:], len(after)) == (event[:18], event[-4:], len(event))
 
 

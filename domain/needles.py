@@ -1,0 +1,157 @@
+"""What is looked for where a secret must not stand: its pieces in the spellings that can be searched as they are."""
+
+import base64
+import codecs
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from keycairn.domain.spellings import base64_cores, folded
+
+SHORTEST = 12
+"""Characters of the shortest secret, and of the shortest piece of a longer one, looked for in every spelling."""
+SHORTEST_NEEDLE = 10
+"""Letters and digits of a spelling that are looked for."""
+MOST_PIECES = 4
+"""Pieces of one secret that are looked for: cut into as many parts, or fewer, it leaves one of them whole."""
+PIECE = 4
+"""Characters in a row that a text and a secret share by chance seldom enough."""
+MOST_WHOLE = 4
+"""Parts of secrets that are looked for in every spelling; of a key file with more lines each counts as it is."""
+
+
+class Needles:
+    """The needles of some secrets, by what a text is reduced to before they are looked for."""
+
+    __slots__ = ("digits", "encoded", "exact", "hexes", "plain", "rare", "squeezed")
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        plain: dict[str, None] = {}
+        encoded: dict[str, None] = {}
+        rare: dict[str, None] = {}
+        digits: dict[str, None] = {}
+        hexes: dict[str, None] = {}
+        exact: list[bytes] = []
+        for text in texts:
+            raw = text.encode("utf-8", "surrogatepass")
+            plain.update(dict.fromkeys(_usable(_plain(raw))))
+            if len(texts) <= MOST_WHOLE:
+                cores = [folded(one) for way in (raw, raw[::-1]) for one in base64_cores(way)]
+                encoded.update(dict.fromkeys(_usable(cores)))
+                seldom = (*(one[::-1] for one in cores), *map(folded, _base32_cores(raw)), *_turned(raw))
+                rare.update(dict.fromkeys(_usable(seldom)))
+                digits.update(dict.fromkeys(_numbers(raw)))
+                hexes.update(dict.fromkeys(_hexes(raw)))
+            if len(folded(raw)) < SHORTEST_NEEDLE:
+                exact += [raw, raw[::-1]]
+        self.plain = tuple(plain)
+        """Among letters and digits, in lower case."""
+        self.encoded = tuple(encoded)
+        """The same, of base64."""
+        self.rare = tuple(rare)
+        """The same, of what is seldom written: base64 backwards, base32, letters turned by 13."""
+        self.squeezed = self.plain + self.encoded + self.rare
+        """All that are looked for among letters and digits."""
+        self.digits = tuple(digits)
+        """Among decimal digits: the codes of characters, as lists and calls of `chr` have them."""
+        self.hexes = tuple(hexes)
+        """Among hexadecimal digits."""
+        self.exact = tuple(exact)
+        """As bytes: secrets with few letters and digits."""
+
+
+def begun(text: str, needles: Sequence[str], least: int) -> int:
+    """How many of the last characters of `text` begin a needle, 0 where fewer than `least` do."""
+    most = 0
+    last = text[-PIECE:]
+    if len(last) == PIECE:
+        for needle in needles:
+            place = needle.rfind(last, 0, -1)
+            while place >= 0 and place + PIECE > most:
+                if text.endswith(needle[: place + PIECE]):
+                    most = place + PIECE
+                place = needle.rfind(last, 0, place + PIECE - 1)
+    for size in range(min(most, PIECE) or PIECE - 1, max(least, most + 1) - 1, -1):
+        if any(needle.startswith(text[-size:]) for needle in needles if len(text) >= size):
+            return size
+    return most
+
+
+def parts(secret: str) -> Iterable[str]:
+    """A secret and, of one that is a document such as a key file, the parts that are secret in themselves."""
+    text = secret.strip()
+    yield text
+    if "\n" not in text and not text.startswith("{"):
+        return
+    try:
+        document = msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
+    except (msgspec.MsgspecError, RecursionError):
+        document = text
+    for value in document.values() if isinstance(document, dict) else [document]:
+        if isinstance(value, str) and "://" not in value and "@" not in value:
+            yield from (line for line in map(str.strip, value.splitlines()) if len(line) >= 20 and "-----" not in line)
+
+
+def _usable(spellings: Iterable[str]) -> Iterable[str]:
+    return (one for one in spellings if len(one) >= SHORTEST_NEEDLE)
+
+
+def _plain(raw: bytes) -> Iterable[str]:
+    """A secret in its pieces, forwards and backwards, as `folded` leaves it.
+
+    Where it begins with a letter that behind a backslash is an escape, its beginning is looked for without.
+    """
+    pieces = _cut(folded(raw), MOST_PIECES)
+    if pieces[0].startswith(tuple("bfnrt")):
+        yield pieces[0][1:]
+    for piece in pieces:
+        yield from (piece, piece[::-1])
+
+
+def _turned(raw: bytes) -> Iterable[str]:
+    """The same with its letters turned by 13."""
+    for piece in _cut(codecs.encode(folded(raw), "rot13"), 2):
+        yield from (piece, piece[::-1])
+
+
+def _cut(text: str, most: int) -> list[str]:
+    """`text` in pieces of at least `SHORTEST` characters, as even as may be."""
+    number = max(1, min(most, len(text) // SHORTEST))
+    ends = (len(text) * part // number for part in range(number + 1))
+    return [text[begin:end] for begin, end in pairwise(ends)]
+
+
+def _halves(raw: bytes) -> list[bytes]:
+    middle = len(raw) // 2
+    return [raw[:middle], raw[middle:]] if middle >= SHORTEST else [raw]
+
+
+def _base32_cores(raw: bytes) -> Iterable[bytes]:
+    """What of its base32 does not depend on what stands around it, for each of the five alignments."""
+    for shift in range(5):
+        begin, end = -(-shift * 8 // 5), (shift + len(raw)) * 8 // 5
+        yield base64.b32encode(bytes(shift) + raw)[begin:end]
+
+
+def _numbers(raw: bytes) -> Iterable[str]:
+    """The codes of its characters in a row: decimal and octal, with leading zeros and without, binary, numbered."""
+    for half in _halves(raw):
+        for codes in (half, half[::-1]):
+            yield "".join(str(code) for code in codes)
+            yield "".join(f"{code:03}" for code in codes)
+            yield "".join(f"{code:o}" for code in codes)
+            yield "".join(f"{code:03o}" for code in codes)
+    first = _halves(raw)[0]
+    yield "".join(f"{code:08b}" for code in first)
+    yield "".join(f"{place}{code}" for place, code in enumerate(first))
+
+
+def _hexes(raw: bytes) -> Iterable[str]:
+    """The codes of its characters in hexadecimal, of two digits, three, four and eight (UTF-16 and UTF-32)."""
+    for half in _halves(raw):
+        yield half.hex()
+        yield half.hex()[::-1]
+        yield half[::-1].hex()
+        for zeros in ("0", "00", "000000"):
+            yield zeros.join(f"{code:02x}" for code in half)
