@@ -65,6 +65,7 @@ bench: $(READY)  ## measure, side by side
 	$(BIN)/python benchmarks/gateway.py
 	$(BIN)/python benchmarks/importing.py
 	$(BIN)/python benchmarks/commits.py
+	$(BIN)/python benchmarks/gaps.py
 	$(BIN)/python benchmarks/starting.py
 	$(BIN)/python benchmarks/page.py
 

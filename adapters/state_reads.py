@@ -78,6 +78,8 @@ class StateReads:
         if credential is None and name is None:
             most = None if limit is None else page(limit)
             return state.models(workspace, provider=provider, type=type, after=after, limit=most)
+        if name is None and after is None and limit is None and (type, provider) == (None, None):
+            return state.models_of(workspace, cast("CredentialId", credential))
         ids = state.named(workspace, name) if name is not None else state.linked(cast("CredentialId", credential))
         rows = (
             found

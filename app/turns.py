@@ -1,7 +1,7 @@
 """Work on many records in turns, so that none of it holds up everyone else who is served."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -14,14 +14,22 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-async def in_turns(items: Iterable[_T], make: Callable[[_T], _R]) -> list[_R]:
-    """What `make` makes of each item."""
+async def in_turns(items: Iterable[_T], make: Callable[[_T], _R], *, at_once: int = TURN) -> list[_R]:
+    """What `make` makes of each item, of `at_once` before others have their turn."""
     made: list[_R] = []
     rest = iter(items)
-    while turn := [make(item) for item in islice(rest, TURN)]:
+    while turn := [make(item) for item in islice(rest, at_once)]:
         made += turn
         await asyncio.sleep(0)
     return made
+
+
+async def each(items: Iterable[_T]) -> AsyncIterator[_T]:
+    """The items one by one; others have their turn in between."""
+    for done, item in enumerate(items, 1):
+        yield item
+        if done % TURN == 0:
+            await asyncio.sleep(0)
 
 
 async def json_list(items: Sequence[object]) -> bytes:

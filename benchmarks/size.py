@@ -28,6 +28,7 @@ from msgspec.structs import replace
 
 from keycairn.app import Keycairn, Settings, open_keycairn
 from keycairn.app.plugin import KeycairnPlugin
+from keycairn.app.server import collect_seldom
 from keycairn.domain.audit import IN_PROCESS, Action
 from keycairn.domain.change import AddCredential, AddModel, AddUsage, Change, PutToken, RecordCheck
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential, seal_context
@@ -232,14 +233,13 @@ async def run(folder: Path, size: int) -> dict[str, tuple[float, float] | str]:
         await asyncio.sleep(size / 1000)  # for the sweep after a start
         print(f"{size} credentials: ready after {ready:.2f} s, at most {peak / 1024:.0f} MiB; ", end="")
         print(f"the loop was held for {watch.longest:.0f} ms", flush=True)
-        gc.collect()
-        gc.freeze()  # as `keycairn serve` does
         app = Litestar(plugins=[KeycairnPlugin(keycairn=keycairn)], openapi_config=None)
 
         async def touch() -> None:
             await keycairn.store.commit((RecordCheck(DEFAULT_WORKSPACE, BIG, CHECK),))
 
         async with app.lifespan():
+            collect_seldom()  # as `keycairn serve` does
             for target in (*PAGES, *WHOLE):
                 try:
                     found[target] = await measured(app, target, touch, 1 if target in WHOLE else 3)

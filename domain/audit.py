@@ -145,7 +145,9 @@ def chained(event: AuditEvent, after: Head | None) -> bytes:
     said = _Said(**{name: getattr(event, name) for name in _Said.__struct_fields__ if name != "mac"}, mac="")
     text = before.encode() + b"\n" + msgspec.json.encode(said, order="deterministic")
     if event.proofs or event.state:
-        text += b"\n" + msgspec.json.encode([event.proofs, event.state], order="deterministic")
+        # in order already: its own sorting takes a second for ten thousand that are almost in order
+        proofs = {name: event.proofs[name] for name in sorted(event.proofs)}
+        text += b"\n" + msgspec.json.encode([proofs, event.state], order="deterministic")
     return text
 
 

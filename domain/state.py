@@ -93,6 +93,12 @@ class State:
         """The models linked to a credential, of whatever workspace, ordered."""
         return self._models.linked(credential)
 
+    def models_of(self, workspace: str, credential: CredentialId) -> list[Model]:
+        """The models of the workspace that are linked to a credential, ordered by id."""
+        table = cast("Mapping[str, Model]", self.tables[_MODEL])
+        models = [table[key_of(id)] for id in self._models.linked(credential)]
+        return [model for model in models if model.workspace == workspace]
+
     def link_counts(self, workspace: str, credentials: Collection[CredentialId] | None) -> dict[CredentialId, int]:
         """How many models of the workspace are linked to each credential (None: to all) that has any."""
         return self._models.link_counts(workspace, credentials)

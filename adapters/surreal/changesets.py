@@ -14,7 +14,7 @@ from keycairn.domain.errors import InvalidInputError, RedoLogError
 from keycairn.domain.record import Record, record_in, record_line
 from keycairn.domain.state import Images, Key, key_for
 
-AT_ONCE = 100
+AT_ONCE = 50
 """Records that are written without letting others run: a millisecond or two."""
 REPLAYED = 250
 """Records in one transaction of a replay."""

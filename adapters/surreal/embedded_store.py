@@ -57,11 +57,11 @@ COMPACT_AT = 16 * 2**20
 COMPACT_RATIO = 2
 """How many times their size when they were last written anew the engine's files grow before they are compacted."""
 AT_ONCE = 250
-"""Images in one transaction, at most: a few milliseconds."""
-STEPS = 100
+"""Images in one transaction, at most."""
+STEPS = 50
 """Steps of a draft before others have their turn, each of some 30 us."""
 A_TURN = 50
-"""Records handed out one by one before others have their turn: whoever takes them may decrypt each."""
+"""Records that are made statements, or handed out one by one to whoever may decrypt each, in one turn."""
 
 _FAILED = "The database's files cannot be written or read. Keycairn tries again until they can."
 _log = structlog.get_logger()
@@ -315,10 +315,12 @@ class EmbeddedStore(StateReads, HistoryReads):
         items = list(draft.images.items())
         parts: list[Transaction] = []
         for start in range(0, len(items), AT_ONCE):
-            if parts:
-                await asyncio.sleep(0)
             whole = Transaction()
-            drafted(draft, dict(items[start : start + AT_ONCE]), to=whole, doubtful=self._unreadable)
+            for first in range(start, min(start + AT_ONCE, len(items)), A_TURN):
+                end = min(first + A_TURN, start + AT_ONCE)
+                drafted(draft, dict(items[first:end]), to=whole, doubtful=self._unreadable)
+                if end < len(items):
+                    await asyncio.sleep(0)
             parts.append(whole)
         if self._redo is not None or len(parts) == 1:
             return parts

@@ -1,10 +1,11 @@
 """Looking for trouble over HTTP."""
 
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
 from litestar.params import JSONBody
 from msgspec import Struct
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.app.api.paging import listed
 from keycairn.app.services.doctor import Finding, Repaired, Replayed
 from keycairn.domain.token import Scope
 
@@ -24,9 +25,9 @@ class CheckupController(Controller):
     tags = ("Checkup",)
 
     @get("/", opt=KEEPER, operation_id="check_records", summary="Look for trouble among the records")
-    async def report(self, keycairn: TheKeycairn) -> list[Finding]:
+    async def report(self, keycairn: TheKeycairn) -> Response[list[Finding]]:
         """Tries every secret, follows every link, walks the audit log; changes nothing. What is broken comes first."""
-        return list(await keycairn.checkup.report())
+        return await listed(await keycairn.checkup.report(), lambda finding: finding)
 
     @post("/fix", opt=KEEPER, status_code=200, operation_id="repair_records", summary="Mend what can be mended safely")
     async def fix(self, keycairn: TheKeycairn, caller: TheCaller) -> Repaired:

@@ -24,6 +24,8 @@ from keycairn.domain.secret import Secret
 
 BODY_WITHIN = 60
 """Seconds a client may take to send a body."""
+LARGE = 32 * 1024
+"""Bytes of a body from which it is read in a thread: it takes a millisecond or more."""
 MASK_CHARACTERS = frozenset("*\u2022\u25cf")
 
 _PLACE = re.compile(r" - at `\$\.([a-z_]{1,64})")
@@ -137,4 +139,5 @@ class StrictRequest(Request[Any, Any, Any]):
         field = self.route_handler.parsed_data_field
         if field is not None and field.is_optional:  # where no body is as good as one
             field = next(inner for inner in field.inner_types if not inner.is_none_type)
-        return decode(await self.body(), field.annotation if field else Any)
+        body, type = await self.body(), field.annotation if field else Any
+        return decode(body, type) if len(body) < LARGE else await asyncio.to_thread(decode, body, type)

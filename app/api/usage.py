@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from heapq import merge
 from typing import Annotated
 
 from litestar import Controller, Response, get
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.api.paging import listed
-from keycairn.app.turns import TURN
+from keycairn.app.turns import TURN, batches, each, in_turns
 from keycairn.domain.errors import BadRequestError
 from keycairn.domain.price import NANOS
 from keycairn.domain.token import Scope
@@ -21,6 +22,8 @@ from keycairn.domain.usage import Usage, UsageKey
 DAYS = 30
 """How far back an answer reaches when not told."""
 MOST_DAYS = 366
+AT_ONCE = 1000
+"""Sums that are sorted in one turn."""
 
 
 class By(StrEnum):
@@ -101,7 +104,7 @@ async def summed(found: Iterable[tuple[UsageKey, Usage]], by: Sequence[By]) -> l
             sums[group] = (key, hour, part if before is None else before[2].plus(part))
         if done % TURN == 0:
             await asyncio.sleep(0)
-    return [sums[group] for group in sorted(sums)]
+    return [sums[group] async for group in each(merge(*await in_turns(batches([*sums], AT_ONCE), sorted, at_once=1)))]
 
 
 def _view(key: UsageKey, hour: int | None, usage: Usage, by: Sequence[By]) -> UsageView:

@@ -16,6 +16,7 @@ from keycairn.app.page.spending import calls_by_credential
 from keycairn.app.page.states import STATES, host_of, state_of
 from keycairn.app.page.view import TheView
 from keycairn.app.services.credentials import Listed
+from keycairn.app.turns import each
 from keycairn.domain.audit import EventFilter
 from keycairn.domain.ids import credential_id
 from keycairn.domain.provider import ProviderSpec
@@ -36,7 +37,7 @@ async def listing(view: TheView, rows: TheRows) -> Response[Any]:
     after = cursors.read(view.query("after") or None, Position)
     matching = [
         row
-        for row in await rows.of(keycairn, caller.workspace, caller.reach)
+        async for row in each(await rows.of(keycairn, caller.workspace, caller.reach))
         if (not provider or row.listed.credential.provider == provider)
         and (not state or row.state.code == state)
         and all(part in row.words for part in wanted.split())

@@ -17,6 +17,8 @@ from keycairn.domain.ids import CredentialId
 from keycairn.domain.incoming import ImportReport, IncomingRow
 
 MOST = 50
+MOST_SHOWN = 200
+"""Rows of one outcome that a page lists; the others are counted."""
 AT_ONCE = 4
 """Providers that are asked at one time."""
 

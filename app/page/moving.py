@@ -6,7 +6,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from keycairn.app.page.jobs import Jobs, Tested
+from keycairn.app.page.jobs import MOST_SHOWN, Jobs, Tested
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.audit import DELETED_HERE
 from keycairn.app.services.imports import MigrationEntry, Step
@@ -55,6 +55,7 @@ async def results(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[
         imported=imported,
         removable=removable,
         step=Step,
+        most=MOST_SHOWN,
         ids=[*(entry.credential for entry in moved), *(one.id for one in imported)],
     )
 

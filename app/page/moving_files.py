@@ -1,5 +1,6 @@
 """Moving in from a file: read once, planned, and brought in when the plan is agreed to."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -9,12 +10,14 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from keycairn.app.api.imports import LARGEST_IMPORT, touches_models
+from keycairn.app.page.jobs import MOST_SHOWN
 from keycairn.app.page.moving import TheJobs
 from keycairn.app.page.view import TheView, View
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.domain.errors import InvalidInputError, NotFoundError, SettingsError
 from keycairn.domain.incoming import IncomingRow
 from keycairn.domain.token import Scope
+from keycairn.ports.source import ImportSource
 
 WRITE = {"scope": Scope.CREDENTIALS_WRITE, "installation": True}
 KINDS = {"env": (Kind.ENV, ".env"), "litellm": (Kind.LITELLM, ".yaml"), "table": (Kind.TABLE, ""),
@@ -64,7 +67,7 @@ async def plan(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[Any
         raise NotFoundError("This plan was carried out, or dropped.")
     source = HeldRows(found.name, found.rows)
     report = await view.keycairn.importer.run(source, dry_run=True, by=view.caller)
-    return view.page("move_in_file.html", job=found, report=report)
+    return view.page("move_in_file.html", job=found, report=report, most=MOST_SHOWN)
 
 
 @post("/move-in/file/{job:str}", opt=WRITE, include_in_schema=False)
@@ -83,23 +86,32 @@ async def bring(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[An
 
 async def _rows(view: View, kind: Kind, ending: str, content: bytes, form: Any) -> list[IncomingRow]:
     """The rows of a file. It lies in a private file of its own while it is read. Raises UnreadableSourceError."""
-    if view.keycairn.open_source is None:
+    opened = view.keycairn.open_source
+    if opened is None:
         raise InvalidInputError("No file can be opened here.")
     with tempfile.TemporaryDirectory(prefix="keycairn-") as folder:
         file = Path(folder) / f"import{ending if ending in {'.env', '.yaml', '.csv', '.json', '.surql'} else ''}"
         file.touch(mode=0o600)
-        file.write_bytes(content)
         spec = SourceSpec(
             kind=kind,
             place=str(file),
             passphrase=form.secret("passphrase"),
             specs=[one.spec for one in view.keycairn.registry.all()],
         )
-        rows: list[IncomingRow] = []
-        async for row in view.keycairn.open_source(spec).rows():
-            rows.append(row)
-            if len(rows) > MOST_ROWS:
-                raise InvalidInputError(f"More than {MOST_ROWS} rows: use `keycairn import`, which reads on and on.")
+
+        def read() -> list[IncomingRow]:
+            file.write_bytes(content)
+            return asyncio.run(_collected(opened(spec)))
+
+        return await asyncio.to_thread(read)  # a large file takes seconds, in which others are served
+
+
+async def _collected(source: ImportSource) -> list[IncomingRow]:
+    rows: list[IncomingRow] = []
+    async for row in source.rows():
+        rows.append(row)
+        if len(rows) > MOST_ROWS:
+            raise InvalidInputError(f"More than {MOST_ROWS} rows: use `keycairn import`, which reads on and on.")
     return rows
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from keycairn.app.page.rows import Row
 from keycairn.app.page.view import View
 from keycairn.app.services.key_rotations import Shown
+from keycairn.app.turns import each
 from keycairn.domain.environment import EnvironmentAccount
 from keycairn.domain.errors import BackupFileError
 from keycairn.domain.token import Scope
@@ -30,12 +31,15 @@ class Need(Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
 
 
-def of_credentials(view: View, rows: Sequence[Row]) -> list[Need]:
+async def of_credentials(view: View, rows: Sequence[Row]) -> list[Need]:
     """Of the states of credentials, of keys that stand in several, of old tests."""
     needs: list[Need] = []
     groups: dict[str, list[Row]] = {}
-    for one in rows:
+    prints: dict[str, list[Row]] = {}
+    async for one in each(rows):
         groups.setdefault(one.state.code, []).append(one)
+        for mark in set(one.listed.credential.fingerprints.values()):
+            prints.setdefault(mark, []).append(one)
     said = {
         "broken": (0, "bad", "does not open", "do not open", "Enter the key again; its models work at once.", "Mend"),
         "unknown": (1, "bad", "has no plugin", "have no plugin", "Install the plugin again, or delete it.", "Look"),
@@ -61,11 +65,7 @@ def of_credentials(view: View, rows: Sequence[Row]) -> list[Need]:
                 query={} if alone else {"state": code},
             )
         )
-    prints: dict[str, list[Row]] = {}
-    for one in rows:
-        for mark in set(one.listed.credential.fingerprints.values()):
-            prints.setdefault(mark, []).append(one)
-    twins = {one.listed.credential.id: one for found in prints.values() if len(found) > 1 for one in found}
+    twins = {one.listed.credential.id: one async for found in each(prints.values()) if len(found) > 1 for one in found}
     if twins:
         names = ", ".join(one.listed.credential.name for one in list(twins.values())[:3])
         first = next(iter(twins))
@@ -81,7 +81,7 @@ def of_credentials(view: View, rows: Sequence[Row]) -> list[Need]:
         )
     old = [
         one
-        for one in groups.get("works", [])
+        async for one in each(groups.get("works", []))
         if one.listed.credential.last_check and view.now - one.listed.credential.last_check.at > OLD_TEST
     ]
     if old:
@@ -119,7 +119,7 @@ def of_environment(view: View, rows: Sequence[Row], found: Sequence[EnvironmentA
     """Of keys that are in the environment only."""
     if not view.may(Scope.CREDENTIALS_WRITE, whole=True):
         return []
-    stored = {one.listed.credential.provider for one in rows}
+    stored = {one.listed.credential.provider for one in rows}  # a millisecond or two
     waiting = [one for one in found if one.usable and one.provider not in stored]
     refused = [one for one in found if one.variables and one.why_not and one.provider not in stored]
     needs = []

@@ -15,6 +15,7 @@ from keycairn.app.page.plots import Bars, bars
 from keycairn.app.page.rows import Row
 from keycairn.app.page.spending import usage_between
 from keycairn.app.page.view import TheView, View
+from keycairn.app.turns import each, in_turns
 from keycairn.domain.environment import EnvironmentAccount
 from keycairn.domain.token import Scope
 
@@ -39,7 +40,7 @@ async def overview(view: TheView, rows: TheRows) -> Response[Any]:
     keys = await view.keycairn.key_rotations.listed(workspace=view.caller.workspace) if reads else ()
     mine = [one for one in keys if view.caller.reach.holds(one.rotation.provider, one.rotation.credential)]
     needs = [
-        *of_credentials(view, listed),
+        *await of_credentials(view, listed),
         *of_keys(mine),
         *of_environment(view, listed, waiting),
         *of_keeping(view),
@@ -51,7 +52,7 @@ async def overview(view: TheView, rows: TheRows) -> Response[Any]:
         days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
         calls: Counter[str] = Counter()
         failed: Counter[str] = Counter()
-        for key, usage in (await usage_between(view, days[0], today)).items():
+        async for key, usage in each((await usage_between(view, days[0], today)).items()):
             calls[key.day.isoformat()] += usage.requests
             failed[key.day.isoformat()] += usage.failed
         names = [day.isoformat() for day in days]
@@ -60,15 +61,15 @@ async def overview(view: TheView, rows: TheRows) -> Response[Any]:
             "calls": bars([(name, float(calls[name])) for name in names], "Calls a day", "calls"),
             "failed": bars([(name, float(failed[name])) for name in names], "Failed calls a day", "calls", bad=True),
         }
-    states = Counter(row.state.code for row in listed)
-    checks = [check.at for row in listed if (check := row.listed.credential.last_check)]
+    states = Counter(await in_turns(listed, lambda row: row.state.code))
+    checks = [check.at async for row in each(listed) if (check := row.listed.credential.last_check)]
     return view.page(
         "overview.html",
         needs=sorted(needs, key=lambda need: need.rank),
         states=states,
         total=len(listed),
         tested=max(checks, default=None),
-        providers=_providers(view, listed, waiting),
+        providers=await _providers(view, listed, waiting),
         plots=plots,
         totals=totals,
         backup=last_backup(view),
@@ -76,11 +77,11 @@ async def overview(view: TheView, rows: TheRows) -> Response[Any]:
     )
 
 
-def _providers(view: View, rows: Sequence[Row], found: Sequence[EnvironmentAccount]) -> list[ProviderState]:
+async def _providers(view: View, rows: Sequence[Row], found: Sequence[EnvironmentAccount]) -> list[ProviderState]:
     order = {"bad": 0, "warn": 1, "off": 2, "ok": 3}
     worst: dict[str, ProviderState] = {}
-    counts = Counter(row.listed.credential.provider for row in rows)
-    for row in rows:
+    counts = Counter(await in_turns(rows, lambda row: row.listed.credential.provider))
+    async for row in each(rows):
         name = row.listed.credential.provider
         before = worst.get(name)
         if before is None or order[row.state.kind] < order[before.kind]:

@@ -10,8 +10,9 @@ from litestar import Response, get
 from msgspec import Struct
 
 from keycairn.app.page.plots import bars
-from keycairn.app.page.spending import usage_between
+from keycairn.app.page.spending import summed, usage_between
 from keycairn.app.page.view import TheView, View
+from keycairn.app.turns import each
 from keycairn.domain.price import NANOS
 from keycairn.domain.token import Scope
 from keycairn.domain.usage import Usage, UsageKey
@@ -53,20 +54,20 @@ async def usage(view: TheView) -> Response[Any]:
     by_hour = asked.by == "hour"
     days = [asked.since + timedelta(days=number) for number in range((asked.until - asked.since).days + 1)]
     times = [f"{day} {hour:02}:00" for day in days for hour in range(24)] if by_hour else [f"{day}" for day in days]
-    each = "hour" if by_hour else "day"
-    sums = _summed(found, each)
+    kind = "hour" if by_hour else "day"
+    sums = await summed(found, kind)
     shown = [(time, sums.get(time, Usage())) for time in times]
     plots = [
-        bars([(time, float(one.requests)) for time, one in shown], f"Calls {_A[each]}", "calls"),
+        bars([(time, float(one.requests)) for time, one in shown], f"Calls {_A[kind]}", "calls"),
         bars(
-            [(time, float(one.input_tokens + one.output_tokens)) for time, one in shown], f"Tokens {_A[each]}", "tokens"
+            [(time, float(one.input_tokens + one.output_tokens)) for time, one in shown], f"Tokens {_A[kind]}", "tokens"
         ),
     ]
     whole = Usage()
-    for one in found.values():
+    for one in sums.values():
         whole = whole.plus(one)
     if whole.nanos:
-        plots.append(bars([(time, one.nanos / NANOS) for time, one in shown], f"Money {_A[each]}", "of money"))
+        plots.append(bars([(time, one.nanos / NANOS) for time, one in shown], f"Money {_A[kind]}", "of money"))
     return view.page(
         "usage.html",
         asked=asked,
@@ -91,7 +92,7 @@ async def as_csv(view: TheView) -> Response[bytes]:
     writer.writerow(
         [asked.by, "name", "requests", "failed", "input_tokens", "output_tokens", "cached_tokens", "estimated", "cost"]
     )
-    for row in rows:
+    async for row in each(rows):
         one = row.usage
         names = [_cell(row.key), _cell(row.name)]
         counts = [one.requests, one.failed, one.input_tokens, one.output_tokens, one.cached_tokens, one.estimated]
@@ -129,33 +130,21 @@ def _asked(view: View) -> Asked:
 
 
 async def _rows(view: View, asked: Asked, found: Mapping[UsageKey, Usage]) -> list[Sum]:
-    sums = _summed(found, asked.by)
+    sums = await summed(found, asked.by)
     names = await _names(view, asked.by)
-    rows = [Sum(key=key, name=names.get(key, key) or "calls of a provider's own API", usage=one)
-            for key, one in sums.items()]  # fmt: skip
+    rows = [
+        Sum(key=key, name=names.get(key, key) or "calls of a provider's own API", usage=one)
+        async for key, one in each(sums.items())
+    ]
     if asked.by in {"day", "hour"}:
         return sorted(rows, key=lambda row: row.key, reverse=True)
     return sorted(rows, key=lambda row: (-row.usage.requests, row.key))
 
 
-def _summed(found: Mapping[UsageKey, Usage], by: str) -> dict[str, Usage]:
-    sums: dict[str, Usage] = {}
-    for key, usage in found.items():
-        parts = usage.by_hour() if by == "hour" else [(None, usage)]
-        for hour, part in parts:
-            name = _time(key.day, hour) if by == "hour" else str(getattr(key, by))
-            sums[name] = part if name not in sums else sums[name].plus(part)
-    return sums
-
-
-def _time(day: date, hour: int | None) -> str:
-    return f"{day} at an unknown hour" if hour is None else f"{day} {hour:02}:00"
-
-
 async def _names(view: View, by: str) -> dict[str, str]:
     workspace, store = view.caller.workspace, view.keycairn.store
     if by == "model":
-        return {one.id: f"{one.provider}/{one.name}" for one in await store.models(workspace, limit=None)}
+        return {one.id: f"{one.provider}/{one.name}" async for one in each(await store.models(workspace, limit=None))}
     if by == "credential":
         found = await view.keycairn.credentials.list(workspace=workspace)
         return {one.credential.id: one.credential.name for one in found}

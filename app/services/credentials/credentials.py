@@ -1,5 +1,6 @@
 """The credential lifecycle: create, read, update, delete."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -236,10 +237,10 @@ class Credentials:
         models = await self._store.models(workspace, credential=credential.id, limit=None)
         defaults = await self._store.defaults(workspace)
         if migrate_to is None:
-            return plan_deletion(credential, models, defaults)
+            return await asyncio.to_thread(plan_deletion, credential, models, defaults)  # of thousands of models
         target = check_target(credential, await self._store.credential(workspace, migrate_to))
         target_models = await self._store.models(workspace, credential=target.id, limit=None)
-        return plan_move(credential, models, target, target_models, defaults)
+        return await asyncio.to_thread(plan_move, credential, models, target, target_models, defaults)
 
     async def _listed(self, credential: Credential) -> Listed:
         await self.learn([credential])

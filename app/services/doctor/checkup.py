@@ -1,5 +1,6 @@
 """Looking for what is broken among the records, and saying what to do about it."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -9,6 +10,7 @@ from keycairn.app.services.audit import AuditLog, Flaw, FlawKind
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.key_rotations import KeyRotations, Shown
 from keycairn.app.services.keys import FORMER_WAITS, Rotation, Vault
+from keycairn.app.turns import in_turns
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import UnknownProviderError
 from keycairn.domain.ids import CredentialId, ModelId
@@ -22,6 +24,8 @@ from keycairn.ports.store import Store
 _SEND_AGAIN = "Send its key again (keycairn credential set-key); its models work at once. Or delete it."
 _FIX = "keycairn doctor --fix"
 _SHOWN = 5
+TRIED = 10
+"""Credentials whose secrets are tried before others have their turn: a few milliseconds."""
 _REFUSED = (
     "It works for nobody. Compare with your backups; then remove it (keycairn doctor --discard {0}), and make it anew. "
     "To take records put back from an older state for what they are: keycairn doctor --accept-database, with the "
@@ -114,8 +118,9 @@ class Checkup:
         """Everything worth saying about the records of all workspaces, the worst first. Raises SealedError."""
         encryption = await self._encryption()
         survey = await self.survey()
-        findings = [encryption, *self._former(), *_of_secrets(survey), *_of_links(survey)]
-        findings += _of_rotations(await self._key_rotations.listed())
+        findings = [encryption, *self._former()]
+        for found in (_of_secrets(survey), _of_links(survey), _of_rotations(await self._key_rotations.listed())):
+            findings += await in_turns(found, lambda one: one)
         chain = await self._audit.verify()
         findings += [_of_flaw(flaw) for flaw in chain.flaws]
         if chain.intact:
@@ -132,6 +137,8 @@ class Checkup:
                 match record:
                     case Credential():
                         self._try(record, seen)
+                        if len(seen.credentials) % TRIED == 0:
+                            await asyncio.sleep(0)
                     case Model() | Defaults():
                         seen.see(record)
                     case Keyset() if record != self._vault.keyset.record:

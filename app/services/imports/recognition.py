@@ -1,5 +1,7 @@
 """Knowing an account again: by the id of its source, else by its key, never by its position or name alone."""
 
+import asyncio
+
 from msgspec import Struct
 
 from keycairn.app.services.audit import DELETED_HERE
@@ -139,6 +141,7 @@ class Recognition:
         for _ in range(PAGES):
             page = await self._store.credentials(credential.workspace, provider=provider, after=after, limit=MOST)
             names |= {item.name: item.id for item in page}
+            await asyncio.sleep(0)
             if len(page) < MOST:
                 break
             after = Position(provider, page[-1].created, page[-1].id)

@@ -1,6 +1,9 @@
 """Registered models and the defaults."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,6 +17,7 @@ from keycairn.app.services.models.naming import (
     entered,
     patched,
 )
+from keycairn.app.turns import TURN, batches, in_turns
 from keycairn.domain.assignment import best_model
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import (
@@ -208,7 +212,11 @@ class Models:
             chosen: dict[Slot, Model] = {}
             for slot in empty:
                 models = await linked(self._store, await self._store.models(by.workspace, type=slot.type, limit=None))
-                if best := best_model(models, slot.type, preferred):
+                best: Model | None = None
+                for part in batches(models, TURN):  # the best of the best of each part is the best of all
+                    best = best_model(part if best is None else (best, *part), slot.type, preferred)
+                    await asyncio.sleep(0)
+                if best is not None:
                     chosen[slot] = best
             wishes = {slot: model.id for slot, model in chosen.items()}
             changes, _ = self._assigned(defaults, wishes, {model.id: model.type for model in chosen.values()}, by)
@@ -249,7 +257,8 @@ class Models:
         """The number of models of a provider, by type; every type is there. Raises UnknownProviderError."""
         name = self._registry.get(provider).spec.name
         models = await self._store.models(workspace, provider=name, limit=None)
-        return {type: sum(model.type is type for model in models) for type in Modality}
+        counts = Counter(await in_turns(models, attrgetter("type")))
+        return {type: counts[type] for type in Modality}
 
     async def _link_expectations(self, model: Model) -> Sequence[Change]:
         if model.credential is None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.models.naming import checked_model_name
+from keycairn.app.turns import each
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import AddModel, Change, Changeset, ExpectCredential, ReplaceModel
 from keycairn.domain.credential import Credential
@@ -62,7 +63,7 @@ class Registration:
             waiting = {model.alike: model for model in loose}
             changes: list[Change] = []
             made: list[Model] = []
-            for (name, type), length in wanted.items():
+            async for (name, type), length in each(wanted.items()):
                 key = (name.casefold(), name.casefold(), type)
                 if key in have:
                     continue
