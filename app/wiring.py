@@ -65,12 +65,18 @@ async def open_keycairn(
 
 @asynccontextmanager
 async def open_with_first_run(
-    settings: Settings, *, registry: ProviderRegistry | None = None, new_database: bool = False, accept: bool = False
+    settings: Settings,
+    *,
+    registry: ProviderRegistry | None = None,
+    new_database: bool = False,
+    accept: bool = False,
+    worker: int | None = None,
 ) -> AsyncIterator[tuple[Keycairn, FirstRun]]:
     """As `open_keycairn`, with what was made for the first time.
 
     `new_database`: where the data folder had a database and has none, begin with an empty one. `accept` takes the
-    records for what they must be, as far as their own proofs hold.
+    records for what they must be, as far as their own proofs hold. A `worker`, by its number, shares the data folder
+    with others, and their supervisor holds it.
     """
     policy = EgressPolicy(
         strict=settings.egress_policy == "strict",
@@ -78,7 +84,8 @@ async def open_with_first_run(
         own=_own_endpoints(settings),
     )
     async with AsyncExitStack() as stack:
-        stack.enter_context(locked_data_folder(settings))
+        if worker is None:
+            stack.enter_context(locked_data_folder(settings))
         trust = Trust(_authorities("EGRESS_CA_FILE", settings.egress_ca_file))
         http = GuardedHttp(policy, trust=trust, proxy=settings.egress_proxy)
         stack.push_async_callback(http.aclose)
@@ -115,7 +122,7 @@ async def open_with_first_run(
         if (missing := missing_database(settings)) is not None:
             check_meant(settings, missing, new_database=new_database)
         had_one = not settings.in_memory and any(traces(settings))  # before opening leaves traces of its own
-        store = await open_store(settings, anew=new_database, fill=fill)
+        store = await open_store(settings, anew=new_database, fill=fill, worker=worker or 0)
         stack.push_async_callback(store.aclose)
         keycairn = assembled(store)
         if had_one and await untouched(keycairn):
@@ -171,6 +178,7 @@ async def open_store(
     anew: bool = False,
     accept: bool = False,
     fill: Callable[[Store], Awaitable[None]] | None = None,
+    worker: int = 0,
 ) -> Store:
     """The database alone. Raises as `open_keycairn`.
 
@@ -188,6 +196,7 @@ async def open_store(
         anew=anew,
         accept=accept,
         fill=fill,
+        worker=worker,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ class Shell:
         self.said = ""
 
     async def run(self, *words: str, typed: str | None = None, **variables: str) -> Result:
-        env = {**self.variables, **variables}
+        of_tests = {name: None for name in os.environ if name.startswith("KEYCAIRN_TEST_")}
+        env = {**of_tests, **self.variables, **variables}
         result = await asyncio.to_thread(CliRunner().invoke, main, words, input=typed, env=env)
         self.said += result.output
         assert isinstance(result.exception, SystemExit | None), result.exc_info

@@ -62,6 +62,7 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
     anew: bool = False,
     accept: bool = False,
     fill: Fill | None = None,
+    worker: int = 0,
 ) -> SurrealStore | EmbeddedStore:
     """The store at `url`: `ws://`, `wss://`, `surrealkv://<path>` or `mem://`.
 
@@ -70,7 +71,8 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
     Keycairn without a redo log kept the head of the audit chain; a server's redo log is in the same folder, None keeps
     none. `reserve` is how many bytes of the disk stay free. Where an embedded database is gone, `anew` makes a
     new one; where its redo log is not its own, or is further, `accept` goes on with the database. What
-    `fill` puts into a new embedded database on the disk is in it from the first moment on. Raises
+    `fill` puts into a new embedded database on the disk is in it from the first moment on. Of several processes with
+    one data folder each `worker` has a server's redo log of its own. Raises
     SettingsError for another kind of URL, StoreLockedError, RedoLogError, StoreError when the folder cannot be opened
     or was written by a newer Keycairn, RestoringError while another process restores, StoreUnavailableError when a
     server cannot be reached.
@@ -85,7 +87,7 @@ async def open_surreal(  # noqa: PLR0913  # what an operator can say of a databa
             deadline=deadline,
             authorities=authorities,
         )
-        return await _open_server(remote, anchor_file)
+        return await _open_server(remote, anchor_file, worker)
     if url != MEMORY and not (url.startswith(SCHEME) and url != SCHEME):
         raise SettingsError("The database URL must be surrealkv://<path>, mem://, ws://<host> or wss://<host>.")
     connection = EmbeddedConnection.locked(url, namespace=namespace, database=database)
@@ -106,19 +108,24 @@ def missing_store(url: str) -> Path | None:
     return folder if url.startswith(SCHEME) and is_missing(place_of(folder)) else None
 
 
-async def _open_server(connection: RemoteConnection, anchor_file: Path | None) -> SurrealStore:
+async def _open_server(connection: RemoteConnection, anchor_file: Path | None, worker: int) -> SurrealStore:
     log: ServerLog | None = None
     store: SurrealStore | None = None
+    joins = False
     try:
         dialect = dialect_of(await connection.version())
         await _prepared(connection.query)
         if anchor_file is None:
             log = ServerLog(None)
         else:
-            log = ServerLog(anchor_file.with_name(SERVER_LOG), former_head=former_head(anchor_file))
+            file = anchor_file.with_name(SERVER_LOG if worker == 0 else f"server-{worker}.redo")
+            joins = worker > 0 and not file.exists()
+            log = ServerLog(file, former_head=former_head(anchor_file))
             forget_former(anchor_file)
         store = SurrealStore(connection, dialect, log)
         await store.start()
+        if joins:  # the first worker has compared what is stored with what was acknowledged
+            await store.vouch()
     except BaseException:
         if store is not None:
             await store.aclose()

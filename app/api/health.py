@@ -55,7 +55,13 @@ class HealthController(Controller):
     )
     async def metrics(self, keycairn: TheKeycairn, meter: NamedDependency[Metrics]) -> bytes:
         """Counters and the service's condition in Prometheus' text format."""
-        return meter.text(await _condition(keycairn))
+        own = await own_metrics(keycairn, meter)
+        return own if meter.gather is None else await meter.gather(own)
+
+
+async def own_metrics(keycairn: Keycairn, meter: Metrics) -> bytes:
+    """The page of this process alone."""
+    return meter.text(await _condition(keycairn))
 
 
 async def _condition(keycairn: Keycairn) -> Condition:

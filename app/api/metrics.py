@@ -1,6 +1,6 @@
 """Counters for Prometheus. Labels are route templates, never paths, so no id or misplaced key becomes one."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -32,6 +32,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.gather: Callable[[bytes], Awaitable[bytes]] | None = None
+        """Makes the page of several processes, where this one is one of them, of its own page."""
         self._requests = Counter(
             "keycairn_http_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry
         )

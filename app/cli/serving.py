@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import signal
 import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, cast
@@ -17,24 +19,30 @@ from typing import Any, cast
 import structlog
 import uvicorn
 import uvloop
+from litestar import Litestar
 from msgspec.structs import replace
 
+from keycairn.app.api.health import own_metrics
 from keycairn.app.api.proof import proof_handler
 from keycairn.app.cli import services
 from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.cli.running import RunningServer, announce, running, withdraw
 from keycairn.app.cli.show import say
 from keycairn.app.cli.stopping import GracefulServer, Stopping
+from keycairn.app.cli.supervising import Supervisor
 from keycairn.app.cli.waiting import opened
 from keycairn.app.cli.websocket_protocol import LARGEST_MESSAGE, BoundedWebsocket
+from keycairn.app.cli.worker import Worker
 from keycairn.app.data_folder import FIRST_TOKEN_FILE, SIGN_IN_FILE, write_private
 from keycairn.app.first_run import FirstRun
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.logs import CallLines, configure_logs
+from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.privacy import close_off
 from keycairn.app.proof import new_secret
 from keycairn.app.server import create_app, fronted, guarded, hosts_of
 from keycairn.app.settings import Settings
+from keycairn.app.wiring import locked_data_folder
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import CannotListenError, DataFolderError, DataFolderLockedError
 from keycairn.domain.secret import Secret
@@ -50,34 +58,84 @@ _PR_SET_DUMPABLE = 4
 _log = structlog.get_logger()
 
 
-def serve(chosen: Settings, *, new_database: bool) -> None:
-    """Serve until a signal says stop. Raises what opening Keycairn raises, and CannotListenError."""
+def serve(chosen: Settings, *, new_database: bool, as_worker: str | None = None) -> None:
+    """Serve until a signal says stop. Raises what opening Keycairn raises, and CannotListenError.
+
+    `as_worker` makes this process a worker; see `Worker.joined`.
+    """
     call_lines = configure_logs(chosen.log_level)
     _keep_memory_private()
-    with _private_files(chosen), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(chosen, call_lines, new_database=new_database))
+    if as_worker is not None:
+        os.umask(0o077)
+
+    async def run(stopping: Stopping) -> None:
+        worker = await Worker.joined(as_worker) if as_worker is not None else None
+        await _run(chosen, call_lines, stopping, worker, new_database=new_database)
+
+    with nullcontext() if as_worker else _private_files(chosen), _runner() as runner:
+        runner.run(_until_stopped(run))
     _let_go_of_dead_streams()
 
 
-async def _serve(chosen: Settings, call_lines: CallLines | None, *, new_database: bool) -> None:
+def supervise(chosen: Settings, words: Sequence[str], *, workers: int) -> int:
+    """Have `workers` processes serve until a signal says stop; the exit code. Raises as `serve`.
+
+    `words` are those that each of them is started with.
+    """
+    configure_logs(chosen.log_level)
+    _keep_memory_private()
+    codes: list[int] = []
+
+    async def run(stopping: Stopping) -> None:
+        await _check_free(chosen)
+        with locked_data_folder(chosen), _listening(chosen) as listener:
+            here = replace(chosen, port=listener.getsockname()[1])
+            known = RunningServer(_url(here), os.getpid(), new_secret())
+            supervisor = Supervisor(listener, known, [*words, "--port", str(here.port)], workers)
+            stopping.calls(supervisor.stop, supervisor.stop)
+            serving = asyncio.create_task(supervisor.run())
+            await supervisor.begun.wait()
+            with _announced(here.data_dir, known):
+                codes.append(await serving)
+            stopping.calls()
+
+    with _private_files(chosen), _runner() as runner:
+        runner.run(_until_stopped(run))
+    _let_go_of_dead_streams()
+    return max(codes, default=0)
+
+
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+async def _until_stopped(run: Callable[[Stopping], Awaitable[None]]) -> None:
     stopping = Stopping()
     task = cast("asyncio.Task[None]", asyncio.current_task())
     with stopping.on_signals():
         stopping.calls(task.cancel)
         try:
-            await _run(chosen, call_lines, stopping, new_database=new_database)
+            await run(stopping)
         except asyncio.CancelledError:
             if not stopping.asked:
                 raise
 
 
-async def _run(chosen: Settings, call_lines: CallLines | None, stopping: Stopping, *, new_database: bool) -> None:
+async def _check_free(chosen: Settings) -> None:
     if (await running(chosen.data_dir))[0] is not None:
         raise DataFolderLockedError(str(chosen.data_dir))
-    with _listening(chosen) as listener:
+
+
+async def _run(
+    chosen: Settings, call_lines: CallLines | None, stopping: Stopping, worker: Worker | None, *, new_database: bool
+) -> None:
+    if worker is None:
+        await _check_free(chosen)
+    number = None if worker is None else worker.number
+    with _listening(chosen) if worker is None else contextlib.closing(worker.listener) as listener:
         here = replace(chosen, port=listener.getsockname()[1])
-        async with opened(here, listener, new_database=new_database) as (keycairn, first_run):
-            known = RunningServer(_url(here), os.getpid(), new_secret())
+        async with opened(here, listener, new_database=new_database, worker=number) as (keycairn, first_run):
+            known = RunningServer(_url(here), os.getpid(), new_secret()) if worker is None else worker.server
             if keycairn.gateway is not None:
                 keycairn.gateway.call_log.write = call_lines
             app = create_app(here, keycairn=keycairn, handlers=[proof_handler(known.secret)])
@@ -96,12 +154,34 @@ async def _run(chosen: Settings, call_lines: CallLines | None, stopping: Stoppin
                     timeout_keep_alive=KEEP_ALIVE,
                 )
             )
-            _greet(here, known.url, keycairn, first_run, await keycairn.store.providers_in_use(DEFAULT_WORKSPACE))
+            if not number:
+                _greet(here, known.url, keycairn, first_run, await keycairn.store.providers_in_use(DEFAULT_WORKSPACE))
             _forget(here)
-            with _announced(here.data_dir, known):
+            async with _announced_as(worker, here, known, keycairn, app):
                 stopping.calls(server.stop, server.hurry)
                 await server.serve(sockets=[listener])
                 stopping.calls()
+
+
+@asynccontextmanager
+async def _announced_as(
+    worker: Worker | None, here: Settings, known: RunningServer, keycairn: Keycairn, app: Litestar
+) -> AsyncIterator[None]:
+    """Be known: to the commands beside this server, or to the supervisor, without which a worker stops."""
+    if worker is None:
+        with _announced(here.data_dir, known):
+            yield
+        return
+    meter = app.plugins.get(KeycairnPlugin).metrics
+    meter.gather = worker.gather
+    worker.page = partial(own_metrics, keycairn, meter)
+    await worker.opened()
+    listening = asyncio.create_task(worker.listen())
+    listening.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        yield
+    finally:
+        listening.cancel()
 
 
 @contextmanager

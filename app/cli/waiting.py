@@ -55,7 +55,9 @@ class Waiting:
 
 
 @asynccontextmanager
-async def opened(here: Settings, listener: socket.socket, *, new_database: bool) -> AsyncIterator[Opened]:
+async def opened(
+    here: Settings, listener: socket.socket, *, new_database: bool, worker: int | None = None
+) -> AsyncIterator[Opened]:
     """As `open_with_first_run`, but a database server that cannot be reached, or is being restored, is waited for.
 
     `listener` is answered at meanwhile, and as before afterwards. Commands and programs that open Keycairn by
@@ -64,7 +66,7 @@ async def opened(here: Settings, listener: socket.socket, *, new_database: bool)
     async with AsyncExitStack() as stack:
 
         async def attempt() -> Opened:
-            return await stack.enter_async_context(open_with_first_run(here, new_database=new_database))
+            return await stack.enter_async_context(open_with_first_run(here, new_database=new_database, worker=worker))
 
         try:
             found = await attempt()
