@@ -76,7 +76,10 @@ class MadeKey(Struct, frozen=True, kw_only=True):
 
 
 class KeyRef(Struct, frozen=True, kw_only=True):
-    """A key that is to be revoked. `secrets` are the key itself, where it is still known."""
+    """A key that is to be revoked. `secrets` are the key itself, where it is still known.
+
+    `id` is "" where the provider lists no keys: then the key itself says which one.
+    """
 
     id: str
     secrets: Mapping[str, Secret] = {}

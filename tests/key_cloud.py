@@ -61,14 +61,17 @@ class Key:
 class KeyCloud(FakeProvider):
     """A provider that manages keys. `slow` is how many seconds a new key takes, `failing` names methods that fail."""
 
-    def __init__(self, creation: KeyCreation, clock: FakeClock, *, tagged: bool = True) -> None:
+    def __init__(
+        self, creation: KeyCreation, clock: FakeClock, *, tagged: bool = True, revokes: bool | None = None
+    ) -> None:
+        by_person = creation is KeyCreation.BY_PERSON
         spec = plain_spec(
             "openai",
             key_management=KeyManagement(
                 creation=creation,
                 tagged=tagged,
                 lists=creation is not KeyCreation.UNLISTED,
-                revokes=creation is not KeyCreation.BY_PERSON,
+                revokes=not by_person if revokes is None else revokes,
                 page="https://openai.example/keys",
                 fields=(
                     FieldSpec(name="admin_key", label="Admin key", secret=True, required=True),
@@ -207,9 +210,9 @@ class CloudHouse(House):
         super().__init__(store=store, ids=ids, clock=clock, registry=registry, admin_token=admin_token)
 
     @classmethod
-    async def new(cls, creation: KeyCreation, *, tagged: bool = True) -> "CloudHouse":
+    async def new(cls, creation: KeyCreation, *, tagged: bool = True, revokes: bool | None = None) -> "CloudHouse":
         clock = FakeClock(step=0.001)
-        house = cls(KeyCloud(creation, clock, tagged=tagged), MortalStore(), clock, FakeIds())
+        house = cls(KeyCloud(creation, clock, tagged=tagged, revokes=revokes), MortalStore(), clock, FakeIds())
         await house.open()
         return house
 

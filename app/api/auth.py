@@ -11,6 +11,7 @@ from keycairn.app.api.inside import keycairn_of
 from keycairn.app.api.metrics import METER, Metrics
 from keycairn.app.keycairn import Keycairn
 from keycairn.domain.audit import Caller
+from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import (
     AuthenticationError,
     CredentialNotFoundError,
@@ -133,6 +134,13 @@ def need(connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> None:
     """Raise ForbiddenError unless the request's token carries `scope`, for what only some requests of a route do."""
     if not carries(connection.state[SCOPES], scope):
         raise ForbiddenError(scope)
+
+
+def keeps(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether the request's token administers the installation, with all its workspaces."""
+    caller: Caller = connection.state[CALLER]
+    whole = caller.workspace == DEFAULT_WORKSPACE and caller.reach.whole
+    return whole and carries(connection.state[SCOPES], Scope.ADMIN)
 
 
 def bearer(header: str) -> Secret:

@@ -1,15 +1,17 @@
 """The environment over HTTP: what provider variables it holds, and moving them into the database."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, get, post
+from litestar import Controller, Request, get, post
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
+from keycairn.app.api.auth import keeps
 from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.api.views import (
     MigrationView,
     StatusView,
+    held_back_views,
     migration_view,
 )
 from keycairn.app.services.imports import Source
@@ -26,15 +28,18 @@ class EnvironmentController(Controller):
     tags = ("Credentials",)
 
     @get("/status", opt=READ, operation_id="get_status", summary="Where each provider is configured")
-    async def status(self, keycairn: TheKeycairn, caller: TheCaller) -> StatusView:
+    async def status(self, keycairn: TheKeycairn, caller: TheCaller, request: Request[Any, Any, Any]) -> StatusView:
         """The database wins over the environment. `encryption_configured`: whether a root key opens the vault.
 
         `env_file_faults` tells what of the .env file cannot be read.
 
         `data_folder_kept` is false where the data folder goes with the container, or with the machine's memory.
+        `keys_held_back` are former keys that are not revoked because other workspaces use them: told to an
+        administrator of the installation only, and never to those workspaces.
         """
         sources = await keycairn.environment.sources(workspace=caller.workspace)
         refused = {one.family: one.why_not for one in keycairn.environment.found(caller.workspace) if one.why_not}
+        held = await keycairn.key_rotations.held_back() if keeps(request) else ()
         return StatusView(
             configured={provider: source is not Source.NONE for provider, source in sources.items()},
             source=sources,
@@ -42,6 +47,7 @@ class EnvironmentController(Controller):
             data_folder_kept=keycairn.data_folder_kept,
             refused=refused or UNSET,
             env_file_faults=[*keycairn.environment.faults(caller.workspace)] or UNSET,
+            keys_held_back=held_back_views(held) or UNSET,
         )
 
     @get(

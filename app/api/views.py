@@ -13,6 +13,7 @@ from keycairn.app.services.imports import Migration, MigrationEntry, Step
 from keycairn.domain.audit import Action, AuditEvent
 from keycairn.domain.credential import Credential
 from keycairn.domain.key_management import KeyManagement
+from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.options import Options
@@ -108,11 +109,42 @@ def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> 
     )
 
 
+class HeldBackKey(Struct, frozen=True, kw_only=True):
+    """A former key that is not revoked, because credentials of other workspaces use it.
+
+    `used_by` are those, as `workspace/credential`. They store another key, or are deleted, and it goes on.
+    """
+
+    workspace: str
+    credential: str
+    provider: str
+    old_key_id: str
+    since: datetime
+    used_by: Sequence[str]
+
+
+def held_back_views(rotations: Sequence[KeyRotation]) -> list[HeldBackKey]:
+    """Views of rotations that wait for other workspaces."""
+    return [
+        HeldBackKey(
+            workspace=one.workspace,
+            credential=one.credential,
+            provider=one.provider,
+            old_key_id=run.old_id,
+            since=run.since,
+            used_by=run.used_by,
+        )
+        for one in rotations
+        if (run := one.run) is not None
+    ]
+
+
 class StatusView(Struct, frozen=True):
     """Where each provider is configured, whether secrets can be sealed, and whether a volume keeps the data folder.
 
     `refused` says of providers whose variables are set why the environment configures no account of theirs,
     `env_file_faults` what of the .env file cannot be read; both are left out where there is none.
+    `keys_held_back` is there for the installation's keeper alone.
     """
 
     configured: Mapping[str, bool]
@@ -121,6 +153,7 @@ class StatusView(Struct, frozen=True):
     data_folder_kept: bool
     refused: Mapping[str, str] | UnsetType = UNSET
     env_file_faults: Sequence[str] | UnsetType = UNSET
+    keys_held_back: Sequence[HeldBackKey] | UnsetType = UNSET
 
 
 class DeletionView(Struct, frozen=True, kw_only=True):

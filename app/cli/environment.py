@@ -31,7 +31,9 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
     failed = FAILED if why_sealed else None
     rotations = await client.get("/api/key-rotations")
     warnings = {one["credential"]: one["warning"] for one in rotations if one["warning"]}
+    ages = {one["credential"]: {"days": one["key_age_days"], "expires": one["expires"]} for one in rotations}
     told = {**overview, "credentials": credentials, "why_sealed": why_sealed, "key_warnings": warnings}
+    told["key_ages"] = ages
     if shown(told, as_json=as_json):
         return failed
     say(f"Talking to {client.where}.", DULL)
@@ -48,15 +50,31 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
     if credentials:
         say("")
         table(
-            ("id", "provider", "name", "models", "tested"),
-            ((c["id"], c["provider"], c["name"], c["model_count"], tested(c)) for c in credentials),
+            ("id", "provider", "name", "models", "tested", "key"),
+            (
+                (c["id"], c["provider"], c["name"], c["model_count"], tested(c), _age(ages.get(c["id"])))
+                for c in credentials
+            ),
             empty="",
         )
     for broken in (c for c in credentials if c["decryption_error"]):
         say(f"{broken['id']} does not open: {broken['decryption_error']}. Send its key again.", BAD)
     for id, warning in warnings.items():
         say(f"The key of {id}: {warning}", BAD)
+    for one in overview.get("keys_held_back", []):
+        say(
+            f"The former key of {one['credential']} (workspace {one['workspace']}) is not revoked: "
+            f"{', '.join(one['used_by'])} use it.",
+            BAD,
+        )
     return failed
+
+
+def _age(known: Mapping[str, Any] | None) -> str:
+    """How old a key is, and when its provider ends it; "" of one without a policy."""
+    if known is None or known["days"] is None:
+        return ""
+    return f"{known['days']:.0f} days" + (f", ends {known['expires'][:10]}" if known["expires"] else "")
 
 
 def tested(credential: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from keycairn.app.services.key_rotations import Shown
 from keycairn.app.turns import each
 from keycairn.domain.environment import EnvironmentAccount
 from keycairn.domain.errors import BackupFileError
+from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.token import Scope
 
 OLD_TEST = timedelta(days=30)
@@ -112,6 +113,22 @@ def of_keys(rotations: Sequence[Shown]) -> list[Need]:
             path=f"/credentials/{one.rotation.credential}/key-rotation",
         )
         for one in warned[:MOST_KEYS]
+    ]
+
+
+def of_held_back(held: Sequence[KeyRotation]) -> list[Need]:
+    """Of former keys that are not revoked because other workspaces use them, for the installation's keeper."""
+    return [
+        Need(
+            rank=2,
+            kind="warn",
+            what=f"A former key of {one.provider} in workspace {one.workspace} is not revoked",
+            why=f"Used by {', '.join(one.run.used_by)}. Have those store keys of their own.",
+            action="Check up",
+            path="/encryption",
+        )
+        for one in held[:MOST_KEYS]
+        if one.run is not None
     ]
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from keycairn.app.api.auth import Access, Touches
 from keycairn.app.page.credentials import TheRows
-from keycairn.app.page.needs import last_backup, of_credentials, of_environment, of_keeping, of_keys
+from keycairn.app.page.needs import last_backup, of_credentials, of_environment, of_held_back, of_keeping, of_keys
 from keycairn.app.page.plots import Bars, bars
 from keycairn.app.page.rows import Row
 from keycairn.app.page.spending import usage_between
@@ -39,9 +39,11 @@ async def overview(view: TheView, rows: TheRows) -> Response[Any]:
     waiting = view.keycairn.environment.found(view.caller.workspace) if view.caller.reach.whole and reads else ()
     keys = await view.keycairn.key_rotations.listed(workspace=view.caller.workspace) if reads else ()
     mine = [one for one in keys if view.caller.reach.holds(one.rotation.provider, one.rotation.credential)]
+    held = await view.keycairn.key_rotations.held_back() if view.may(Scope.ADMIN, installation=True) else ()
     needs = [
         *await of_credentials(view, listed),
         *of_keys(mine),
+        *of_held_back(held),
         *of_environment(view, listed, waiting),
         *of_keeping(view),
     ]

@@ -68,13 +68,20 @@ def begun(
         fingerprint=fingerprint,
         old_id=old_id,
     )
-    return _with(rotation, run, now)
+    return replace(_with(rotation, run, now), leaked=False, closes=False)
 
 
 def hurried(rotation: KeyRotation, now: datetime, *, closes: bool) -> KeyRotation:
-    """The former key leaked while a rotation is under way: it is revoked as soon as the credentials have another."""
+    """A key leaked while a rotation is under way: the former one is revoked as soon as the credentials have another.
+
+    After the switch it may as well be the key in use that leaked, so another rotation follows, as it does where this
+    one is given up. Who asks for a key meanwhile keeps the time for it.
+    """
     run = _run(rotation)
-    return _with(rotation, replace(run, reason=Reason.LEAKED, due=now, closes=closes), now)
+    again = run.again or (run.step not in BEFORE_SWITCH and run.reason is not Reason.LEAKED)
+    due = run.due if run.step in {RotationStep.CREATING, RotationStep.CLEANING} else now
+    hurry = replace(run, reason=Reason.LEAKED, due=due, closes=run.closes or closes, again=again)
+    return _with(rotation, hurry, now)
 
 
 def identified(rotation: KeyRotation, now: datetime, old_id: str) -> KeyRotation:
@@ -200,13 +207,13 @@ def settled(rotation: KeyRotation, now: datetime) -> KeyRotation:
 def revoking(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """The former key is about to be revoked."""
     _run(rotation, RotationStep.OVERLAP, RotationStep.REVOKED)
-    return _stepped(rotation, now, RotationStep.REVOKING, held="", attempt=0, due=now)
+    return _stepped(rotation, now, RotationStep.REVOKING, held="", used_by=(), attempt=0, due=now)
 
 
 def revoked(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """The provider says that the former key is revoked."""
     _run(rotation, RotationStep.REVOKING)
-    return _stepped(rotation, now, RotationStep.REVOKED, held="", trouble="", attempt=0, looks=0, proofs=0)
+    return _stepped(rotation, now, RotationStep.REVOKED, held="", used_by=(), trouble="", attempt=0, looks=0, proofs=0)
 
 
 def death(rotation: KeyRotation, now: datetime, *, dead: bool, within: float) -> KeyRotation:
@@ -232,10 +239,25 @@ def death(rotation: KeyRotation, now: datetime, *, dead: bool, within: float) ->
 def cleaning(
     rotation: KeyRotation, now: datetime, why: str, *, ends_as: RotationOutcome = RotationOutcome.FAILED
 ) -> KeyRotation:
-    """The rotation is given up before the switch: what it made is removed."""
-    _run(rotation, *BEFORE_SWITCH)
+    """The rotation is given up before the switch: what it made is removed.
+
+    That begins when whoever asks for a key has no time left for it, so that none appears afterwards.
+    """
+    run = _run(rotation, *BEFORE_SWITCH)
+    unsure = run.step is RotationStep.CREATING
+    due = max(now, run.made_by or now) if unsure else now
     return _stepped(
-        rotation, now, RotationStep.CLEANING, why=why, ends_as=ends_as, held="", attempt=0, looks=0, maker="", due=now
+        rotation,
+        now,
+        RotationStep.CLEANING,
+        why=why,
+        ends_as=ends_as,
+        unsure=unsure,
+        held="",
+        attempt=0,
+        looks=0,
+        maker="",
+        due=due,
     )
 
 
@@ -256,10 +278,22 @@ def troubled(rotation: KeyRotation, now: datetime, why: str, *, wait: float | No
     return _same_step(rotation, now, run, attempt=run.attempt + 1, trouble=why, looks=0, proofs=0, due=due)
 
 
-def held(rotation: KeyRotation, now: datetime, why: str, *, look_after: float = PERSON_LOOKS) -> KeyRotation:
+def held(
+    rotation: KeyRotation,
+    now: datetime,
+    why: str,
+    *,
+    look_after: float = PERSON_LOOKS,
+    used_by: tuple[str, ...] = (),
+) -> KeyRotation:
     """It waits for a person."""
     run = _run(rotation)
-    return _same_step(rotation, now, run, held=why, due=now + timedelta(seconds=look_after))
+    return _same_step(rotation, now, run, held=why, used_by=used_by, due=now + timedelta(seconds=look_after))
+
+
+def revoked_early(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """A leaked key was revoked, and a person has yet to store another."""
+    return _same_step(rotation, now, _run(rotation, RotationStep.AWAITING), revoked_early=True, due=now)
 
 
 def released(rotation: KeyRotation, now: datetime) -> KeyRotation:
@@ -269,7 +303,7 @@ def released(rotation: KeyRotation, now: datetime) -> KeyRotation:
         raise KeyRotationStateError("The rotation waits for nobody.")
     if run.step is RotationStep.CREATING:
         return _stepped(rotation, now, RotationStep.PLANNED, held="", due=now)
-    return _same_step(rotation, now, run, held="", due=now)
+    return _same_step(rotation, now, run, held="", used_by=(), unsure=False, due=now)
 
 
 def cancelled(rotation: KeyRotation, now: datetime) -> KeyRotation:
@@ -304,6 +338,8 @@ def replaced(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotat
         made=now,
         expires=None,
         retry=None,
+        leaked=False,
+        closes=False,
         updated=now,
         version=rotation.version + 1,
     )
@@ -349,6 +385,8 @@ def _ended(rotation: KeyRotation, now: datetime, outcome: RotationOutcome, why: 
         policy=policy,
         last=LastRun(id=run.id, outcome=outcome, at=now, why=why),
         retry=now + timedelta(days=RETRY_DAYS) if outcome in _PAUSING else None,
+        leaked=run.again,
+        closes=run.again and run.closes,
     )
 
 

@@ -27,7 +27,8 @@ class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     """When a key is rotated, and how long the former one goes on to work.
 
     `every_days` after it was made; or `at` a time, once. Neither: when somebody asks. `overlap_hours` is the time
-    between the switch and the revocation. `warn_days` before it is due, or its provider ends it, it is warned of.
+    between the switch and the revocation. `warn_days` before its provider ends it, or before a person has to make
+    another, it is warned of.
     """
 
     every_days: int | None = None
@@ -121,6 +122,14 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why it is cleaned up."""
     closes: bool = False
     """Whether the accounts are closed for calls where the key cannot be replaced."""
+    unsure: bool = False
+    """Whether it is cleaned up while nobody knows what became of a creation."""
+    revoked_early: bool = False
+    """Whether the provider revoked a leaked key before there was another."""
+    used_by: tuple[str, ...] = ()
+    """`workspace/credential` of those elsewhere for whom the former key is held back; for the installation only."""
+    again: bool = False
+    """Whether the key in use leaked too, so that another rotation follows."""
 
     @property
     def tags(self) -> str:
@@ -164,7 +173,11 @@ class KeyRotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: Run | None = None
     last: LastRun | None = None
     retry: datetime | None = None
-    """Before which the policy begins nothing: a rotation failed a moment ago."""
+    """Before which the policy begins nothing: a rotation failed, or was called off, a moment ago."""
+    leaked: bool = False
+    """Whether the key in use leaked while a rotation was under way: one because of that begins next."""
+    closes: bool = False
+    """Whether that one may close the accounts; see `Run.closes`."""
     created: datetime
     updated: datetime
     version: int = 1

@@ -93,6 +93,9 @@ class Survey:
             self.missing.append(record)
 
 
+_HELD_BACK = "Have those store keys of their own. Then it is revoked by itself, within the hour or when it is resumed."
+
+
 class Checkup:
     """Reads everything, tries every secret, changes nothing."""
 
@@ -188,12 +191,13 @@ def _of_rotations(rotations: Sequence[Shown]) -> Iterator[Finding]:
     for shown in rotations:
         if shown.warning:
             one = shown.rotation
+            used_by = one.run.used_by if one.run else ()
             yield Finding(
-                code="key_rotation",
+                code="key_held_back" if used_by else "key_rotation",
                 subject=f"key of credential {one.credential} ({one.provider})",
-                found=shown.warning,
-                what_to_do=f"Look at it: keycairn credential rotation {one.credential}",
-                records=(one.credential,),
+                found=f"{shown.warning} Used by: {', '.join(used_by)}." if used_by else shown.warning,
+                what_to_do=_HELD_BACK if used_by else f"Look at it: keycairn credential rotation {one.credential}",
+                records=(one.credential, *(name.partition("/")[2] for name in used_by)),
             )
 
 

@@ -227,6 +227,10 @@ class KeyRotations:
         self._woken.set()
         return self._shown(done)
 
+    async def held_back(self) -> Sequence[KeyRotation]:
+        """The rotations of all workspaces whose former key is not revoked because another workspace uses it."""
+        return [one for one in await self._store.key_rotations() if one.run is not None and one.run.used_by]
+
     async def work(self) -> bool:
         """Begin what the policies ask for, and go one step further with all that is due; whether anything was."""
         if self._vault.why_sealed is not None:
@@ -292,8 +296,9 @@ class KeyRotations:
                 await self._journal.commit((PutKeyRotation(after, expected=rotation.version), event))
                 return True
             due = rotation.due()
-            if due is not None and due <= now and await self._leads(credential, mark):
-                await self._begin(rotation.credential, Reason.POLICY, _system(rotation))
+            if rotation.leaked or (due is not None and due <= now and await self._leads(credential, mark)):
+                reason = Reason.LEAKED if rotation.leaked else Reason.POLICY
+                await self._begin(rotation.credential, reason, _system(rotation), closes=rotation.closes)
                 return True
         except (StaleVersionError, KeyRotationStateError):
             return True  # another instance was first
@@ -313,6 +318,14 @@ class KeyRotations:
         async def plan() -> tuple[Changeset, KeyRotation]:
             credential = await require_credential(self._store, by.workspace, id)
             stored = await self._store.key_rotation(rotation_id(id))
+            if reason is Reason.LEAKED and (twin := await self._under_way(credential)) is not None:
+                event = self._journal.event(by, Action.KEY_ROTATED, id, outcome=f"begun ({reason})")
+                hurried, more = await self._hurried(credential, twin, closes=closes)
+                put = PutKeyRotation(hurried, expected=twin.version)
+                own = stored or self._bare(credential, Policy())
+                return (ExpectCredential(by.workspace, id, credential.version), *more, put, event), replace(
+                    own, run=hurried.run
+                )
             if stored is None:
                 if reason is not Reason.LEAKED:
                     raise KeyRotationNotFoundError
@@ -330,10 +343,6 @@ class KeyRotations:
         self, credential: Credential, stored: KeyRotation, reason: Reason, run_id: str, *, closes: bool
     ) -> tuple[KeyRotation, list[Change]]:
         now, mark = self._clock.now(), self._calls.fingerprint(credential)
-        if stored.run is not None and reason is Reason.LEAKED:
-            shut = closes and stored.run.step is RotationStep.AWAITING
-            more = await self._switching.closed(credential, mark) if shut else []
-            return machine.hurried(stored, now, closes=closes), more
         for twin in await self._switching.twins(credential, mark):
             other = await self._store.key_rotation(rotation_id(twin.id))
             if twin.id != credential.id and other is not None and other.run is not None:
@@ -352,6 +361,22 @@ class KeyRotations:
         )
         old = self._calls.sealed(begun, self._calls.key_of(credential), OLD)
         return replace(begun, sealed={**begun.sealed, **old}), more
+
+    async def _under_way(self, credential: Credential) -> KeyRotation | None:
+        """The rotation of its key that is under way, with whichever credential of the workspace it was begun."""
+        for twin in await self._switching.twins(credential, self._calls.fingerprint(credential)):
+            found = await self._store.key_rotation(rotation_id(twin.id))
+            if found is not None and found.run is not None:
+                return found
+        return None
+
+    async def _hurried(
+        self, credential: Credential, rotation: KeyRotation, *, closes: bool
+    ) -> tuple[KeyRotation, list[Change]]:
+        """One leak has one answer: the rotation that is under way."""
+        shut = closes and rotation.run is not None and rotation.run.step is RotationStep.AWAITING
+        more = await self._switching.closed(credential, self._calls.fingerprint(credential)) if shut else []
+        return machine.hurried(rotation, self._clock.now(), closes=closes), more
 
     def _managing(self, provider: str) -> ProviderSpec:
         return management_spec(self._registry.get(provider).spec, self._calls.management(provider))
@@ -428,13 +453,13 @@ class KeyRotations:
             rotation=rotation,
             management=management,
             due=rotation.due(),
-            warning=_warning(rotation, now),
+            warning=_warning(rotation, now, by_person=not management.makes),
             age_days=None if rotation.made is None else round((now - rotation.made) / timedelta(days=1), 2),
         )
 
 
-def _warning(rotation: KeyRotation, now: datetime) -> str:
-    """What a person should know of the key now; "" where there is nothing."""
+def _warning(rotation: KeyRotation, now: datetime, *, by_person: bool) -> str:
+    """What a person should know of the key now; "" where there is nothing. `by_person`: who makes the next one."""
     run, due = rotation.run, rotation.due()
     soon = now + timedelta(days=rotation.policy.warn_days)
     if run is not None:
@@ -444,7 +469,9 @@ def _warning(rotation: KeyRotation, now: datetime) -> str:
         return f"The last rotation failed: {rotation.last.why}"
     if rotation.expires is not None and rotation.expires <= soon:
         return f"The provider ends the key at {rotation.expires:%Y-%m-%d %H:%M} UTC."
-    return f"The key was to be rotated by {due:%Y-%m-%d}." if due is not None and due <= now else ""
+    if due is not None and due <= now:
+        return f"The key was to be rotated by {due:%Y-%m-%d}."
+    return f"Make another key by {due:%Y-%m-%d}." if due is not None and by_person and due <= soon else ""
 
 
 def _checked(managing: ProviderSpec, name: str, secret: Secret | None) -> Secret | None:

@@ -1,6 +1,6 @@
 """Going one step further with the rotation of a key. What a step stands for is stored before it is done."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -66,6 +66,9 @@ _TO_REVOKE = "Revoke the former key{id} at {page}. It is looked after until the 
 AWAITED_EVERY = 30.0
 """Seconds between two looks whether somebody stored the key that is waited for."""
 _TO_MAKE = "Make a new key at {page}, and store it with the credential."
+_ORPHANS = "Revoke these keys at {page}, which nobody uses: {keys}. They are looked after until they are gone."
+_ASKED_AGAIN = 5
+"""How often the answer to a creation is stored again, where the record was edited meanwhile."""
 _log = structlog.get_logger()
 
 
@@ -156,14 +159,34 @@ class Runner:
         return machine.cleaning(rotation, now, why, ends_as=RotationOutcome.REPLACED)
 
     async def _hold(
-        self, rotation: KeyRotation, why: str, *told: Change, look_after: float = machine.PERSON_LOOKS
+        self,
+        rotation: KeyRotation,
+        why: str,
+        *told: Change,
+        look_after: float = machine.PERSON_LOOKS,
+        used_by: tuple[str, ...] = (),
     ) -> None:
         """Have it wait for a person; that it still does is not worth a commit."""
         run, now = _run(rotation), self._clock.now()
-        if run.held == why:
+        if (run.held, run.used_by) == (why, used_by):
             self._resting[run.id] = now + timedelta(seconds=look_after)
             return
-        await self.store(rotation, machine.held(rotation, now, why, look_after=look_after), *told)
+        after = machine.held(rotation, now, why, look_after=look_after, used_by=used_by)
+        await self.store(rotation, after, *told)
+
+    async def _removed(
+        self, rotation: KeyRotation, credential: Credential | None, keys: Sequence[ListedKey], **known: Secret
+    ) -> bool:
+        """Revoke keys that nobody has; False where a person has to, who is asked."""
+        management = self._calls.of(rotation)
+        if keys and not management.revokes:
+            named = ", ".join(one.tag or one.id for one in keys)
+            why = _ORPHANS.format(page=management.page or "the provider's page", keys=named)
+            await self._hold(rotation, why)
+            return False
+        for one in keys:
+            await self._calls.revoke(rotation, credential, KeyRef(id=one.id, secrets=known))
+        return True
 
     async def _plan(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> None:
         """List the keys there are, store what is about to be asked for, and ask."""
@@ -174,8 +197,9 @@ class Runner:
         except KeycairnError as error:
             await self._refused(rotation, credential, error)
             return
-        for orphan in self._orphans(run, listed, management):  # made late by an earlier try
-            await self._calls.revoke(rotation, credential, KeyRef(id=orphan.id))
+        late = self._orphans(run, listed, management)  # made by an earlier try
+        if not await self._removed(rotation, credential, late):
+            return
         if run.tries >= machine.MOST_TRIES:
             after = machine.cleaning(rotation, now, f"The provider made no key that came back: {run.trouble}")
             await self.store(rotation, after, *await self._closing(after, credential))
@@ -205,7 +229,23 @@ class Runner:
                 return
             await self.store(intent, machine.unclear(intent, self._clock.now(), str(error)))
         else:
-            await self._made(intent, made)
+            await self._keep(intent, credential, made)
+
+    async def _keep(self, intent: KeyRotation, credential: Credential, made: MadeKey) -> None:
+        """Store a key that came, also where the record was edited meanwhile; one that is not waited for is revoked."""
+        run, now = _run(intent), intent
+        for _ in range(_ASKED_AGAIN):
+            try:
+                await self._made(now, made)
+            except StaleVersionError:
+                found = await self._store.key_rotation(intent.id)
+                if found is None or found.run is None or not _same_creation(found.run, run):
+                    break
+                now = found
+            else:
+                return
+        if self._calls.of(intent).revokes:
+            await self._calls.revoke(intent, credential, KeyRef(id=made.id, secrets=made.secrets))
 
     async def _made(self, intent: KeyRotation, made: MadeKey) -> None:
         main = next(name for name in self._calls.of(intent).secrets if name in made.secrets)
@@ -247,8 +287,8 @@ class Runner:
             made = MadeKey(id=ours.id, secrets=chosen, expires=ours.expires)
             await self._made(rotation, made)
             return
-        for orphan in found:
-            await self._calls.revoke(rotation, credential, KeyRef(id=orphan.id))
+        if not await self._removed(rotation, credential, found):
+            return
         after = (
             machine.unclear(rotation, now, "A key of it was found, and revoked.")
             if found
@@ -289,8 +329,7 @@ class Runner:
         management, now = self._calls.of(rotation), self._clock.now()
         if await self._held_back(rotation, run):
             return
-        known = run.old_id or management.creation is KeyCreation.UNLISTED
-        if management.revokes and known:
+        if management.revokes and (run.old_id or not management.lists):
             key = KeyRef(id=run.old_id, secrets=self._calls.kept(rotation, OLD))
             await self._calls.revoke(rotation, credential, key)
             await self.store(rotation, machine.revoked(rotation, now))
@@ -310,8 +349,8 @@ class Runner:
         left = self._orphans(run, listed, management) if management.tagged else []
         if left and await self._calls.holders(list(self._calls.kept(rotation, NEW).values())):
             left = [one for one in left if one.id != run.new_id]
-        for orphan in left:
-            await self._calls.revoke(rotation, credential, KeyRef(id=orphan.id))
+        if not await self._removed(rotation, credential, left):
+            return
         dead = not there and not left and await self._calls.is_dead(rotation, credential)
         after = machine.death(rotation, self._clock.now(), dead=dead, within=management.ends_within)
         await self.store(rotation, after, details={"revoked": [one.id for one in left]} if left else None)
@@ -324,6 +363,9 @@ class Runner:
             await self.store(rotation, machine.given_up(rotation, now, run.why))
             return
         if not management.lists:
+            if run.unsure:
+                await self._hold(rotation, _LOOK.format(tag=run.tag, page=management.page or "the provider's page"))
+                return
             if run.new_id or new:
                 await self._calls.revoke(rotation, credential, KeyRef(id=run.new_id, secrets=new))
             await self.store(rotation, machine.given_up(rotation, now, run.why))
@@ -332,8 +374,8 @@ class Runner:
         found = self._orphans(run, listed, management)
         if run.new_id and any(one.id == run.new_id and one.usable for one in listed):
             found = [*(one for one in found if one.id != run.new_id), ListedKey(id=run.new_id)]
-        for orphan in found:
-            await self._calls.revoke(rotation, credential, KeyRef(id=orphan.id, secrets=new))
+        if not await self._removed(rotation, credential, found, **new):
+            return
         after = machine.troubled(rotation, now, run.why) if found else machine.cleaned(rotation, now)
         await self.store(rotation, after, details={"revoked": [one.id for one in found]} if found else None)
 
@@ -346,11 +388,17 @@ class Runner:
             if old := next((one.id for one in listed if one.current), ""):
                 await self.store(rotation, machine.identified(rotation, self._clock.now(), old))
                 return
-        if run.reason is Reason.LEAKED and management.revokes and run.old_id:
-            await self._calls.revoke(
-                rotation, credential, KeyRef(id=run.old_id, secrets=self._calls.kept(rotation, OLD))
-            )
-        await self._hold(rotation, why, look_after=AWAITED_EVERY)
+        elsewhere: tuple[str, ...] = ()
+        if run.reason is Reason.LEAKED and management.revokes and (run.old_id or not management.lists):
+            former = self._calls.kept(rotation, OLD)
+            elsewhere = _named(await self._elsewhere(rotation, former))
+            if not elsewhere and not run.revoked_early:
+                await self._calls.revoke(rotation, credential, KeyRef(id=run.old_id, secrets=former))
+                await self.store(rotation, machine.revoked_early(rotation, self._clock.now()))
+                return
+        told = self._told(rotation, run, elsewhere)
+        why = f"{why} {_ELSEWHERE}" if elsewhere else why
+        await self._hold(rotation, why, *told, look_after=AWAITED_EVERY, used_by=elsewhere)
 
     def _orphans(self, run: Run, listed: Sequence[ListedKey], management: KeyManagement) -> list[ListedKey]:
         """Keys that this rotation made, and that nobody has."""
@@ -373,25 +421,27 @@ class Runner:
 
     async def _held_back(self, rotation: KeyRotation, run: Run) -> bool:
         """Whether a credential still holds the former key; then it is not revoked, and people are told."""
-        holders = await self._calls.holders(list(self._calls.kept(rotation, OLD).values()))
+        former = self._calls.kept(rotation, OLD)
+        holders = await self._calls.holders(list(former.values()))
         if not holders:
             return False
-        elsewhere = [one for one in holders if one.workspace != rotation.workspace]
+        elsewhere = _named(one for one in holders if one.workspace != rotation.workspace)
         here = ", ".join(one.name for one in holders if one.workspace == rotation.workspace)
         why = _ELSEWHERE if elsewhere else _HERE.format(names=here)
-        told: list[Change] = []
-        if elsewhere and run.held != why:
-            by = replace(SYSTEM, workspace=DEFAULT_WORKSPACE)
-            details: Details = {
-                "workspace": rotation.workspace,
-                "used_by": [f"{one.workspace}/{one.id}" for one in elsewhere],
-                "old_key": run.old_id,
-            }
-            told.append(
-                self._journal.event(by, Action.KEY_HELD_BACK, rotation.credential, outcome="held", details=details)
-            )
-        await self._hold(rotation, why, *told)
+        await self._hold(rotation, why, *self._told(rotation, run, elsewhere), used_by=elsewhere)
         return True
+
+    async def _elsewhere(self, rotation: KeyRotation, key: Mapping[str, Secret]) -> list[Credential]:
+        """The credentials of other workspaces that hold the key."""
+        return [one for one in await self._calls.holders(list(key.values())) if one.workspace != rotation.workspace]
+
+    def _told(self, rotation: KeyRotation, run: Run, elsewhere: tuple[str, ...]) -> list[Change]:
+        """Word to the installation's administrator of those for whom the key is held back, where it is news."""
+        if not elsewhere or run.used_by == elsewhere:
+            return []
+        by = replace(SYSTEM, workspace=DEFAULT_WORKSPACE)
+        details: Details = {"workspace": rotation.workspace, "used_by": list(elsewhere), "old_key": run.old_id}
+        return [self._journal.event(by, Action.KEY_HELD_BACK, rotation.credential, outcome="held", details=details)]
 
     def _chosen(self) -> Secret:
         return Secret(f"sk-{self._ids.token()[1].hex()}")
@@ -428,6 +478,14 @@ def _run(rotation: KeyRotation) -> Run:
     if rotation.run is None:
         raise AssertionError("a rotation is under way")
     return rotation.run
+
+
+def _named(credentials: Iterable[Credential]) -> tuple[str, ...]:
+    return tuple(f"{one.workspace}/{one.id}" for one in credentials)
+
+
+def _same_creation(one: Run, other: Run) -> bool:
+    return one.step is RotationStep.CREATING and (one.id, one.tries) == (other.id, other.tries)
 
 
 def _word(rotation: KeyRotation) -> str:

@@ -110,8 +110,9 @@ async def test_operations_are_called_as_one_would_call_their_functions(api: Clie
     assert found["post /api/credentials"]["operationId"] == "create_credential"
     verbs = {name.partition("_")[0] for name in names}
     assert verbs <= {
-        *("assign", "change", "check", "count", "create", "delete", "discard", "discover", "forget", "get", "import"),
+        *("assign", "cancel", "change", "check", "count", "create", "delete", "discard", "discover", "forget", "get"),
         *(
+            "import",
             "list",
             "migrate",
             "prove",

@@ -6,10 +6,14 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from msgspec.structs import replace
 from tests.fakes import FakeClock, FakeIds
 from tests.key_cloud import ADMIN, FIRST, CloudHouse, KeyCloud, MortalStore
 
+from keycairn.domain.audit import IN_PROCESS
 from keycairn.domain.key_management import KeyCreation
+from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope
 
 Client = AsyncTestClient[Litestar]
 TOKEN = "admin-0123456789-0123456789-0123456789"
@@ -69,3 +73,36 @@ async def test_a_leak_closes_an_account_whose_key_nobody_can_replace(cloud: tupl
     found = (await api.get("/api/checkup")).json()
     assert house.cloud is not None
     assert [one["code"] for one in found if one["code"] == "key_rotation"] == []
+
+
+async def test_a_rotation_is_called_off(cloud: tuple[CloudHouse, Client]) -> None:
+    house, api = cloud
+    made = (await api.post("/api/credentials", json={"name": "x", "provider": "openai", "api_key": FIRST})).json()
+    path = f"/api/credentials/{made['id']}/key-rotation"
+    await api.put(path, json={"secrets": {"admin_key": ADMIN}})
+    await api.post(f"{path}/rotate")
+    cancelled = await api.post(f"{path}/cancel")
+    assert (cancelled.status_code, cancelled.json()["run"]["step"]) == (202, "cleaning")
+    await house.drive(made["id"])
+    assert (await api.get(path)).json()["last"]["outcome"] == "cancelled"
+    assert (await api.post(f"{path}/cancel")).json()["code"] == "key_rotation_state"
+    assert house.cloud.living == [FIRST]
+
+
+async def test_a_key_that_is_held_back_is_told_to_the_installation_alone(cloud: tuple[CloudHouse, Client]) -> None:
+    house, api = cloud
+    theirs = replace(IN_PROCESS, workspace="tenant")
+    ours = await house.account()
+    used = await house.keycairn.credentials.create("openai", name="x", secrets={"api_key": Secret(FIRST)}, by=theirs)
+    await house.keycairn.key_rotations.rotate(ours)
+    await house.drive(ours)
+    tenant = await house.keycairn.tokens.create("tenant", scopes=(Scope.ADMIN,), by=theirs)
+    audits = await house.keycairn.tokens.create("reads", scopes=(Scope.CREDENTIALS_READ,))
+    (held,) = (await api.get("/api/credentials/status")).json()["keys_held_back"]
+    assert held["used_by"] == [f"tenant/{used.credential.id}"]
+    assert "key_held_back" in [one["code"] for one in (await api.get("/api/checkup")).json()]
+    for text in (tenant[1], audits[1]):
+        headers = {"authorization": f"Bearer {text.reveal()}"}
+        answers = [await api.get(p, headers=headers) for p in ("/api/credentials/status", "/api/key-rotations")]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert not [answer.text for answer in answers if "keys_held_back" in answer.text or "tenant/" in answer.text]

@@ -41,6 +41,7 @@ async def test_a_leak_without_a_policy_closes_the_account(shell: Shell) -> None:
     assert shown["options"]["closed"] == "its key leaked"
     assert "closed for calls until you store a new key" in (await shell.run("credential", "leak", "Leaky")).output
     assert "closed for calls: its key leaked" in (await shell.run("credential", "show", "Leaky")).output
+    assert "0 days" in (await shell.run("status")).output
     ended = await shell.run("credential", "rotate-key", "Leaky", "--cancel")
     assert "The last rotation: cancelled" in ended.output
     assert "closed for calls until" in ended.output

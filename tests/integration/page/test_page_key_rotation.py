@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 from tests.canary import scan
 from tests.fakes import FakeClock, FakeIds
 from tests.key_cloud import ADMIN, FIRST, CloudHouse, KeyCloud, MortalStore
 from tests.page import Browser, browsing
 
+from keycairn.domain.audit import IN_PROCESS
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.key_management import KeyCreation
 from keycairn.domain.secret import Secret
@@ -131,3 +133,16 @@ async def test_the_overview_says_what_a_person_has_to_do_about_a_key(house: Clou
     shown = (await browser.get("/")).text
     assert f'href="{page_of(id)}"' in shown
     assert "was to be rotated by 2001-01-01" in shown
+
+
+async def test_the_overview_tells_the_installation_whose_use_holds_a_key_back(
+    house: CloudHouse, browser: Browser
+) -> None:
+    theirs = replace(IN_PROCESS, workspace="tenant")
+    used = await house.keycairn.credentials.create("openai", name="x", secrets={"api_key": Secret(FIRST)}, by=theirs)
+    id = await house.account()
+    await house.keycairn.key_rotations.rotate(id)
+    await house.drive(id)
+    assert (await browser.sign_in(TOKEN)).status_code == 303, "it took longer than a session"
+    assert f"tenant/{used.credential.id}" in (await browser.get("/")).text
+    assert f"tenant/{used.credential.id}" not in (await browser.get(page_of(id))).text
