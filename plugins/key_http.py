@@ -21,15 +21,17 @@ off."""
 class KeyHttp:
     """`inner`, for the origins that the declaration of key management and the settings of `manager` name.
 
-    The account's own key may be sent to those of them only that it is for anyway: the account's, and the provider's.
+    The account's own key may be sent to those of them only that it is for anyway: the account's, and the provider's
+    where the account is at none but the provider's.
     """
 
     def __init__(self, inner: Http, spec: ProviderSpec, management: KeyManagement, manager: Account) -> None:
         self._inner = inner
         self._origins = allowed_origins(management, manager.settings)
         asked = {field.name for field in management.fields}
-        own = frozenset(one for one in self._origins if spec.owns(urlsplit(one).hostname or ""))
-        own |= _origins_of(spec, manager)
+        own = _origins_of(spec, manager)
+        if all(map(spec.owns, map(_host, own))):
+            own |= {one for one in self._origins if spec.owns(_host(one))}
         self._bound = [
             (Redactor([secret]), allowed_origins(management, manager.settings, name) if name in asked else own)
             for name, secret in manager.secrets.items()
@@ -54,6 +56,10 @@ class KeyHttp:
     def vet(self, url: str, *, field: str | None = None) -> None:
         """See `Http.vet`."""
         self._inner.vet(url, field=field)
+
+
+def _host(origin: str) -> str:
+    return urlsplit(origin).hostname or ""
 
 
 def _origins_of(spec: ProviderSpec, manager: Account) -> frozenset[str]:

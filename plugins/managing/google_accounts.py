@@ -7,22 +7,19 @@ service account has to be for Keycairn alone; it holds ten at most. Tokens bough
 import json
 from base64 import b64decode
 from datetime import datetime
-from hashlib import sha256
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
 
 from keycairn.domain.errors import GarbledAnswerError, InvalidAuthError
-from keycairn.domain.field import FieldSpec, SecretForm
 from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder, KeyRef, ListedKey, MadeKey
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
-from keycairn.plugins.managing.assertions import GRANT, TOKEN_URL, assertion
-from keycairn.plugins.managing.common import MAKE_WITHIN, ask, gone, managed_at, managing_url
-from keycairn.ports.http import Http, Request
-from keycairn.ports.tokens import BoughtToken
+from keycairn.plugins.managing.common import ask, gone, managed_at, managing_url
+from keycairn.plugins.managing.google_token import google_headers, managing_account, token_url
+from keycairn.ports.http import Http
 
 MANAGEMENT = KeyManagement(
     creation=KeyCreation.LISTED,
@@ -30,18 +27,12 @@ MANAGEMENT = KeyManagement(
     tagged=False,
     takes_effect=600.0,
     fields=(
-        FieldSpec(
-            name="manager",
-            label="Managing service account (JSON)",
-            secret=True,
-            required=True,
-            form=SecretForm.SERVICE_ACCOUNT,
-            sent_to=("management_token_url",),
-            help="Another one, with the role Service Account Key Admin on the account whose keys rotate, which has to "
-            "be for Keycairn alone: a key that appears there during a rotation is taken for Keycairn's.",
+        managing_account(
+            "Another one, with the role Service Account Key Admin on the account whose keys rotate, which has to "
+            "be for Keycairn alone: a key that appears there during a rotation is taken for Keycairn's."
         ),
         managing_url("https://iam.googleapis.com"),
-        managing_url(TOKEN_URL, "management_token_url", "Token URL of the key management"),
+        token_url(),
     ),
     page="https://console.cloud.google.com/iam-admin/serviceaccounts",
 )
@@ -69,17 +60,12 @@ class _Made(Struct, rename="camel"):
     valid_before_time: datetime | None = None
 
 
-class _Token(Struct):
-    access_token: str
-    expires_in: int = 3600
-
-
 class GoogleAccountKeys:
     """Makes, lists and deletes keys of the account's service account."""
 
     async def create_key(self, manager: Account, order: KeyOrder, http: Http) -> MadeKey:  # noqa: ARG002  # it has no name
         """Another key of the same service account, as the file Google gives out."""
-        answer = await ask(http, "POST", _url(manager), await _headers(manager, http), {})
+        answer = await ask(http, "POST", _url(manager), await google_headers(manager, http), {})
         made = decode(answer, _Made)
         try:
             text = b64decode(made.private_key_data, validate=True).decode()
@@ -92,12 +78,12 @@ class GoogleAccountKeys:
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
         """Deleted for good."""
         url = f"{_url(manager)}/{quote(key.id, safe='')}"
-        gone(await ask(http, "DELETE", url, await _headers(manager, http)))
+        gone(await ask(http, "DELETE", url, await google_headers(manager, http)))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """The keys that persons and programs made; Google's own are left out. The list has no pages."""
         url = f"{_url(manager)}?{urlencode({'keyTypes': 'USER_MANAGED'})}"
-        rows = decode(await ask(http, "GET", url, await _headers(manager, http)), _Rows).keys
+        rows = decode(await ask(http, "GET", url, await google_headers(manager, http)), _Rows).keys
         own = _signer(manager).private_key_id
         return tuple(
             ListedKey(
@@ -128,19 +114,3 @@ def _signer(manager: Account) -> _Signer:
 def _url(manager: Account) -> str:
     email = quote(_signer(manager).client_email, safe="@")
     return f"{managed_at(manager)}/v1/projects/-/serviceAccounts/{email}/keys"
-
-
-async def _headers(manager: Account, http: Http) -> dict[str, str | Secret]:
-    secret = manager.secret("manager")
-    signer = secret.reveal().encode() if secret else b""
-
-    async def buy(account: Account) -> BoughtToken:
-        url = account.text("management_token_url")
-        form = urlencode({"grant_type": GRANT, "assertion": assertion(signer, url)}).encode()
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        request = Request(method="POST", url=url, headers=headers, body=form, secret_body=True)
-        bought = decode(await http.send(request, deadline=MAKE_WITHIN), _Token)
-        return BoughtToken(token=Secret(bought.access_token), expires_in=bought.expires_in)
-
-    token = await http.tokens.get(manager, buy, purpose=sha256(signer).hexdigest())
-    return {"Authorization": Secret(f"Bearer {token.reveal()}")}

@@ -26,6 +26,7 @@ from keycairn.plugins.base import MOST_PAGES, Headers, ListedProvider, authorize
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import own_url, required_header_secret
 from keycairn.plugins.listing import context_of, page
+from keycairn.plugins.managing.gemini import MANAGEMENT, GeminiKeys
 from keycairn.plugins.openai_base import keyed_spec
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING, silent_wav
 from keycairn.ports.http import Http, Request
@@ -50,7 +51,7 @@ class _Embedded(Struct):
     embedding: _Vector
 
 
-class Google(ListedProvider):
+class Google(GeminiKeys, ListedProvider):
     """Google AI."""
 
     def base_url(self, account: Account, type: Modality | None = None) -> str:  # noqa: ARG002  # the port's
@@ -176,7 +177,8 @@ PROVIDER = Google(
                 for name in ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_BASE", "GOOGLE_PROXY_URL", "GOOGLE_REVERSE_PROXY")
             ),
         ),
-        hosts=("generativelanguage.googleapis.com",),
+        key_management=MANAGEMENT,
+        hosts=("generativelanguage.googleapis.com", "apikeys.googleapis.com"),
         key_prefixes=("AIza",),
         env_families=("GOOGLE", "GEMINI"),
         env_besides=(

@@ -7,6 +7,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, Outcome
 from keycairn.domain.provider import Account
 from keycairn.plugins.failures import decode
+from keycairn.plugins.managing.huggingface import MANAGEMENT, HuggingFaceKeys
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.ports.http import Http, Request
 
@@ -17,7 +18,7 @@ class _Owner(Struct):
     name: str
 
 
-class HuggingFace(OpenAICompatible):
+class HuggingFace(HuggingFaceKeys, OpenAICompatible):
     """The router, in OpenAI's form. Its list of models is public, so that the key is proven at the hub."""
 
     async def check(self, account: Account, http: Http) -> ConnectionReport:
@@ -35,6 +36,7 @@ PROVIDER = HuggingFace(
             "Hugging Face",
             Modality.LANGUAGE,
             docs_url="https://huggingface.co/settings/tokens",
+            key_management=MANAGEMENT,
             key_env=("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HUGGINGFACE_API_KEY"),
             url_env=("HF_API_BASE",),
             preferred_models=("meta-llama/", "Qwen/", "openai/gpt-oss"),

@@ -13,12 +13,13 @@ from keycairn.domain.modeltypes import classify
 from keycairn.domain.provider import Account
 from keycairn.plugins.failures import audio, decode
 from keycairn.plugins.fields import url_names
+from keycairn.plugins.managing.mistral import MANAGEMENT, MistralKeys
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.plugins.payloads import GREETING
 from keycairn.ports.http import Http, Response
 
 
-class Mistral(OpenAICompatible):
+class Mistral(MistralKeys, OpenAICompatible):
     """Says of each model what it can do, and calls a voice by another name than OpenAI."""
 
     voice = "en_paul_neutral"
@@ -65,6 +66,7 @@ PROVIDER = Mistral(
         "mistral",
         "Mistral AI",
         docs_url="https://console.mistral.ai/api-keys",
+        key_management=MANAGEMENT,
         url_env=(*url_names("MISTRAL"), *(EnvVariable(name="MISTRAL_ENDPOINT", adds="/v1"),)),
         hosts=("api.mistral.ai", "*.mistral.ai"),
         env_switches=(

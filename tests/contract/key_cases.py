@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from tests.servers.google_key_api import MANAGER_EMAIL, GeminiKeyServer
 from tests.servers.key_apis import (
     GOOGLE_OWN,
     AnthropicKeyServer,
@@ -9,7 +10,9 @@ from tests.servers.key_apis import (
     DeepgramKeyServer,
     ElevenLabsKeyServer,
     GoogleKeyServer,
+    HuggingFaceKeyServer,
     IAMKeyServer,
+    MistralKeyServer,
     OpenAIKeyServer,
     OpenRouterKeyServer,
     XAIKeyServer,
@@ -24,6 +27,9 @@ from keycairn.plugins.providers import (
     bedrock,
     deepgram,
     elevenlabs,
+    google,
+    huggingface,
+    mistral,
     openai,
     openrouter,
     vertex,
@@ -31,7 +37,7 @@ from keycairn.plugins.providers import (
 )
 from keycairn.testing import ADMIN, KEY, KeyCase
 
-MANAGER = service_account("manager@project.iam.gserviceaccount.com")
+MANAGER = service_account(MANAGER_EMAIL)
 MANAGING_AWS = {"manager_access_key_id": "AKIAMANAGER", "manager_secret_access_key": ADMIN}
 
 
@@ -107,6 +113,34 @@ CASES = {
         },
         secrets={"service_account": GOOGLE_OWN},
         admins={"manager": MANAGER},
+    ),
+    "google": KeyCase(
+        provider=google.PROVIDER,
+        server=GeminiKeyServer,
+        settings=lambda url: {
+            "base_url": url,
+            "project_id": "my-project",
+            "management_url": url,
+            "management_token_url": f"{url}/manager-token",
+        },
+        admins={"manager": MANAGER},
+    ),
+    "mistral": KeyCase(
+        provider=mistral.PROVIDER,
+        server=MistralKeyServer,
+        settings=lambda url: {
+            "base_url": url,
+            "management_url": f"{url.removesuffix('/v1')}/api/admin",
+            "user_id": "u1",
+            "workspace_uuid": "w1",
+        },
+        admins=admin_key(),
+    ),
+    "huggingface": KeyCase(
+        provider=huggingface.PROVIDER,
+        server=HuggingFaceKeyServer,
+        settings=lambda url: {"base_url": url, "management_url": url.removesuffix("/v1")},
+        admins={},
     ),
     "bedrock": KeyCase(
         provider=bedrock.PROVIDER,

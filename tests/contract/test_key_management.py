@@ -73,6 +73,15 @@ async def test_the_accounts_own_key_does_not_follow_a_management_url_elsewhere(r
     assert not inner.sent
 
 
+async def test_the_key_of_an_account_that_is_elsewhere_does_not_go_to_the_provider() -> None:
+    inner = RecordingHttp(NoHttp())
+    elsewhere = {"base_url": "https://proxy.example", "management_url": "https://openrouter.ai/api/v1"}
+    request = Request(url="https://openrouter.ai/api/v1/revoke", body=b'{"key": "%s"}' % KEY.encode())
+    with pytest.raises(EgressRefusedError):
+        await key_http(inner, **elsewhere).send(request)
+    assert not inner.sent
+
+
 async def test_the_accounts_own_key_goes_where_it_is_for_anyway() -> None:
     inner = RecordingHttp(NoHttp())
     request = Request(url="https://admin.example/", headers={"Authorization": Secret(f"Bearer {KEY}")})

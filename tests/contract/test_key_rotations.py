@@ -12,7 +12,9 @@ from tests.nights import by_day
 from keycairn.adapters.guarded_http import GuardedHttp
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.egress import EgressPolicy
+from keycairn.domain.errors import AccountClosedError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.key_management import KeyCreation
 from keycairn.domain.key_rotation.record import KeyRotation, Policy, RotationOutcome, rotation_id
@@ -64,14 +66,30 @@ class Place:
     async def rotated(self) -> KeyRotation:
         """The rotation when it has ended, or waits for a person."""
         await self.keycairn.key_rotations.rotate(self.id)
+        return await self.ended()
+
+    async def ended(self) -> KeyRotation:
+        """As `rotated`, of one that has begun."""
         for _ in range(100):
             found = await self.keycairn.store.key_rotation(rotation_id(self.id))
             assert found is not None
+            if found.run is not None and found.run.held and not self.case.management.revokes:
+                await self._revoked_by_hand(found.run.held)
+                continue
             if found.run is None or found.run.held:
                 return found
             self.clock.tick(max(0.0, (found.run.due - self.clock.time).total_seconds()))
             await self.keycairn.key_rotations.work()
         raise AssertionError("the rotation does not end")
+
+    async def _revoked_by_hand(self, asked: str) -> None:
+        """A person revokes the keys that are asked for."""
+        server = self.server
+        named = [id for id, key in server.keys.items() if f"({id})" in asked or (key.tag and f" {key.tag}" in asked)]
+        assert named, asked
+        for id in named:
+            del server.keys[id]
+        await self.keycairn.key_rotations.resume(self.id)
 
     async def key(self) -> set[str]:
         """The secrets of the credential."""
@@ -169,3 +187,17 @@ async def test_of_a_person_who_makes_the_keys_the_page_is_told() -> None:
         assert "https://console.anthropic.com/settings/keys" in waiting.run.held
         assert waiting.run.old_id == place.server.own
         assert CASES["anthropic"].management.creation is KeyCreation.BY_PERSON
+
+
+async def test_a_leaked_token_is_revoked_by_whoever_holds_it_and_a_person_makes_the_next() -> None:
+    async with a_place("huggingface") as place:
+        await place.keycairn.key_rotations.leaked(place.id)
+        await place.keycairn.key_rotations.work()
+        assert place.server.living == []
+        with pytest.raises(AccountClosedError):
+            await place.key()
+        place.server.new_key("by hand", secret="hf_made_by_hand_canary_0123")
+        patch = CredentialPatch(secrets={"api_key": Secret("hf_made_by_hand_canary_0123")})
+        await place.keycairn.credentials.update(place.id, patch)
+        assert await place.key() == set(place.server.living)
+        await ended_well(place, await place.ended())

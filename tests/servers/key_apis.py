@@ -238,6 +238,50 @@ class XAIKeyServer(KeyServer):
         return {"apiKeyId": id, "name": key.tag, "redactedApiKey": redacted, "acls": ["api-key:model:grok-4"]}
 
 
+class MistralKeyServer(KeyServer):
+    """Keys of a user, made and listed; only a person deletes one."""
+
+    base = "/v1"
+    managing = ("/api/admin/",)
+
+    def may_manage(self, recorded: Recorded) -> bool:
+        return recorded.headers.get("x-api-key") == ADMIN
+
+    def manage(self, recorded: Recorded) -> Answer:
+        if recorded.method == "POST":
+            body = recorded.json()
+            assert (body["user_id"], body["workspace_uuid"]) == ("u1", "w1")
+            name, key = self.new_key(body["name"])
+            return as_json({**self._row(name, key), "key": key.secret}, 201)
+        page = self.paged(int(recorded.query["offset"]), int(recorded.query["limit"]))
+        return as_json({"keys": [self._row(id, key) for id, key in page.items()]})
+
+    def use(self, recorded: Recorded) -> Answer:
+        return as_json({"data": [{"id": "mistral-small", "capabilities": {"completion_chat": True}}]})
+
+    def _row(self, id: str, key: ServedKey) -> dict[str, object]:
+        return {"key_id": id, "hidden_key": f"****{key.secret[-6:]}", "name": key.tag, "expiration": None}
+
+
+class HuggingFaceKeyServer(KeyServer):
+    """Tokens that whoever holds one revokes; they are not listed."""
+
+    base = "/v1"
+    managing = ("/api/credentials/",)
+
+    def may_manage(self, recorded: Recorded) -> bool:
+        return "authorization" not in recorded.headers
+
+    def manage(self, recorded: Recorded) -> Answer:
+        assert (recorded.method, recorded.path) == ("POST", "/api/credentials/revoke")
+        leaked = set(recorded.json()["credentials"])
+        self.keys = {id: key for id, key in self.keys.items() if key.secret not in leaked}
+        return Answer(202, b"")
+
+    def use(self, recorded: Recorded) -> Answer:
+        return as_json({"data": [{"id": "meta-llama/Llama-4", "object": "model"}]})
+
+
 class AzureKeyServer(KeyServer):
     """The two keys of a resource, for whom Entra ID gave a token."""
 

@@ -66,6 +66,7 @@ _TO_REVOKE = "Revoke the former key{id} at {page}. It is looked after until the 
 AWAITED_EVERY = 30.0
 """Seconds between two looks whether somebody stored the key that is waited for."""
 _TO_MAKE = "Make a new key at {page}, and store it with the credential."
+_NOT_REVOKED = "The leaked key could not be revoked yet, which is tried again: {why}"
 _ORPHANS = "Revoke these keys at {page}, which nobody uses: {keys}. They are looked after until they are gone."
 _ASKED_AGAIN = 5
 """How often the answer to a creation is stored again, where the record was edited meanwhile."""
@@ -380,25 +381,42 @@ class Runner:
         await self.store(rotation, after, details={"revoked": [one.id for one in found]} if found else None)
 
     async def _await(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> None:
-        """A person has to make the key. One that leaked is revoked meanwhile, where that can be done."""
-        management = self._calls.of(rotation)
-        why = _TO_MAKE.format(page=management.page or "the provider's page")
-        if not run.old_id and management.lists:
-            listed = await self._calls.keys(rotation, credential)
-            if old := next((one.id for one in listed if one.current), ""):
-                await self.store(rotation, machine.identified(rotation, self._clock.now(), old))
-                return
+        """A person has to make the key, and is told so whatever else fails."""
+        why = _TO_MAKE.format(page=self._calls.of(rotation).page or "the provider's page")
+        moved: KeyRotation | None = None
         elsewhere: tuple[str, ...] = ()
-        if run.reason is Reason.LEAKED and management.revokes and (run.old_id or not management.lists):
-            former = self._calls.kept(rotation, OLD)
-            elsewhere = _named(await self._elsewhere(rotation, former))
-            if not elsewhere and not run.revoked_early:
-                await self._calls.revoke(rotation, credential, KeyRef(id=run.old_id, secrets=former))
-                await self.store(rotation, machine.revoked_early(rotation, self._clock.now()))
-                return
+        try:
+            moved, elsewhere = await self._meanwhile(rotation, run, credential, looked=run.held == why)
+        except (ProviderError, EgressRefusedError, UndecryptableError) as error:
+            why = f"{why} {_NOT_REVOKED.format(why=error) if run.reason is Reason.LEAKED else error}"
+        if moved is not None:
+            await self.store(rotation, moved)
+            return
         told = self._told(rotation, run, elsewhere)
         why = f"{why} {_ELSEWHERE}" if elsewhere else why
         await self._hold(rotation, why, *told, look_after=AWAITED_EVERY, used_by=elsewhere)
+
+    async def _meanwhile(
+        self, rotation: KeyRotation, run: Run, credential: Credential | None, *, looked: bool
+    ) -> tuple[KeyRotation | None, tuple[str, ...]]:
+        """What is done before there is another key: the id of the former is found out, and one that leaked is revoked.
+
+        Gives what the rotation is then, None where nothing was done, and those elsewhere who hold the key back.
+        """
+        management, now = self._calls.of(rotation), self._clock.now()
+        if not run.old_id and management.lists and not looked:
+            listed = await self._calls.keys(rotation, credential)
+            if old := next((one.id for one in listed if one.current), ""):
+                return machine.identified(rotation, now, old), ()
+        named = bool(run.old_id) or not management.lists
+        if run.reason is not Reason.LEAKED or run.revoked_early or not (management.revokes and named):
+            return None, ()
+        former = self._calls.kept(rotation, OLD)
+        holders = await self._calls.holders(list(former.values()))
+        if elsewhere := _named(one for one in holders if one.workspace != rotation.workspace):
+            return None, elsewhere
+        await self._calls.revoke(rotation, credential, KeyRef(id=run.old_id, secrets=former))
+        return machine.revoked_early(rotation, now), ()
 
     def _orphans(self, run: Run, listed: Sequence[ListedKey], management: KeyManagement) -> list[ListedKey]:
         """Keys that this rotation made, and that nobody has."""
@@ -430,10 +448,6 @@ class Runner:
         why = _ELSEWHERE if elsewhere else _HERE.format(names=here)
         await self._hold(rotation, why, *self._told(rotation, run, elsewhere), used_by=elsewhere)
         return True
-
-    async def _elsewhere(self, rotation: KeyRotation, key: Mapping[str, Secret]) -> list[Credential]:
-        """The credentials of other workspaces that hold the key."""
-        return [one for one in await self._calls.holders(list(key.values())) if one.workspace != rotation.workspace]
 
     def _told(self, rotation: KeyRotation, run: Run, elsewhere: tuple[str, ...]) -> list[Change]:
         """Word to the installation's administrator of those for whom the key is held back, where it is news."""

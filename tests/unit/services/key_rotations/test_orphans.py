@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from tests.key_cloud import FIRST, CloudHouse
 
 from keycairn.domain.audit import IN_PROCESS
-from keycairn.domain.errors import AccountClosedError, KeyRotationStateError
+from keycairn.domain.errors import KeyRotationStateError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.key_management import KeyCreation, KeyOrder, MadeKey
-from keycairn.domain.key_rotation.record import BEFORE_SWITCH, KeyRotation, RotationOutcome, RotationStep
+from keycairn.domain.key_rotation.record import KeyRotation, RotationOutcome, RotationStep
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.ports.http import Http
@@ -221,3 +221,18 @@ async def test_where_only_persons_revoke_they_are_asked_for_every_key_that_is_le
     assert ended.last is not None
     assert ended.last.outcome is RotationOutcome.CANCELLED
     assert house.cloud.living == [FIRST]
+
+
+async def test_a_person_is_told_to_make_a_key_also_while_the_leaked_one_cannot_be_revoked() -> None:
+    house = await CloudHouse.new(KeyCreation.BY_PERSON, revokes=True)
+    id = await house.account()
+    await house.keycairn.key_rotations.leaked(id)
+    for failing in ({"list_keys", "revoke_key"}, {"revoke_key"}, set[str]()):
+        house.cloud.failing = failing
+        for _ in range(3):
+            house.clock.tick(31)
+            await house.keycairn.key_rotations.work()
+        waiting = await house.rotation(id)
+        assert waiting.run is not None
+        assert "Make a new key at https://openai.example/keys" in waiting.run.held
+        assert ("could not be revoked yet" in waiting.run.held) is (FIRST in house.cloud.living) is bool(failing)
