@@ -15,6 +15,8 @@ GRACE = 10.0
 """Seconds requests under way get to finish when the service stops; none after a second signal."""
 CUT = 3.0
 """Seconds requests that are cut off get to note what they used."""
+LAST_CALL = 0.2
+"""Seconds in which requests that are on their way on open connections still come in; each answer ends its connection."""
 GLANCE = 0.05
 """Seconds between two looks at what is still under way."""
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
@@ -103,6 +105,9 @@ class GracefulServer(uvicorn.Server):
             server.close()
         for listener in sockets or ():
             listener.close()
+        if self.server_state.connections and not self._hurried:
+            self.server_state.default_headers.append((b"connection", b"close"))
+            await asyncio.sleep(LAST_CALL)
         for connection in list(self.server_state.connections):
             connection.shutdown()
         if not await self._idle(GRACE):
