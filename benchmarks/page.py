@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 from tests.page import Browser
 
@@ -45,7 +45,7 @@ async def measure() -> bool:
     good = True
     assets = sum(len(asset.body) for asset in ASSETS.values())
     packed = sum(len(asset.packed) for asset in ASSETS.values())
-    async with AsyncTestClient(Litestar(plugins=[KeycairnPlugin(keycairn=keycairn)])) as client:
+    async with AppClient(Litestar(plugins=[KeycairnPlugin(keycairn=keycairn)])) as client:
         browser = Browser(client)
         await browser.sign_in(TOKEN)
         print(f"{'page':28} {'ms':>6} {'bytes':>8} {'on the wire':>12}")

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from httpx import Response
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.app.plugin import KeycairnPlugin
@@ -20,7 +20,7 @@ SAME = {"Sec-Fetch-Site": "same-origin"}
 class Browser:
     """A client at one installation. `base` is where it is mounted."""
 
-    def __init__(self, client: AsyncTestClient[Litestar], base: str = "") -> None:
+    def __init__(self, client: AppClient, base: str = "") -> None:
         self.client = client
         self.base = base
         self.key = ""
@@ -83,7 +83,7 @@ def _app(house: House, path: str) -> Litestar:
 @asynccontextmanager
 async def browsing(house: House, path: str = "/", token: str = "") -> AsyncIterator[Browser]:
     """A browser at a house, signed in where a token is given."""
-    async with AsyncTestClient(_app(house, path), raise_server_exceptions=False) as client:
+    async with AppClient(_app(house, path), raise_server_exceptions=False) as client:
         browser = Browser(client, path.rstrip("/"))
         if token:
             assert (await browser.sign_in(token)).status_code == 303

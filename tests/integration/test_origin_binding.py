@@ -5,9 +5,9 @@ from itertools import permutations
 
 import pytest
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from msgspec import Struct
 from msgspec.structs import replace
+from tests.app_client import AppClient
 from tests.fakes import FakeCipher, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets, NoHttp
 from tests.nights import by_day
@@ -53,8 +53,8 @@ async def kc() -> Keycairn:
 
 
 @pytest.fixture
-async def client(kc: Keycairn) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    async with AsyncTestClient(Litestar(plugins=[KeycairnPlugin(keycairn=kc)])) as client:
+async def client(kc: Keycairn) -> AsyncIterator[AppClient]:
+    async with AppClient(Litestar(plugins=[KeycairnPlugin(keycairn=kc)])) as client:
         client.headers["authorization"] = f"Bearer {ADMIN}"
         yield client
 
@@ -173,9 +173,7 @@ async def test_moved_behind_our_back_those_secrets_do_not_open_and_the_others_do
     assert sorted(kc.credential_opener.broken(replace(before, settings=settings))) == move.torn
 
 
-async def test_a_secret_follows_no_swap_of_urls_over_http_either(
-    kc: Keycairn, client: AsyncTestClient[Litestar]
-) -> None:
+async def test_a_secret_follows_no_swap_of_urls_over_http_either(kc: Keycairn, client: AppClient) -> None:
     first, second = "https://a.example/v1", "https://b.example/v1"
     fields = {"base_url": first, "endpoint_stt": second, "api_key": "sk-canary-0123456789"}
     made = await client.post("/api/credentials", json={"name": "W", "provider": "openai_compatible", **fields})
@@ -238,7 +236,7 @@ async def stored(kc: Keycairn, spec: ProviderSpec, field: FieldSpec, url: str | 
 @FIELDS
 @pytest.mark.parametrize("new", ["https://evil.example/v1", "http://first.example/v1", "https://first.example:444/v1"])
 async def test_in_process_and_over_http_another_origin_asks_for_the_secret_and_changes_nothing(
-    kc: Keycairn, client: AsyncTestClient[Litestar], spec: ProviderSpec, field: FieldSpec, new: str
+    kc: Keycairn, client: AppClient, spec: ProviderSpec, field: FieldSpec, new: str
 ) -> None:
     before = await stored(kc, spec, field, "https://first.example/v1")
     with pytest.raises(SecretReentryRequiredError):

@@ -3,7 +3,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.app.plugin import KeycairnPlugin
@@ -11,7 +11,7 @@ from keycairn.app.plugin import KeycairnPlugin
 ADMIN = "admin-0123456789-0123456789-0123456789"
 KEY = "sk-canary-4f9A7c2E81b6D05x"
 
-Client = AsyncTestClient[Litestar]
+Client = AppClient
 
 
 @asynccontextmanager
@@ -20,7 +20,7 @@ async def serving(house: House, *, token: str | None = ADMIN, path: str = "/") -
         plugins=[KeycairnPlugin(keycairn=house.keycairn, path=path)], openapi_config=None, logging_config=None
     )
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+    async with AppClient(app, raise_server_exceptions=False) as client:
         client.headers.update(headers)
         yield client
 

@@ -8,7 +8,7 @@ import pytest
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.fakes import NOON
 from tests.house import House
 
@@ -21,7 +21,7 @@ from keycairn.app.settings import Settings
 from keycairn.domain.errors import TooManyAttemptsError
 from keycairn.domain.token import Scope
 
-Client = AsyncTestClient[Any]
+Client = AppClient
 OPEN = {"/health/live", "/health/ready", "/openapi", "/openapi/openapi.json", "/openapi/{path}"}
 OPEN_PAGES = {"/sign-in", "/assets/{name}"}
 
@@ -219,7 +219,7 @@ async def test_the_bare_application_opens_and_closes_keycairn_itself(tmp_path: A
     plugin = app.plugins.get(KeycairnPlugin)
     assert isinstance(app, Litestar)
 
-    async with AsyncTestClient(app) as client:
+    async with AppClient(app) as client:
         assert plugin.first_run is not None
         assert plugin.first_run.token_file is not None
         token = plugin.first_run.token_file.read_text().strip()

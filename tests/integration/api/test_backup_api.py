@@ -6,8 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.canary import scan
 from tests.house import House
 from tests.samples import a_model
@@ -19,7 +18,7 @@ from keycairn.domain.ids import CredentialId
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
 
-Client = AsyncTestClient[Litestar]
+Client = AppClient
 ADMIN = "admin-0123456789-0123456789-0123456789"
 KEY = "sk-canary-4f9A7c2E81b6D05x"
 

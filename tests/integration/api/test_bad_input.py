@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 from tests.nights import by_day
 
@@ -12,7 +12,7 @@ KEY = "sk-canary-4f9A7c2E81b6D05x"
 JSON = {"Content-Type": "application/json"}
 GOOD = {"name": "W", "provider": "openai", "api_key": KEY}
 DEEP = b'{"name": "W", "provider": "openai", "config": {"x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}}"
-Client = AsyncTestClient[Any]
+Client = AppClient
 
 CREATIONS: list[tuple[str, bytes, int, str]] = [
     ("no body", b"", 400, "malformed_json"),

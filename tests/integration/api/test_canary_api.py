@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 import structlog
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.canary import scan
 from tests.house import LANGUAGE, House
 
@@ -25,7 +25,7 @@ KEY = "sk-canary-4f9A7c2E81b6D05x"
 OTHER = "sk-second-9B3d0F6a2C7e5184"
 NAME = "scanary4f9a7c2e81b6d05x"
 """A key that would pass as the name of a field or of a provider."""
-Client = AsyncTestClient[Any]
+Client = AppClient
 
 
 class FailingStore(MemoryStore):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import structlog
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from msgspec import Struct
+from tests.app_client import AppClient
 from tests.canary import scan
 from tests.fakes import FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
@@ -102,7 +102,7 @@ async def test_what_a_provider_repeats_goes_no_further(
     scene: Scene, provider: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = Litestar(plugins=[KeycairnPlugin(keycairn=scene.keycairn)], openapi_config=None, logging_config=None)
-    async with AsyncTestClient(app, raise_server_exceptions=False) as api:
+    async with AppClient(app, raise_server_exceptions=False) as api:
         api.headers["Authorization"] = f"Bearer {ADMIN}"
 
         async def say(method: str, path: str, body: object = None) -> Any:

@@ -1,13 +1,11 @@
 """What a credential may be used for, over HTTP."""
 
-from typing import Any
-
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 
 NONE = dict.fromkeys(("concurrent", "requests_per_minute", "tokens_per_day", "micros_per_day", "micros_per_month"))
 
 
-async def test_limits_are_set_kept_shown_and_cleared(api: AsyncTestClient[Any]) -> None:
+async def test_limits_are_set_kept_shown_and_cleared(api: AppClient) -> None:
     account = {"name": "Work", "provider": "openai", "api_key": "sk-canary-4f9A7c2E81b6D05x"}
     free = (await api.post("/api/credentials", json=account)).json()
     bound = (await api.post("/api/credentials", json={**account, "limits": {"concurrent": 3}})).json()

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from litestar.testing import AsyncTestClient
 from msgspec.structs import replace
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.domain.change import ReplaceCredential
@@ -12,7 +12,7 @@ from keycairn.domain.ids import CredentialId
 from keycairn.domain.secret import Secret
 
 KEY = "sk-canary-4f9A7c2E81b6D05x"
-Client = AsyncTestClient[Any]
+Client = AppClient
 
 
 async def create(api: Client, **fields: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
@@ -35,7 +35,7 @@ LISTS = (
     "/api/audit?actor=tests",
 )
 FEW = 2
-Client = AsyncTestClient[Litestar]
+Client = AppClient
 
 
 class Scene(NamedTuple):
@@ -77,7 +77,7 @@ async def scene() -> AsyncIterator[Scene]:
     ):
         _, text = await kc.tokens.create(name, SCOPES, reach=reach, workspace=workspace)
         tokens[name] = text.reveal()
-    async with AsyncTestClient(Litestar(plugins=[KeycairnPlugin(keycairn=kc)])) as client:
+    async with AppClient(Litestar(plugins=[KeycairnPlugin(keycairn=kc)])) as client:
         yield Scene(client, house, tokens)
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 
 from keycairn.app.api import bodies
 from keycairn.app.api.decoding import decode
 from keycairn.app.api.examples import EXAMPLES
 from keycairn.app.api.problems import Problem
 
-Client = AsyncTestClient[Any]
+Client = AppClient
 
 
 async def document(api: Client) -> Any:

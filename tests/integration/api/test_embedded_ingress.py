@@ -1,11 +1,10 @@
 """Inside another application, under a path of it: what is asked of requests holds there as well."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from litestar import Litestar, post
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.app.plugin import KeycairnPlugin
@@ -14,7 +13,7 @@ from keycairn.domain.errors import SettingsError
 
 ADMIN = "admin-0123456789-0123456789-0123456789"
 BEARER = {"Authorization": f"Bearer {ADMIN}"}
-Client = AsyncTestClient[Any]
+Client = AppClient
 
 
 @post("/theirs", sync_to_thread=False)
@@ -32,7 +31,7 @@ async def embedded(house: House) -> AsyncIterator[Client]:
     )
     plugin = KeycairnPlugin(settings, keycairn=house.keycairn, path="/vault")
     app = Litestar([theirs], plugins=[plugin], openapi_config=None, logging_config=None)
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+    async with AppClient(app, raise_server_exceptions=False) as client:
         yield client
 
 

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, NotAuthorizedException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.app.keycairn import Keycairn
@@ -23,7 +23,7 @@ from keycairn.domain.token import Scope
 ADMIN = "admin-0123456789-0123456789-0123456789"
 OTHER_ADMIN = "other-0123456789-0123456789-0123456789"
 BEARER = {"Authorization": f"Bearer {ADMIN}"}
-Client = AsyncTestClient[Any]
+Client = AppClient
 
 
 def their(name: str) -> Callable[[], str]:
@@ -72,7 +72,7 @@ async def foreign(house: House) -> AsyncIterator[Client]:
         debug=True,
         logging_config=None,
     )
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+    async with AppClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -146,7 +146,7 @@ async def test_their_login_and_ours_do_not_meet(house: House) -> None:
         logging_config=None,
     )
     good = {"name": "W", "provider": "openai", "api_key": "sk-123456789"}
-    async with AsyncTestClient(app) as client:
+    async with AppClient(app) as client:
         assert (await client.get("/vaults/7")).status_code == 401
         assert (await client.get("/vaults/7", headers=BEARER)).status_code == 401
         assert (await client.get("/vaults/7", headers={"Authorization": "Bearer theirs"})).status_code == 200
@@ -161,7 +161,7 @@ async def test_behind_a_root_path_links_lead_back_to_the_client(house: House) ->
     app = Litestar(
         plugins=[KeycairnPlugin(keycairn=house.keycairn, path="/vault")], openapi_config=None, logging_config=None
     )
-    async with AsyncTestClient(app, root_path="/tools") as client:
+    async with AppClient(app, root_path="/tools") as client:
         for name in ("A", "B"):
             body = {"name": name, "provider": "openai", "api_key": f"sk-123456789-{name}"}
             assert (await client.post("/tools/vault/api/credentials", json=body, headers=BEARER)).status_code == 201
@@ -177,7 +177,7 @@ async def test_two_in_one_process_have_the_same_routes_and_nothing_else_in_commo
     plugins = [KeycairnPlugin(keycairn=one.keycairn) for one in (house, other)]
     apps = [Litestar(plugins=[plugin], openapi_config=None, logging_config=None) for plugin in plugins]
     good = {"name": "W", "provider": "openai", "api_key": "sk-123456789"}
-    async with AsyncTestClient(apps[0]) as first, AsyncTestClient(apps[1]) as second:
+    async with AppClient(apps[0]) as first, AppClient(apps[1]) as second:
         assert (await first.post("/api/credentials", json=good, headers=BEARER)).status_code == 201
         assert (await second.get("/api/credentials", headers=BEARER)).status_code == 401
         theirs = {"Authorization": f"Bearer {OTHER_ADMIN}"}
@@ -197,6 +197,6 @@ async def test_what_is_added_once_the_routes_are_built_is_served_there_and_nowhe
     plain, extended = KeycairnPlugin(keycairn=house.keycairn), KeycairnPlugin(keycairn=house.keycairn)
     apps = [Litestar(plugins=[plugin], openapi_config=None, logging_config=None) for plugin in (plain, extended)]
     extended.add(extra)
-    async with AsyncTestClient(apps[0]) as without, AsyncTestClient(apps[1]) as with_it:
+    async with AppClient(apps[0]) as without, AppClient(apps[1]) as with_it:
         assert (await with_it.get("/api/extra", headers=BEARER)).text == "Keycairn admin-token"
         assert (await without.get("/api/extra", headers=BEARER)).status_code == 404

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import FakeProvider, House
 from tests.nights import by_day
 
@@ -12,7 +12,7 @@ from keycairn.plugins.registry import PluginRegistry
 
 KEY = "sk-canary-4f9A7c2E81b6D05x"
 CREDENTIALS = "/api/credentials"
-Client = AsyncTestClient[Any]
+Client = AppClient
 SPECS = [provider.spec for provider in PluginRegistry(external=False).all()]
 REFUSED = (
     "user_provided",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 from tests.nights import by_day
 from tests.notebook import PASSPHRASE, encrypted
@@ -29,7 +29,7 @@ ROOT_KEY = parse_root_key(Secret("base64:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxg
 
 
 class Scene:
-    def __init__(self, client: AsyncTestClient[Litestar], house: House, tokens: dict[str, str]) -> None:
+    def __init__(self, client: AppClient, house: House, tokens: dict[str, str]) -> None:
         self.client, self.house, self.tokens = client, house, tokens
 
     async def ask(self, method: str, path: str, body: object = None, by: str = "default") -> Any:
@@ -56,7 +56,7 @@ async def scene() -> AsyncIterator[Scene]:
     for workspace in WORKSPACES:
         _, text = await kc.tokens.create("t", (Scope.ADMIN,), workspace=workspace)
         tokens[workspace] = text.reveal()
-    async with AsyncTestClient(Litestar(plugins=[KeycairnPlugin(keycairn=kc)])) as client:
+    async with AppClient(Litestar(plugins=[KeycairnPlugin(keycairn=kc)])) as client:
         yield Scene(client, house, tokens)
 
 

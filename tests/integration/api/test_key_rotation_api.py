@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from msgspec.structs import replace
+from tests.app_client import AppClient
 from tests.fakes import FakeClock, FakeIds
 from tests.key_cloud import ADMIN, FIRST, CloudHouse, KeyCloud, MortalStore
 
@@ -15,7 +14,7 @@ from keycairn.domain.key_management import KeyCreation
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
 
-Client = AsyncTestClient[Litestar]
+Client = AppClient
 TOKEN = "admin-0123456789-0123456789-0123456789"
 
 

@@ -7,7 +7,7 @@ import pytest_asyncio
 from httpx import Response
 from litestar import Litestar
 from litestar.routes import HTTPRoute
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 from tests.nights import by_day
 from tests.permissions import (
@@ -32,7 +32,7 @@ from keycairn.app.plugin import KeycairnPlugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ALL = [(rules, path) for rules in (RULES, GATEWAY_RULES) for path in sorted({path for _, path in rules})]
-Http = AsyncTestClient[Litestar]
+Http = AppClient
 A_FEW = [Kind("none", works=False), Kind("revoked", works=False), Kind("fixed")]
 """Kinds that are asked for where the method is none of the path's, which is said before anyone looks at the token."""
 
@@ -41,7 +41,7 @@ A_FEW = [Kind("none", works=False), Kind("revoked", works=False), Kind("fixed")]
 async def service() -> AsyncIterator[tuple[Http, Scene]]:
     scene = Scene()
     await scene.furnish()
-    async with AsyncTestClient(Litestar(plugins=[scene.plugin])) as http:
+    async with AppClient(Litestar(plugins=[scene.plugin])) as http:
         yield http, scene
 
 

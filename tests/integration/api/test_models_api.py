@@ -1,10 +1,8 @@
 """Models, defaults, discovery, the environment and the catalogue over HTTP."""
 
-from typing import Any
-
 import pytest
-from litestar.testing import AsyncTestClient
 from msgspec.structs import replace
+from tests.app_client import AppClient
 from tests.house import EMBEDDING, LANGUAGE, House
 
 from keycairn.domain.errors import CannotConnectError, ProviderTimeoutError
@@ -13,7 +11,7 @@ from keycairn.domain.outcome import DiscoveredModel, Provenance
 from keycairn.domain.provider import FieldSpec
 
 KEY = "sk-canary-4f9A7c2E81b6D05x"
-Client = AsyncTestClient[Any]
+Client = AppClient
 SLOTS = (
     "default_chat_model",
     "default_transformation_model",

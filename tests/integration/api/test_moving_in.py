@@ -6,14 +6,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 from tests.notebook import PASSPHRASE, encrypted
 
 from keycairn.domain.ids import CredentialId
 
 KEY = "sk-canary-4f9A7c2E81b6D05x"
-Client = AsyncTestClient[Any]
+Client = AppClient
 LEGACY = "/api/credentials/migrate-from-provider-config"
 CONFIGS = {
     "credentials": {

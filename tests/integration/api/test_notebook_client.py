@@ -6,7 +6,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import EMBEDDING, LANGUAGE, House
 
 from keycairn.app.plugin import KeycairnPlugin
@@ -24,7 +24,7 @@ KEY, NEW_KEY = "sk-canary-0123456789", "sk-rotated-0123456789"
 class NotebookClient:
     """Calls as the web client makes them: JSON, the password as a bearer token, and what a browser sends along."""
 
-    def __init__(self, http: AsyncTestClient[Litestar]) -> None:
+    def __init__(self, http: AppClient) -> None:
         self._http = http
         self.password = ""
 
@@ -80,7 +80,7 @@ async def client(house: House) -> AsyncIterator[NotebookClient]:
     settings = Settings(open_notebook_client=True, cors_origins=(PAGE,))
     plugin = KeycairnPlugin(settings, keycairn=house.keycairn)
     app = Litestar(plugins=[plugin], openapi_config=None, logging_config=None)
-    async with AsyncTestClient(app, raise_server_exceptions=False) as http:
+    async with AppClient(app, raise_server_exceptions=False) as http:
         yield NotebookClient(http)
 
 
@@ -114,7 +114,7 @@ class TestSigningIn:
     async def test_is_not_there_unless_it_is_wanted(self, house: House) -> None:
         await house.open()
         app = Litestar(plugins=[KeycairnPlugin(keycairn=house.keycairn)], openapi_config=None, logging_config=None)
-        async with AsyncTestClient(app, raise_server_exceptions=False) as http:
+        async with AppClient(app, raise_server_exceptions=False) as http:
             for path in ("/api/config", "/api/auth/status", "/api/notebooks"):
                 answer = await http.get(path, headers={"Authorization": f"Bearer {PASSWORD}"})
                 assert answer.status_code == 404

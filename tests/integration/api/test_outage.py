@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import httpx
 import pytest
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.adapters.memory import MemoryStore
@@ -23,7 +22,7 @@ from keycairn.ports.store import Finish
 
 ADMIN = "admin-0123456789-0123456789-0123456789"
 GOOD = {"name": "W", "provider": "openai", "api_key": "sk-123456789-abc"}
-Client = AsyncTestClient[Any]
+Client = AppClient
 
 
 class FlakyStore(MemoryStore):
@@ -105,10 +104,7 @@ async def test_a_body_without_a_length_is_limited_too(api: Client) -> None:
         for _ in range(100):
             yield b"x" * 1024
 
-    transport = httpx.ASGITransport(app=api.app)
-    headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": "application/json"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://keycairn.test", headers=headers) as streaming:
-        answer = await streaming.post("/api/credentials", content=endless())
+    answer = await api.post("/api/credentials", content=endless(), headers={"Content-Type": "application/json"})
 
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 

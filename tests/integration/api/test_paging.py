@@ -5,15 +5,14 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
-from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 from tests.samples import a_credential, a_model
 
 from keycairn.domain.change import AddCredential, AddModel
 from keycairn.ports.store import MOST
 
-Client = AsyncTestClient[Litestar]
+Client = AppClient
 MISPLACED = "sk-canary-4f9A7c2E81b6D05x"
 
 

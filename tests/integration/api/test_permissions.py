@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from httpx import Response
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.nights import by_day
 from tests.permissions import RULES, WORKSPACES, Scene, filled
 
@@ -20,14 +20,14 @@ ROUTES = sorted(RULES)
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[tuple[AsyncTestClient[Litestar], Scene]]:
+async def client() -> AsyncIterator[tuple[AppClient, Scene]]:
     scene = Scene()
     await scene.furnish()
-    async with AsyncTestClient(Litestar(plugins=[scene.plugin])) as client:
+    async with AppClient(Litestar(plugins=[scene.plugin])) as client:
         yield client, scene
 
 
-async def call(client: AsyncTestClient[Litestar], method: str, path: str, token: str | None) -> Response:
+async def call(client: AppClient, method: str, path: str, token: str | None) -> Response:
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
     body: dict[str, Any] | None = {} if method in {"POST", "PUT", "PATCH"} else None
     return await client.request(method, path, headers=headers, json=body)
@@ -35,7 +35,7 @@ async def call(client: AsyncTestClient[Litestar], method: str, path: str, token:
 
 @pytest.mark.parametrize("route", by_day([route for route in ROUTES if "{id}" in route[1]], one_in=4), ids=" ".join)
 async def test_a_record_of_another_workspace_is_as_one_that_never_was(
-    client: tuple[AsyncTestClient[Litestar], Scene], route: tuple[str, str]
+    client: tuple[AppClient, Scene], route: tuple[str, str]
 ) -> None:
     http, scene = client
     method, path = route
@@ -56,7 +56,7 @@ async def test_a_record_of_another_workspace_is_as_one_that_never_was(
     ids=" ".join,
 )
 async def test_a_bounded_token_does_not_get_at_other_accounts(
-    client: tuple[AsyncTestClient[Litestar], Scene], route: tuple[str, str]
+    client: tuple[AppClient, Scene], route: tuple[str, str]
 ) -> None:
     http, scene = client
     method, path = route
@@ -71,7 +71,7 @@ async def test_a_bounded_token_does_not_get_at_other_accounts(
 
 
 async def test_lists_show_a_bounded_token_its_own_accounts_only(
-    client: tuple[AsyncTestClient[Litestar], Scene],
+    client: tuple[AppClient, Scene],
 ) -> None:
     http, scene = client
     for path, scope in (("/api/credentials", Scope.CREDENTIALS_READ), ("/api/models", Scope.MODELS_READ)):
@@ -89,7 +89,7 @@ BOUNDED = [route for route in ROUTES if RULES[route].bounded]
 @pytest.mark.parametrize("route", by_day(BOUNDED, one_in=4), ids=" ".join)
 @pytest.mark.parametrize("by", ["provider", "credential"])
 async def test_no_answer_to_a_bounded_token_names_what_is_out_of_reach(
-    client: tuple[AsyncTestClient[Litestar], Scene], route: tuple[str, str], by: str
+    client: tuple[AppClient, Scene], route: tuple[str, str], by: str
 ) -> None:
     """Every route open to such tokens, with the ids of what it reaches and of what it does not: bodies and headers."""
     http, scene = client
@@ -120,7 +120,7 @@ async def test_no_answer_to_a_bounded_token_names_what_is_out_of_reach(
 
 
 async def test_a_token_for_one_credential_sees_that_one_and_makes_none(
-    client: tuple[AsyncTestClient[Litestar], Scene],
+    client: tuple[AppClient, Scene],
 ) -> None:
     http, scene = client
     mine, _ = scene.ids["default", "openai"]
@@ -140,7 +140,7 @@ async def test_a_token_for_one_credential_sees_that_one_and_makes_none(
 
 
 async def test_an_administrator_of_a_workspace_rules_there_and_nowhere_else(
-    client: tuple[AsyncTestClient[Litestar], Scene],
+    client: tuple[AppClient, Scene],
 ) -> None:
     http, scene = client
     theirs = {"Authorization": f"Bearer {scene.token(Scope.ADMIN, 'theirs')}"}
@@ -177,9 +177,7 @@ async def test_an_administrator_of_a_workspace_rules_there_and_nowhere_else(
         {"scopes": ["root"]},
     ],
 )
-async def test_a_token_that_makes_no_sense_is_refused(
-    client: tuple[AsyncTestClient[Litestar], Scene], body: dict[str, object]
-) -> None:
+async def test_a_token_that_makes_no_sense_is_refused(client: tuple[AppClient, Scene], body: dict[str, object]) -> None:
     http, scene = client
     ours = {"Authorization": f"Bearer {scene.token(Scope.ADMIN, 'default')}"}
     answer = await http.post("/api/tokens", json={"name": "t", **body}, headers=ours)
@@ -187,7 +185,7 @@ async def test_a_token_that_makes_no_sense_is_refused(
     assert "sk-misplaced" not in answer.text
 
 
-async def test_the_environment_is_the_default_workspaces(client: tuple[AsyncTestClient[Litestar], Scene]) -> None:
+async def test_the_environment_is_the_default_workspaces(client: tuple[AppClient, Scene]) -> None:
     http, scene = client
     scene.house.environment.values = {"OPENAI_API_KEY": "sk-of-the-operator"}
     theirs = {"Authorization": f"Bearer {scene.token(Scope.ADMIN, 'theirs')}"}
@@ -198,7 +196,7 @@ async def test_the_environment_is_the_default_workspaces(client: tuple[AsyncTest
 
 
 async def test_refused_attempts_and_uses_of_secrets_are_in_the_audit(
-    client: tuple[AsyncTestClient[Litestar], Scene],
+    client: tuple[AppClient, Scene],
 ) -> None:
     http, scene = client
     admin = scene.token(Scope.ADMIN, "default")
@@ -224,9 +222,7 @@ async def test_refused_attempts_and_uses_of_secrets_are_in_the_audit(
 
 
 @pytest.mark.parametrize("by", ["provider", "credential"])
-async def test_naming_an_account_out_of_reach_is_as_naming_none(
-    client: tuple[AsyncTestClient[Litestar], Scene], by: str
-) -> None:
+async def test_naming_an_account_out_of_reach_is_as_naming_none(client: tuple[AppClient, Scene], by: str) -> None:
     http, scene = client
     mine, _ = scene.ids["default", "openai"]
     other, _ = scene.ids["default", "anthropic"]

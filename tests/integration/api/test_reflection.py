@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.canary import scan
 from tests.integration.api.test_document import document, operations
 
-Client = AsyncTestClient[Any]
+Client = AppClient
 STRAY = "sk-stray-5c1D8e2F7a4B9063"
 FILLERS = {"string": "x", "integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
 

@@ -9,7 +9,7 @@ import pytest
 from httpx import Response
 from litestar import Litestar
 from litestar.routes import HTTPRoute
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
@@ -50,7 +50,7 @@ class Scene:
         self.house = House(keysets=AesGcmKeysets(), admin_token=FIXED)
         self.plugin = KeycairnPlugin(keycairn=self.house.keycairn)
         self.tokens = {"fixed": FIXED}
-        self.http: AsyncTestClient[Litestar]
+        self.http: AppClient
 
     async def furnish(self) -> None:
         kc = await self.house.open(parse_root_key(Secret(PRESENT)))
@@ -73,7 +73,7 @@ class Scene:
 async def scene() -> AsyncIterator[Scene]:
     scene = Scene()
     await scene.furnish()
-    async with AsyncTestClient(Litestar(plugins=[scene.plugin])) as scene.http:
+    async with AppClient(Litestar(plugins=[scene.plugin])) as scene.http:
         yield scene
 
 

@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from msgspec import Struct
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.app.api.bodies import CreateCredential, CreateModel, UpdateCredential, UpdateModel
@@ -13,7 +12,7 @@ from keycairn.app.api.model_views import ModelView
 from keycairn.app.api.views import CredentialView
 from keycairn.domain.model import Slot
 
-Client = AsyncTestClient[Litestar]
+Client = AppClient
 KEY = "sk-canary-0123456789"
 ACCOUNT = {"name": "Work", "provider": "openai", "api_key": KEY, "base_url": "https://one.example/v1", "num_ctx": 7}
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from prometheus_client import generate_latest
+from tests.app_client import AppClient
 from tests.gateway_house import GatewayHouse
 
 from keycairn.app.plugin import KeycairnPlugin
@@ -121,7 +121,7 @@ async def test_the_accounting_over_http(house: GatewayHouse, ask: Ask, account: 
     _, admin = await house.new_token(Scope.ADMIN)
     app = Litestar(plugins=[KeycairnPlugin(keycairn=house.keycairn)], openapi_config=None, logging_config=None)
 
-    async with AsyncTestClient(app) as client:
+    async with AppClient(app) as client:
         client.headers["authorization"] = f"Bearer {admin}"
         by_token = (await client.get("/api/usage", params={"by": "token"})).json()
         by_credential = (await client.get("/api/usage", params={"by": "credential"})).json()

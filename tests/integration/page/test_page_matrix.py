@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.nights import by_day
 from tests.page import SAME, Browser, form_key
 from tests.permissions import PAGE_RULES, Kind, Scene, filled, kinds, may
@@ -16,14 +16,14 @@ ROUTES = sorted(route for route in PAGE_RULES if route not in {("POST", "/sign-o
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service() -> AsyncIterator[tuple[AsyncTestClient[Litestar], Scene]]:
+async def service() -> AsyncIterator[tuple[AppClient, Scene]]:
     scene = Scene()
     await scene.furnish()
-    async with AsyncTestClient(Litestar(plugins=[scene.plugin])) as http:
+    async with AppClient(Litestar(plugins=[scene.plugin])) as http:
         yield http, scene
 
 
-async def test_without_a_session_only_what_is_public_answers(service: tuple[AsyncTestClient[Litestar], Scene]) -> None:
+async def test_without_a_session_only_what_is_public_answers(service: tuple[AppClient, Scene]) -> None:
     http, scene = service
     http.cookies.clear()
     for method, path in ROUTES:
@@ -36,7 +36,7 @@ async def test_without_a_session_only_what_is_public_answers(service: tuple[Asyn
 
 
 @pytest.mark.parametrize("kind", by_day(SIGNED, one_in=5), ids=[f"{n}-{kind.name}" for n, kind in enumerate(SIGNED)])
-async def test_a_session_may_what_its_token_may(service: tuple[AsyncTestClient[Litestar], Scene], kind: Kind) -> None:
+async def test_a_session_may_what_its_token_may(service: tuple[AppClient, Scene], kind: Kind) -> None:
     http, scene = service
     http.cookies.clear()
     scene.house.clock.tick(61)
@@ -59,7 +59,7 @@ async def test_a_session_may_what_its_token_may(service: tuple[AsyncTestClient[L
 
 
 async def test_no_route_that_changes_something_does_it_without_the_key_of_the_form(
-    service: tuple[AsyncTestClient[Litestar], Scene],
+    service: tuple[AppClient, Scene],
 ) -> None:
     http, scene = service
     http.cookies.clear()
