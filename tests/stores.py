@@ -6,20 +6,14 @@ from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from surrealdb import AsyncWsSurrealConnection
-from tests.samples import a_credential
 from tests.servers.surreal_rpc import surreal_rpc
 from tests.servers.surreal_server import PASSWORD, USER, fresh_namespace, needs_server, shared_url
 
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.surreal import open_surreal
-from keycairn.domain.change import AddCredential, AddModel
-from keycairn.domain.credential import Credential
-from keycairn.domain.ids import CredentialId
-from keycairn.domain.model import Model
 from keycairn.domain.record import KINDS
 from keycairn.ports.store import Store
 
@@ -93,20 +87,3 @@ async def _prepared() -> Path:
         store = await open_surreal(f"surrealkv://{made}/db")
         await store.aclose()
     return made
-
-
-async def put(store: Store, *records: Credential | Model) -> None:
-    await store.commit(tuple(AddCredential(r) if isinstance(r, Credential) else AddModel(r) for r in records))
-
-
-async def get(store: Store, credential: Credential) -> Credential:
-    found = await store.credential(credential.workspace, credential.id)
-    assert found is not None
-    return found
-
-
-async def accounts(store: Store, *ids: str, **fields: Any) -> list[CredentialId]:
-    """Have credentials of these ids, for models that are to be linked to them; the ids."""
-    made = [a_credential(id=CredentialId(f"credential:{id}"), sealed={}, **fields) for id in ids]
-    await put(store, *made)
-    return [credential.id for credential in made]

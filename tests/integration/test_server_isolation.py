@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tests.nights import by_day
 from tests.samples import WORKSPACE, a_credential, a_model, an_event
 from tests.servers.surreal_server import PASSWORD, USER, needs_server, shared_url
-from tests.stores import a_database, get, put
+from tests.stores import a_database
 
 from keycairn.adapters.surreal import open_surreal
 from keycairn.domain.change import (
@@ -29,6 +29,7 @@ from keycairn.domain.change import (
 from keycairn.domain.errors import ConflictError
 from keycairn.domain.sealed import SealedSecret
 from keycairn.ports.store import Store
+from keycairn.testing.stores.suite import get, put
 
 pytestmark = [
     needs_server,

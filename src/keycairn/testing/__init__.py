@@ -1,4 +1,4 @@
-"""The kit for those who test against Keycairn: for authors of provider plugins, and for suites that need a service.
+"""The kit for those who test against Keycairn: authors of plugins and of stores, and suites that need a service.
 
 It comes with the extra `keycairn[testing]`. It is no pytest plugin: nothing of it loads before it is imported.
 """
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 pytest.register_assert_rewrite(
-    "keycairn.testing.conformance", "keycairn.testing.binding", "keycairn.testing.key_conformance"
+    "keycairn.testing.conformance",
+    "keycairn.testing.binding",
+    "keycairn.testing.key_conformance",
+    "keycairn.testing.stores",
 )
 
 from keycairn.testing.case import OUTCOMES, Matching, ProviderCase, Sent, Try, openai_case, openai_tries  # noqa: E402
@@ -18,6 +21,7 @@ from keycairn.testing.key_server import ADMIN, KeyServer, ServedKey, not_there  
 from keycairn.testing.openai_server import OpenAIServer  # noqa: E402
 from keycairn.testing.running import NotStartedError, RunningKeycairn, running_keycairn  # noqa: E402
 from keycairn.testing.server import KEY, Answer, LocalServer, Recorded, as_json, sse  # noqa: E402
+from keycairn.testing.stores import StoreConformance  # noqa: E402
 
 if TYPE_CHECKING:
     from keycairn.testing.container import KeycairnContainer, SurrealContainer
@@ -41,6 +45,7 @@ __all__ = [
     "RunningKeycairn",
     "Sent",
     "ServedKey",
+    "StoreConformance",
     "SurrealContainer",
     "Try",
     "as_json",

@@ -1,6 +1,5 @@
-"""Records for tests, each complete, each different from the last where it must be."""
+"""Records for tests, each complete, each with an id of its own; the arguments are the fields that are to differ."""
 
-import json
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
@@ -15,9 +14,7 @@ from keycairn.domain.keyset import Keyset, KeySlot, KeyState
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
 from keycairn.domain.outcome import CheckRecord, Outcome
-from keycairn.domain.provider import FieldSpec, SecretForm
 from keycairn.domain.sealed import SealedSecret
-from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import UsageKey
 
@@ -26,17 +23,8 @@ WORKSPACE = "default"
 _numbers = count(1)
 
 
-PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ==\n-----END PRIVATE KEY-----\n"
-
-
-def a_secret(field: FieldSpec, mark: str = "") -> Secret:
-    """What a field takes for a secret, another one for another mark."""
-    if field.holds is SecretForm.SERVICE_ACCOUNT:
-        return Secret(json.dumps({"client_email": f"a{mark}@p.example", "private_key": PEM}))
-    return Secret(f"sk-{mark}{field.name}-0123456789")
-
-
 def a_credential(**fields: Any) -> Credential:
+    """A credential at OpenAI with a sealed key."""
     credential = Credential(
         id=CredentialId(f"credential:C{next(_numbers):08}"),
         provider="openai",
@@ -51,6 +39,7 @@ def a_credential(**fields: Any) -> Credential:
 
 
 def a_model(**fields: Any) -> Model:
+    """A language model that is linked to no credential."""
     number = next(_numbers)
     model = Model(
         id=ModelId(f"model:M{number:08}"),
@@ -64,6 +53,7 @@ def a_model(**fields: Any) -> Model:
 
 
 def an_event(**fields: Any) -> AuditEvent:
+    """An audit event without a place in the chain."""
     event = AuditEvent(
         id=EventId(f"event:E{next(_numbers):08}"),
         at=THEN,
@@ -76,6 +66,7 @@ def an_event(**fields: Any) -> AuditEvent:
 
 
 def a_key_rotation(credential: CredentialId, **fields: Any) -> KeyRotation:
+    """The rotation of a credential's key, every ninety days."""
     rotation = KeyRotation(
         id=rotation_id(credential),
         workspace="default",
@@ -90,6 +81,7 @@ def a_key_rotation(credential: CredentialId, **fields: Any) -> KeyRotation:
 
 
 def a_token(**fields: Any) -> Token:
+    """A token that may read credentials and call models."""
     token = Token(
         id=TokenId(f"token:T{next(_numbers):08}"),
         name="ci",
@@ -101,6 +93,7 @@ def a_token(**fields: Any) -> Token:
 
 
 def a_keyset(**fields: Any) -> Keyset:
+    """The first keyset of an installation, with one data key."""
     keyset = Keyset(
         install_id="01KDWE9G",
         generation=1,
@@ -114,9 +107,11 @@ def a_keyset(**fields: Any) -> Keyset:
 
 
 def a_check(**fields: Any) -> CheckRecord:
+    """A check of a key that went well."""
     return replace(CheckRecord(outcome=Outcome.OK, message="The key works.", at=THEN, duration_ms=12), **fields)
 
 
 def a_usage_key(day: date = date(2026, 1, 2), **fields: str) -> UsageKey:
+    """What usage of a day is counted under."""
     given = {"workspace": WORKSPACE, "token": "token:T1", "credential": "credential:C1", "model": "model:M1", **fields}
     return UsageKey(day=day, **given)
