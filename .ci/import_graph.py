@@ -10,7 +10,7 @@ import grimp
 PAGE = Path(__file__).parents[1] / "docs/architecture.md"
 BEGIN, END = "<!-- imports: written by make docs -->\n", "<!-- /imports -->\n"
 FLOORS = (
-    ("app", ("cli", "assembly", "page", "api", "keycairn.py", "gateway", "ingress", "shared")),
+    ("app", ("cli", "assembly", "page", "api", "web", "keycairn.py", "gateway", "ingress", "shared")),
     (
         "app/services",
         ("doctor", "imports", "models", "key_rotations", "access", "credentials", "keys", "backups", "audit"),
@@ -20,7 +20,7 @@ FLOORS = (
 )
 """The rooms by the floor they are drawn on."""
 LAYERS = ("domain", "ports", "adapters", "plugins")
-FOLDERS = ("api", "page", "gateway", "cli", "ingress")
+FOLDERS = ("api", "page", "web", "gateway", "cli", "ingress")
 """Those of `app` that are rooms as a whole; each folder of `app/services` is one, too."""
 
 Rooms = Mapping[str, frozenset[str]]

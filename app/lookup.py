@@ -1,13 +1,15 @@
-"""Records that have to be there, and models with the credential that serves them."""
+"""Records that have to be there, models with the credential that serves them, and a provider's spec."""
 
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError
+from keycairn.domain.errors import CredentialNotFoundError, ModelNotFoundError, UnknownProviderError
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.model import Model
+from keycairn.domain.provider import ProviderSpec
+from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
 
@@ -45,3 +47,11 @@ async def linked(store: Store, models: Sequence[Model]) -> Sequence[Model]:
         else replace(model, credential=first)
         for model in models
     ]
+
+
+def spec_of(registry: ProviderRegistry, provider: str) -> ProviderSpec | None:
+    """The provider's spec, None where its plugin is not loaded."""
+    try:
+        return registry.get(provider).spec
+    except UnknownProviderError:
+        return None

@@ -12,10 +12,7 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from keycairn.app.api import HANDLERS
-from keycairn.app.api.metrics import Metrics
 from keycairn.app.api.notebook import NotebookController
-from keycairn.app.api.raw import raw_problem
-from keycairn.app.api.shell import Shell
 from keycairn.app.first_run import FirstRun
 from keycairn.app.gateway import GATEWAY_PATHS, Gateway
 from keycairn.app.gateway.errors import render
@@ -28,6 +25,9 @@ from keycairn.app.routes import built_routes, state_of
 from keycairn.app.services.audit import ANONYMOUS
 from keycairn.app.settings import Settings
 from keycairn.app.statuses import api_status, gateway_status
+from keycairn.app.web.metrics import Metrics
+from keycairn.app.web.raw import raw_problem
+from keycairn.app.web.shell import Shell
 from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.dialect import Dialect

@@ -8,23 +8,22 @@ from litestar.di import Provide
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.types import ControllerRouterHandler
 
-from keycairn.app.api.auth import CALLER, Guard
 from keycairn.app.api.caching import LIST_CACHE, ListCache
 from keycairn.app.api.decoding import StrictRequest
-from keycairn.app.api.inside import KEYCAIRN, from_state, keycairn_of
-from keycairn.app.api.metrics import METER, Metrics
 from keycairn.app.api.openapi import SecretSchema, openapi_config
 from keycairn.app.api.options import tell_all_methods
-from keycairn.app.api.problems import EXCEPTION_HANDLERS
-from keycairn.app.api.refusals import note_refusal
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.page import answer_unknown_path, answer_wrong_method, page_router, page_state
 from keycairn.app.settings import Settings
 from keycairn.app.shown_settings import shown
+from keycairn.app.web.auth import CALLER, Guard
+from keycairn.app.web.inside import KEYCAIRN, from_state, keycairn_of
+from keycairn.app.web.limits import LARGEST_BODY
+from keycairn.app.web.metrics import METER, Metrics
+from keycairn.app.web.problems import EXCEPTION_HANDLERS
+from keycairn.app.web.refusals import note_refusal
 from keycairn.domain.audit import Caller
 
-LARGEST_BODY = 64 * 1024
-"""Bytes of a request's body, where a route does not say otherwise."""
 DIFFERENT = 8
 """How many different sets of routes are kept. A service has one; a test suite has one for most of its tests."""
 

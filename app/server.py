@@ -8,7 +8,6 @@ from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 
-from keycairn.app.api.raw import send_problem
 from keycairn.app.hosts import Hosts
 from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.ingress.origins import parse_public_url
@@ -16,6 +15,7 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.app.page import compile_templates
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.settings import Settings
+from keycairn.app.web.raw import send_problem
 from keycairn.domain.errors import HostNotAllowedError
 
 COLLECTED = (5_000, 10, 1_000)

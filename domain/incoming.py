@@ -162,3 +162,10 @@ class ImportReport(Struct, frozen=True, kw_only=True):
     models: tuple[ModelId, ...] = ()
     defaults: Mapping[Slot, ModelId] = {}
     renamed: Mapping[str, str] = {}
+
+
+def touches_models(row: IncomingRow) -> bool:
+    """Whether a row makes, links or chooses models, which is more than writing credentials."""
+    if isinstance(row, IncomingCredential):
+        return bool(row.models) or row.adopts
+    return isinstance(row, IncomingModel | IncomingDefaults)

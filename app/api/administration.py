@@ -9,10 +9,10 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import to_builtins
 
 from keycairn.app.api.bodies import CreateToken
-from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import Cursor, Cursors, Limit, listed, next_link
 from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
 from keycairn.app.services.audit import ChainReport
+from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn
+from keycairn.app.web.paging import Cursor, Cursors, Limit, listed, next_link
 from keycairn.domain.audit import Action, EventFilter
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import InstallationOnlyError, InvalidInputError

@@ -1,21 +1,16 @@
 """Backups over HTTP."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 from litestar import Controller, get
-from litestar.background_tasks import BackgroundTask
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from keycairn.app.api.inputs import TheCaller, TheKeycairn
-from keycairn.app.keycairn import Keycairn
-from keycairn.domain.audit import Caller
+from keycairn.app.web.downloads import MEDIA_TYPE, backup_stream
+from keycairn.app.web.inputs import TheCaller, TheKeycairn
 from keycairn.domain.token import Scope
 
 KEEPER = {"scope": Scope.ADMIN, "installation": True}
-MEDIA_TYPE = "application/gzip"
-_PIECE = 64 * 1024
 
 RekeyedBackup = Annotated[
     bool,
@@ -36,28 +31,3 @@ class BackupController(Controller):
         The file proves itself to be whole; see docs/backup.md. Taking it is on record in the audit log.
         """
         return await backup_stream(keycairn, caller, handover=handover)
-
-
-async def backup_stream(keycairn: Keycairn, caller: Caller, *, handover: bool = False) -> Stream:
-    """A backup as an answer that is downloaded. Raises as `Backups.spool`."""
-    file = await keycairn.backups.spool(by=caller, handover=handover)
-    size = file.seek(0, 2)
-    file.seek(0)
-    stamp = keycairn.clock.now().strftime("%Y%m%dT%H%M%SZ")
-    headers = {
-        "Content-Length": str(size),
-        "Content-Disposition": f'attachment; filename="keycairn-{stamp}.backup.gz"',
-        "Cache-Control": "no-store",
-    }
-    return Stream(_pieces(file), media_type=MEDIA_TYPE, headers=headers, background=BackgroundTask(_close, file))
-
-
-async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    with file:
-        while piece := file.read(_PIECE):
-            yield piece
-
-
-async def _close(file: BinaryIO) -> None:
-    """For an answer nobody read to its end."""
-    file.close()

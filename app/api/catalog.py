@@ -2,8 +2,6 @@
 
 from litestar import Controller, get, post
 
-from keycairn.app.api.auth import Touches
-from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.api.model_views import AvailabilityView, SyncAllView, SyncView, sync_view
 from keycairn.app.api.probing_views import FoundModelView, found_view
 from keycairn.app.api.views import (
@@ -14,6 +12,8 @@ from keycairn.app.api.views import (
 )
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.imports import Source
+from keycairn.app.web.auth import Touches
+from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.domain.audit import Caller
 from keycairn.domain.token import Scope
 

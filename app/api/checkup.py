@@ -4,9 +4,9 @@ from litestar import Controller, Response, get, post
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from keycairn.app.api.inputs import TheCaller, TheKeycairn
-from keycairn.app.api.paging import listed
 from keycairn.app.services.doctor import Finding, Repaired, Replayed
+from keycairn.app.web.inputs import TheCaller, TheKeycairn
+from keycairn.app.web.paging import listed
 from keycairn.domain.token import Scope
 
 KEEPER = {"scope": Scope.ADMIN, "installation": True}

@@ -7,16 +7,23 @@ from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
-from keycairn.app.api.auth import Touches, reaches
 from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
-from keycairn.app.api.fragments import Counted, Fragments, spec_of
-from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
-from keycairn.app.api.paging import Cursor, Cursors, Listing, PageLimit, next_link
+from keycairn.app.api.fragments import Counted, Fragments
 from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.lookup import spec_of
 from keycairn.app.services.credentials import Listed
+from keycairn.app.web.auth import (
+    READ_CREDENTIAL,
+    READ_CREDENTIALS,
+    WRITE_CREDENTIAL,
+    WRITE_CREDENTIALS,
+    reaches,
+)
+from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn
+from keycairn.app.web.paging import Cursor, Cursors, Listing, PageLimit, next_link
 from keycairn.domain.audit import Caller
 from keycairn.domain.deletion import NO_TARGET
 from keycairn.domain.errors import (
@@ -29,13 +36,7 @@ from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.limits import NO_LIMITS
 from keycairn.domain.options import NO_OPTIONS
 from keycairn.domain.provider import canonical_name
-from keycairn.domain.token import Scope
 from keycairn.ports.store import Position
-
-READ_ONE = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
-READ_CHOSEN = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CHOSEN}
-WRITE_ONE = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CREDENTIAL}
-WRITE_CHOSEN = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CHOSEN}
 
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description="The ETag the record must have, or `*`; else 412.")
@@ -48,7 +49,7 @@ ProviderFilter = Annotated[str | None, QueryParameter(description="Only this pro
 
 def single(keycairn: Keycairn, listed: Listed, caller: Caller, *, status: int = 200) -> Response[CredentialView]:
     """One credential with its ETag."""
-    view = credential_view(listed, spec_of(keycairn, listed.credential.provider), caller.reach)
+    view = credential_view(listed, spec_of(keycairn.registry, listed.credential.provider), caller.reach)
     return Response(view, status_code=status, headers={"ETag": etag(listed.credential.version)})
 
 
@@ -92,7 +93,7 @@ class CredentialController(Controller):
     path = "/api/credentials"
     tags = ("Credentials",)
 
-    @get("/", opt=READ_CHOSEN, operation_id="list_credentials", summary="List credentials")
+    @get("/", opt=READ_CREDENTIALS, operation_id="list_credentials", summary="List credentials")
     async def listing(
         self,
         keycairn: TheKeycairn,
@@ -114,7 +115,7 @@ class CredentialController(Controller):
 
     @get(
         "/by-provider/{provider:str}",
-        opt=READ_CHOSEN,
+        opt=READ_CREDENTIALS,
         operation_id="list_provider_credentials",
         summary="List the credentials of a provider",
     )
@@ -131,12 +132,12 @@ class CredentialController(Controller):
         """Oldest first."""
         return await page(keycairn, list_cache.fragments, request, caller, provider, limit, cursor)
 
-    @get("/{id:str}", opt=READ_ONE, operation_id="get_credential", summary="Get a credential")
+    @get("/{id:str}", opt=READ_CREDENTIAL, operation_id="get_credential", summary="Get a credential")
     async def read(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> Response[CredentialView]:
         """One credential, with its version as the ETag. Never its secrets."""
         return single(keycairn, await keycairn.credentials.get(credential_id(id), workspace=caller.workspace), caller)
 
-    @post("/", opt=WRITE_CHOSEN, operation_id="create_credential", summary="Create a credential")
+    @post("/", opt=WRITE_CREDENTIALS, operation_id="create_credential", summary="Create a credential")
     async def create(
         self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateCredential]
     ) -> Response[CredentialView]:
@@ -156,7 +157,7 @@ class CredentialController(Controller):
         )
         return single(keycairn, listed, caller, status=201)
 
-    @put("/{id:str}", opt=WRITE_ONE, operation_id="update_credential", summary="Change a credential")
+    @put("/{id:str}", opt=WRITE_CREDENTIAL, operation_id="update_credential", summary="Change a credential")
     async def update(
         self,
         keycairn: TheKeycairn,
@@ -176,7 +177,11 @@ class CredentialController(Controller):
         return single(keycairn, await keycairn.credentials.update(key, patch, if_match=version, by=caller), caller)
 
     @delete(
-        "/{id:str}", opt=WRITE_ONE, status_code=200, operation_id="delete_credential", summary="Delete a credential"
+        "/{id:str}",
+        opt=WRITE_CREDENTIAL,
+        status_code=200,
+        operation_id="delete_credential",
+        summary="Delete a credential",
     )
     async def remove(
         self,

@@ -7,8 +7,8 @@ from litestar import Controller, get, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import Struct
 
-from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.services.keys import Encryption, Forgotten
+from keycairn.app.web.inputs import TheCaller, TheKeycairn
 from keycairn.domain.errors import InvalidInputError, RootKeyError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import MASK, Secret

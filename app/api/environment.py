@@ -6,8 +6,6 @@ from litestar import Controller, Request, get, post
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
-from keycairn.app.api.auth import keeps
-from keycairn.app.api.inputs import TheCaller, TheKeycairn
 from keycairn.app.api.views import (
     MigrationView,
     StatusView,
@@ -15,6 +13,8 @@ from keycairn.app.api.views import (
     migration_view,
 )
 from keycairn.app.services.imports import Source
+from keycairn.app.web.auth import keeps
+from keycairn.app.web.inputs import TheCaller, TheKeycairn
 from keycairn.domain.token import Scope
 
 READ = {"scope": Scope.CREDENTIALS_READ}

@@ -6,10 +6,9 @@ import msgspec
 
 from keycairn.app.api.views import credential_view
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.lookup import spec_of
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import UnknownProviderError
 from keycairn.domain.ids import CredentialId
-from keycairn.domain.provider import ProviderSpec
 from keycairn.domain.reach import EVERYWHERE
 from keycairn.ports.store import Position
 
@@ -18,14 +17,6 @@ MOST_BYTES = 24 * 2**20
 
 Counted = tuple[Credential, int]
 """A credential and how many models are linked to it."""
-
-
-def spec_of(keycairn: Keycairn, provider: str) -> ProviderSpec | None:
-    """The provider's spec, None where its plugin is not loaded."""
-    try:
-        return keycairn.registry.get(provider).spec
-    except UnknownProviderError:
-        return None
 
 
 class Fragments:
@@ -70,7 +61,7 @@ class Fragments:
 
     def _make(self, keycairn: Keycairn, credential: Credential, count: int) -> bytes:
         listed = keycairn.credentials.listed(credential, count)
-        made = msgspec.json.encode(credential_view(listed, spec_of(keycairn, credential.provider), EVERYWHERE))
+        made = msgspec.json.encode(credential_view(listed, spec_of(keycairn.registry, credential.provider), EVERYWHERE))
         if former := self._kept.pop(credential.id, None):
             self._bytes -= len(former[2])
         self._kept[credential.id] = credential, count, made

@@ -7,10 +7,10 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import SecurityRequirement
 from msgspec import Struct
 
-from keycairn.app.api.auth import Access
-from keycairn.app.api.inputs import TheKeycairn
-from keycairn.app.api.metrics import Condition, Metrics
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.web.auth import Access
+from keycairn.app.web.inputs import TheKeycairn
+from keycairn.app.web.metrics import Condition, Metrics
 from keycairn.domain.errors import BackupFileError, SealedError, StoreError
 from keycairn.domain.token import Scope
 

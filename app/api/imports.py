@@ -7,24 +7,22 @@ from litestar import Controller, Request, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
 
-from keycairn.app.api.auth import need
-from keycairn.app.api.inputs import TheCaller, TheKeycairn
+from keycairn.app.web.auth import need
+from keycairn.app.web.inputs import TheCaller, TheKeycairn
+from keycairn.app.web.limits import LARGEST_IMPORT
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.incoming import (
     Imported,
     ImportReport,
-    IncomingCredential,
-    IncomingDefaults,
-    IncomingModel,
     IncomingRow,
     Skipped,
+    touches_models,
 )
 from keycairn.domain.model import Slot
 from keycairn.domain.secret import MASK, Secret
 from keycairn.domain.token import Scope
 
 WRITE = {"scope": Scope.CREDENTIALS_WRITE}
-LARGEST_IMPORT = 8 * 1024 * 1024
 """Bytes of one request: some hundred rows; send more rows in more requests."""
 PASSPHRASE = "OPEN_NOTEBOOK_ENCRYPTION_KEY"  # noqa: S105  # a variable's name
 
@@ -154,13 +152,6 @@ class ImportController(Controller):
         report = await keycairn.importer.run(source, dry_run=dry_run or body.dry_run, by=caller)
         verb = "would be migrated" if report.dry_run else "migrated"
         return legacy_view(report, f"{len(report.created)} credentials {verb}.")
-
-
-def touches_models(row: IncomingRow) -> bool:
-    """Whether a row makes, links or chooses models, which is more than writing credentials."""
-    if isinstance(row, IncomingCredential):
-        return bool(row.models) or row.adopts
-    return isinstance(row, IncomingModel | IncomingDefaults)
 
 
 def import_view(report: ImportReport) -> ImportView:

@@ -7,19 +7,14 @@ from litestar import Controller, delete, get, post, put
 from litestar.params import JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
-from keycairn.app.api.auth import Touches, reaches
-from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.services.key_rotations import Shown
+from keycairn.app.web.auth import READ_CREDENTIAL, READ_CREDENTIALS, WRITE_CREDENTIAL, reaches
+from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.domain.errors import CredentialNotFoundError, InvalidInputError
 from keycairn.domain.field import SettingValue
 from keycairn.domain.ids import credential_id
 from keycairn.domain.key_rotation.record import Policy
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import Scope
-
-READ_ONE = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
-READ_CHOSEN = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CHOSEN}
-WRITE_ONE = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CREDENTIAL}
 
 
 class SetKeyRotation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,7 +146,9 @@ class KeyRotationController(Controller):
     path = "/api"
     tags = ("Key rotation",)
 
-    @get("/key-rotations", opt=READ_CHOSEN, operation_id="list_key_rotations", summary="List the rotations of keys")
+    @get(
+        "/key-rotations", opt=READ_CREDENTIALS, operation_id="list_key_rotations", summary="List the rotations of keys"
+    )
     async def listing(self, keycairn: TheKeycairn, caller: TheCaller) -> list[KeyRotationView]:
         """Of every credential that has one, with the ages of their keys, and what is to be warned of."""
         found = await keycairn.key_rotations.listed(workspace=caller.workspace)
@@ -160,7 +157,7 @@ class KeyRotationController(Controller):
 
     @get(
         "/credentials/{id:str}/key-rotation",
-        opt=READ_ONE,
+        opt=READ_CREDENTIAL,
         operation_id="get_key_rotation",
         summary="Get how a credential's key is rotated",
     )
@@ -170,7 +167,7 @@ class KeyRotationController(Controller):
 
     @put(
         "/credentials/{id:str}/key-rotation",
-        opt=WRITE_ONE,
+        opt=WRITE_CREDENTIAL,
         operation_id="update_key_rotation",
         summary="Set how a credential's key is rotated",
     )
@@ -198,7 +195,7 @@ class KeyRotationController(Controller):
 
     @delete(
         "/credentials/{id:str}/key-rotation",
-        opt=WRITE_ONE,
+        opt=WRITE_CREDENTIAL,
         status_code=200,
         operation_id="delete_key_rotation",
         summary="Rotate a credential's key no more",
@@ -209,7 +206,7 @@ class KeyRotationController(Controller):
 
     @post(
         "/credentials/{id:str}/key-rotation/rotate",
-        opt=WRITE_ONE,
+        opt=WRITE_CREDENTIAL,
         status_code=202,
         operation_id="rotate_key",
         summary="Rotate a key now",
@@ -220,7 +217,7 @@ class KeyRotationController(Controller):
 
     @post(
         "/credentials/{id:str}/key-rotation/leaked",
-        opt=WRITE_ONE,
+        opt=WRITE_CREDENTIAL,
         status_code=202,
         operation_id="rotate_leaked_key",
         summary="Replace a leaked key",
@@ -237,7 +234,7 @@ class KeyRotationController(Controller):
 
     @post(
         "/credentials/{id:str}/key-rotation/resume",
-        opt=WRITE_ONE,
+        opt=WRITE_CREDENTIAL,
         status_code=202,
         operation_id="resume_key_rotation",
         summary="Go on with a rotation",
@@ -248,7 +245,7 @@ class KeyRotationController(Controller):
 
     @post(
         "/credentials/{id:str}/key-rotation/cancel",
-        opt=WRITE_ONE,
+        opt=WRITE_CREDENTIAL,
         status_code=202,
         operation_id="cancel_key_rotation",
         summary="Call a rotation off",

@@ -7,9 +7,7 @@ import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.params import JSONBody, QueryParameter
 
-from keycairn.app.api.auth import Touches, reaches
 from keycairn.app.api.bodies import CreateModel, SetDefaults, UpdateModel
-from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.model_views import (
     AssignmentView,
     CountView,
@@ -20,8 +18,10 @@ from keycairn.app.api.model_views import (
     defaults_view,
     model_view,
 )
-from keycairn.app.api.paging import Cursor, Cursors, Listing, PageLimit, next_link
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.web.auth import Touches, reaches
+from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn, model_type
+from keycairn.app.web.paging import Cursor, Cursors, Listing, PageLimit, next_link
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import CredentialNotFoundError, OutOfReachError
 from keycairn.domain.ids import ModelId, credential_id, model_id

@@ -8,9 +8,9 @@ import asyncio
 from litestar import Controller, get
 from msgspec import Struct
 
-from keycairn.app.api.auth import Access
 from keycairn.app.api.health import NO_TOKEN, PUBLIC
-from keycairn.app.api.inputs import TheKeycairn
+from keycairn.app.web.auth import Access
+from keycairn.app.web.inputs import TheKeycairn
 from keycairn.domain.errors import StoreError
 
 ANSWERS_WITHIN = 2.0

@@ -13,10 +13,10 @@ from litestar.openapi.spec import Components, OpenAPIType, Schema, SecuritySchem
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
-from keycairn.app.api.auth import Access
 from keycairn.app.api.examples import EXAMPLES
 from keycairn.app.api.openapi_page import PAGE, SCRIPT, STYLE
-from keycairn.app.api.problems import MEDIA_TYPE, Problem
+from keycairn.app.web.auth import Access
+from keycairn.app.web.problems import MEDIA_TYPE, Problem
 from keycairn.domain.secret import Secret
 
 _ABOUT = (

@@ -3,11 +3,11 @@
 from litestar import Controller, Response, post
 from litestar.params import JSONBody
 
-from keycairn.app.api.auth import Touches
 from keycairn.app.api.bodies import RegisterModels
-from keycairn.app.api.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.app.api.probing_views import DiscoveryView, RegisteredView, TestView, found_view
 from keycairn.app.services.models import NewModel
+from keycairn.app.web.auth import Touches
+from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn, model_type
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.ids import credential_id
 from keycairn.domain.provider import canonical_name

@@ -11,9 +11,9 @@ from litestar import Controller, Response, get
 from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
-from keycairn.app.api.inputs import TheCaller, TheKeycairn
-from keycairn.app.api.paging import listed
 from keycairn.app.turns import TURN, batches, each, in_turns
+from keycairn.app.web.inputs import TheCaller, TheKeycairn
+from keycairn.app.web.paging import listed
 from keycairn.domain.errors import BadRequestError
 from keycairn.domain.price import NANOS
 from keycairn.domain.token import Scope

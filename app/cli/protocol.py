@@ -7,8 +7,8 @@ from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from keycairn.app.api.raw import raw_problem, send_problem
 from keycairn.app.logs import LogBudget
+from keycairn.app.web.raw import raw_problem, send_problem
 from keycairn.domain.errors import AmbiguousRequestError
 
 LARGEST_HEAD = 64 * 1024

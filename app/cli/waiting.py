@@ -12,7 +12,6 @@ import structlog
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
-from keycairn.app.api.raw import send_problem
 from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.cli.show import say
 from keycairn.app.cli.stopping import GracefulServer
@@ -23,6 +22,7 @@ from keycairn.app.gateway.routes import ANTHROPIC
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.server import guarded, hosts_of
 from keycairn.app.settings import Settings
+from keycairn.app.web.raw import send_problem
 from keycairn.app.wiring import open_with_first_run
 from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import RestoringError, StoreError, StoreUnavailableError

@@ -6,8 +6,8 @@ from typing import Any
 from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 
-from keycairn.app.api.auth import Access, Touches
 from keycairn.app.page.view import HEADERS, TheView
+from keycairn.app.web.auth import Access, Touches
 from keycairn.domain.modality import Modality
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST

@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from litestar.params import FromPath
 from msgspec import Struct
 
-from keycairn.app.api.auth import Access
+from keycairn.app.web.auth import Access
 from keycairn.domain.errors import NotFoundError
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}

@@ -7,9 +7,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from keycairn.app.api.credentials import READ_CHOSEN, READ_ONE, WRITE_ONE
-from keycairn.app.api.fragments import spec_of
-from keycairn.app.api.paging import Cursors
+from keycairn.app.lookup import spec_of
 from keycairn.app.page.key_rotations import shown_rotation
 from keycairn.app.page.rows import Rows
 from keycairn.app.page.spending import calls_by_credential
@@ -17,6 +15,8 @@ from keycairn.app.page.states import STATES, host_of, state_of
 from keycairn.app.page.view import TheView
 from keycairn.app.services.credentials import Listed
 from keycairn.app.turns import each
+from keycairn.app.web.auth import READ_CREDENTIAL, READ_CREDENTIALS, WRITE_CREDENTIAL
+from keycairn.app.web.paging import Cursors
 from keycairn.domain.audit import EventFilter
 from keycairn.domain.ids import credential_id
 from keycairn.domain.provider import ProviderSpec
@@ -28,7 +28,7 @@ TheRows = NamedDependency[Rows]
 EVENTS = 10
 
 
-@get("/credentials", opt=READ_CHOSEN, include_in_schema=False)
+@get("/credentials", opt=READ_CREDENTIALS, include_in_schema=False)
 async def listing(view: TheView, rows: TheRows) -> Response[Any]:
     """A hundred at a time, searched and filtered here."""
     keycairn, caller = view.keycairn, view.caller
@@ -64,13 +64,13 @@ async def listing(view: TheView, rows: TheRows) -> Response[Any]:
     )
 
 
-@get("/credentials/{id:str}", opt=READ_ONE, include_in_schema=False)
+@get("/credentials/{id:str}", opt=READ_CREDENTIAL, include_in_schema=False)
 async def detail(view: TheView, id: FromPath[str]) -> Response[Any]:
     """One credential: its state, its settings, what it serves and what happened to it."""
     keycairn, caller = view.keycairn, view.caller
     key = credential_id(id)
     listed = await keycairn.credentials.get(key, workspace=caller.workspace)
-    spec = spec_of(keycairn, listed.credential.provider)
+    spec = spec_of(keycairn.registry, listed.credential.provider)
     models = await keycairn.credentials.linked_models(key, workspace=caller.workspace)
     events = []
     if view.may(Scope.AUDIT_READ, whole=True):
@@ -95,7 +95,7 @@ async def detail(view: TheView, id: FromPath[str]) -> Response[Any]:
     )
 
 
-@post("/credentials/{id:str}/test", opt=WRITE_ONE, include_in_schema=False)
+@post("/credentials/{id:str}/test", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def test(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Ask the provider whether the stored key works; the answer stays with the credential."""
     await view.form()

@@ -6,7 +6,6 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from keycairn.app.api.credentials import WRITE_CHOSEN, WRITE_ONE
 from keycairn.app.page.credential_form import (
     conflicts,
     fields_of,
@@ -17,6 +16,7 @@ from keycairn.app.page.credential_form import (
 )
 from keycairn.app.page.forms import PageForm, whole_number
 from keycairn.app.page.view import TheView, View
+from keycairn.app.web.auth import WRITE_CREDENTIAL, WRITE_CREDENTIALS
 from keycairn.domain.audit import EventFilter
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
@@ -34,7 +34,7 @@ from keycairn.domain.provider import ProviderSpec
 _NEW_ID = re.compile(r"credential:[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 
 
-@get("/credentials/new", opt=WRITE_CHOSEN, include_in_schema=False)
+@get("/credentials/new", opt=WRITE_CREDENTIALS, include_in_schema=False)
 async def new(view: TheView) -> Response[Any]:
     """Choose a provider, then fill in its fields."""
     name = view.query("provider")
@@ -52,7 +52,7 @@ async def new(view: TheView) -> Response[Any]:
     return _form_page(view, spec, None, {**values, "id": view.keycairn.credentials.new_id()})
 
 
-@post("/credentials/new", opt=WRITE_CHOSEN, include_in_schema=False)
+@post("/credentials/new", opt=WRITE_CREDENTIALS, include_in_schema=False)
 async def create(view: TheView) -> Response[Any]:
     """Store it. The form names the id, so that sending it twice makes one."""
     form = await view.form()
@@ -89,14 +89,14 @@ async def create(view: TheView) -> Response[Any]:
     return view.seen(f"/credentials/{made.credential.id}", "created")
 
 
-@get("/credentials/{id:str}/edit", opt=WRITE_ONE, include_in_schema=False)
+@get("/credentials/{id:str}/edit", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def edit(view: TheView, id: FromPath[str]) -> Response[Any]:
     """The form of a stored credential. No secret is in it."""
     credential, spec = await _stored(view, credential_id(id))
     return _form_page(view, spec, credential, values_of(spec, credential))
 
 
-@post("/credentials/{id:str}/edit", opt=WRITE_ONE, include_in_schema=False)
+@post("/credentials/{id:str}/edit", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Save what was changed, unless somebody else saved in between: then both versions are shown."""
     form = await view.form()

@@ -7,12 +7,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
-from keycairn.app.api.inside import keycairn_of
-from keycairn.app.api.problems import answer_http as answer_http_problem
-from keycairn.app.api.problems import answer_unexpected
 from keycairn.app.page.sessions import UNSAFE, UNSENT
 from keycairn.app.page.view import View
 from keycairn.app.statuses import api_status, retry_after
+from keycairn.app.web.inside import keycairn_of
+from keycairn.app.web.problems import answer_http as answer_http_problem
+from keycairn.app.web.problems import answer_unexpected
 from keycairn.domain.errors import (
     AuthenticationError,
     ForeignOriginError,

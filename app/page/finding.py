@@ -5,9 +5,9 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from keycairn.app.api.auth import Touches
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.models import NewModel
+from keycairn.app.web.auth import Touches
 from keycairn.domain.errors import EgressRefusedError, InvalidInputError, ProviderError, UndecryptableError
 from keycairn.domain.ids import credential_id
 from keycairn.domain.modality import Modality

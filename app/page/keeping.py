@@ -5,8 +5,8 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.response import Stream
 
-from keycairn.app.api.backup import backup_stream
 from keycairn.app.page.view import TheView, View
+from keycairn.app.web.downloads import backup_stream
 from keycairn.domain.errors import BackupFileError
 from keycairn.domain.token import Scope
 

@@ -6,12 +6,12 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from keycairn.app.api.credentials import READ_ONE, WRITE_ONE
-from keycairn.app.api.fragments import spec_of
+from keycairn.app.lookup import spec_of
 from keycairn.app.page.credential_form import FormField, fields_of, form_errors, labels_of
 from keycairn.app.page.forms import SECRET, PageForm, whole_number
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.key_rotations import Shown
+from keycairn.app.web.auth import READ_CREDENTIAL, WRITE_CREDENTIAL
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     InvalidInputError,
@@ -35,13 +35,13 @@ _MOMENT = "%Y-%m-%dT%H:%M"
 """As a browser writes a time. It is taken for UTC, which the label says."""
 
 
-@get(PATH, opt=READ_ONE, include_in_schema=False)
+@get(PATH, opt=READ_CREDENTIAL, include_in_schema=False)
 async def detail(view: TheView, id: FromPath[str]) -> Response[Any]:
     """The key's age, what is due, and what goes on."""
     return await _page(view, credential_id(id))
 
 
-@post(PATH, opt=WRITE_ONE, include_in_schema=False)
+@post(PATH, opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Set the policy up, or change it. A secret that is left empty stays."""
     form = await view.form()
@@ -61,7 +61,7 @@ async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
     return view.seen(f"/credentials/{id}/key-rotation", "saved")
 
 
-@post(f"{PATH}/rotate", opt=WRITE_ONE, include_in_schema=False)
+@post(f"{PATH}/rotate", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def rotate(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Begin at once."""
     await view.form()
@@ -72,7 +72,7 @@ async def rotate(view: TheView, id: FromPath[str]) -> Response[Any]:
     return view.seen(f"/credentials/{id}/key-rotation", "key-rotating")
 
 
-@post(f"{PATH}/leaked", opt=WRITE_ONE, include_in_schema=False)
+@post(f"{PATH}/leaked", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def leaked(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Another key, and the former one revoked at once. The account is closed only by whoever ticked that it may be."""
     form = await view.form()
@@ -83,7 +83,7 @@ async def leaked(view: TheView, id: FromPath[str]) -> Response[Any]:
     return view.seen(f"/credentials/{id}/key-rotation", "key-leaked")
 
 
-@post(f"{PATH}/resume", opt=WRITE_ONE, include_in_schema=False)
+@post(f"{PATH}/resume", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def resume(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Go on after a person did what the rotation waited for."""
     await view.form()
@@ -94,7 +94,7 @@ async def resume(view: TheView, id: FromPath[str]) -> Response[Any]:
     return view.seen(f"/credentials/{id}/key-rotation", "resumed")
 
 
-@post(f"{PATH}/cancel", opt=WRITE_ONE, include_in_schema=False)
+@post(f"{PATH}/cancel", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def cancel(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Call off what is under way."""
     await view.form()
@@ -105,7 +105,7 @@ async def cancel(view: TheView, id: FromPath[str]) -> Response[Any]:
     return view.seen(f"/credentials/{id}/key-rotation", "rotation-cancelled")
 
 
-@post(f"{PATH}/remove", opt=WRITE_ONE, include_in_schema=False)
+@post(f"{PATH}/remove", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def remove(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Forget the policy, and what manages the keys."""
     await view.form()
@@ -170,7 +170,7 @@ async def _page(
     listed = await view.keycairn.credentials.get(key, workspace=view.caller.workspace)
     credential = listed.credential
     shown = await shown_rotation(view, key)
-    known = spec_of(view.keycairn, credential.provider)
+    known = spec_of(view.keycairn.registry, credential.provider)
     try:
         management = view.keycairn.key_rotations.management(credential.provider) if known else None
     except InvalidInputError:

@@ -8,11 +8,11 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from msgspec import UNSET
 
-from keycairn.app.api.auth import Touches, reaches
-from keycairn.app.api.paging import Cursors, shown_page
 from keycairn.app.page.forms import PageForm
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.models import ModelPatch
+from keycairn.app.web.auth import Touches, reaches
+from keycairn.app.web.paging import Cursors, shown_page
 from keycairn.domain.errors import (
     CredentialNotFoundError,
     InvalidInputError,

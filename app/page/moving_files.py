@@ -9,13 +9,13 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from keycairn.app.api.imports import LARGEST_IMPORT, touches_models
 from keycairn.app.page.jobs import MOST_SHOWN
 from keycairn.app.page.moving import TheJobs
 from keycairn.app.page.view import TheView, View
 from keycairn.app.sources import Kind, SourceSpec
+from keycairn.app.web.limits import LARGEST_IMPORT
 from keycairn.domain.errors import InvalidInputError, NotFoundError, SettingsError
-from keycairn.domain.incoming import IncomingRow
+from keycairn.domain.incoming import IncomingRow, touches_models
 from keycairn.domain.token import Scope
 from keycairn.ports.source import ImportSource
 

@@ -7,10 +7,10 @@ import msgspec
 from litestar import Response, get, post
 from msgspec import Struct
 
-from keycairn.app.api.auth import Touches
 from keycairn.app.gateway import PRINCIPAL
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.access import Principal
+from keycairn.app.web.auth import Touches
 from keycairn.domain.errors import NotFoundError
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot

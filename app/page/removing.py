@@ -5,10 +5,9 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from keycairn.app.api.auth import reaches
-from keycairn.app.api.credentials import WRITE_ONE
 from keycairn.app.page.forms import whole_number
 from keycairn.app.page.view import TheView, View
+from keycairn.app.web.auth import WRITE_CREDENTIAL, reaches
 from keycairn.domain.credential import Credential
 from keycairn.domain.deletion import NO_TARGET
 from keycairn.domain.errors import (
@@ -26,13 +25,13 @@ TARGETS = 200
 """Credentials that are offered to take the models."""
 
 
-@get("/credentials/{id:str}/delete", opt=WRITE_ONE, include_in_schema=False)
+@get("/credentials/{id:str}/delete", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def confirm(view: TheView, id: FromPath[str]) -> Response[Any]:
     """What deleting would do, nothing done yet; with `to`, what moving its models there would."""
     return await _page(view, credential_id(id), view.query("to"))
 
 
-@post("/credentials/{id:str}/delete", opt=WRITE_ONE, include_in_schema=False)
+@post("/credentials/{id:str}/delete", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def remove(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Delete what was shown, and nothing that changed since."""
     form = await view.form()

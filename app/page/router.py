@@ -6,8 +6,6 @@ from typing import Any
 from litestar import Request, Router
 from litestar.di import Provide
 
-from keycairn.app.api.inputs import TheKeycairn
-from keycairn.app.api.inside import from_state
 from keycairn.app.page import (
     about,
     assets,
@@ -33,6 +31,8 @@ from keycairn.app.page.jobs import Jobs
 from keycairn.app.page.rows import Rows
 from keycairn.app.page.sessions import by_session, from_our_pages
 from keycairn.app.page.view import View
+from keycairn.app.web.inputs import TheKeycairn
+from keycairn.app.web.inside import from_state
 
 
 async def _view(request: Request[Any, Any, Any], keycairn: TheKeycairn) -> View:

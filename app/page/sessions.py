@@ -8,11 +8,11 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
-from keycairn.app.api.auth import UNTRIED
-from keycairn.app.api.paging import PREFIX
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.page.forms import PageForm
 from keycairn.app.services.access import PageSession, Principal
+from keycairn.app.web.auth import UNTRIED
+from keycairn.app.web.paging import PREFIX
 from keycairn.domain.errors import AuthenticationError, ForeignOriginError
 
 SESSION = "keycairn_session"

@@ -5,12 +5,12 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.response import Redirect
 
-from keycairn.app.api.auth import LONGEST_TOKEN, Access
 from keycairn.app.page.forms import FORM_KEY, PageForm
 from keycairn.app.page.sessions import cookie
 from keycairn.app.page.view import HEADERS, TheView, View
 from keycairn.app.services.access import PageSession
 from keycairn.app.statuses import api_status, retry_after
+from keycairn.app.web.auth import LONGEST_TOKEN, Access
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import AuthenticationError, KeycairnError, TooManyAttemptsError
 from keycairn.domain.secret import Secret

@@ -13,7 +13,6 @@ from litestar.di import NamedDependency
 from litestar.response import Redirect
 from markupsafe import Markup
 
-from keycairn.app.api.auth import CALLER, REQUEST_ID, SCOPES
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.page.assets import ASSETS
 from keycairn.app.page.forms import FORM_KEY, KEY_PLACE, PageForm, check_key, masked
@@ -21,6 +20,7 @@ from keycairn.app.page.navigation import entries
 from keycairn.app.page.rendering import moment, rendered
 from keycairn.app.page.sessions import base_path, cookie, session_of
 from keycairn.app.services.access import PageSession
+from keycairn.app.web.auth import CALLER, REQUEST_ID, SCOPES
 from keycairn.domain.audit import Caller
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import ForbiddenError

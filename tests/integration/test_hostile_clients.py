@@ -11,9 +11,9 @@ from litestar import Litestar, post
 from tests.house import House
 
 from keycairn.app.api.decoding import StrictRequest
-from keycairn.app.api.problems import EXCEPTION_HANDLERS
 from keycairn.app.cli.protocol import BoundedHttp
 from keycairn.app.server import create_app, fronted
+from keycairn.app.web.problems import EXCEPTION_HANDLERS
 
 TOKEN = "admin-0123456789-0123456789-0123456789"
 HEAD = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n".encode()

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from tests.house import House
 
-from keycairn.app.api.metrics import Condition, Metrics
 from keycairn.app.gateway.metrics import GatewayMetrics
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.settings import HELP, SECRETS
+from keycairn.app.web.metrics import Condition, Metrics
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -26,9 +26,9 @@ from keycairn.adapters.imports.open_notebook import OpenNotebook
 from keycairn.adapters.imports.table import read_table
 from keycairn.app.api.bodies import CreateCredential, CreateToken, UpdateCredential
 from keycairn.app.api.decoding import decode
-from keycairn.app.api.paging import Cursors
 from keycairn.app.hosts import Hosts, usable
 from keycairn.app.services.backups.format import unpack
+from keycairn.app.web.paging import Cursors
 from keycairn.domain.audit import IN_PROCESS
 from keycairn.domain.egress import EgressPolicy, kind_of_address, parse_allow
 from keycairn.domain.errors import (

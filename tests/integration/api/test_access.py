@@ -12,12 +12,12 @@ from tests.app_client import AppClient
 from tests.fakes import NOON
 from tests.house import House
 
-from keycairn.app.api.auth import Access
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.server import create_app
 from keycairn.app.services.access import Attempts
 from keycairn.app.services.access.attempts import ATTEMPTS_PER_MINUTE, MOST_ADDRESSES
 from keycairn.app.settings import Settings
+from keycairn.app.web.auth import Access
 from keycairn.domain.errors import TooManyAttemptsError
 from keycairn.domain.token import Scope
 

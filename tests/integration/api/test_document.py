@@ -10,7 +10,7 @@ from tests.app_client import AppClient
 from keycairn.app.api import bodies
 from keycairn.app.api.decoding import decode
 from keycairn.app.api.examples import EXAMPLES
-from keycairn.app.api.problems import Problem
+from keycairn.app.web.problems import Problem
 
 Client = AppClient
 

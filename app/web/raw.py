@@ -3,9 +3,9 @@
 import msgspec
 from litestar.types import Send
 
-from keycairn.app.api.problems import MEDIA_TYPE, problem_response
 from keycairn.app.security_headers import SECURITY_HEADERS
 from keycairn.app.statuses import api_status
+from keycairn.app.web.problems import MEDIA_TYPE, problem_response
 from keycairn.domain.errors import IngressError, KeycairnError
 
 

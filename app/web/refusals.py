@@ -2,10 +2,10 @@
 
 from litestar.types import Scope
 
-from keycairn.app.api.auth import CALLER, UNTRIED
-from keycairn.app.api.inside import keycairn_of
-from keycairn.app.api.methods import known_method
 from keycairn.app.services.audit import ANONYMOUS
+from keycairn.app.web.auth import CALLER, UNTRIED
+from keycairn.app.web.inside import keycairn_of
+from keycairn.app.web.methods import known_method
 from keycairn.domain.audit import Action, Caller
 from keycairn.domain.errors import (
     AuthenticationError,

@@ -11,16 +11,16 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from keycairn.app.api.auth import CALLER, REQUEST_ID
-from keycairn.app.api.methods import known_method
-from keycairn.app.api.metrics import Metrics
-from keycairn.app.api.paging import PREFIX
-from keycairn.app.api.raw import send_problem
 from keycairn.app.gateway import GATEWAY_PATHS, PUBLIC_URL, Gateway
 from keycairn.app.ingress.form import check_form
 from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.logs import LogBudget
 from keycairn.app.security_headers import SECURITY_HEADERS
+from keycairn.app.web.auth import CALLER, REQUEST_ID
+from keycairn.app.web.methods import known_method
+from keycairn.app.web.metrics import Metrics
+from keycairn.app.web.paging import PREFIX
+from keycairn.app.web.raw import send_problem
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import AmbiguousRequestError, BadRequestError, IngressError, TargetTooLongError
 

@@ -7,9 +7,9 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from keycairn.app.api.inside import keycairn_of
-from keycairn.app.api.metrics import METER, Metrics
 from keycairn.app.keycairn import Keycairn
+from keycairn.app.web.inside import keycairn_of
+from keycairn.app.web.metrics import METER, Metrics
 from keycairn.domain.audit import Caller
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import (
@@ -52,6 +52,12 @@ class Access(Enum):
 
     PUBLIC = "no token"
     ANY_TOKEN = "any valid token"  # noqa: S105  # a description
+
+
+READ_CREDENTIAL = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
+READ_CREDENTIALS = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CHOSEN}
+WRITE_CREDENTIAL = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CREDENTIAL}
+WRITE_CREDENTIALS = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CHOSEN}
 
 
 class Guard:
