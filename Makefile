@@ -13,7 +13,7 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test night screenshots clients check docs audit torture fuzz demo bench surreal lock clean
+.PHONY: help run test night screenshots clients check types docs audit torture fuzz demo bench surreal lock clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(READY)  ## see that every public name has a known type, where pyright is installed; takes two minutes
+	@command -v pyright >/dev/null 2>&1 || { echo "This needs pyright: pip install pyright, or npm install --global pyright."; exit 1; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src pyright --verifytypes keycairn --ignoreexternal
 
 docs: $(READY)  ## write what docs take from the code: commands, errors, the picture of the imports, files
 	$(BIN)/python .ci/commands_page.py

@@ -70,12 +70,12 @@ class RedoLog:
         self._file = file
         self._descriptor = descriptor
         self._slot = slot
-        self.header = header
-        self.last = header.safe
+        self.header: Header = header
+        self.last: int = header.safe
         self.head = header.head
         self._end = _START
         self._size = os.fstat(descriptor).st_size
-        self.torn = False
+        self.torn: bool = False
         """Whether the end of the file was not whole when it was opened, or an append has failed since."""
         self._doubtful: list[tuple[int, int]] = []
 

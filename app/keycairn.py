@@ -56,43 +56,55 @@ class Keycairn:
         """Opens a file of somebody else; None where none can be opened."""
         self.data_folder_kept = data_folder_kept
         self.root_key_beside_data = root_key_beside_data
-        self.journal = Journal(store, clock, ids)
-        self.record_proofs = RecordProofs(store, self.journal)
-        self.audit = AuditLog(store, self.journal, self.record_proofs)
-        self.retention = Retention(store, self.journal, self.audit, clock)
-        self.audit_counters = AuditCounters(self.journal, clock)
+        self.journal: Journal = Journal(store, clock, ids)
+        self.record_proofs: RecordProofs = RecordProofs(store, self.journal)
+        self.audit: AuditLog = AuditLog(store, self.journal, self.record_proofs)
+        self.retention: Retention = Retention(store, self.journal, self.audit, clock)
+        self.audit_counters: AuditCounters = AuditCounters(self.journal, clock)
         self.store = store
-        self.backups = Backups(store, self.journal, clock, backup_dir)
+        self.backups: Backups = Backups(store, self.journal, clock, backup_dir)
         self.clock = clock
         self.legacy = legacy
         self.registry = registry
-        self.vault = Vault(store, opener, clock, self.journal, self.record_proofs)
-        self.credential_opener = CredentialOpener(store, self.vault, registry, self.journal, self.audit_counters)
+        self.vault: Vault = Vault(store, opener, clock, self.journal, self.record_proofs)
+        self.credential_opener: CredentialOpener = CredentialOpener(
+            store, self.vault, registry, self.journal, self.audit_counters
+        )
         sealer = CredentialSealer(self.vault, registry, http)
-        self.credentials = Credentials(store, sealer, registry, self.credential_opener, http, clock, ids, self.journal)
+        self.credentials: Credentials = Credentials(
+            store, sealer, registry, self.credential_opener, http, clock, ids, self.journal
+        )
         mapper = RowMapper(registry, sealer)
-        self.importer = Importer(store, mapper, Deletions(store), self.vault, self.journal, clock)
-        self.environment = EnvironmentAccounts(store, registry, environment, self.vault, self.importer)
-        self.probing = Probing(store, registry, self.credential_opener, http, clock, ids, self.journal, environment)
-        self.models = Models(store, registry, clock, ids, self.journal)
-        self.provisioning = Provisioning(store, registry, self.credential_opener)
-        self.env_export = EnvExport(store, registry, self.credential_opener, self.journal)
-        self.rotation = Rotation(store, self.vault, registry, self.journal)
-        self.key_rotations = KeyRotations(store, self.vault, registry, http, clock, ids, self.journal)
-        self.root_keys = RootKeys(store, self.vault, opener, self.rotation, self.journal, clock)
-        self.retired_keys = RetiredKeys(store, self.vault, registry, self.rotation, self.backups, self.journal, clock)
-        self.checkup = Checkup(
+        self.importer: Importer = Importer(store, mapper, Deletions(store), self.vault, self.journal, clock)
+        self.environment: EnvironmentAccounts = EnvironmentAccounts(
+            store, registry, environment, self.vault, self.importer
+        )
+        self.probing: Probing = Probing(
+            store, registry, self.credential_opener, http, clock, ids, self.journal, environment
+        )
+        self.models: Models = Models(store, registry, clock, ids, self.journal)
+        self.provisioning: Provisioning = Provisioning(store, registry, self.credential_opener)
+        self.env_export: EnvExport = EnvExport(store, registry, self.credential_opener, self.journal)
+        self.rotation: Rotation = Rotation(store, self.vault, registry, self.journal)
+        self.key_rotations: KeyRotations = KeyRotations(store, self.vault, registry, http, clock, ids, self.journal)
+        self.root_keys: RootKeys = RootKeys(store, self.vault, opener, self.rotation, self.journal, clock)
+        self.retired_keys: RetiredKeys = RetiredKeys(
+            store, self.vault, registry, self.rotation, self.backups, self.journal, clock
+        )
+        self.checkup: Checkup = Checkup(
             store, self.vault, self.credential_opener, registry, self.rotation, self.audit, self.key_rotations
         )
-        self.replay = Replay(store, self.journal)
-        self.repair = Repair(
+        self.replay: Replay = Replay(store, self.journal)
+        self.repair: Repair = Repair(
             store, self.checkup, self.backups, self.credential_opener, self.rotation, self.journal, clock
         )
-        self.tokens = Tokens(store, self.vault, clock, ids, self.journal, self.audit_counters, registry, admin_token)
-        self.sessions = Sessions(store, self.vault, self.tokens, clock, ids, self.journal)
-        self.attempts = Attempts(clock.monotonic)
+        self.tokens: Tokens = Tokens(
+            store, self.vault, clock, ids, self.journal, self.audit_counters, registry, admin_token
+        )
+        self.sessions: Sessions = Sessions(store, self.vault, self.tokens, clock, ids, self.journal)
+        self.attempts: Attempts = Attempts(clock.monotonic)
         """Failed attempts by address, at every door."""
-        self.gateway = (
+        self.gateway: Gateway | None = (
             upstream
             if upstream is None
             else Gateway(

@@ -57,10 +57,10 @@ class KeycairnPlugin(InitPlugin):
         path: str = "/",
         handlers: Sequence[ControllerRouterHandler] = (),
     ) -> None:
-        self.settings = settings or Settings()
-        self.path = "/" + path.strip("/")
+        self.settings: Settings = settings or Settings()
+        self.path: str = "/" + path.strip("/")
         self.first_run: FirstRun | None = None
-        self.metrics = Metrics()
+        self.metrics: Metrics = Metrics()
         self._keycairn = keycairn
         self._opened = keycairn is not None
         more = (NotebookController,) if self.settings.open_notebook_client else ()

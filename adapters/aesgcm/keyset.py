@@ -85,9 +85,9 @@ class _Opening:
     __slots__ = ("keyset_key", "slot_id", "slot_key")
 
     def __init__(self, slot_id: str, slot_key: Key, keyset_key: Key) -> None:
-        self.slot_id = slot_id
-        self.slot_key = slot_key
-        self.keyset_key = keyset_key
+        self.slot_id: str = slot_id
+        self.slot_key: Key = slot_key
+        self.keyset_key: Key = keyset_key
 
 
 def _opening(install_id: str, slot: KeySlot, root_key: RootKey) -> _Opening | None:

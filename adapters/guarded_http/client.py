@@ -65,7 +65,7 @@ class GuardedHttp:
         connect: httpcore.AsyncNetworkBackend | None = None,
         tokens: MemoryTokenCache | None = None,
     ) -> None:
-        self.tokens = tokens or MemoryTokenCache()
+        self.tokens: MemoryTokenCache = tokens or MemoryTokenCache()
         self._policy = policy
         self._lookup = lookup
         self._trust = trust or Trust(given=tls)

@@ -33,15 +33,15 @@ class Answer:
         idle: float | None = None,
         total: float | None = None,
     ) -> None:
-        self.status = 0
+        self.status: int = 0
         self.headers: Headers = ()
-        self.begun = False
+        self.begun: bool = False
         """Whether status and headers are there."""
-        self.excused = False
+        self.excused: bool = False
         """Whether the provider waits for us: more of the request is to come."""
         self._cut, self._resume = cut, resume
         self._chunks: list[bytes] = []
-        self.held = 0
+        self.held: int = 0
         """Bytes that came and were not read. From `READ_AHEAD` on, the connection reads no more."""
         self._ended = False
         self._failure: Exception | None = None

@@ -52,7 +52,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sender: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._unread = select.poll()
-        self.idle_since = 0.0
+        self.idle_since: float = 0.0
 
     @property
     def open(self) -> bool:

@@ -13,7 +13,7 @@ from keycairn.domain.secret import Secret
 class StoredLegacyConfig:
     """`keycairn.ports.source.ImportSource` over the record in somebody's database, or in an export of it."""
 
-    label = LegacyConfig.label
+    label: str = LegacyConfig.label
 
     def __init__(self, records: Records, passphrase: Secret | None) -> None:
         self._records = records

@@ -90,11 +90,11 @@ class Follower:
         self._trusted = trusted
         trusted.doubted = self._doubt
         self._look = _LOOK.format(notes=dialect.between("change", "$seen", "$number"))
-        self.lease = Lease()
-        self.state = State(HELD)
-        self.position = 0
+        self.lease: Lease = Lease()
+        self.state: State = State(HELD)
+        self.position: int = 0
         """The revision that the state is at."""
-        self.changes = 0
+        self.changes: int = 0
         """Moves on whenever the state did."""
         self.sent = 0
         """The revision of a commit under way: a notice of it tells nothing new."""

@@ -39,7 +39,7 @@ class Lease:
         self._known_since: float | None = None
         self._turn = 0
         self._others: dict[str, tuple[int, float]] = {}
-        self.name = ""
+        self.name: str = ""
         self.rename()
 
     def rename(self) -> None:

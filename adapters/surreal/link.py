@@ -27,7 +27,7 @@ class Link:
         self._why_down: StoreUnavailableError | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.generation = 0
+        self.generation: int = 0
         """How many connections it has had."""
         self.under_way = 0
         """Requests without an answer; counted by whoever sends them."""

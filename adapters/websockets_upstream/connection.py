@@ -21,7 +21,7 @@ class Held:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.count = 0
+        self.count: int = 0
 
     def change(self, by: int) -> bool:
         """Count so many more, or fewer where it is negative; False, counting nothing, where it would be too many."""
@@ -42,7 +42,7 @@ class GuardedConnection(ClientConnection):
             close_timeout=CLOSE_WITHIN,
             max_queue=MOST_FRAMES,
         )
-        self.paused_by_reader = False
+        self.paused_by_reader: bool = False
         self._held = held
         self._mine = 0
         self._unread = bytearray()

@@ -21,8 +21,8 @@ class RefusedSocket:
     __slots__ = ("_body", "headers", "status")
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status = status
-        self.headers = headers
+        self.status: int = status
+        self.headers: Headers = headers
         self._body = body
 
     async def beginning(self) -> bytes | None:

@@ -1,5 +1,6 @@
 """Tokens and the audit log over HTTP."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -30,7 +31,7 @@ class TokenController(Controller):
     """Who may call this service. Only administrators manage tokens, so nobody hands out more than they have."""
 
     path = "/api/tokens"
-    tags = ("Tokens",)
+    tags: Sequence[str] | None = ("Tokens",)
 
     @get("/", opt=ADMIN, operation_id="list_tokens", summary="List tokens")
     async def listing(
@@ -87,8 +88,10 @@ class AuditController(Controller):
     """What happened, and who did it."""
 
     path = "/api/audit"
-    tags = ("Audit",)
-    dependencies = {"matching": Provide(event_filter, sync_to_thread=False)}  # noqa: RUF012  # Litestar's own form
+    tags: Sequence[str] | None = ("Audit",)
+    dependencies: Mapping[str, Provide] | None = {
+        "matching": Provide(event_filter, sync_to_thread=False)
+    }  # Litestar's own form
 
     @get("/", opt={"scope": Scope.AUDIT_READ}, operation_id="list_audit_events", summary="List audit events")
     async def listing(

@@ -1,16 +1,18 @@
 """Backups over HTTP."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from litestar import Controller, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from keycairn.app.web.auth import Options
 from keycairn.app.web.downloads import MEDIA_TYPE, backup_stream
 from keycairn.app.web.inputs import TheCaller, TheKeycairn
 from keycairn.domain.token import Scope
 
-KEEPER = {"scope": Scope.ADMIN, "installation": True}
+KEEPER: Options = {"scope": Scope.ADMIN, "installation": True}
 
 RekeyedBackup = Annotated[
     bool,
@@ -22,7 +24,7 @@ class BackupController(Controller):
     """Take everything along, sealed as it is."""
 
     path = "/api/backup"
-    tags = ("Backup",)
+    tags: Sequence[str] | None = ("Backup",)
 
     @get("/", opt=KEEPER, operation_id="create_backup", summary="Take a backup", media_type=MEDIA_TYPE)
     async def take(self, keycairn: TheKeycairn, caller: TheCaller, *, handover: RekeyedBackup = False) -> Stream:

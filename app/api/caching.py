@@ -27,7 +27,7 @@ class ListCache:
     """
 
     def __init__(self, keycairn: Callable[[], Keycairn]) -> None:
-        self.fragments = Fragments(keycairn)
+        self.fragments: Fragments = Fragments(keycairn)
         self._keycairn = keycairn
         self._state: tuple[object, ...] = ()
         self._pages: OrderedDict[tuple[object, ...], tuple[bytes, dict[str, str]]] = OrderedDict()

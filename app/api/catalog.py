@@ -1,5 +1,7 @@
 """Providers and plugins over HTTP, and what providers offer."""
 
+from collections.abc import Sequence
+
 from litestar import Controller, get, post
 
 from keycairn.app.api.model_views import AvailabilityView, SyncAllView, SyncView, sync_view
@@ -12,12 +14,12 @@ from keycairn.app.api.views import (
 )
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.imports import Source
-from keycairn.app.web.auth import Touches
+from keycairn.app.web.auth import Options, Touches
 from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.domain.audit import Caller
 from keycairn.domain.token import Scope
 
-CATALOG = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.NONE}
+CATALOG: Options = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.NONE}
 READ = {"scope": Scope.MODELS_READ}
 WRITE = {"scope": Scope.MODELS_WRITE}
 PROVIDER = {"touches": Touches.PROVIDER}
@@ -27,7 +29,7 @@ class CatalogController(Controller):
     """What there is to choose from."""
 
     path = "/api"
-    tags = ("Providers",)
+    tags: Sequence[str] | None = ("Providers",)
 
     @get("/providers", opt=CATALOG, operation_id="list_providers", summary="List providers")
     async def providers(self, keycairn: TheKeycairn, caller: TheCaller) -> list[ProviderView]:

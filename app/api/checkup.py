@@ -1,15 +1,18 @@
 """Looking for trouble over HTTP."""
 
+from collections.abc import Sequence
+
 from litestar import Controller, Response, get, post
 from litestar.params import JSONBody
 from msgspec import Struct
 
 from keycairn.app.services.doctor import Finding, Repaired, Replayed
+from keycairn.app.web.auth import Options
 from keycairn.app.web.inputs import TheCaller, TheKeycairn
 from keycairn.app.web.paging import listed
 from keycairn.domain.token import Scope
 
-KEEPER = {"scope": Scope.ADMIN, "installation": True}
+KEEPER: Options = {"scope": Scope.ADMIN, "installation": True}
 
 
 class Discarding(Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +25,7 @@ class CheckupController(Controller):
     """What is broken, and mending it."""
 
     path = "/api/checkup"
-    tags = ("Checkup",)
+    tags: Sequence[str] | None = ("Checkup",)
 
     @get("/", opt=KEEPER, operation_id="check_records", summary="Look for trouble among the records")
     async def report(self, keycairn: TheKeycairn) -> Response[list[Finding]]:

@@ -91,7 +91,7 @@ class CredentialController(Controller):
     """Create, read, update, delete."""
 
     path = "/api/credentials"
-    tags = ("Credentials",)
+    tags: Sequence[str] | None = ("Credentials",)
 
     @get("/", opt=READ_CREDENTIALS, operation_id="list_credentials", summary="List credentials")
     async def listing(

@@ -1,5 +1,6 @@
 """The keys that encrypt everything, over HTTP."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -8,13 +9,14 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import Struct
 
 from keycairn.app.services.keys import Encryption, Forgotten
+from keycairn.app.web.auth import Options
 from keycairn.app.web.inputs import TheCaller, TheKeycairn
 from keycairn.domain.errors import InvalidInputError, RootKeyError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import MASK, Secret
 from keycairn.domain.token import Scope
 
-KEEPER = {"scope": Scope.ADMIN, "installation": True}
+KEEPER: Options = {"scope": Scope.ADMIN, "installation": True}
 
 
 class NewRootKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +37,7 @@ class EncryptionController(Controller):
     """Watch and rotate."""
 
     path = "/api/encryption"
-    tags = ("Encryption",)
+    tags: Sequence[str] | None = ("Encryption",)
 
     @get("/", opt=KEEPER, operation_id="get_encryption", summary="How everything is encrypted")
     async def status(self, keycairn: TheKeycairn) -> Encryption:

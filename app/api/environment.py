@@ -1,5 +1,6 @@
 """The environment over HTTP: what provider variables it holds, and moving them into the database."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Controller, Request, get, post
@@ -25,7 +26,7 @@ class EnvironmentController(Controller):
     """Where each provider is configured."""
 
     path = "/api/credentials"
-    tags = ("Credentials",)
+    tags: Sequence[str] | None = ("Credentials",)
 
     @get("/status", opt=READ, operation_id="get_status", summary="Where each provider is configured")
     async def status(self, keycairn: TheKeycairn, caller: TheCaller, request: Request[Any, Any, Any]) -> StatusView:

@@ -1,5 +1,6 @@
 """Whether the process lives, whether it can work, and what it did so far."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from litestar import Controller, get
@@ -28,7 +29,7 @@ class HealthController(Controller):
     """Probes for orchestrators, open to everyone, and metrics for those with a token."""
 
     path = "/"
-    tags = ("Health",)
+    tags: Sequence[str] | None = ("Health",)
 
     @get("/health/live", opt=PUBLIC, security=NO_TOKEN, operation_id="get_liveness", summary="Is the process alive?")
     async def live(self) -> HealthView:

@@ -92,7 +92,7 @@ class ImportController(Controller):
     """What others kept, brought in."""
 
     path = "/api/credentials"
-    tags = ("Credentials",)
+    tags: Sequence[str] | None = ("Credentials",)
 
     @post(
         "/import",

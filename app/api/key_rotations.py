@@ -1,5 +1,6 @@
 """Rotating the keys of credentials at their providers, over HTTP."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -144,7 +145,7 @@ class KeyRotationController(Controller):
     """Keys that rotate themselves: policies, and what is asked for."""
 
     path = "/api"
-    tags = ("Key rotation",)
+    tags: Sequence[str] | None = ("Key rotation",)
 
     @get(
         "/key-rotations", opt=READ_CREDENTIALS, operation_id="list_key_rotations", summary="List the rotations of keys"

@@ -43,7 +43,7 @@ class ModelController(Controller):
     """Registered models, and which of them serve by default."""
 
     path = "/api/models"
-    tags = ("Models",)
+    tags: Sequence[str] | None = ("Models",)
 
     @get("/", opt={**READ, **CHOSEN}, operation_id="list_models", summary="List models")
     async def listing(

@@ -4,6 +4,7 @@ Off unless `KEYCAIRN_OPEN_NOTEBOOK_CLIENT` is on. The pages themselves use the A
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from litestar import Controller, get
 from msgspec import Struct
@@ -37,7 +38,7 @@ class NotebookController(Controller):
     """The few paths that Open Notebook's web client needs besides Keycairn's own."""
 
     path = "/api"
-    tags = ("Open Notebook",)
+    tags: Sequence[str] | None = ("Open Notebook",)
 
     @get("/config", opt=PUBLIC, security=NO_TOKEN, operation_id="get_server", summary="Is the server there?")
     async def config(self, keycairn: TheKeycairn) -> ConfigView:

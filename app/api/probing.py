@@ -1,5 +1,7 @@
 """Credentials at their providers: whether they work, and what models they can use."""
 
+from collections.abc import Sequence
+
 from litestar import Controller, Response, post
 from litestar.params import JSONBody
 
@@ -24,7 +26,7 @@ class ProbingController(Controller):
     """The providers' answers."""
 
     path = "/api/credentials"
-    tags = ("Credentials",)
+    tags: Sequence[str] | None = ("Credentials",)
 
     @post(
         "/{id:str}/test",

@@ -64,7 +64,7 @@ class UsageController(Controller):
     """What tokens, credentials and models were used for."""
 
     path = "/api/usage"
-    tags = ("Usage",)
+    tags: Sequence[str] | None = ("Usage",)
 
     @get("/", opt={"scope": Scope.AUDIT_READ}, operation_id="get_usage", summary="Sum up calls of models")
     async def listing(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keycairn.app.cli.option import Option
 from keycairn.app.cli.secret_input import secret_text
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 Field = Mapping[str, Any]
 LIMITS = ("concurrent", "requests_per_minute", "tokens_per_day", "micros_per_day", "micros_per_month")
 
-limit_option = click.option(
+limit_option: Option = click.option(
     "--limit",
     "limits",
     metavar="NAME=NUMBER|none",

@@ -63,7 +63,7 @@ async def _providers(client: "Client") -> list[tuple[str, str]]:
     return [(each["name"], each["display_name"]) for each in await client.get("/api/providers")]
 
 
-credential_names = _completing(_credentials)
-model_names = _completing(_models)
-token_names = _completing(_tokens)
-provider_names = _completing(_providers)
+credential_names: Complete = _completing(_credentials)
+model_names: Complete = _completing(_models)
+token_names: Complete = _completing(_tokens)
+provider_names: Complete = _completing(_providers)

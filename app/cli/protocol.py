@@ -48,12 +48,14 @@ class BoundedHttp(HttpToolsProtocol):
     largest_head = LARGEST_HEAD
     head_within = HEAD_WITHIN
     most: ClassVar[int | None] = None
+    app: Any
+    url: bytes
     _waiting: ClassVar[dict["BoundedHttp", None]] = {}
     _garbled: ClassVar[LogBudget] = LogBudget("requests that are no HTTP")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.logger = _Sparing(self.logger, self._garbled)  # type: ignore[assignment]  # has what uvicorn uses of it
+        self.logger: logging.Logger = _Sparing(self.logger, self._garbled)  # type: ignore[assignment]  # has what uvicorn uses of it
         self._head = 0
         self._in_head = True
         self._between_chunks = False
@@ -189,7 +191,7 @@ class _Sparing(logging.LoggerAdapter[logging.Logger]):
 
     def __init__(self, logger: logging.Logger, budget: LogBudget) -> None:
         super().__init__(logger)
-        self.level = logger.level
+        self.level: int = logger.level
         self._budget = budget
 
     def warning(self, msg: object, *args: object, **options: Any) -> None:

@@ -36,7 +36,7 @@ class Stopping:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked: bool = False
         self._stop: Callable[[], object] = _nothing
         self._hurry: Callable[[], object] = _nothing
 

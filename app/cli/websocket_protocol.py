@@ -31,6 +31,8 @@ class BoundedWebsocket(WebSocketsSansIOProtocol):
 
     largest: ClassVar[int] = LARGEST_MESSAGE
     most: ClassVar[int] = MOST_HELD
+    logger: logging.Logger
+    frames: list[bytes]
     _all: ClassVar[int] = 0
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -39,7 +41,7 @@ class BoundedWebsocket(WebSocketsSansIOProtocol):
         self.conn.logger = _silent
         self.conn.debug = False
         self.conn.max_message_size = self.largest
-        self.held = False
+        self.held: bool = False
         """Whether what came has to be taken before more is read."""
         self._unread = bytearray()
         self._waits = False

@@ -49,7 +49,7 @@ class FormScanner:
     def __init__(self, boundary: bytes) -> None:
         self.model: bytes | None = None
         """The content of the part `model`; None while its end was not met."""
-        self.place = (0, 0)
+        self.place: tuple[int, int] = (0, 0)
         """Where that begins and ends, in bytes."""
         self._delimiter = b"\n--" + boundary
         self._in = _In.PREAMBLE

@@ -100,10 +100,10 @@ class Gateway:
         self._counters = audit_counters
         self._clock = clock
         self._monotonic = clock.monotonic
-        self.metrics = GatewayMetrics()
-        self.directory = Directory(store, tokens, clock)
-        self.health = Health(clock.monotonic)
-        self.accounting = Accounting(store)
+        self.metrics: GatewayMetrics = GatewayMetrics()
+        self.directory: Directory = Directory(store, tokens, clock)
+        self.health: Health = Health(clock.monotonic)
+        self.accounting: Accounting = Accounting(store)
         self._limiter = Limiter(self.accounting.between, clock, tokens.family)
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._resources = ResourceIds(vault)
@@ -127,8 +127,8 @@ class Gateway:
             accounting=self.accounting,
             clock=clock,
         )
-        self.intake = Intake(spools=spools)
-        self.call_log = CallLog(clock.now)
+        self.intake: Intake = Intake(spools=spools)
+        self.call_log: CallLog = CallLog(clock.now)
         self._calls = 0
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -5,6 +5,10 @@ or objects within each other. Half a surrogate pair is no text.
 """
 
 import re
+from collections.abc import Callable
+
+Scan = Callable[..., re.Match[bytes] | None]
+"""Looks for a pattern in bytes, from a position on."""
 
 _SPACE = rb"[ \t\n\r]*+"
 _ESCAPE = (
@@ -32,20 +36,20 @@ def _within(value: bytes) -> bytes:
 
 
 _VALUE = _within(_within(rb"(?>" + _TEXT + rb"|" + _NUMBER + rb"|true|false|null)"))
-items = re.compile(rb"(?:" + _SPACE + _VALUE + _SPACE + rb",)*+").match
+items: Scan = re.compile(rb"(?:" + _SPACE + _VALUE + _SPACE + rb",)*+").match
 _MEMBER = _TEXT + _SPACE + rb":" + _SPACE + _VALUE + _SPACE + rb","
-members = re.compile(rb"(?:" + _SPACE + _MEMBER + rb")*+").match
-top_members = re.compile(rb"(?:" + _SPACE + rb"(?!" + _MODEL + rb"|" + _STREAM + rb")" + _MEMBER + rb")*+").match
+members: Scan = re.compile(rb"(?:" + _SPACE + _MEMBER + rb")*+").match
+top_members: Scan = re.compile(rb"(?:" + _SPACE + rb"(?!" + _MODEL + rb"|" + _STREAM + rb")" + _MEMBER + rb")*+").match
 
-space = re.compile(_SPACE).match
-inside_text = re.compile(_INSIDE).match
-number = re.compile(_NUMBER).match
-model = re.compile(_MODEL).fullmatch
-of_number = re.compile(rb"[-+0-9.eE]++").match
-word = re.compile(rb"[A-Za-z]++").match
-half_number = re.compile(rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:\.|[eE][-+]?+[0-9]*+)?+").fullmatch
+space: Scan = re.compile(_SPACE).match
+inside_text: Scan = re.compile(_INSIDE).match
+number: Scan = re.compile(_NUMBER).match
+model: Scan = re.compile(_MODEL).fullmatch
+of_number: Scan = re.compile(rb"[-+0-9.eE]++").match
+word: Scan = re.compile(rb"[A-Za-z]++").match
+half_number: Scan = re.compile(rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:\.|[eE][-+]?+[0-9]*+)?+").fullmatch
 MORE_DIGITS = re.compile(rb"(?<=[0-9])[0-9]++")
-half_escape = re.compile(
+half_escape: Scan = re.compile(
     rb"\\(?:u(?:[0-9A-Fa-f]{0,3}|[Dd][89ABab][0-9A-Fa-f]{2}(?:\\(?:u(?:[Dd](?:[C-Fc-f][0-9A-Fa-f]?)?)?)?)?))?"
 ).fullmatch
-surrogate = re.compile(rb"\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2}").match
+surrogate: Scan = re.compile(rb"\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2}").match

@@ -69,9 +69,9 @@ class JsonScanner:
     def __init__(self) -> None:
         self.model: bytes | None = None
         """The text of `model` as it stands in the body, quotation marks included; None while it was not met."""
-        self.place = (0, 0)
+        self.place: tuple[int, int] = (0, 0)
         """Where it begins and ends, in bytes."""
-        self.streams = False
+        self.streams: bool = False
         """Whether the outermost object says `"stream": true`."""
         self.options_at: int | None = None
         """Where its member `stream_options` begins, the last one where there are several; None for none."""

@@ -23,7 +23,7 @@ class KeptBody:
 
     def __init__(self, incoming: Incoming, watch: Callable[[bytes], None] | None = None) -> None:
         self.incoming = incoming
-        self.whole = True
+        self.whole: bool = True
         """Whether all that was drawn is kept, so that the body can be sent again."""
         self._watch = watch
         self._tail = bytearray()

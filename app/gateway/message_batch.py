@@ -38,7 +38,7 @@ class MessageBatch:
         self._body = body
         self._places = list(places)
         self._ids = list(sealed_in(body))
-        self.references = [body[begin:end] for begin, end in self._ids]
+        self.references: list[bytes] = [body[begin:end] for begin, end in self._ids]
         self._own: dict[tuple[int, int], bytes] = {}
 
     def refer_to(self, ids: Sequence[str]) -> None:

@@ -44,7 +44,7 @@ class GatewayMetrics(Collector):
         self._tokens: Counter[tuple[str, ...]] = Counter()
         self._seconds: defaultdict[str, _Durations] = defaultdict(partial(_Durations, _CALL))
         self._first: defaultdict[str, _Durations] = defaultdict(partial(_Durations, _FIRST_BYTE))
-        self.registry = CollectorRegistry()
+        self.registry: CollectorRegistry = CollectorRegistry()
         self.registry.register(self)
 
     def call(self, api: str, report: Report, seconds: float) -> None:

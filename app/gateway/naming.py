@@ -64,8 +64,8 @@ class NamedJson:
     __slots__ = ("_incoming", "_model", "_options", "_pieces", "_references", "_said", "name", "silent")
 
     def __init__(self, named: Named, pieces: list[bytes], incoming: Incoming) -> None:
-        self.name = named.name
-        self.silent = named.silent
+        self.name: str = named.name
+        self.silent: bool = named.silent
         self._model = named.place, msgspec.json.encode(named.name)
         self._references: list[tuple[int, int]] = []
         self._pieces = pieces
@@ -175,7 +175,7 @@ class NamedForm:
     __slots__ = ("_kept", "_place", "name")
 
     def __init__(self, name: str, place: tuple[int, int], kept: KeptBody) -> None:
-        self.name = name
+        self.name: str = name
         self._place = place
         self._kept = kept
 

@@ -18,7 +18,7 @@ class PeekedResponse:
     def __init__(self, answer: UpstreamAnswer) -> None:
         self._answer = answer
         self._rest = answer.chunks()
-        self.seen = b""
+        self.seen: bytes = b""
 
     async def look(self) -> bytes:
         """The beginning of the body, all of it where it is short. Raises as `UpstreamAnswer.chunks`."""
@@ -83,7 +83,7 @@ class FailedResponse:
     def __init__(self, answer: PeekedResponse, failure: Failure) -> None:
         self._answer = answer
         self._body = error_json(answer.seen)
-        self.status = failure.status
+        self.status: int = failure.status
         self.headers: Headers = answer.headers
 
     async def beginning(self) -> bytes | None:

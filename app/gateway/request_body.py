@@ -40,7 +40,8 @@ class Intake:
         self._spools = spools
         self._turn = asyncio.Lock()
         self.within = within
-        self.held = self.spooled = 0
+        self.held: int = 0
+        self.spooled: int = 0
 
     def take(self, count: int) -> None:
         """Hold `count` bytes more in memory. Raises OverloadedError."""
@@ -82,12 +83,12 @@ class Incoming:
         self._receive = receive
         self._held = 0
         self._end: float | None = None
-        self.intake = intake
-        self.length = length
-        self.complete = False
+        self.intake: Intake = intake
+        self.length: int | None = length
+        self.complete: bool = False
         self.closing: Callable[[], None] | None = None
         """What else to give back at the end."""
-        self.finished = asyncio.Event()
+        self.finished: asyncio.Event = asyncio.Event()
         """Set when the last byte came; until then nobody else may call `receive`."""
 
     async def take(self) -> bytes:

@@ -26,7 +26,7 @@ class Resolver:
     def __init__(self, directory: Directory, registry: ProviderRegistry) -> None:
         self._directory = directory
         self._registry = registry
-        self.anthropic = frozenset(one.spec.name for one in registry.all() if one.speaks_anthropic)
+        self.anthropic: frozenset[str] = frozenset(one.spec.name for one in registry.all() if one.speaks_anthropic)
         """The providers that speak Anthropic's API."""
 
     async def candidates(self, call: Call) -> Sequence[Serving]:

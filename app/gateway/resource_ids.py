@@ -120,7 +120,7 @@ class IdEdit:
         referred: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
         self._referred = {own: given for own, given in referred.items() if len(own) >= SHORTEST_ID}
-        self.marks = (b'"id"', b'_id"', b'"conversation"', *self._referred)
+        self.marks: tuple[bytes, ...] = (b'"id"', b'_id"', b'"conversation"', *self._referred)
         self._ids = ids
         self._credential = credential
         self._caller = caller
@@ -143,7 +143,7 @@ class IdEdit:
 class ResultsEdit:
     """Puts the URL at which the client finds results in the place of the provider's own. It follows an `IdEdit`."""
 
-    marks = (b'"results_url"',)
+    marks: tuple[bytes, ...] = (b'"results_url"',)
 
     def __init__(self, below: str) -> None:
         self._below = below

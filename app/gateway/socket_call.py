@@ -41,15 +41,15 @@ class Offered:
 
     def __init__(self, scope: Any) -> None:
         offered: list[str] = list(scope.get("subprotocols") or ())
-        self.query = scope["query_string"].decode("latin-1")
+        self.query: Any = scope["query_string"].decode("latin-1")
         found = {presented_token(dict(scope["headers"])).reveal(), *self._of_query(), *_of_subprotocols(offered)} - {""}
         if len(found) > 1:
             raise AmbiguousRequestError("The handshake holds different tokens. Send one.")
         text = found.pop() if found else ""
-        self.token = Secret(text if len(text) <= LONGEST_TOKEN and text.isascii() else "")
-        self.passed = [one for one in offered if one == _PASSED or one.startswith(_PASSED_BEGINNING)]
+        self.token: Secret = Secret(text if len(text) <= LONGEST_TOKEN and text.isascii() else "")
+        self.passed: list[str] = [one for one in offered if one == _PASSED or one.startswith(_PASSED_BEGINNING)]
         schemes = [one for one in offered[:-1] if one.lower() in _SCHEMES]
-        self.chosen = _PASSED if _PASSED in offered else next(iter(schemes), "")
+        self.chosen: str = _PASSED if _PASSED in offered else next(iter(schemes), "")
 
     def _of_query(self) -> list[str]:
         """The keys in the query, as Google's clients put them there; they are taken out of it."""

@@ -57,7 +57,7 @@ class HeardSocket:
     def __init__(self, socket: UpstreamSocket, first: "asyncio.Future[Message | Close]") -> None:
         self._socket = socket
         self._first: asyncio.Future[Message | Close] | None = first
-        self.status = socket.status
+        self.status: int = socket.status
         self.headers: Headers = socket.headers
 
     @property
@@ -103,7 +103,7 @@ class UnwillingSocket:
     def __init__(self, socket: UpstreamSocket, failure: Failure, body: bytes) -> None:
         self._socket = socket
         self._body = body
-        self.status = failure.status
+        self.status: int = failure.status
         self.headers: Headers = [*socket.headers, ("content-type", "application/json")]
 
     async def beginning(self) -> bytes | None:

@@ -61,7 +61,7 @@ def unasked(text: bytes, at: int) -> Unasked | None:
 class UsageEdit:
     """A `keycairn.app.gateway.answer_edits.Edit` that takes out the events which only tell the usage."""
 
-    marks = (b'"usage"',)
+    marks: tuple[bytes, ...] = (b'"usage"',)
 
     def __call__(self, text: bytes) -> bytes:
         """Nothing for such an event; another one as it is."""

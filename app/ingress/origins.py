@@ -87,7 +87,7 @@ class Origins:
     """
 
     def __init__(self, allowed: Sequence[str] = (), public: PublicUrl | None = None) -> None:
-        self.allowed = parse_origins(allowed)
+        self.allowed: frozenset[str] = parse_origins(allowed)
         self._public = public.origin if public else None
 
     def judge(self, scope: Any) -> tuple[From, bytes]:

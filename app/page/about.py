@@ -7,14 +7,14 @@ from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 
 from keycairn.app.page.view import HEADERS, TheView
-from keycairn.app.web.auth import Access, Touches
+from keycairn.app.web.auth import Access, Options, Touches
 from keycairn.domain.modality import Modality
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
 
-CATALOG = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.NONE}
-KEEPER = {"scope": Scope.ADMIN, "installation": True}
-ANYONE = {"scope": Access.ANY_TOKEN, "touches": Touches.CHOSEN}
+CATALOG: Options = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.NONE}
+KEEPER: Options = {"scope": Scope.ADMIN, "installation": True}
+ANYONE: Options = {"scope": Access.ANY_TOKEN, "touches": Touches.CHOSEN}
 ShownSettings = NamedDependency[Sequence[tuple[str, str, str]]]
 """Every setting: its name, its value as it may be shown, and what it means."""
 

@@ -6,12 +6,13 @@ from litestar import Response, get, post
 
 from keycairn.app.page.forms import whole_number
 from keycairn.app.page.view import TheView, View
+from keycairn.app.web.auth import Options
 from keycairn.domain.audit import Action, AuditEvent, EventFilter
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
 
 READ = {"scope": Scope.AUDIT_READ}
-KEEPER = {"scope": Scope.AUDIT_READ, "installation": True}
+KEEPER: Options = {"scope": Scope.AUDIT_READ, "installation": True}
 ROWS = 100
 PIECES = 20
 """How many thousand events a page looks back through; older ones are on the next page."""

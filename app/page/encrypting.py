@@ -7,12 +7,13 @@ from litestar import Response, get, post
 
 from keycairn.app.page.view import TheView, View
 from keycairn.app.statuses import retry_after
+from keycairn.app.web.auth import Options
 from keycairn.domain.errors import InvalidInputError, RootKeyError, TooManyAttemptsError, WrongRootKeyProofError
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.token import Scope
 
-KEEPER = {"scope": Scope.ADMIN, "installation": True}
+KEEPER: Options = {"scope": Scope.ADMIN, "installation": True}
 WORDS = {
     KeyState.PRIMARY: "seals and opens",
     KeyState.DECRYPT_ONLY: "only opens",

@@ -5,14 +5,13 @@ from typing import Any
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
-from litestar.types import ExceptionHandlersMap
 
 from keycairn.app.page.sessions import UNSAFE, UNSENT
 from keycairn.app.page.view import View
 from keycairn.app.statuses import api_status, retry_after
 from keycairn.app.web.inside import keycairn_of
+from keycairn.app.web.problems import ExceptionHandlers, answer_unexpected
 from keycairn.app.web.problems import answer_http as answer_http_problem
-from keycairn.app.web.problems import answer_unexpected
 from keycairn.domain.errors import (
     AuthenticationError,
     ForeignOriginError,
@@ -113,7 +112,7 @@ def answer_unknown_path(request: Request[Any, Any, Any], error: NotFoundExceptio
     )
 
 
-EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+EXCEPTION_HANDLERS: ExceptionHandlers = {
     AuthenticationError: answer_signed_out,
     SealedError: answer_sealed,
     KeycairnError: answer_error,

@@ -7,14 +7,14 @@ from litestar.params import FromPath
 
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.models import NewModel
-from keycairn.app.web.auth import Touches
+from keycairn.app.web.auth import Options, Touches
 from keycairn.domain.errors import EgressRefusedError, InvalidInputError, ProviderError, UndecryptableError
 from keycairn.domain.ids import credential_id
 from keycairn.domain.modality import Modality
 from keycairn.domain.token import Scope
 
-ONE = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
-WRITE_ONE = {"scope": Scope.MODELS_WRITE, "touches": Touches.CREDENTIAL}
+ONE: Options = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
+WRITE_ONE: Options = {"scope": Scope.MODELS_WRITE, "touches": Touches.CREDENTIAL}
 LARGEST_FORM = 1024 * 1024
 """Bytes: a gateway provider lists thousands of models."""
 _FAULTS = (ProviderError, UndecryptableError, InvalidInputError, EgressRefusedError)

@@ -6,11 +6,12 @@ from litestar import Response, get, post
 from litestar.response import Stream
 
 from keycairn.app.page.view import TheView, View
+from keycairn.app.web.auth import Options
 from keycairn.app.web.downloads import backup_stream
 from keycairn.domain.errors import BackupFileError
 from keycairn.domain.token import Scope
 
-KEEPER = {"scope": Scope.ADMIN, "installation": True}
+KEEPER: Options = {"scope": Scope.ADMIN, "installation": True}
 SHOWN = 50
 
 

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from keycairn.app.page.forms import PageForm
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.models import ModelPatch
-from keycairn.app.web.auth import Touches, reaches
+from keycairn.app.web.auth import Options, Touches, reaches
 from keycairn.app.web.paging import Cursors, shown_page
 from keycairn.domain.errors import (
     CredentialNotFoundError,
@@ -26,9 +26,9 @@ from keycairn.domain.price import Price
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
 
-READ_CHOSEN = {"scope": Scope.MODELS_READ, "touches": Touches.CHOSEN}
-READ_ONE = {"scope": Scope.MODELS_READ, "touches": Touches.MODEL}
-WRITE_ONE = {"scope": Scope.MODELS_WRITE, "touches": Touches.MODEL}
+READ_CHOSEN: Options = {"scope": Scope.MODELS_READ, "touches": Touches.CHOSEN}
+READ_ONE: Options = {"scope": Scope.MODELS_READ, "touches": Touches.MODEL}
+WRITE_ONE: Options = {"scope": Scope.MODELS_WRITE, "touches": Touches.MODEL}
 WRITE = {"scope": Scope.MODELS_WRITE}
 ROWS = 100
 ACCOUNTS = 200

@@ -13,13 +13,14 @@ from keycairn.app.page.jobs import MOST_SHOWN
 from keycairn.app.page.moving import TheJobs
 from keycairn.app.page.view import TheView, View
 from keycairn.app.sources import Kind, SourceSpec
+from keycairn.app.web.auth import Options
 from keycairn.app.web.limits import LARGEST_IMPORT
 from keycairn.domain.errors import InvalidInputError, NotFoundError, SettingsError
 from keycairn.domain.incoming import IncomingRow, touches_models
 from keycairn.domain.token import Scope
 from keycairn.ports.source import ImportSource
 
-WRITE = {"scope": Scope.CREDENTIALS_WRITE, "installation": True}
+WRITE: Options = {"scope": Scope.CREDENTIALS_WRITE, "installation": True}
 KINDS = {"env": (Kind.ENV, ".env"), "litellm": (Kind.LITELLM, ".yaml"), "table": (Kind.TABLE, ""),
          "open-notebook": (Kind.OPEN_NOTEBOOK, "")}  # fmt: skip
 MOST_ROWS = 5_000

@@ -10,13 +10,13 @@ from msgspec import Struct
 from keycairn.app.gateway import PRINCIPAL
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.access import Principal
-from keycairn.app.web.auth import Touches
+from keycairn.app.web.auth import Options, Touches
 from keycairn.domain.errors import NotFoundError
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
 from keycairn.domain.token import Scope
 
-INVOKE = {"scope": Scope.INVOKE, "touches": Touches.CHOSEN}
+INVOKE: Options = {"scope": Scope.INVOKE, "touches": Touches.CHOSEN}
 LONGEST_MESSAGE = 8_000
 LONGEST_ANSWER = 20_000
 """Characters that are shown."""

@@ -49,7 +49,7 @@ class View:
     def __init__(self, request: Request[Any, Any, Any], keycairn: Keycairn) -> None:
         self.request = request
         self.keycairn = keycairn
-        self.base = base_path(request)
+        self.base: str = base_path(request)
         self.session: PageSession | None = session_of(request)
         found = request.state.get(CALLER)
         self._caller = found if isinstance(found, Caller) else None

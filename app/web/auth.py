@@ -27,6 +27,8 @@ from keycairn.domain.token import Scope, carries
 
 LONGEST_TOKEN = 4096
 """Characters of an Authorization header that are looked at."""
+Options = Mapping[str, Any]
+"""What a route says of itself in `opt`, for the guard."""
 CALLER = "keycairn_caller"
 SCOPES = "keycairn_scopes"
 REQUEST_ID = "keycairn_request_id"
@@ -54,10 +56,10 @@ class Access(Enum):
     ANY_TOKEN = "any valid token"  # noqa: S105  # a description
 
 
-READ_CREDENTIAL = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
-READ_CREDENTIALS = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CHOSEN}
-WRITE_CREDENTIAL = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CREDENTIAL}
-WRITE_CREDENTIALS = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CHOSEN}
+READ_CREDENTIAL: Options = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CREDENTIAL}
+READ_CREDENTIALS: Options = {"scope": Scope.CREDENTIALS_READ, "touches": Touches.CHOSEN}
+WRITE_CREDENTIAL: Options = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CREDENTIAL}
+WRITE_CREDENTIALS: Options = {"scope": Scope.CREDENTIALS_WRITE, "touches": Touches.CHOSEN}
 
 
 class Guard:

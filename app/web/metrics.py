@@ -31,7 +31,7 @@ class Metrics:
     """The metrics of one plugin, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry: CollectorRegistry = CollectorRegistry()
         self.gather: Callable[[bytes], Awaitable[bytes]] | None = None
         """Makes the page of several processes, where this one is one of them, of its own page."""
         self._requests = Counter(
@@ -40,7 +40,7 @@ class Metrics:
         self._seconds = Histogram(
             "keycairn_http_request_seconds", "Time to answer.", ("method", "route"), registry=self.registry
         )
-        self.auth_failures = Counter(
+        self.auth_failures: Counter = Counter(
             "keycairn_auth_failures", "Requests refused for want of a valid token.", registry=self.registry
         )
 

@@ -1,14 +1,13 @@
 """Errors on the wire: RFC 9457 problem documents. Which status an error has is decided in app/statuses.py."""
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
 from keycairn.app.statuses import api_status, retry_after
@@ -111,7 +110,9 @@ def answer_unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[P
     return problem_response(api_status(KeycairnError), KeycairnError.code, why)
 
 
-EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+ExceptionHandlers = dict[int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]]
+
+EXCEPTION_HANDLERS: ExceptionHandlers = {
     KeycairnError: answer_error,
     HTTPException: answer_http,
     Exception: answer_unexpected,

@@ -68,13 +68,13 @@ class Walk:
         self._last: Head | None = None
         self._gaps: list[tuple[int, AuditEvent]] = []
         self._proven: dict[int, Head] = {}
-        self.events = 0
+        self.events: int = 0
         self.flaws: list[Flaw] = []
         self.pruned: Pruned | None = None
         self.latest: dict[str, str | None] = {}
         self.refused: set[str] = set()
         """The records that an event says were refused, and none says anything of since."""
-        self.unsure = False
+        self.unsure: bool = False
         self.proven: Head | None = None
         """The last link whose MAC holds."""
 

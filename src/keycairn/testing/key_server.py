@@ -33,7 +33,7 @@ class KeyServer(LocalServer):
         super().__init__(key=key)
         self.own = own
         self.keys: dict[str, ServedKey] = {own: ServedKey(key or KEY, "made by hand")}
-        self.most = 1
+        self.most: int = 1
         self._numbers = count(1)
 
     @property
