@@ -6,7 +6,9 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from keycairn.domain.errors import SecretInPlainFieldError
 from keycairn.domain.ids import CredentialId
@@ -50,6 +52,7 @@ class Credential(Struct, frozen=True, kw_only=True):
     updated: datetime
     version: int = 1
     proof: str = ""
+    # Columns that came later stand here, each with a default: records of before read as that, and their proofs hold.
     options: Options = NO_OPTIONS
 
     @property
@@ -61,6 +64,27 @@ class Credential(Struct, frozen=True, kw_only=True):
     def decryption_error(self) -> str | None:
         """Why a secret of this record cannot be opened, or None."""
         return next((f"{name}: {why}" for name, why in sorted(self.broken.items())), None)
+
+
+_FIELDS = msgspec.structs.fields(Credential)
+LATER_COLUMNS: Mapping[str, FieldInfo] = {
+    field.name: field for field in _FIELDS[[one.name for one in _FIELDS].index("proof") + 1 :]
+}
+"""The columns behind `proof`, by name. Storing, proving and comparing them follows from the declaration alone."""
+
+
+def default_of(field: FieldInfo) -> Any:
+    """What a field of a struct is where nothing is said."""
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
+_LATER_DEFAULTS = {name: default_of(field) for name, field in LATER_COLUMNS.items()}
+
+
+def later_values(credential: Credential) -> Mapping[str, Any]:
+    """What the later columns hold where it is not their default."""
+    values = {name: getattr(credential, name) for name in LATER_COLUMNS}
+    return {name: value for name, value in values.items() if value != _LATER_DEFAULTS[name]}
 
 
 def account_mark(credential: Credential) -> str:

@@ -9,12 +9,11 @@ from typing import Any, Protocol, cast
 import msgspec
 from msgspec.structs import replace
 
-from keycairn.domain.credential import Credential
+from keycairn.domain.credential import Credential, default_of, later_values
 from keycairn.domain.key_rotation.record import KeyRotation, rotation_text
 from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.model import Defaults, Model
-from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.reach import Reach
 from keycairn.domain.record import Record, kind_of, record_key
 from keycairn.domain.token import Token
@@ -112,7 +111,7 @@ def statement(record: Proven) -> bytes:
                 _utc(record.created),
                 _utc(record.updated),
                 record.version,
-                *_later(options=_options(record.options)),
+                *_later(**{name: _said(value) for name, value in later_values(record).items()}),
             )
         case Token():
             fields = (
@@ -242,10 +241,13 @@ def _reach(reach: Reach) -> dict[str, Any] | None:
     return None if reach.whole else _filled(reach)
 
 
-def _options(options: Options) -> dict[str, Any] | None:
-    """What is not the default: an option that is added later changes no proof of before."""
-    given = {name: getattr(options, name) for name in options.__struct_fields__}
-    return {name: value for name, value in given.items() if value != getattr(NO_OPTIONS, name)} or None
+def _said(value: Any) -> Any:
+    """Of a struct what is not its default: a field that is added to it later changes no proof of before."""
+    if not isinstance(value, msgspec.Struct):
+        return value
+    fields = msgspec.structs.fields(value)
+    given = {field.name: getattr(value, field.name) for field in fields}
+    return {field.name: given[field.name] for field in fields if given[field.name] != default_of(field)}
 
 
 def _filled(struct: msgspec.Struct) -> dict[str, Any]:

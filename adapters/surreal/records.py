@@ -19,7 +19,7 @@ from surrealdb import RecordID
 from keycairn.adapters.surreal.dialect import LAST
 from keycairn.domain.audit import Action, AuditEvent, Details, Head
 from keycairn.domain.change import check_text
-from keycairn.domain.credential import Credential
+from keycairn.domain.credential import LATER_COLUMNS, Credential, later_values
 from keycairn.domain.errors import InvalidInputError, RefusedRecordError, UnreadableRecordError
 from keycairn.domain.ids import CredentialId, EventId, ModelId, TokenId, key_of
 from keycairn.domain.key_rotation.record import KeyRotation, rotation_of, rotation_text
@@ -27,7 +27,6 @@ from keycairn.domain.keyset import Keyset
 from keycairn.domain.limits import NO_LIMITS, Limits
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model, Slot
-from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.outcome import CheckRecord
 from keycairn.domain.price import Price
 from keycairn.domain.proof import PROVEN, Check
@@ -52,7 +51,7 @@ _slots = msgspec.json.Decoder(dict[Slot, ModelId])
 _keyset = msgspec.json.Decoder(Keyset)
 _reach = msgspec.json.Decoder(Reach)
 _limits = msgspec.json.Decoder(Limits)
-_options = msgspec.json.Decoder(Options)
+_later = {name: msgspec.json.Decoder(column.type) for name, column in LATER_COLUMNS.items()}
 _price = msgspec.json.Decoder(Price)
 _details = msgspec.json.Decoder(Details)
 _proofs = msgspec.json.Decoder(dict[str, str | None])
@@ -104,7 +103,7 @@ def credential_row(credential: Credential) -> Row:
         "extra": json.dumps(dict(credential.extra), ensure_ascii=False) if credential.extra else None,
         "broken": filled(credential.broken),
         "limits": limits_text(credential.limits),
-        "options": None if credential.options == NO_OPTIONS else json_text(credential.options),
+        **_later_row(credential),
         "last_check": json_text(credential.last_check) if credential.last_check else None,
         "created": credential.created,
         "updated": credential.updated,
@@ -112,6 +111,12 @@ def credential_row(credential: Credential) -> Row:
         "place": place(credential.provider, credential.created, credential.id),
         "proof": credential.proof or None,
     }
+
+
+def _later_row(credential: Credential) -> Row:
+    """The later columns as JSON, None for a default."""
+    said = later_values(credential)
+    return {name: json_text(said[name]) if name in said else None for name in LATER_COLUMNS}
 
 
 def fingerprint_columns(fingerprints: Mapping[str, str]) -> Row:
@@ -136,7 +141,7 @@ def credential_of(row: Row) -> Credential:
         broken=_texts.decode(broken) if broken else {},
         last_check=_check.decode(check) if check else None,
         limits=_limits.decode(row["limits"]) if row.get("limits") else NO_LIMITS,
-        options=_options.decode(row["options"]) if row.get("options") else NO_OPTIONS,
+        **{name: later.decode(row[name]) for name, later in _later.items() if row.get(name)},
         created=row["created"],
         updated=row["updated"],
         version=row["version"],
@@ -416,7 +421,7 @@ _COLUMNS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "credential": {
         **dict.fromkeys(("workspace", "provider", "name", "place"), str),
         **dict.fromkeys(("settings", "sealed", "fingerprints", "extra", "broken", "last_check"), _MAYBE_TEXT),
-        **dict.fromkeys(("limits", "options"), _MAYBE_TEXT),
+        **dict.fromkeys(("limits", *LATER_COLUMNS), _MAYBE_TEXT),
         "modalities": list,
         "created": _TIME,
         "updated": _TIME,

@@ -71,6 +71,13 @@ class _Account(Struct, kw_only=True, forbid_unknown_fields=True):
             if value is not UNSET:
                 yield name, None if value in ("", 0) else value
 
+    def columns(self) -> dict[str, Any]:
+        """The columns besides those of the provider, for a CredentialPatch; an emptied one has its default."""
+        return {
+            "limits": None if self.limits is UNSET else self.limits or NO_LIMITS,
+            "options": None if self.options is UNSET else self.options or NO_OPTIONS,
+        }
+
     def given_secrets(self) -> dict[str, Secret | None]:
         """The secrets that were sent; a blank one counts as not sent. Raises InvalidInputError for one sent twice."""
         secrets = {name: value for name, value in self.secrets.items() if not _blank(value)}
@@ -105,15 +112,16 @@ class CreateCredential(_CredentialRecord, kw_only=True, forbid_unknown_fields=Tr
     provider: str
     modalities: list[Modality] | None = None
 
-    def settings(self, spec: ProviderSpec) -> dict[str, SettingValue]:
-        """The settings to store. Raises InvalidInputError."""
-        flat = {name: value for name, value in self.flat() if value is not None}
-        own = {name: value for name, value in own_settings(spec, self.config, {}).items() if value is not None}
-        return {**flat, **own}
-
-    def new_secrets(self) -> dict[str, Secret]:
-        """The secrets to store."""
-        return {name: value for name, value in self.given_secrets().items() if value is not None}
+    def patch(self, spec: ProviderSpec) -> CredentialPatch:
+        """What to make of a blank record. Raises InvalidInputError."""
+        settings = {**dict(self.flat()), **own_settings(spec, self.config, {})}
+        return CredentialPatch(
+            name=self.name,
+            modalities=tuple(self.modalities) if self.modalities else None,
+            settings={name: value for name, value in settings.items() if value is not None},
+            secrets={name: value for name, value in self.given_secrets().items() if value is not None},
+            **self.columns(),
+        )
 
 
 class UpdateCredential(_CredentialRecord, kw_only=True, forbid_unknown_fields=True):
@@ -130,8 +138,7 @@ class UpdateCredential(_CredentialRecord, kw_only=True, forbid_unknown_fields=Tr
             modalities=tuple(self.modalities) if isinstance(self.modalities, list) and self.modalities else None,
             settings={**dict(self.flat()), **own_settings(spec, self.config, extra)},
             secrets=self.given_secrets(),
-            limits=None if self.limits is UNSET else self.limits or NO_LIMITS,
-            options=None if self.options is UNSET else self.options or NO_OPTIONS,
+            **self.columns(),
         )
 
 

@@ -33,8 +33,6 @@ from keycairn.domain.errors import (
     OutOfReachError,
 )
 from keycairn.domain.ids import CredentialId, credential_id
-from keycairn.domain.limits import NO_LIMITS
-from keycairn.domain.options import NO_OPTIONS
 from keycairn.domain.provider import canonical_name
 from keycairn.ports.store import Position
 
@@ -145,16 +143,7 @@ class CredentialController(Controller):
         spec = keycairn.registry.get(data.provider).spec
         if not caller.reach.holds(spec.name):
             raise OutOfReachError
-        listed = await keycairn.credentials.create(
-            spec.name,
-            name=data.name,
-            settings=data.settings(spec),
-            secrets=data.new_secrets(),
-            modalities=data.modalities,
-            limits=data.limits or NO_LIMITS,
-            options=data.options or NO_OPTIONS,
-            by=caller,
-        )
+        listed = await keycairn.credentials.create_from(spec.name, data.patch(spec), by=caller)
         return single(keycairn, listed, caller, status=201)
 
     @put("/{id:str}", opt=WRITE_CREDENTIAL, operation_id="update_credential", summary="Change a credential")

@@ -66,17 +66,7 @@ async def create(view: TheView) -> Response[Any]:
     key = credential_id(id)
     try:
         patch = patch_of(spec, form, None)
-        made = await keycairn.credentials.create(
-            spec.name,
-            id=key,
-            name=patch.name or "",
-            settings={name: value for name, value in patch.settings.items() if value is not None},
-            secrets={name: secret for name, secret in patch.secrets.items() if secret is not None},
-            modalities=patch.modalities,
-            limits=patch.limits,
-            options=patch.options,
-            by=caller,
-        )
+        made = await keycairn.credentials.create_from(spec.name, patch, id=key, by=caller)
     except InvalidInputError as error:
         return _form_page(view, spec, None, dict(form.shown()), form_errors(spec, error), form=form)
     except DuplicateError:

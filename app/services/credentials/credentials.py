@@ -14,7 +14,7 @@ from keycairn.app.services.credentials.sealing import CredentialPatch, Credentia
 from keycairn.app.turns import in_turns
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import AddCredential, Changeset, ReplaceCredential
-from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
+from keycairn.domain.credential import DEFAULT_WORKSPACE, LATER_COLUMNS, Credential
 from keycairn.domain.deletion import Deletion, check_target, plan_deletion, plan_move
 from keycairn.domain.errors import PreconditionFailedError, SealedError
 from keycairn.domain.ids import CredentialId
@@ -143,6 +143,13 @@ class Credentials:
             limits=limits,
             options=options,
         )
+        return await self.create_from(provider, patch, id=id, by=by)
+
+    async def create_from(
+        self, provider: str, patch: CredentialPatch, *, id: CredentialId | None = None, by: Caller = IN_PROCESS
+    ) -> Listed:
+        """Store a new credential that is what `patch` says, and else the defaults; see `create`."""
+        patch = replace(patch, name=patch.name or "")
 
         async def plan() -> tuple[Changeset, Listed]:
             draft = self._sealer.patched(self._blank(provider, by, id), patch)
@@ -250,7 +257,8 @@ class Credentials:
 
 
 def _changed(before: Credential, after: Credential, patch: CredentialPatch) -> list[str]:
-    plain = [key for key in ("name", "modalities", "limits", "options") if getattr(before, key) != getattr(after, key)]
+    columns = ("name", "modalities", "limits", *LATER_COLUMNS)
+    plain = [key for key in columns if getattr(before, key) != getattr(after, key)]
     keys = before.settings.keys() | after.settings.keys()
     settings = [key for key in keys if before.settings.get(key) != after.settings.get(key)]
     return sorted([*plain, *settings, *patch.secrets])
