@@ -43,6 +43,8 @@ async def background_tasks(keycairn: Keycairn, settings: Settings) -> AsyncItera
         run_where_leading(partial(keycairn.retention.run, keep))
         stack.push_async_callback(keycairn.audit_counters.flush)
         run(keycairn.audit_counters.run())
+        if not settings.in_memory:
+            run(keycairn.audit_watch.run(shared=not settings.embedded))
         run(keycairn.key_rotations.run())
         yield
 

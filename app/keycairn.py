@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keycairn.app.gateway import Gateway
 from keycairn.app.services.access import Attempts, Sessions, Tokens
-from keycairn.app.services.audit import AuditCounters, AuditLog, Deletions, Journal, RecordProofs, Retention
+from keycairn.app.services.audit import AuditCounters, AuditLog, AuditWatch, Deletions, Journal, RecordProofs, Retention
 from keycairn.app.services.backups import Backups
 from keycairn.app.services.credentials import CredentialOpener, Credentials, CredentialSealer, EnvExport, Provisioning
 from keycairn.app.services.doctor import Checkup, Repair, Replay
@@ -59,6 +59,7 @@ class Keycairn:
         self.journal: Journal = Journal(store, clock, ids)
         self.record_proofs: RecordProofs = RecordProofs(store, self.journal)
         self.audit: AuditLog = AuditLog(store, self.journal, self.record_proofs)
+        self.audit_watch: AuditWatch = AuditWatch(self.audit, clock)
         self.retention: Retention = Retention(store, self.journal, self.audit, clock)
         self.audit_counters: AuditCounters = AuditCounters(self.journal, clock)
         self.store = store

@@ -16,6 +16,7 @@ from keycairn.app.api.views import (
 from keycairn.app.services.imports import Source
 from keycairn.app.web.auth import keeps
 from keycairn.app.web.inputs import TheCaller, TheKeycairn
+from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.token import Scope
 
 READ = {"scope": Scope.CREDENTIALS_READ}
@@ -41,6 +42,9 @@ class EnvironmentController(Controller):
         sources = await keycairn.environment.sources(workspace=caller.workspace)
         refused = {one.family: one.why_not for one in keycairn.environment.found(caller.workspace) if one.why_not}
         held = await keycairn.key_rotations.held_back() if keeps(request) else ()
+        damaged = 0
+        if caller.workspace == DEFAULT_WORKSPACE and caller.reach.whole:
+            damaged = max(len(keycairn.store.unreadable()), len(keycairn.audit_watch.flaws))
         return StatusView(
             configured={provider: source is not Source.NONE for provider, source in sources.items()},
             source=sources,
@@ -49,6 +53,7 @@ class EnvironmentController(Controller):
             refused=refused or UNSET,
             env_file_faults=[*keycairn.environment.faults(caller.workspace)] or UNSET,
             keys_held_back=held_back_views(held) or UNSET,
+            damaged=damaged or UNSET,
         )
 
     @get(

@@ -78,6 +78,7 @@ async def _condition(keycairn: Keycairn) -> Condition:
         sealed=keycairn.vault.why_sealed is not None,
         store_available=available,
         unreadable=len(keycairn.store.unreadable()),
+        flaws=len(keycairn.audit_watch.flaws),
         newest_backup=kept[-1].taken if kept else None,
         keys=states,
         oldest_key_days=oldest,

@@ -145,6 +145,8 @@ class StatusView(Struct, frozen=True):
     `refused` says of providers whose variables are set why the environment configures no account of theirs,
     `env_file_faults` what of the .env file cannot be read; both are left out where there is none.
     `keys_held_back` is there for the installation's keeper alone.
+    `damaged` counts, for the installation's own tokens, the records that are refused and what the last verification
+    found wrong with the audit log; it is left out where there is none.
     """
 
     configured: Mapping[str, bool]
@@ -154,6 +156,7 @@ class StatusView(Struct, frozen=True):
     refused: Mapping[str, str] | UnsetType = UNSET
     env_file_faults: Sequence[str] | UnsetType = UNSET
     keys_held_back: Sequence[HeldBackKey] | UnsetType = UNSET
+    damaged: int | UnsetType = UNSET
 
 
 class DeletionView(Struct, frozen=True, kw_only=True):

@@ -41,6 +41,8 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
         say(f"Nothing can be stored or used: {why_sealed}", BAD)
     if not overview["data_folder_kept"]:
         say("No volume keeps the data folder: it goes with the container or the machine's memory.", BAD)
+    if damaged := overview.get("damaged"):
+        say(f"Not as it was left in the database: {damaged}. It works for nobody; keycairn doctor names it.", BAD)
     used = [(name, source) for name, source in overview["source"].items() if source != "none"]
     table(("provider", "configured in"), used, empty="No provider is configured yet. Try: keycairn env")
     for fault in overview.get("env_file_faults", []):

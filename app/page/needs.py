@@ -196,6 +196,17 @@ def of_keeping(view: View) -> list[Need]:
                 path="/encryption",
             )
         )
+    if keycairn.audit_watch.flaws:
+        needs.append(
+            Need(
+                rank=0,
+                kind="bad",
+                what="The audit log, or a record it tells of, is not as it was left",
+                why="Somebody else wrote to the database, or it is damaged. The audit log's proof says where.",
+                action="Prove it",
+                path="/audit",
+            )
+        )
     if keycairn.vault.keyset.record.former:
         needs.append(
             Need(

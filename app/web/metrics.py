@@ -14,7 +14,9 @@ METER = "meter"
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """How the service is when it is asked. `unreadable` counts records; `newest_backup` is when it began.
+    """How the service is when it is asked. `unreadable` counts records, `flaws` what the last verification found.
+
+    `newest_backup` is when it began.
 
     `keys` counts the keys that are rotated by how their rotation is.
     """
@@ -22,6 +24,7 @@ class Condition(Struct, frozen=True, kw_only=True):
     sealed: bool
     store_available: bool
     unreadable: int
+    flaws: int
     newest_backup: datetime | None
     keys: Mapping[str, int] = {}
     oldest_key_days: float = 0.0
@@ -47,6 +50,7 @@ class Metrics:
         self._sealed = self._gauge("vault_sealed", "1 while no root key opens the keyset, else 0.")
         self._available = self._gauge("store_available", "1 while the database answers and can be written, else 0.")
         self._unreadable = self._gauge("records_unreadable", "Records that are refused or cannot be read.")
+        self._flaws = self._gauge("audit_flaws", "What the last verification found wrong with audit log and records.")
         self._backup = self._gauge("newest_backup_timestamp_seconds", "When the newest kept backup began; 0 for none.")
         self._rotations = Gauge(
             "keycairn_key_rotations", "Keys by how their rotation is.", ("state",), registry=self.registry
@@ -64,6 +68,7 @@ class Metrics:
         self._sealed.set(condition.sealed)
         self._available.set(condition.store_available)
         self._unreadable.set(condition.unreadable)
+        self._flaws.set(condition.flaws)
         self._backup.set(condition.newest_backup.timestamp() if condition.newest_backup else 0)
         for state, number in condition.keys.items():
             self._rotations.labels(state).set(number)

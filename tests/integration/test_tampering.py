@@ -124,6 +124,7 @@ UNCOVERED: dict[str, dict[str, str]] = {
                 "cached_tokens",
                 "estimated",
                 "nanos",
+                "hours",
                 "last_used",
             ),
         ),

@@ -153,11 +153,13 @@ assert KeycairnPlugin().router.openapi_schema.to_schema()["paths"]
 
 
 def test_the_condition_is_told_as_numbers() -> None:
-    text = Metrics().text(Condition(sealed=True, store_available=False, unreadable=3, newest_backup=None)).decode()
+    condition = Condition(sealed=True, store_available=False, unreadable=3, flaws=2, newest_backup=None)
+    text = Metrics().text(condition).decode()
     for line in (
         "keycairn_vault_sealed 1.0",
         "keycairn_store_available 0.0",
         "keycairn_records_unreadable 3.0",
+        "keycairn_audit_flaws 2.0",
         "keycairn_newest_backup_timestamp_seconds 0.0",
     ):
         assert line in text.splitlines()

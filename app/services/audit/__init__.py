@@ -8,12 +8,14 @@ from keycairn.app.services.audit.log import AuditLog, ChainReport
 from keycairn.app.services.audit.record_proofs import RecordProofs
 from keycairn.app.services.audit.refused_attempts import ANONYMOUS
 from keycairn.app.services.audit.retention import Keep, Retention
+from keycairn.app.services.audit.watch import AuditWatch
 
 __all__ = [
     "ANONYMOUS",
     "DELETED_HERE",
     "AuditCounters",
     "AuditLog",
+    "AuditWatch",
     "ChainReport",
     "Deleted",
     "Deletions",

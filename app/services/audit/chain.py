@@ -17,6 +17,10 @@ A_TURN = 2000
 """What is checked without letting others run, a few milliseconds: records that events tell of, an event being 20."""
 
 
+SETTLED = "settled"
+"""Says in an event about refused records that with it the log tells of every record again."""
+
+
 class FlawKind(StrEnum):
     """What can be wrong with the log, or with the records it tells of."""
 
@@ -60,7 +64,8 @@ class Walk:
 
     Where events are gone, a later event may prove that retention removed them; so gaps are judged at the end. `latest`
     is what the events say of each record: its digest, None where it is gone. `unsure` says that something is missing or
-    altered since the log tells of records, so that `latest` may lack something.
+    altered since the log tells of records, so that `latest` may lack something; `certain` are those whose last
+    word is from after that.
     """
 
     def __init__(self, mac: Callable[[bytes], str]) -> None:
@@ -75,6 +80,9 @@ class Walk:
         self.refused: set[str] = set()
         """The records that an event says were refused, and none says anything of since."""
         self.unsure: bool = False
+        self.certain: set[str] = set()
+        self.ends: bool = True
+        """Whether the end of the chain is there: nothing newer is known to be gone."""
         self.proven: Head | None = None
         """The last link whose MAC holds."""
 
@@ -94,13 +102,16 @@ class Walk:
             link = Head(event.seq, event.mac, event.state)
             if event.seq > self.seq + 1 and not self._follows(event, link_in(event)):
                 self._gaps.append((self.seq + 1, event))
+                self.certain.clear()
                 self._learn(event)
             elif event.seq <= self.seq + 1 and not self._follows(event, self._last):
                 self._altered(event)
+                self.certain.clear()
             else:
                 self.proven = link
                 self._note(event)
                 self._learn(event)
+                self.certain |= event.proofs.keys()
             self._last = link
 
     def _note(self, event: AuditEvent) -> None:
@@ -140,6 +151,7 @@ class Walk:
         if head == self._last:
             return
         self.unsure = True
+        self.ends = head is not None and head.seq <= self.seq
         if head is not None and head.seq > self.seq:
             self._missing(self.seq + 1, head.seq)
         else:
@@ -176,6 +188,8 @@ class Walk:
         found = f"records were not as they were left, which event {event.seq} names"
         detail = f"At {event.at:%Y-%m-%d %H:%M} UTC {number} {found}."
         self.found(FlawKind.LOST, first=event.seq, last=event.seq, detail=detail)
+        if event.details.get(SETTLED) == 1:
+            self.unsure = False
 
 
 def link_in(event: AuditEvent) -> Head | None:
@@ -186,7 +200,8 @@ def link_in(event: AuditEvent) -> Head | None:
     return None
 
 
-def _weight(event: AuditEvent) -> int:
+def event_weight(event: AuditEvent) -> int:
+    """How much there is to check in an event; see `A_TURN`."""
     return 20 + len(event.proofs)
 
 
@@ -196,7 +211,7 @@ async def walked(store: Store, mac: Callable[[bytes], str]) -> tuple[Walk, Head 
     while True:
         head = await store.head()
         page = await store.chain(after=walk.seq, limit=AT_ONCE)
-        for part in weighed(page, _weight, A_TURN):
+        for part in weighed(page, event_weight, A_TURN):
             walk.over(part)
             await asyncio.sleep(0)
         if page:

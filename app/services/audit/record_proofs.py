@@ -7,11 +7,12 @@ from itertools import islice
 import structlog
 from msgspec import Struct
 
-from keycairn.app.services.audit.chain import Flaw, FlawKind, Walk, last_link, walked
+from keycairn.app.services.audit.accounts import Present, accounts_of, wrong_ones
+from keycairn.app.services.audit.chain import SETTLED, Flaw, FlawKind, Walk, last_link, walked
 from keycairn.app.services.audit.journal import Journal
 from keycairn.app.services.audit.linking import Known
 from keycairn.app.turns import batches
-from keycairn.domain.audit import SYSTEM, Action, Details, Head
+from keycairn.domain.audit import SYSTEM, Action, AuditEvent, Details, Head
 from keycairn.domain.change import Change, PutKeyset, Touch
 from keycairn.domain.errors import ConflictError, DamagedAnchorError, RecordsUnknownError, UnreadableRecordError
 from keycairn.domain.keyset import Keyset
@@ -31,6 +32,9 @@ PAUSE = 0.05
 LISTED = 50
 """How many records of a kind of trouble an event lists; their number is told in full."""
 NOT_LATEST = "it is not the version that the audit log knows as the latest"
+UNCERTAIN = "the audit log that would tell whether it is the latest version is damaged"
+
+_KINDS = {NOT_LATEST: FlawKind.ROLLED_BACK, UNCERTAIN: FlawKind.UNPROVEN}
 
 _log = structlog.get_logger()
 
@@ -51,11 +55,13 @@ class _Seen(Struct, frozen=True, kw_only=True):
 
 
 class _Differences(Struct, frozen=True, kw_only=True):
-    """What the records are not, by what the log says: names."""
+    """What the records are not, by what the log says: names. `right` are as they were left, whatever the log lacks."""
 
     rolled_back: Sequence[str]
     removed: Sequence[str]
     forged: Sequence[str]
+    uncertain: Sequence[str] = ()
+    right: Sequence[str] = ()
 
 
 class RecordProofs:
@@ -64,7 +70,7 @@ class RecordProofs:
     def __init__(self, store: Store, journal: Journal) -> None:
         self._store = store
         self._journal = journal
-        self._void: dict[str, str] = {}
+        self._void: dict[str, tuple[str, str]] = {}
 
     async def start(self, keys: OpenKeyset, *, accept: bool = False) -> OpenKeyset:
         """Look at every record, before anything else does; the keyset to go on with.
@@ -91,14 +97,21 @@ class RecordProofs:
         flaws = []
         if self._journal.keys.record.proves and not self._adds_up(await self._look()):
             seen, walk = await self._side_by_side(walk)
-            different = self._compared(seen, walk)
-            self._leave_out(seen, different.rolled_back)
-            flaws += list(_told(FlawKind.ROLLED_BACK, different.rolled_back, NOT_LATEST))
-            flaws += list(_told(FlawKind.REMOVED, different.removed, "it is gone, and the audit log does not know why"))
+            try:
+                different = await self._different(seen, walk)
+            except RecordsUnknownError as unknown:
+                if self._compared(seen, walk) != _Differences(rolled_back=[], removed=[], forged=[]):
+                    flaws.append(Flaw(kind=FlawKind.UNPROVEN, detail=str(unknown)))
+            else:
+                self._leave_out(seen, different)
+                flaws += list(_told(FlawKind.ROLLED_BACK, different.rolled_back, NOT_LATEST))
+                flaws += list(_told(FlawKind.UNPROVEN, different.uncertain, UNCERTAIN))
+                gone = "it is gone, and the audit log does not know why"
+                flaws += list(_told(FlawKind.REMOVED, different.removed, gone))
         told = {flaw.record for flaw in flaws}
         for error in self._store.unreadable():
             if _called(error) not in told:
-                kind = FlawKind.ROLLED_BACK if error.why == NOT_LATEST else FlawKind.FORGED
+                kind = _KINDS.get(error.why, FlawKind.FORGED)
                 flaws.append(Flaw(kind=kind, detail=str(error), record=_called(error)))
         return flaws
 
@@ -108,8 +121,9 @@ class RecordProofs:
         found = weight(record, self._journal.keys)
         if isinstance(found, str):
             return found
-        if self._void and self._void.get(name_of(record)) == digest(record, self._journal.keys):
-            return NOT_LATEST
+        if self._void:
+            void, why = self._void.get(name_of(record), ("", ""))
+            return why if void == digest(record, self._journal.keys) else None
         return None
 
     async def _learn(self, kids: frozenset[int]) -> None:
@@ -214,35 +228,72 @@ class RecordProofs:
         """Find out what is wrong, leave it out, and write it down where that was not done before."""
         walk, _, _ = await walked(self._store, self._journal.mac)
         seen, walk = await self._side_by_side(walk)
-        different = self._compared(seen, walk)
         if accept:
-            await self._accept(seen, different)
+            await self._accept(seen, self._compared(seen, walk))
             return
-        if self._adds_up(seen):
-            different = _Differences(rolled_back=(), removed=(), forged=different.forged)  # whatever the log may lack
-        elif walk.unsure:
-            raise RecordsUnknownError
-        total = self._leave_out(seen, different.rolled_back)
+        different = await self._different(seen, walk)
+        total = self._leave_out(seen, different)
         found: dict[FlawKind, Sequence[str]] = {
             FlawKind.FORGED: different.forged,
             FlawKind.ROLLED_BACK: different.rolled_back,
             FlawKind.REMOVED: different.removed,
+            FlawKind.UNPROVEN: different.uncertain,
         }
         told: dict[str, str | None] = dict.fromkeys(name for names in found.values() for name in names)
         agrees = seen.head is not None and total == unmasked(seen.head.state, seen.head.seq, self._journal.keys)
         if not agrees or told.keys() - walk.refused or seen.stored != seen.head:
+            told |= {name: seen.digests.get(name) for name in different.right}
             told |= {name: one for name, one in seen.digests.items() if name.startswith("keyset:")}
             found[FlawKind.ALTERED] = [] if seen.stored == seen.head else ["head:current"]
-            await self._record(Action.RECORDS_REFUSED, Known(seen.head, seen.stored, total, told), found)
+            known = Known(seen.head, seen.stored, total, told)
+            await self._record(Action.RECORDS_REFUSED, known, found, **{SETTLED: 1})
 
-    def _leave_out(self, seen: _Seen, rolled_back: Sequence[str]) -> int:
+    async def _different(self, seen: _Seen, walk: Walk) -> _Differences:
+        """What is wrong with the records; where the log is damaged, by its sums.
+
+        Where those do not tell, what the log says nothing of since the damage is uncertain, and left out too. Raises
+        RecordsUnknownError where nothing would be left, or the end of the log is gone.
+        """
+        found = self._compared(seen, walk)
+        if self._adds_up(seen):
+            return _Differences(rolled_back=(), removed=(), forged=found.forged, right=found.rolled_back)
+        if not walk.unsure:
+            return found
+        if seen.head is None or not walk.ends:
+            raise RecordsUnknownError
+        keys = self._journal.keys
+        present = Present(digests=seen.digests, weights=seen.weights)
+        accounts = await accounts_of(self._store, present, lambda event: _sum_in(event, keys))
+        missing = added(unmasked(seen.head.state, seen.head.seq, keys), -seen.total)
+        gone = {*found.removed, *(accounts.told() - seen.digests.keys() - {*found.forged})}
+        doubts = {*found.rolled_back, *gone, *found.forged}
+        wrong = wrong_ones(missing, doubts, present, accounts)
+        if wrong is not None:
+            rolled_back = [name for name in found.rolled_back if name in wrong]
+            removed = sorted(gone & wrong)
+            right = sorted({*found.rolled_back, *gone} - wrong)
+            return _Differences(rolled_back=rolled_back, removed=removed, forged=found.forged, right=right)
+        stale = {*found.rolled_back}
+        uncertain = [name for name in seen.digests if _kind(name) in PROVEN and name not in walk.certain]
+        certain = [name for name in seen.digests if _kind(name) in PROVEN and name in walk.certain - stale]
+        if not certain:
+            raise RecordsUnknownError
+        return _Differences(
+            rolled_back=[name for name in found.rolled_back if name in walk.certain],
+            removed=found.removed,
+            forged=found.forged,
+            uncertain=sorted(uncertain),
+        )
+
+    def _leave_out(self, seen: _Seen, different: _Differences) -> int:
         """Have the store leave out what is wrong; the sum of what is left."""
-        void = [name for name in rolled_back if name.partition(":")[0] in PROVEN]  # the keyset in use is what it is
-        self._void |= {name: seen.digests[name] for name in void}
+        why = dict.fromkeys(different.rolled_back, NOT_LATEST) | dict.fromkeys(different.uncertain, UNCERTAIN)
+        void = [name for name in why if _kind(name) in PROVEN]  # the keyset in use is what it is
+        self._void |= {name: (seen.digests[name], why[name]) for name in void}
         refused = dict(seen.refused)
         for name in void:
             kind, _, key = name.partition(":")
-            refused[kind, key] = NOT_LATEST
+            refused[kind, key] = why[name]
         self._store.trust(self._refusal, self._learn, refused)
         return added(seen.total, -sum(seen.weights[name] for name in void))
 
@@ -255,9 +306,9 @@ class RecordProofs:
             found = {FlawKind.ROLLED_BACK: different.rolled_back, FlawKind.REMOVED: different.removed}
             await self._record(Action.RECORDS_ACCEPTED, Known(seen.head, seen.stored, seen.total, told), found)
 
-    async def _record(self, action: Action, known: Known, found: Mapping[FlawKind, Sequence[str]]) -> None:
+    async def _record(self, action: Action, known: Known, found: Mapping[FlawKind, Sequence[str]], **more: int) -> None:
         listed = {str(kind): _listed(names) for kind, names in found.items() if names}
-        details: Details = {"records": sum(len(names) for names in found.values()), **listed}
+        details: Details = {"records": sum(len(names) for names in found.values()), **listed, **more}
         event = self._journal.event(SYSTEM, action, "database", details=details)
         await self._journal.commit((event,), known=known)
         _log.error("the records are not as they were left", **details)
@@ -294,6 +345,15 @@ class RecordProofs:
 
 def _named(refused: Mapping[Key, str]) -> list[str]:
     return [f"{kind}:{key}" for kind, key in refused]
+
+
+def _kind(name: str) -> str:
+    return name.partition(":")[0]
+
+
+def _sum_in(event: AuditEvent, keys: OpenKeyset) -> int | None:
+    total = unmasked(event.state, event.seq, keys) if event.state else -1
+    return total if total >= 0 else None
 
 
 def _called(error: UnreadableRecordError) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 from tests.fakes import FakeIds
 from tests.house import House
 from tests.samples import an_event
@@ -230,3 +231,33 @@ async def test_who_follows_the_log_misses_nothing_when_the_clock_is_set_back() -
     assert [event.action for event in followed] == [Action.TOKEN_CREATED] * 3
     assert all(event.id < read[0].id for event in followed)
     assert [*read, *followed] == list(await kc.audit.events())
+
+
+async def test_the_watch_finds_what_was_damaged_while_the_service_runs_and_says_it_once() -> None:
+    _, kc, store = await busy()
+    await kc.audit_watch.look()
+    assert not kc.audit_watch.flaws
+    events = events_of(store)
+    key = next(key for key, event in events.items() if event.seq == 3)
+    events[key] = replace(events[key], actor="somebody")
+    with capture_logs() as logs:
+        await kc.audit_watch.look()
+        await kc.audit_watch.look()
+    [flaw] = kc.audit_watch.flaws
+    assert flaw.kind is FlawKind.ALTERED
+    [line] = [log for log in logs if log["log_level"] == "error"]
+    assert line["found"] == ["Event 3 was changed, or is not in its place."]
+
+
+async def test_the_watch_looks_again_and_again() -> None:
+    _, kc, store = await busy()
+    task = asyncio.create_task(kc.audit_watch.run(shared=True, first=0.0))
+    events = events_of(store)
+    key = next(key for key, event in events.items() if event.seq == 2)
+    events[key] = replace(events[key], actor="somebody")
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        if kc.audit_watch.flaws:
+            break
+    task.cancel()
+    assert kc.audit_watch.flaws
