@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Mapping
 from math import log2
 
+from keycairn.domain.errors import SecretLikeFieldError
+
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_WORDS = frozenset(
     {
@@ -93,6 +95,7 @@ _ASSIGNED = re.compile(
     r"(?i)(?:api[-_ ]?key|authorization|passw(?:or)?d|passphrase|secret|token)[\"']?\s*[=:]\s*[\"']?[^\s\"',;&]{8,}"
 )
 _RUN = re.compile(r"[A-Za-z0-9+/_]{32,}={0,2}", re.ASCII)
+_DENSE = re.compile(r"[A-Za-z0-9]{8,}", re.ASCII)
 _BITS = 3.0
 """Of entropy a character, which random text of 32 hexadecimal digits has and words have not."""
 _NAMES, _VALUES = frozenset({"name", "key", "field", "header", "id"}), frozenset({"value", "content", "text"})
@@ -119,6 +122,22 @@ def looks_secret(text: str) -> bool:
     if _KNOWN.search(text) or _ASSIGNED.search(text):
         return True
     return any(_random(run[0]) for run in _RUN.finditer(text))
+
+
+def is_key(text: str) -> bool:
+    """Whether a text holds what begins as keys do and is random: nobody means that as a name or an address."""
+    return any(
+        sum(map(str.isdigit, run[0])) > 1 and sum(map(str.isalpha, run[0])) > 1
+        for match in _KNOWN.finditer(text)
+        for run in _DENSE.finditer(match[0])
+    )
+
+
+def check_no_key(fields: Mapping[str, object]) -> None:
+    """Raise SecretLikeFieldError where a text that is kept in the clear and shown is a key."""
+    for name, value in fields.items():
+        if isinstance(value, str) and is_key(value):
+            raise SecretLikeFieldError(name)
 
 
 def holds_secretlike(value: object, *, named: bool = False, depth: int = 0) -> bool:

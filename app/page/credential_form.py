@@ -150,7 +150,7 @@ def conflicts(spec: ProviderSpec, form: PageForm, theirs: Credential) -> tuple[d
     """What differs between a form and what was saved meanwhile: texts, mine and theirs, and secrets replaced."""
     stored = values_of(spec, theirs)
     keys = ["name", *(f"{SETTING}{field.name}" for field in spec.settings), "options.headers"]
-    texts = {key: (form.text(key), stored[key]) for key in keys if form.text(key) != stored[key]}
+    texts = {key: (form.again(key), stored[key]) for key in keys if form.text(key) != stored[key]}
     replaced = [
         field.label for field in spec.secrets if form.text(f"{MARK}{field.name}") != mark_of(theirs, field.name)
     ]

@@ -141,7 +141,7 @@ def _form_page(
         first=first,
         rest=rest,
         chosen=chosen,
-        choices={name: form.text(name) for name in (f"do:{field.name}" for field in spec.secrets)} if form else {},
+        choices={name: form.again(name) for name in (f"do:{field.name}" for field in spec.secrets)} if form else {},
         rest_open=any(field.key in (errors or {}) or values.get(field.key) for field in rest),
         limits_open=any(key.startswith(("limits.", "options.")) for key in errors or {}),
         **{"differing": {}, "replaced": [], "theirs": None, "saved_by": "", **more},

@@ -9,6 +9,7 @@ from litestar.datastructures import FormMultiDict, UploadFile
 
 from keycairn.domain.errors import ForeignOriginError
 from keycairn.domain.secret import MASK, Secret
+from keycairn.domain.secretlike import is_key
 
 SECRET = "secret:"  # noqa: S105  # how names of fields begin
 """Begins the name of every field whose value is a secret. None of these is ever put into a page."""
@@ -53,14 +54,19 @@ class PageForm:
         value = self._data.get(name)
         return value if isinstance(value, UploadFile) and value.filename else None
 
+    def again(self, name: str) -> str:
+        """The text of a field as it may stand in a page again: "" for one that is a key."""
+        text = self.text(name)
+        return "" if is_key(text) else text
+
     def shown(self) -> Mapping[str, str]:
         """What may stand in a page again: the texts that are no secrets."""
-        return {name: self.text(name) for name, _ in self.pairs()}
+        return {name: self.again(name) for name, _ in self.pairs()}
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The names and texts of all fields that are no secrets, in order."""
+        """The names and texts of all fields that are no secrets, in order; without the text where that is a key."""
         return [
-            (name, value)
+            (name, "" if is_key(value) else value)
             for name, value in self._data.multi_items()
             if isinstance(value, str) and not name.startswith(SECRET) and name != FORM_KEY
         ]

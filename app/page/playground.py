@@ -47,9 +47,10 @@ async def say(view: TheView) -> Response[Any]:
     """Call the model, as the session's token: its limits count, its reach holds."""
     form = await view.form()
     model, message = form.text("model"), form.text("message")[:LONGEST_MESSAGE]
+    again = form.again("model"), form.again("message")[:LONGEST_MESSAGE]
     if not model or not message:
-        return await _page(view, model, message, wrong="Name a model, and write a message.", status=422)
-    return await _page(view, model, message, answer=await _call(view, model, message))
+        return await _page(view, *again, wrong="Name a model, and write a message.", status=422)
+    return await _page(view, *again, answer=await _call(view, model, message))
 
 
 async def _call(view: View, model: str, message: str) -> PlaygroundAnswer:

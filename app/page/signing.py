@@ -14,6 +14,7 @@ from keycairn.app.web.auth import LONGEST_TOKEN, Access
 from keycairn.domain.audit import Caller
 from keycairn.domain.errors import AuthenticationError, KeycairnError, TooManyAttemptsError
 from keycairn.domain.secret import Secret
+from keycairn.domain.secretlike import is_key
 
 PUBLIC: dict[str, Any] = {"scope": Access.PUBLIC, "proves": None}
 AGAIN = "again:"
@@ -114,4 +115,4 @@ def _why(code: str, token: Secret | None) -> str:
 def _local(path: str) -> str:
     """A path of ours to come back to, "" for anything that a browser could take for another place."""
     fits = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
-    return path if fits else ""
+    return path if fits and not is_key(path) else ""

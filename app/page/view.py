@@ -24,6 +24,7 @@ from keycairn.app.web.auth import CALLER, REQUEST_ID, SCOPES
 from keycairn.domain.audit import Caller
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import ForbiddenError
+from keycairn.domain.secretlike import is_key
 from keycairn.domain.token import Scope, carries
 
 SMALL = 1024
@@ -83,8 +84,9 @@ class View:
         return f"{self.base}{quote(path, safe='/:@!$,;~-._')}" + (f"?{urlencode(given, doseq=True)}" if given else "")
 
     def query(self, name: str) -> str:
-        """A parameter of the query, trimmed; "" where it is not there."""
-        return str(self.request.query_params.get(name, "")).strip()
+        """A parameter of the query, trimmed; "" where it is not there, or is a key, which belongs into no address."""
+        text = str(self.request.query_params.get(name, "")).strip()
+        return "" if is_key(text) else text
 
     async def form(self) -> PageForm:
         """The form that was sent, from a page of this session. Raises ForeignOriginError."""

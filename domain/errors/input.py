@@ -67,7 +67,10 @@ class SecretInPlainFieldError(InvalidInputError):
     remedy = "Take the secret out of the field that is shown to everyone."
 
     def __init__(self, field: str) -> None:
-        super().__init__(f"The field {field} repeats the secret. Remove it there; that field is shown to everyone.")
+        super().__init__(
+            f"The field {field} repeats the secret. Remove it there; that field is shown to everyone.",
+            {field: "repeats the secret, and is shown to everyone"},
+        )
 
 
 class SecretLikeFieldError(InvalidInputError):
@@ -79,7 +82,8 @@ class SecretLikeFieldError(InvalidInputError):
     def __init__(self, field: str) -> None:
         super().__init__(
             f"The field {field}, which is shown to everyone, holds what looks like a secret. Leave that out, or send "
-            "it as one of the provider's secrets."
+            "it as one of the provider's secrets.",
+            {field: "holds what looks like a secret, and is shown to everyone"},
         )
 
 

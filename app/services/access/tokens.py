@@ -28,6 +28,7 @@ from keycairn.domain.names import check_patterns
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
+from keycairn.domain.secretlike import check_no_key
 from keycairn.domain.token import Scope, Token, beyond, token_key, token_text
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.provider import ProviderRegistry
@@ -140,6 +141,7 @@ class Tokens:
         if not label or len(label) > LONGEST_NAME or not label.isprintable():
             message = f"The name must be 1 to {LONGEST_NAME} printable characters."
             raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_NAME} printable characters"})
+        check_no_key({"name": label})
         check_no_id(label, "token")
         if not scopes:
             message = f"A token needs a scope: {', '.join(Scope)}."

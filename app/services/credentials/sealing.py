@@ -24,6 +24,7 @@ from keycairn.domain.options import Options, checked_options
 from keycairn.domain.provider import FieldKind, ProviderSpec, SettingValue
 from keycairn.domain.sealed import SealedSecret, is_former
 from keycairn.domain.secret import Secret
+from keycairn.domain.secretlike import check_no_key
 from keycairn.ports.http import Http
 from keycairn.ports.provider import ProviderRegistry
 
@@ -116,6 +117,7 @@ class CredentialSealer:
         given = {key: secret for key, secret in secrets.items() if secret is not None}
         sought = (secret for secret in given.values() if not is_short_word(secret.reveal()))
         kept = {key: sealed for key, sealed in before.sealed.items() if key not in secrets}
+        check_no_key({"name": None if name == before.name else name, **patch.settings})
         check_not_repeated(sought, {"name": name, **settings, "options.headers": options.headers})
         self._check_not_stored(before, {"name": patch.name, **patch.settings})
         for value in options.headers.values():

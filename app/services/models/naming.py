@@ -15,6 +15,7 @@ from keycairn.domain.pools import joining
 from keycairn.domain.price import Price
 from keycairn.domain.reach import Reach
 from keycairn.domain.routing import qualified
+from keycairn.domain.secretlike import check_no_key
 from keycairn.ports.store import Store
 
 
@@ -101,6 +102,7 @@ def checked_model_name(name: str, field: str = "name") -> str:
     if not is_model_name(text):
         message = f"A model's name is 1 to {LONGEST_MODEL_NAME} printable characters."
         raise InvalidInputError(message, {field: f"must be 1 to {LONGEST_MODEL_NAME} printable characters"})
+    check_no_key({field: text})
     return text
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from keycairn.domain.secretlike import holds_secretlike, looks_secret, names_secret
+from keycairn.domain.errors import SecretLikeFieldError
+from keycairn.domain.secretlike import check_no_key, holds_secretlike, looks_secret, names_secret
 
 WORDS = ("api key", "access token", "client secret", "private key", "secret access key", "auth token", "shared key")
 ONE = (
@@ -97,3 +98,39 @@ def test_configuration_of_endless_depth_is_no_configuration() -> None:
     for _ in range(100):
         config = [config]
     assert holds_secretlike(config)
+
+
+KEYS = [
+    "sk-proj-Zt7Qm2Lk9Wc4Rb8Nx1Vd6Hs3",
+    "my key sk-ant-api03-x7Yz91AbCdEf22 of May",
+    "gsk_8Hn4Bv6Cx2Zl9Qw3Er5T",
+    "AIzaSyD4x9Qm2Lk7Wc8Rb1Nx5Vd6Hs3Jp0Fy",
+    "Bearer 0f9A7c2E81b6D05x4411",
+    "https://user:5c1D8e2F7a4B9063@api.example.com/v1",
+    "kc_01KD3Z8QW5T7M2XR9VNB4HGE6C_Qm7Xz2Lp9Rw4Tn8Vb1Kd6Hs3Jf5Gy0Ca_8f3a91c2",
+]
+NAMES = [
+    "sk-learn-production-account",
+    "hf-inference-endpoint-eu-2024",
+    "hf-llama-3-8b-instruct-v2",
+    "pk-printing-room-2-account",
+    "https://my-resource-12345678.openai.azure.com/v1",
+    "ft:gpt-4o-mini-2024-07-18:org::AbC123xyz9",
+    "9e107d9d372bb6826bd81d3542a419d6",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    "The bearer of good tidings",
+]
+
+
+@pytest.mark.parametrize("text", KEYS)
+def test_a_key_in_a_field_that_is_shown_is_refused_without_being_repeated(text: str) -> None:
+    with pytest.raises(SecretLikeFieldError) as caught:
+        check_no_key({"name": text, "timeout": 5})
+    assert list(caught.value.fields) == ["name"]
+    assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_names_and_addresses_are_no_keys(text: str) -> None:
+    check_no_key({"name": text})
