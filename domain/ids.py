@@ -11,8 +11,10 @@ ModelId = NewType("ModelId", str)
 TokenId = NewType("TokenId", str)
 EventId = NewType("EventId", str)
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+KEY = "[A-Za-z0-9_-]{1,128}"
 """Room for our own ULIDs and for the keys of imported records."""
+
+_KEY = re.compile(KEY, re.ASCII)
 
 
 def _checked(table: str, text: str) -> str:

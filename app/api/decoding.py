@@ -26,6 +26,8 @@ BODY_WITHIN = 60
 """Seconds a client may take to send a body."""
 LARGE = 32 * 1024
 """Bytes of a body from which it is read in a thread: it takes a millisecond or more."""
+_LONGEST_WHOLE = 400
+"""Digits; Python reads longer whole numbers slowly, or not at all, and no field takes one."""
 MASK_CHARACTERS = frozenset("*\u2022\u25cf")
 
 _PLACE = re.compile(r" - at `\$\.([a-z_]{1,64})")
@@ -43,7 +45,7 @@ def decode(raw: bytes, type: Any) -> Any:
     """
     problem: KeycairnError
     try:
-        decoded = msgspec.json.decode(raw, type=type, dec_hook=_secret)
+        decoded = _decoded(raw, type)
         repeated = _repeated(raw)
     except msgspec.ValidationError as error:
         known = frozenset(field.encode_name for field in fields(type))
@@ -61,6 +63,27 @@ def decode(raw: bytes, type: Any) -> Any:
         problem = RepeatedFieldError(f"The field {name} {why}." if name else f"A field {why}.", _at(name, why))
     # Raised outside of the handler, so that the decoder's exception, which quotes the body, is not its context.
     raise problem
+
+
+def _decoded(raw: bytes, type: Any) -> Any:
+    """`raw` as `type`. A number such as 1.0 is a whole one, as JSON Schema has it."""
+    try:
+        return msgspec.json.decode(raw, type=type, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+    try:
+        whole = json.dumps(json.loads(raw.decode(), parse_float=_number, parse_int=_number))
+    except ValueError:
+        raise msgspec.DecodeError from None  # what follows the number is no JSON
+    return msgspec.json.decode(whole.encode(), type=type, dec_hook=_secret)
+
+
+def _number(text: str) -> int | float:
+    if text.lstrip("-").isdigit() and len(text) < _LONGEST_WHOLE:
+        return int(text)
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def _repeated(raw: bytes) -> str | None:

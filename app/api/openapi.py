@@ -13,7 +13,9 @@ from litestar.openapi.spec import Components, OpenAPIType, Schema, SecuritySchem
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
+from keycairn.app.api.constraints import constrained_parameters, constrained_schemas
 from keycairn.app.api.examples import EXAMPLES
+from keycairn.app.api.gateway_paths import ERRORS, gateway_paths
 from keycairn.app.api.openapi_page import PAGE, SCRIPT, STYLE
 from keycairn.app.web.auth import Access
 from keycairn.app.web.problems import MEDIA_TYPE, Problem
@@ -36,8 +38,12 @@ _PROBLEMS: Mapping[str, str] = {
     "415": "The body is not declared as JSON, or is compressed.",
     "422": "A field cannot be used; `errors` names each.",
     "429": "Too many failed attempts; `Retry-After` says how long to wait.",
+    "502": "The provider cannot be reached, or its answer cannot be used.",
     "503": "Nothing can be stored or opened: no root key, or no database.",
 }
+_DONE: Mapping[str, str] = {"200": "Done.", "201": "Made.", "202": "Begun; it goes on by itself."}
+_ASKING = ("/discover", "/sync", "/test", "/key-rotation")
+"""What stands in the paths of operations that ask a provider."""
 
 
 class SecretSchema(OpenAPISchemaPlugin):
@@ -88,6 +94,8 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
         path: {verb: _with_problems(part, verb=verb, path=path) for verb, part in item.items()}
         for path, item in document["paths"].items()
     }
+    schemas = {**constrained_schemas(schemas), **ERRORS}
+    paths |= gateway_paths()
     return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
 
 
@@ -125,7 +133,12 @@ def _with_problems(operation: Any, *, verb: str, path: str) -> Any:
     """`operation` with the statuses of its problems in place of Litestar's own, and `default` for all others."""
     if not isinstance(operation, dict) or "responses" not in operation:
         return operation
-    own = {status: answer for status, answer in operation["responses"].items() if status != "400"}
+    own = {
+        status: {**answer, "description": _DONE.get(status, answer["description"])}
+        for status, answer in operation["responses"].items()
+        if status != "400"
+    }
+    operation = {**operation, "parameters": constrained_parameters(path, operation.get("parameters", []))}
     problems = {status: _problem(_PROBLEMS[status]) for status in _statuses(operation, verb=verb, path=path)}
     default = _problem("Another problem; `code` says which.")
     return _with_body(operation) | {"responses": {**own, **problems, "default": default}}
@@ -136,7 +149,7 @@ def _statuses(operation: Mapping[str, Any], *, verb: str, path: str) -> Iterator
     yield "400"
     if operation.get("security") != [{}]:
         yield from ("401", "403")
-    if "{" in path:
+    if "{" in path or "requestBody" in operation:  # either may name a record
         yield "404"
     if verb != "get":
         yield "409"
@@ -145,7 +158,10 @@ def _statuses(operation: Mapping[str, Any], *, verb: str, path: str) -> Iterator
     if "requestBody" in operation:
         yield from ("413", "415")
     yield "422"
-    yield from ("429", "503")
+    yield "429"
+    if any(word in path for word in _ASKING):
+        yield "502"
+    yield "503"
 
 
 def _problem(description: str) -> dict[str, Any]:

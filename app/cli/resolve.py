@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from keycairn.app.cli.connected import segment
 from keycairn.domain.errors import AmbiguousNameError, NoSuchNameError
+from keycairn.domain.ids import KEY
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
 
 Record = Mapping[str, Any]
-CREDENTIAL_ID, MODEL_ID, TOKEN_ID = (
-    re.compile(rf"{kind}:[A-Za-z0-9_-]{{1,128}}") for kind in ("credential", "model", "token")
-)
+CREDENTIAL_ID, MODEL_ID, TOKEN_ID = (re.compile(f"{kind}:{KEY}") for kind in ("credential", "model", "token"))
 """What is an id; all else is a name, even one that begins so."""
 
 

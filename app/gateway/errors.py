@@ -11,6 +11,7 @@ from keycairn.domain.errors import (
     IngressError,
     InvalidAuthError,
     KeycairnError,
+    MethodError,
     SealedError,
     UndecryptableError,
 )
@@ -95,6 +96,8 @@ def render(error: KeycairnError, dialect: Dialect, call_id: str) -> tuple[int, H
         headers.append((b"retry-after", str(max(1, round(wait))).encode()))
     if isinstance(error, (InvalidAuthError, UndecryptableError, SealedError, EgressRefusedError)):
         headers.append((b"x-should-retry", b"false"))
+    if isinstance(error, MethodError) and error.allowed:
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
     if status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="keycairn"'))
     return status, headers, body

@@ -27,6 +27,8 @@ Listing = Callable[[Sequence[Model], Mapping[Slot, ModelId], str | None, Reach],
 SEVERAL = "keycairn"
 """Whose a model is said to be that several providers serve."""
 
+_READING = frozenset({"GET", "HEAD"})
+
 
 class ModelLists:
     """Answers the calls that ask for models. `anthropic` are the providers that speak Anthropic's API."""
@@ -53,8 +55,8 @@ class ModelLists:
             listing = partial(anthropic_models, providers=self._anthropic)
         else:
             raise NoRouteError
-        if method not in {"GET", "HEAD"}:
-            raise MethodError
+        if method not in _READING:
+            raise MethodError(_READING)
         reach = caller.reach
         wanted = path.partition("/v1/models")[2].lstrip("/")
         pieces = await self._directory.listing(

@@ -164,7 +164,7 @@ async def _about_one(call: Call, kind: ResourceKind, rest: str, incoming: Incomi
     if methods is None:
         raise NoRouteError
     if call.method not in methods:
-        raise MethodError
+        raise MethodError(methods)
     found = _opened(call, given)
     call.credential = found.credential
     call.referred = {found.id.encode(): given.encode()}

@@ -58,7 +58,7 @@ async def model_call(
 ) -> Call:
     """A call of an operation that names its model. Raises RequestRefusedError."""
     if method != "POST":
-        raise MethodError
+        raise MethodError(("POST",))
     check_query(query)
     given = dict(headers)
     boundary = boundary_of(given.get(b"content-type", b"").decode("latin-1"))
@@ -80,7 +80,7 @@ async def native_call(  # what a request is made of
 ) -> Call:
     """A call of a provider's own API: `path` is the raw path after `/native/`. Raises NoRouteError or MethodError."""
     if method not in NATIVE_METHODS:
-        raise MethodError
+        raise MethodError(NATIVE_METHODS)
     credential, slash, rest = path.partition("/")
     if not credential or not slash or not rest:
         raise NoRouteError

@@ -1,5 +1,7 @@
 """What the gateway itself refuses."""
 
+from collections.abc import Iterable
+
 from keycairn.domain.errors.input import InvalidInputError
 from keycairn.domain.errors.records import NotFoundError
 from keycairn.domain.errors.root import KeycairnError
@@ -59,13 +61,14 @@ class ResourceNotFoundError(NotFoundError):
 
 
 class MethodError(InvalidInputError):
-    """The path is there, but takes another method."""
+    """The path is there, but takes another method; `allowed` are those it takes, where they are known."""
 
     code = "method_not_allowed"
     remedy = "Use the method that the `Allow` header or the API's description names."
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
         super().__init__("This path does not take that method.")
+        self.allowed: tuple[str, ...] = tuple(sorted(allowed))
 
 
 class OverloadedError(KeycairnError):

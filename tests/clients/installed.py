@@ -44,8 +44,10 @@ def commands(home: Path) -> Iterator[Sequence[str]]:
 def _python(home: Path) -> Path:
     python, done = home / "bin" / "python", home / "installed"
     if not done.exists():
-        _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(home))
-        _run(sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-compile", *PYTHON_SDKS)
+        installed(sys.executable, "-m", "venv", "--clear", "--without-pip", str(home))
+        installed(
+            sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-compile", *PYTHON_SDKS
+        )
         done.touch()
     return python
 
@@ -55,14 +57,15 @@ def _node(home: Path, npm: str) -> Path:
     done = home / "installed"
     if not done.exists():
         home.mkdir(parents=True, exist_ok=True)
-        _run(npm, "install", "--prefix", str(home), "--no-audit", "--no-fund", "--silent", *NODE_SDKS)
+        installed(npm, "install", "--prefix", str(home), "--no-audit", "--no-fund", "--silent", *NODE_SDKS)
         done.touch()
     calls = home / "calls.mjs"
     calls.write_bytes((HERE / "calls.mjs").read_bytes())
     return calls
 
 
-def _run(*command: str) -> None:
+def installed(*command: str) -> None:
+    """Run a command that installs something. Raises NotInstallableError, with its last words."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
     if result.returncode:
         raise NotInstallableError(result.stderr.strip()[-200:])

@@ -2,6 +2,6 @@
 
 from keycairn.app.services.access.attempts import Attempts
 from keycairn.app.services.access.sessions import Code, PageSession, Sessions
-from keycairn.app.services.access.tokens import Principal, Tokens
+from keycairn.app.services.access.tokens import WORKSPACE, Principal, Tokens
 
-__all__ = ["Attempts", "Code", "PageSession", "Principal", "Sessions", "Tokens"]
+__all__ = ["WORKSPACE", "Attempts", "Code", "PageSession", "Principal", "Sessions", "Tokens"]

@@ -37,7 +37,9 @@ from keycairn.ports.store import Store
 LONGEST_NAME = 200
 DEEPEST = 8
 """Generations of tokens with an end or limits, each made with the one before."""
-_WORKSPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+WORKSPACE = "[a-z0-9][a-z0-9_-]{0,63}"
+"""What the name of a workspace is made of."""
+_WORKSPACE = re.compile(WORKSPACE, re.ASCII)
 FIRST_TOKEN_NAME = "first admin token"  # noqa: S105  # a name
 
 

@@ -10,6 +10,7 @@ from tests.app_client import AppClient
 from keycairn.app.api import bodies
 from keycairn.app.api.decoding import decode
 from keycairn.app.api.examples import EXAMPLES
+from keycairn.app.api.gateway_paths import TAG as GATEWAY
 from keycairn.app.web.problems import Problem
 
 Client = AppClient
@@ -44,6 +45,8 @@ async def test_every_operation_tells_its_problems_and_none_of_the_frameworks(api
     found = await document(api)
 
     for name, operation in operations(found).items():
+        if operation["tags"] == [GATEWAY]:  # whose errors are in the words of its clients
+            continue
         problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
         assert problem == {"$ref": "#/components/schemas/Problem"}, name
         errors = {status: answer for status, answer in operation["responses"].items() if status[0] in "45"}
@@ -127,4 +130,5 @@ async def test_operations_are_called_as_one_would_call_their_functions(api: Clie
             "update",
         ),
         "verify",
+        *("call", "edit", "moderate", "rerank", "vary"),
     }
