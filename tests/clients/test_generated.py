@@ -71,7 +71,7 @@ def test_a_generated_client_goes_through_the_whole_story(build: Build, pytestcon
             command = build(home, document)
         except NotInstallableError as error:
             pytest.skip(f"the generator cannot be installed here: {error}")
-        arguments = (keycairn.url, keycairn.token, url, openai.key, SECOND_KEY)
+        arguments = (keycairn.url, keycairn.token, str(url), str(openai.key), SECOND_KEY)
         with subprocess.Popen(  # noqa: S603  # our own
             [*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as story:

@@ -42,8 +42,8 @@ class OpenAIServer(LocalServer):
 
     base: ClassVar[str] = "/v1"
 
-    def __init__(self, *, key: str | None = KEY, models: dict[str, str] | None = None) -> None:
-        super().__init__(key=key)
+    def __init__(self, *, key: str | None = KEY, models: dict[str, str] | None = None, port: int = 0) -> None:
+        super().__init__(key=key, port=port)
         self.models: dict[str, str] = dict(MODELS if models is None else models)
         self.legacy_limits = False
         """Whether it knows `max_tokens` only, as servers other than OpenAI's do."""

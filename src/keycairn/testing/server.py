@@ -98,7 +98,8 @@ def _roomy_request(*parts: Any) -> web.BaseRequest:
 class LocalServer:
     """One provider. Subclasses say its routes (`answer`), its authorization and the shape of its errors (`error`).
 
-    An async context manager that listens on a free port of 127.0.0.1. `url` is what an account names as its base URL.
+    An async context manager that listens on `port` of 127.0.0.1, 0 for a free one. `url` is what an account names as
+    its base URL.
     A request is authorized by the header `header`, which has to hold `scheme` and the key; override `authorized` for
     anything else.
 
@@ -111,8 +112,9 @@ class LocalServer:
     header: ClassVar[str] = "authorization"
     scheme: ClassVar[str] = "Bearer "
 
-    def __init__(self, *, key: str | None = KEY) -> None:
+    def __init__(self, *, key: str | None = KEY, port: int = 0) -> None:
         self.key = key
+        self.port = port
         self.requests: list[Recorded] = []
         self.fault: int | str | None = None
         self.faults: list[int | str | None] = []
@@ -131,7 +133,7 @@ class LocalServer:
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         # Bound here, since the loop would ask a thread for the address of its own.
-        await web.SockSite(self._runner, socket.create_server(("127.0.0.1", 0))).start()
+        await web.SockSite(self._runner, socket.create_server(("127.0.0.1", self.port))).start()
         host, port = self._runner.addresses[0][:2]
         self.origin = f"http://{host}:{port}"
         return self
