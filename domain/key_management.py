@@ -106,6 +106,11 @@ LONGEST_ID = 512
 """Characters of a key's id: Google's are paths."""
 
 
+def is_key_id(text: str) -> bool:
+    """Whether it may be what a provider calls a key: it is written into a path, and into the audit log."""
+    return 0 < len(text) <= LONGEST_ID and text.isprintable() and text not in {".", ".."}
+
+
 def management_faults(management: KeyManagement, secrets: tuple[str, ...], taken: tuple[str, ...]) -> Iterator[str]:
     """What is wrong with a declaration, one sentence each. `secrets` and `taken` are the account's own names."""
     if not management.secrets:

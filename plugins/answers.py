@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from keycairn.domain.key_management import LONGEST_ID, KeyCreation, KeyManagement, ListedKey, MadeKey
+from keycairn.domain.key_management import LONGEST_ID, KeyCreation, KeyManagement, ListedKey, MadeKey, is_key_id
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import LONGEST_CONTEXT, is_model_name
 from keycairn.domain.outcome import ConnectionReport, DiscoveredModel, Discovery, ModelReport, Outcome, Provenance
@@ -131,8 +131,9 @@ def made_key(given: object, redactor: Redactor, management: KeyManagement) -> Ma
     """A key that was made. It has every secret that is the key, and nothing else that is one."""
     if not isinstance(given, MadeKey):
         raise UnfitAnswerError("its create_key gave no MadeKey")
-    secrets = given.secrets if isinstance(given.secrets, Mapping) else {}
-    sound = all(isinstance(one, Secret) and one for one in secrets.values())
+    named = given.secrets if isinstance(given.secrets, Mapping) else {}
+    sound = all(isinstance(one, Secret) and one.reveal().strip() for one in named.values())
+    secrets = {name: Secret(one.reveal().strip()) for name, one in named.items()} if sound else {}
     if not secrets or not sound or not set(secrets) <= set(management.secrets):
         raise UnfitAnswerError(f"its create_key gave other secrets than {', '.join(management.secrets)}")
     if not isinstance(given.settings, Mapping) or not all(
@@ -175,7 +176,7 @@ def listed_keys(given: object, redactor: Redactor) -> tuple[ListedKey, ...]:
 
 
 def _key_id(given: object, redactor: Redactor) -> str:
-    if not isinstance(given, str) or not 0 < len(given) <= LONGEST_ID or not given.isprintable():
+    if not isinstance(given, str) or not is_key_id(given):
         raise UnfitAnswerError("an id of a key it gave is none")
     if redactor.holds(given):
         raise UnfitAnswerError("an id of a key it gave is a secret")

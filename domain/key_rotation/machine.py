@@ -40,6 +40,10 @@ MOST_TRIES = 6
 RETRY_DAYS = 1
 """Days after a failure, or after somebody called a rotation off, in which the policy begins nothing."""
 _PAUSING = frozenset({RotationOutcome.FAILED, RotationOutcome.CANCELLED})
+LONGEST_WAIT = 86_400.0
+"""Seconds that a provider may ask to wait."""
+CLOCK_SLACK = 3600.0
+"""Seconds by which the clocks of instances may differ; beyond that a step was stored by a clock that was wrong."""
 PERSON_LOOKS = 3600.0
 """Seconds between two looks at what a person is asked for."""
 
@@ -110,7 +114,7 @@ def refused(rotation: KeyRotation, now: datetime, why: str, *, wait: float | Non
     run = _run(rotation, RotationStep.PLANNED, RotationStep.CREATING)
     if final or run.attempt + 1 >= MOST_REFUSALS:
         return cleaning(rotation, now, why)
-    pause = max(_pause(run.attempt), wait or 0.0)
+    pause = max(_pause(run.attempt), min(wait or 0.0, LONGEST_WAIT))
     return _stepped(
         rotation,
         now,
@@ -273,7 +277,7 @@ def cleaned(rotation: KeyRotation, now: datetime) -> KeyRotation:
 def troubled(rotation: KeyRotation, now: datetime, why: str, *, wait: float | None = None) -> KeyRotation:
     """What this step stands for failed, and is tried again later."""
     run = _run(rotation)
-    pause = max(_pause(run.attempt), wait or 0.0)
+    pause = max(_pause(run.attempt), min(wait or 0.0, LONGEST_WAIT))
     due = now + timedelta(seconds=pause)
     return _same_step(rotation, now, run, attempt=run.attempt + 1, trouble=why, looks=0, proofs=0, due=due)
 
@@ -294,6 +298,25 @@ def held(
 def revoked_early(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """A leaked key was revoked, and a person has yet to store another."""
     return _same_step(rotation, now, _run(rotation, RotationStep.AWAITING), revoked_early=True, due=now)
+
+
+def in_this_time(rotation: KeyRotation, now: datetime) -> KeyRotation | None:
+    """What a clock stored that ran ahead, and was set back, brought to this time; None where there is nothing of it."""
+    slack, run = timedelta(seconds=CLOCK_SLACK), rotation.run
+    if run is not None and run.since > now + slack:
+        shift = now - run.since
+        made_by = None if run.made_by is None else run.made_by + shift
+        run = replace(run, since=now, due=run.due + shift, made_by=made_by)
+    elif run is not None and (run.held or run.step is not RotationStep.OVERLAP):
+        run = run if run.due <= now + timedelta(seconds=LONGEST_WAIT) + slack else replace(run, due=now)
+    latest = now + timedelta(days=RETRY_DAYS)
+    after = replace(
+        rotation,
+        run=run,
+        made=now if rotation.made is not None and rotation.made > now + slack else rotation.made,
+        retry=latest if rotation.retry is not None and rotation.retry > latest + slack else rotation.retry,
+    )
+    return None if after == rotation else revised(after, now)
 
 
 def released(rotation: KeyRotation, now: datetime) -> KeyRotation:

@@ -5,7 +5,7 @@ beta/organization/api_keys.py. An inactive key can be made active again by a per
 """
 
 from datetime import datetime
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -15,12 +15,13 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
 from keycairn.plugins.managing.common import (
-    MOST_PAGES,
     ask,
     gone,
     managed_at,
     managing_secret,
     managing_url,
+    pages,
+    segment,
     shortened,
 )
 from keycairn.ports.http import Http
@@ -56,14 +57,14 @@ class AnthropicKeys:
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
         """Set inactive, which ends it at once."""
-        url = f"{_url(manager)}/{quote(key.id, safe='')}"
+        url = f"{_url(manager)}/{segment(key.id)}"
         gone(await ask(http, "POST", url, _headers(manager), {"status": "inactive"}))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the organization, in whatever workspace."""
         rows: list[_Row] = []
         query = {"limit": "1000"}
-        for _ in range(MOST_PAGES):
+        for _ in pages():
             page = decode(await ask(http, "GET", f"{_url(manager)}?{urlencode(query)}", _headers(manager)), _Page)
             rows += page.data
             if not page.has_more or not page.last_id:

@@ -19,7 +19,7 @@ from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder,
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import raise_for_failure
-from keycairn.plugins.managing.common import MAKE_WITHIN, MOST_PAGES, gone, managed_at, managing_secret, managing_url
+from keycairn.plugins.managing.common import MAKE_WITHIN, gone, managed_at, managing_secret, managing_url, pages
 from keycairn.plugins.sigv4 import Keys, signed_headers
 from keycairn.ports.http import Http, Request, Response
 
@@ -82,7 +82,7 @@ async def _rows(manager: Account, http: Http) -> list[str]:
     action = "ListAccessKeys" if signs else "ListServiceSpecificCredentials"
     more: dict[str, str] = {} if signs else {"ServiceName": BEDROCK}
     found: list[str] = []
-    for _ in range(MOST_PAGES):
+    for _ in pages():
         text = await _asked(manager, http, action, **more)
         found += [one for one in _members(text) if _member(one, _name(manager))]
         marker = _member(text, "Marker")

@@ -6,7 +6,7 @@ may list and regenerate keys.
 """
 
 from typing import Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder,
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
-from keycairn.plugins.managing.common import MAKE_WITHIN, ask, managed_at, managing_secret, managing_url
+from keycairn.plugins.managing.common import MAKE_WITHIN, ask, managed_at, managing_secret, managing_url, segment
 from keycairn.ports.http import Http, Request
 from keycairn.ports.tokens import BoughtToken
 
@@ -91,7 +91,7 @@ def _named(keys: _Keys) -> dict[str, Secret]:
 
 def _url(manager: Account, action: Literal["listKeys", "regenerateKey"]) -> str:
     subscription, group, name = (
-        quote(manager.text(part), safe="") for part in ("subscription_id", "resource_group", "account_name")
+        segment(manager.text(part)) for part in ("subscription_id", "resource_group", "account_name")
     )
     path = f"subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}"
     return f"{managed_at(manager)}/{path}/{action}?api-version={API_VERSION}"
@@ -106,7 +106,7 @@ async def _headers(manager: Account, http: Http) -> dict[str, str | Secret]:
             "client_secret": secret.reveal() if secret else "",
             "scope": f"{managed_at(account)}/.default",
         }
-        tenant = quote(account.text("tenant_id"), safe="")
+        tenant = segment(account.text("tenant_id"))
         request = Request(
             method="POST",
             url=f"{managed_at(account, 'login_url')}/{tenant}/oauth2/v2.0/token",

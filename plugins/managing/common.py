@@ -1,22 +1,22 @@
 """What providers that manage keys have in common: asking, knowing a key in a list, and one that is gone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
-from keycairn.domain.errors import AddressNotFoundError
+from keycairn.domain.errors import AddressNotFoundError, GarbledAnswerError, InvalidInputError
 from keycairn.domain.field import FieldKind, FieldSpec
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import raise_for_failure
 from keycairn.ports.http import JSON_HEADERS, Http, Request, Response
 
-MOST_KEYS = 10_000
-"""Of a list; whoever has more has somebody look."""
 MOST_PAGES = 200
+"""Of a list. Part of one is never taken for all: a key that is not in it would be believed to be gone."""
 MAKE_WITHIN = 30.0
 """Seconds the one request may take that makes a key."""
 _SHORTENED = re.compile(r"(?:\.{2,}|\*{2,}|\u2026)+")
@@ -48,6 +48,19 @@ async def ask(
     content = msgspec.json.encode(body)
     request = Request(method=method, url=url, headers={**JSON_HEADERS, **headers}, body=content)
     return await http.send(request, deadline=MAKE_WITHIN)
+
+
+def pages() -> Iterator[int]:
+    """A turn for each page, which the caller breaks off at the last. Raises GarbledAnswerError after `MOST_PAGES`."""
+    yield from range(MOST_PAGES)
+    raise GarbledAnswerError("The provider's list of keys has no end, or too many keys to be read.")
+
+
+def segment(text: str) -> str:
+    """`text` as one segment of a path. Raises InvalidInputError for one that would lead elsewhere."""
+    if text in {"", ".", ".."}:
+        raise InvalidInputError("An id that is empty, or only dots, names nothing.")
+    return quote(text, safe="")
 
 
 def shortened(key: Secret | None, hint: str) -> bool:

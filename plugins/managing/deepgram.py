@@ -4,7 +4,6 @@ Source: developers.deepgram.com/reference/manage (projects/{project_id}/keys, au
 """
 
 from datetime import datetime
-from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -15,7 +14,7 @@ from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
-from keycairn.plugins.managing.common import ask, gone, managed_at, managing_secret, managing_url
+from keycairn.plugins.managing.common import ask, gone, managed_at, managing_secret, managing_url, segment
 from keycairn.ports.http import Http
 
 MANAGEMENT = KeyManagement(
@@ -68,7 +67,7 @@ class DeepgramKeys:
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
         """Deleted for good."""
-        gone(await ask(http, "DELETE", f"{_url(manager)}/{quote(key.id, safe='')}", _headers(manager)))
+        gone(await ask(http, "DELETE", f"{_url(manager)}/{segment(key.id)}", _headers(manager)))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the project; the list has no pages."""
@@ -102,7 +101,7 @@ async def _own(manager: Account, http: Http) -> str:
 
 
 def _url(manager: Account) -> str:
-    return f"{managed_at(manager)}/projects/{quote(manager.text('project_id'), safe='')}/keys"
+    return f"{managed_at(manager)}/projects/{segment(manager.text('project_id'))}/keys"
 
 
 def _headers(manager: Account) -> dict[str, str | Secret]:

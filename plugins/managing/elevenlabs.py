@@ -5,7 +5,6 @@ Source: elevenlabs.io/docs/api-reference/service-accounts (api-keys), as elevenl
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from msgspec import Struct, field
 
@@ -15,7 +14,16 @@ from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
-from keycairn.plugins.managing.common import ask, gone, managed_at, managing_secret, managing_url, sha256_of, shortened
+from keycairn.plugins.managing.common import (
+    ask,
+    gone,
+    managed_at,
+    managing_secret,
+    managing_url,
+    segment,
+    sha256_of,
+    shortened,
+)
 from keycairn.ports.http import Http
 
 MANAGEMENT = KeyManagement(
@@ -67,7 +75,7 @@ class ElevenLabsKeys:
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
         """Deleted for good."""
-        gone(await ask(http, "DELETE", f"{_url(manager)}/{quote(key.id, safe='')}", _headers(manager)))
+        gone(await ask(http, "DELETE", f"{_url(manager)}/{segment(key.id)}", _headers(manager)))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the service account; the list has no pages."""
@@ -98,7 +106,7 @@ def _is_own(row: _Row, manager: Account) -> bool:
 
 
 def _url(manager: Account) -> str:
-    return f"{managed_at(manager)}/service-accounts/{quote(manager.text('service_account_id'), safe='')}/api-keys"
+    return f"{managed_at(manager)}/service-accounts/{segment(manager.text('service_account_id'))}/api-keys"
 
 
 def _headers(manager: Account) -> dict[str, str | Secret]:

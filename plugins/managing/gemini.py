@@ -10,7 +10,7 @@ again.
 import asyncio
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -27,7 +27,7 @@ from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder,
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
-from keycairn.plugins.managing.common import MAKE_WITHIN, MOST_PAGES, ask, gone, managed_at, managing_url
+from keycairn.plugins.managing.common import MAKE_WITHIN, ask, gone, managed_at, managing_url, pages, segment
 from keycairn.plugins.managing.google_token import google_headers, managing_account, token_url
 from keycairn.ports.http import Http, Request
 
@@ -99,20 +99,20 @@ class GeminiKeys:
         url = f"{_url(manager)}?{urlencode({'keyId': order.tag})}"
         begun = decode(await ask(http, "POST", url, await google_headers(manager, http), body), _Operation)
         await self._done(manager, begun, http)
-        url = f"{_url(manager)}/{quote(order.tag, safe='')}/keyString"
+        url = f"{_url(manager)}/{segment(order.tag)}/keyString"
         text = decode(await ask(http, "GET", url, await google_headers(manager, http)), _Text).key_string
         return MadeKey(id=order.tag, secrets={"api_key": Secret(text)})
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
         """Deleted; Google keeps it for 30 days as one that works no more."""
-        url = f"{_url(manager)}/{quote(key.id, safe='')}"
+        url = f"{_url(manager)}/{segment(key.id)}"
         gone(await ask(http, "DELETE", url, await google_headers(manager, http)))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the project; those that were deleted are left out."""
         rows: list[_Row] = []
         query = {"pageSize": str(PAGE)}
-        for _ in range(MOST_PAGES):
+        for _ in pages():
             url = f"{_url(manager)}?{urlencode(query)}"
             page = decode(await ask(http, "GET", url, await google_headers(manager, http)), _Rows)
             rows += page.keys
@@ -139,7 +139,7 @@ class GeminiKeys:
             if not operation.name.startswith("operations/"):
                 raise GarbledAnswerError
             await asyncio.sleep(pause)
-            url = f"{managed_at(manager)}/v2/operations/{quote(operation.name.partition('/')[2], safe='')}"
+            url = f"{managed_at(manager)}/v2/operations/{segment(operation.name.partition('/')[2])}"
             operation = decode(await ask(http, "GET", url, await google_headers(manager, http)), _Operation)
         if not operation.done:
             raise ProviderTimeoutError
@@ -150,7 +150,7 @@ class GeminiKeys:
         if not own:
             return None
         try:
-            url = f"{_url(manager)}/{quote(own, safe='')}"
+            url = f"{_url(manager)}/{segment(own)}"
             return decode(await ask(http, "GET", url, await google_headers(manager, http)), _Row)
         except AddressNotFoundError:
             return None
@@ -179,4 +179,4 @@ class GeminiKeys:
 
 
 def _url(manager: Account) -> str:
-    return f"{managed_at(manager)}/v2/projects/{quote(manager.text('project_id'), safe='')}/locations/global/keys"
+    return f"{managed_at(manager)}/v2/projects/{segment(manager.text('project_id'))}/locations/global/keys"

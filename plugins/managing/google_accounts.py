@@ -17,7 +17,7 @@ from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder,
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
-from keycairn.plugins.managing.common import ask, gone, managed_at, managing_url
+from keycairn.plugins.managing.common import ask, gone, managed_at, managing_url, segment
 from keycairn.plugins.managing.google_token import google_headers, managing_account, token_url
 from keycairn.ports.http import Http
 
@@ -77,7 +77,7 @@ class GoogleAccountKeys:
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
         """Deleted for good."""
-        url = f"{_url(manager)}/{quote(key.id, safe='')}"
+        url = f"{_url(manager)}/{segment(key.id)}"
         gone(await ask(http, "DELETE", url, await google_headers(manager, http)))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:

@@ -17,7 +17,7 @@ from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
-from keycairn.plugins.managing.common import MOST_KEYS, ask, managed_at, managing_secret, managing_url, shortened
+from keycairn.plugins.managing.common import ask, managed_at, managing_secret, managing_url, pages, shortened
 from keycairn.ports.http import Http
 
 MANAGEMENT = KeyManagement(
@@ -74,7 +74,7 @@ class MistralKeys:
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the organization."""
         rows: list[_Row] = []
-        while len(rows) < MOST_KEYS:
+        for _ in pages():
             query = urlencode({"limit": _A_PAGE, "offset": len(rows)})
             page = decode(await ask(http, "GET", f"{_url(manager)}?{query}", _headers(manager)), _Rows).keys
             rows += page

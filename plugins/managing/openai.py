@@ -5,7 +5,7 @@ service account's key can be deleted alone, its descriptions disagree about.
 """
 
 from datetime import UTC, datetime
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -17,12 +17,13 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
 from keycairn.plugins.managing.common import (
-    MOST_PAGES,
     ask,
     gone,
     managed_at,
     managing_secret,
     managing_url,
+    pages,
+    segment,
     shortened,
 )
 from keycairn.ports.http import Http
@@ -94,7 +95,7 @@ class OpenAIKeys:
         kind, _, id = key.id.partition("/")
         if kind not in {_ACCOUNTS, _KEYS} or not id:
             raise InvalidInputError("A key's id begins with service_accounts/ or api_keys/.")
-        gone(await ask(http, "DELETE", f"{_project(manager)}/{kind}/{quote(id, safe='')}", _headers(manager)))
+        gone(await ask(http, "DELETE", f"{_project(manager)}/{kind}/{segment(id)}", _headers(manager)))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All service accounts of the project, and the keys of persons."""
@@ -125,7 +126,7 @@ class OpenAIKeys:
 async def _pages(manager: Account, path: str, http: Http) -> list[_Listed]:
     rows: list[_Listed] = []
     query = {"limit": "100"} | ({"owner_project_access": "any"} if path == _KEYS else {})
-    for _ in range(MOST_PAGES):
+    for _ in pages():
         page = decode(
             await ask(http, "GET", f"{_project(manager)}/{path}?{urlencode(query)}", _headers(manager)), _Page
         )
@@ -142,7 +143,7 @@ def _address(key: _Listed) -> str:
 
 
 def _project(manager: Account) -> str:
-    return f"{managed_at(manager)}/organization/projects/{quote(manager.text('project_id'), safe='')}"
+    return f"{managed_at(manager)}/organization/projects/{segment(manager.text('project_id'))}"
 
 
 def _headers(manager: Account) -> dict[str, str | Secret]:

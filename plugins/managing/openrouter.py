@@ -5,7 +5,7 @@ Source: the OpenAPI description in github.com/OpenRouterTeam/typescript-sdk (cre
 """
 
 from datetime import datetime
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -16,12 +16,13 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
 from keycairn.plugins.managing.common import (
-    MOST_KEYS,
     ask,
     gone,
     managed_at,
     managing_secret,
     managing_url,
+    pages,
+    segment,
     sha256_of,
     shortened,
 )
@@ -76,7 +77,7 @@ class OpenRouterKeys:
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
         """Deleted for good."""
-        gone(await ask(http, "DELETE", f"{managed_at(manager)}/keys/{quote(key.id, safe='')}", _headers(manager)))
+        gone(await ask(http, "DELETE", f"{managed_at(manager)}/keys/{segment(key.id)}", _headers(manager)))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the workspace, disabled and ended ones too."""
@@ -98,12 +99,13 @@ async def _rows(manager: Account, http: Http) -> list[_Row]:
     asked = {"include_disabled": "true", "include_expired": "true"}
     if workspace := manager.text("workspace_id"):
         asked["workspace_id"] = workspace
-    while True:
+    for _ in pages():
         query = urlencode({**asked, "offset": len(rows)})
         page = decode(await ask(http, "GET", f"{managed_at(manager)}/keys?{query}", _headers(manager)), _Rows).data
         rows += page
-        if len(page) < _A_PAGE or len(rows) >= MOST_KEYS:
-            return rows
+        if len(page) < _A_PAGE:
+            break
+    return rows
 
 
 def _headers(manager: Account) -> dict[str, str | Secret]:

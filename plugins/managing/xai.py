@@ -4,7 +4,7 @@ Source: docs.x.ai/developers/management-api-guide (auth/teams/{team_id}/api-keys
 """
 
 from datetime import datetime
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -15,12 +15,13 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
 from keycairn.plugins.managing.common import (
-    MOST_PAGES,
     ask,
     gone,
     managed_at,
     managing_secret,
     managing_url,
+    pages,
+    segment,
     shortened,
 )
 from keycairn.ports.http import Http
@@ -71,7 +72,7 @@ class XAIKeys:
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
         """Deleted for good."""
-        url = f"{managed_at(manager)}/auth/api-keys/{quote(key.id, safe='')}"
+        url = f"{managed_at(manager)}/auth/api-keys/{segment(key.id)}"
         gone(await ask(http, "DELETE", url, _headers(manager)))
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
@@ -92,7 +93,7 @@ class XAIKeys:
 async def _rows(manager: Account, http: Http) -> list[_Row]:
     rows: list[_Row] = []
     query = {"pageSize": "100"}
-    for _ in range(MOST_PAGES):
+    for _ in pages():
         page = decode(await ask(http, "GET", f"{_url(manager)}?{urlencode(query)}", _headers(manager)), _Rows)
         rows += page.api_keys
         if not page.pagination_token:
@@ -102,7 +103,7 @@ async def _rows(manager: Account, http: Http) -> list[_Row]:
 
 
 def _url(manager: Account) -> str:
-    return f"{managed_at(manager)}/auth/teams/{quote(manager.text('team_id'), safe='')}/api-keys"
+    return f"{managed_at(manager)}/auth/teams/{segment(manager.text('team_id'))}/api-keys"
 
 
 def _headers(manager: Account) -> dict[str, str | Secret]:

@@ -1,7 +1,8 @@
 """A whole rotation at every built-in provider that makes keys, against a server that speaks its API."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from tests.contract.key_cases import CASES
@@ -46,9 +47,11 @@ class Place:
         )
         self.id = CredentialId("")
 
-    async def set_up(self) -> None:
+    async def set_up(self, *, managed_at: str = "") -> None:
+        """Store the account, and what manages its keys, which is at another host where `managed_at` says so."""
         await self.keycairn.vault.unlock(ROOT_KEY)
         spec, given = self.case.provider.spec, self.case.settings(self.server.url)
+        managing = self.case.settings(managed_at or self.server.url)
         made = await self.keycairn.credentials.create(
             spec.name,
             name="main",
@@ -59,7 +62,7 @@ class Place:
         await self.keycairn.key_rotations.set_up(
             self.id,
             policy=Policy(),
-            settings={name: value for name, value in given.items() if spec.field(name) is None},
+            settings={name: value for name, value in managing.items() if spec.field(name) is None},
             secrets={name: Secret(text) for name, text in self.case.admins.items()},
         )
 
@@ -136,6 +139,41 @@ async def test_a_rotation_leaves_one_living_key_and_it_is_ours(name: str) -> Non
 
 def _as_recorded(url: str, origin: str) -> Recorded:
     return Recorded("GET", url.removeprefix(origin), {}, b"")
+
+
+APART = [name for name in MAKING if name not in {"deepgram", "google"}]
+"""Those that do not ask the management with the account's own key, which would not follow it to another host."""
+
+
+@pytest.mark.parametrize("name", by_day(APART, one_in=4))
+@pytest.mark.parametrize("redirects", [False, True])
+async def test_what_manages_keys_is_seen_at_its_own_host_only(name: str, *, redirects: bool) -> None:
+    case = CASES[name]
+    async with case.server() as managing, case.server() as using, case.server() as stranger:
+        http = GuardedHttp(EgressPolicy())
+        try:
+            using.keys = managing.keys
+            place = Place(case, using, http)
+            await place.set_up(managed_at=managing.url)
+            if redirects:
+                managing.manage = partial(_sent_away, managing.manage, stranger.origin)  # type: ignore[method-assign]
+            ended = await place.rotated()
+        finally:
+            await http.aclose()
+    assert ended.last is not None
+    assert ended.last.outcome is (RotationOutcome.FAILED if redirects else RotationOutcome.DONE)
+    assert not stranger.requests
+    assert managing.requests
+    seen = repr([(one.target, one.headers, one.body) for one in using.requests])
+    assert not [secret for secret in case.admins.values() if secret in seen or secret[:40] in seen]
+    assert not [one for one in using.requests if using.manages(one)]
+
+
+def _sent_away(manage: Callable[[Recorded], Answer], origin: str, recorded: Recorded) -> Answer:
+    """An answer that sends whoever asks for a key to another host, with all it carries."""
+    if recorded.method == "GET":
+        return manage(recorded)
+    return Answer(307, b"", headers={"Location": origin + recorded.target})
 
 
 @pytest.mark.parametrize("name", by_day(MAKING, one_in=3))

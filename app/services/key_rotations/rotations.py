@@ -28,7 +28,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.field import FieldKind, SettingValue
 from keycairn.domain.ids import CredentialId, key_of
-from keycairn.domain.key_management import KeyManagement
+from keycairn.domain.key_management import KeyManagement, is_key_id
 from keycairn.domain.key_rotation import machine
 from keycairn.domain.key_rotation.record import (
     OLD,
@@ -42,6 +42,7 @@ from keycairn.domain.key_rotation.record import (
 )
 from keycairn.domain.key_rotation.sealing import management_spec
 from keycairn.domain.provider import ProviderSpec
+from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.http import Http
@@ -161,7 +162,7 @@ class KeyRotations:
                 raise InvalidInputError("Both credentials must be of one provider.", {"like": "is of another provider"})
             after = self._configured(credential, stored, policy, settings or {}, secrets or {}, other)
             if key_id is not None:
-                after = replace(after, key_id=key_id.strip())
+                after = replace(after, key_id=self._checked_id(credential, after, key_id.strip()))
             asked = sorted(name for name in after.sealed if "." not in name)
             details: dict[str, str | int | list[str]] = {"secrets": asked}
             if policy.every_days is not None:
@@ -240,7 +241,7 @@ class KeyRotations:
         now = self._clock.now()
         did = False
         for one in found:
-            did |= await self._look(one, now)
+            did |= await self._righted(one, now) or await self._look(one, now)
         due = [one for one in found if one.run is not None and one.run.due <= now]
         for start in range(0, len(due), AT_ONCE):
             part = due[start : start + AT_ONCE]
@@ -278,6 +279,18 @@ class KeyRotations:
             return IDLE_EVERY
         waits = [(run.due - now).total_seconds() for run in runs]
         return min(max(min(waits, default=IDLE_EVERY), BUSY_EVERY), IDLE_EVERY)
+
+    async def _righted(self, rotation: KeyRotation, now: datetime) -> bool:
+        """Bring what a clock that was ahead stored to this time."""
+        righted = machine.in_this_time(rotation, now)
+        if righted is None:
+            return False
+        event = self._journal.event(_system(rotation), Action.KEY_ROTATED, rotation.credential, outcome="clock")
+        try:
+            await self._journal.commit((PutKeyRotation(righted, expected=rotation.version), event))
+        except StaleVersionError:
+            _log.debug("another instance was first", rotation=rotation.id)
+        return True
 
     async def _look(self, rotation: KeyRotation, now: datetime) -> bool:
         """Notice a key that somebody else stored, and begin what the policy asks for."""
@@ -432,6 +445,13 @@ class KeyRotations:
         after = replace(base, policy=policy, settings=merged)
         running = {name: text for name, text in base.sealed.items() if "." in name}
         return replace(after, sealed={**running, **self._calls.sealed(after, whole)})
+
+    def _checked_id(self, credential: Credential, rotation: KeyRotation, id: str) -> str:
+        """What a person calls the key in use. Raises InvalidInputError for what is none, such as the key itself."""
+        secrets = [*self._calls.key_of(credential).values(), *self._calls.managers(rotation).values()]
+        if id and (not is_key_id(id) or Redactor(secrets).holds(id)):
+            raise InvalidInputError("That is no id of a key.", {"key_id": "is what the provider calls the key"})
+        return id
 
     async def _required(self, id: CredentialId, workspace: str) -> KeyRotation:
         credential = await require_credential(self._store, workspace, id)

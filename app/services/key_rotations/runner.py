@@ -66,6 +66,8 @@ _TO_REVOKE = "Revoke the former key{id} at {page}. It is looked after until the 
 AWAITED_EVERY = 30.0
 """Seconds between two looks whether somebody stored the key that is waited for."""
 _TO_MAKE = "Make a new key at {page}, and store it with the credential."
+_IN_USE = "The provider answered with a key that a credential of this service holds already."
+_STRANGE_LIST = "None of the keys that are listed is the credential's. Name the right account, or say `--key-id`."
 _NOT_REVOKED = "The leaked key could not be revoked yet, which is tried again: {why}"
 _ORPHANS = "Revoke these keys at {page}, which nobody uses: {keys}. They are looked after until they are gone."
 _ASKED_AGAIN = 5
@@ -94,8 +96,8 @@ class Runner:
 
     async def advance(self, rotation: KeyRotation) -> bool:
         """Do what is due now; whether there was anything. Failures are kept with the rotation."""
-        run = rotation.run
-        if run is None or max(run.due, self._resting.get(run.id, run.due)) > self._clock.now():
+        run, now = rotation.run, self._clock.now()
+        if run is None or run.due > now or self._rests(run, now):
             return False
         credential = await self._store.credential(rotation.workspace, rotation.credential)
         try:
@@ -111,6 +113,11 @@ class Runner:
             wait = error.retry_after if isinstance(error, RateLimitedError) else None
             await self.store(rotation, machine.troubled(rotation, self._clock.now(), str(error), wait=wait))
         return True
+
+    def _rests(self, run: Run, now: datetime) -> bool:
+        """Whether it was looked at a moment ago, by a clock that was not ahead."""
+        until = self._resting.get(run.id, now)
+        return now < until <= now + timedelta(seconds=machine.PERSON_LOOKS)
 
     async def store(
         self, before: KeyRotation, after: KeyRotation, *more: Change, details: Details | None = None
@@ -207,9 +214,12 @@ class Runner:
             return
         if management.creation is KeyCreation.REPLACING and await self._in_use(rotation, listed):
             return
-        current = next((one.id for one in listed if one.current), "")
         known = rotation.key_id if rotation.fingerprint == run.fingerprint else ""
+        current = next((one.id for one in listed if one.current), "")
         before = tuple(one.id for one in listed)
+        if management.lists and not management.tagged and not {current, known} & set(before):
+            await self._refused(rotation, credential, InvalidInputError(_STRANGE_LIST))
+            return
         chosen = self._chosen() if management.creation is KeyCreation.CHOSEN else None
         intent = machine.intended(rotation, now, old_id=current or known, listed=before, maker=self._name)
         if chosen is not None:
@@ -249,6 +259,9 @@ class Runner:
             await self._calls.revoke(intent, credential, KeyRef(id=made.id, secrets=made.secrets))
 
     async def _made(self, intent: KeyRotation, made: MadeKey) -> None:
+        if await self._calls.holders(list(made.secrets.values())):
+            await self.store(intent, machine.unclear(intent, self._clock.now(), _IN_USE))
+            return
         main = next(name for name in self._calls.of(intent).secrets if name in made.secrets)
         mark = self._switching.fingerprint(intent.workspace, made.secrets[main])
         after = machine.made(intent, self._clock.now(), new_id=made.id, new_fingerprint=mark, expires=made.expires)
