@@ -1,6 +1,6 @@
 """Commands about where keys stand: in the database, in the environment, and moving them from here to there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,6 +37,20 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
     if shown(told, as_json=as_json):
         return failed
     say(f"Talking to {client.where}.", DULL)
+    _print_installation(overview, why_sealed)
+    _print_credentials(credentials, ages)
+    for id, warning in warnings.items():
+        say(f"The key of {id}: {warning}", BAD)
+    for one in overview.get("keys_held_back", []):
+        say(
+            f"The former key of {one['credential']} (workspace {one['workspace']}) is not revoked: "
+            f"{', '.join(one['used_by'])} use it.",
+            BAD,
+        )
+    return failed
+
+
+def _print_installation(overview: Mapping[str, Any], why_sealed: str | None) -> None:
     if why_sealed:
         say(f"Nothing can be stored or used: {why_sealed}", BAD)
     if not overview["data_folder_kept"]:
@@ -49,6 +63,9 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
         say(fault, BAD)
     for name, why in overview.get("refused", {}).items():
         say(f"The environment's {name} account is not used: {why}", DULL)
+
+
+def _print_credentials(credentials: Sequence[Mapping[str, Any]], ages: Mapping[str, Mapping[str, Any]]) -> None:
     if credentials:
         say("")
         table(
@@ -61,15 +78,6 @@ async def status(client: "Client", *, as_json: bool) -> int | None:
         )
     for broken in (c for c in credentials if c["decryption_error"]):
         say(f"{broken['id']} does not open: {broken['decryption_error']}. Send its key again.", BAD)
-    for id, warning in warnings.items():
-        say(f"The key of {id}: {warning}", BAD)
-    for one in overview.get("keys_held_back", []):
-        say(
-            f"The former key of {one['credential']} (workspace {one['workspace']}) is not revoked: "
-            f"{', '.join(one['used_by'])} use it.",
-            BAD,
-        )
-    return failed
 
 
 def _age(known: Mapping[str, Any] | None) -> str:

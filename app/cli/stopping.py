@@ -16,7 +16,7 @@ GRACE = 10.0
 CUT = 3.0
 """Seconds requests that are cut off get to note what they used."""
 LAST_CALL = 0.2
-"""Seconds in which requests that are on their way on open connections still come in; each answer ends its connection."""
+"""Seconds in which requests on their way on open connections still come in; each answer ends its connection."""
 GLANCE = 0.05
 """Seconds between two looks at what is still under way."""
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)

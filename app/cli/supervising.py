@@ -14,9 +14,9 @@ from contextlib import suppress
 
 import structlog
 
-from keycairn.app.api.merged_metrics import counted, merged
 from keycairn.app.cli.running import RunningServer
 from keycairn.app.cli.worker import Channel, MetricsPage, PageAsked, WorkerHello, WorkerOpened, words_for
+from keycairn.app.web.merged_metrics import counted, merged
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds until a worker that ended is started anew: the first time, and the most it doubles to."""

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from keycairn.app.api.merged_metrics import counted, merged
+from keycairn.app.web.merged_metrics import counted, merged
 
 
 def page(calls: int, *, available: int, unreadable: int, route: str = "/a b") -> bytes:

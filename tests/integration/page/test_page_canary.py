@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.canary import scan
 from tests.page import Browser, fields_of
 from tests.permissions import FIXED_TOKEN, PAGE_RULES, Scene, filled
@@ -38,7 +38,7 @@ async def test_a_key_in_any_field_of_any_form_comes_back_from_nowhere() -> None:
     scene = Scene()
     await scene.furnish()
     kept = await scene.house.keycairn.credentials.create("openai", name="kept", secrets={"api_key": Secret(OWN)})
-    async with AsyncTestClient(Litestar(plugins=[scene.plugin]), raise_server_exceptions=False) as http:
+    async with AppClient(Litestar(plugins=[scene.plugin]), raise_server_exceptions=False) as http:
         browser = Browser(http)
         await browser.sign_in(FIXED_TOKEN)
         told: list[str] = []
