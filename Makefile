@@ -33,7 +33,7 @@ check: $(READY)  ## lint, type-check, and see that the walls stand
 	$(BIN)/lint-imports
 
 types: $(READY)  ## see that every public name has a known type, where pyright is installed; takes two minutes
-	@command -v pyright >/dev/null 2>&1 || { echo "This needs pyright: pip install pyright, or npm install --global pyright."; exit 1; }
+	@command -v pyright >/dev/null 2>&1 || { echo "This needs pyright on the path."; exit 1; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src pyright --verifytypes keycairn --ignoreexternal
 
 docs: $(READY)  ## write what docs take from the code: commands, errors, the picture of the imports, files
