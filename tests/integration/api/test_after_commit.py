@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
+from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.adapters.aesgcm import AesGcmKeysets
@@ -21,7 +21,7 @@ ADMIN = "admin-0123456789-0123456789-0123456789"
 KEY = "sk-123456789-abcdefgh"
 ROW = {"row": "credential", "where": "r", "provider": "openai", "name": "i", "secrets": {"api_key": "sk-imported-1"}}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-Client = AsyncTestClient[Any]
+Client = AppClient
 
 
 class GoingStore(MemoryStore):
@@ -69,7 +69,7 @@ async def service() -> AsyncIterator[tuple[Client, Scene]]:
     scene = Scene()
     await scene.house.open()
     app = Litestar(plugins=[KeycairnPlugin(keycairn=scene.house.keycairn)], openapi_config=None, logging_config=None)
-    async with AsyncTestClient(app, raise_server_exceptions=False) as api:
+    async with AppClient(app, raise_server_exceptions=False) as api:
         api.headers["Authorization"] = f"Bearer {ADMIN}"
         yield api, scene
 
