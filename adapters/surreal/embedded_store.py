@@ -229,6 +229,7 @@ class EmbeddedStore(StateReads, HistoryReads):
     async def ping(self) -> None:
         """See `Store.ping`."""
         _ = self.state
+        self._connection.check()
         if self._failed is not None:
             raise StoreUnavailableError(_FAILED)
         if self._redo is not None and self._redo.uncertain:

@@ -275,6 +275,7 @@ def _noted(ledger: Mapping[str, object]) -> tuple[str, int]:
 
 def _not_ours(file: Path) -> RedoLogError:
     return RedoLogError(
-        f"The redo log {file} belongs to another database than the one beside it. Put the right one back. "
-        "To go on with the database that is there, use: keycairn doctor --accept-database"
+        f"The redo log {file} belongs to another database than the one beside it, or that one is damaged. Put the "
+        "right one back, or restore a backup. To go on with the database that is there, use: "
+        "keycairn doctor --accept-database"
     )

@@ -53,7 +53,7 @@ class EncryptionController(Controller):
     @post("/rotate", opt=KEEPER, status_code=202, operation_id="rotate_data_key", summary="Rotate the data key")
     async def rotate(self, keycairn: TheKeycairn, caller: TheCaller) -> Encryption:
         """Begins in the background, or finishes the rotation under way; calls and edits go on. Watch the status."""
-        keycairn.rotation.start(by=caller)
+        await keycairn.rotation.start(by=caller)
         return await keycairn.rotation.status()
 
     @post(

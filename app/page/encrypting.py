@@ -31,7 +31,7 @@ async def encryption(view: TheView) -> Response[Any]:
 async def rotate(view: TheView) -> Response[Any]:
     """Begin, or finish what was begun. Calls and edits go on."""
     await view.form()
-    view.keycairn.rotation.start(by=view.caller)
+    await view.keycairn.rotation.start(by=view.caller)
     return view.seen("/encryption", "rotating")
 
 

@@ -92,6 +92,8 @@ async def test_a_folder_renamed_under_a_service_gets_no_second_one_and_no_writes
         for _ in range(2):
             with pytest.raises(StoreMovedError):
                 await kc.credentials.create("openai", name="meanwhile", secrets=KEY)
+            with pytest.raises(StoreMovedError):
+                await kc.store.ping()  # so readiness says what it is
             folder.mkdir(exist_ok=True)  # another one in its place is not it either
         folder.rmdir()
         away.rename(folder)

@@ -19,7 +19,7 @@ def tables(rows: dict[str, dict[str, Any]], former: str) -> str:
     """One table for each group of tortures, and a line of sums. Groups of a former run that were not run again stay."""
     ran = {row["group"] for row in rows.values()}
     kept = [part for part in former.split("\n\n**")[1:] if part.partition("**")[0] not in ran]
-    parts = ["", *(f"**{part.rstrip()}\n" for part in kept)] if kept else []
+    parts = [f"\n**{part.rstrip()}" for part in kept]
     for group in dict.fromkeys(row["group"] for row in rows.values()):
         its = [row for row in rows.values() if row["group"] == group]
         total, broken = sum(row["done"] for row in its), sum(len(row["broken"]) for row in its)

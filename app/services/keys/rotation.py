@@ -135,24 +135,39 @@ class Rotation:
             rotating=self._turning.locked() or (self._background is not None and not self._background.done()),
         )
 
-    async def rotate(self, *, by: Caller = IN_PROCESS, progress: Callable[[int], None] = lambda _: None) -> Encryption:
+    async def rotate(
+        self,
+        *,
+        by: Caller = IN_PROCESS,
+        progress: Callable[[int], None] = lambda _: None,
+        begun: Callable[[], None] = lambda: None,
+    ) -> Encryption:
         """Make a new data key, seal every secret under it, retire the old keys. `progress` gets counts resealed.
+
+        `begun` is called when the new key is stored, or one that was stored before waits for secrets to be resealed.
 
         A rotation that was under way is finished instead of beginning another. Old keys that secrets still need stay
         for decrypting. Raises SealedError; InvalidInputError where the keyset is full of retired keys.
         """
         async with self.alone():
-            under_way = _old_keys(self._vault.keyset) and await self._finish(by, progress)
-            if not under_way:
-                await self._begin(by)
-                await self._finish(by, progress)
+            if _old_keys(self._vault.keyset):
+                begun()
+                if await self._finish(by, progress):
+                    return await self.status()
+            await self._begin(by)
+            begun()
+            await self._finish(by, progress)
         return await self.status()
 
-    def start(self, *, by: Caller = IN_PROCESS) -> None:
-        """Begin `rotate` in the background; a no-op while one runs. Raises SealedError."""
+    async def start(self, *, by: Caller = IN_PROCESS) -> None:
+        """Begin `rotate`, which goes on by itself; a no-op while one runs. Raises as `rotate`: nothing began."""
         _ = self._vault.keyset
-        if not self._turning.locked() and (self._background is None or self._background.done()):
-            self._background = asyncio.create_task(self._quietly(by))
+        if self._turning.locked() or (self._background is not None and not self._background.done()):
+            return
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        begun.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, though nobody may wait
+        self._background = asyncio.create_task(self._quietly(by, begun))
+        await asyncio.shield(begun)
 
     async def resume(self) -> bool:
         """Finish a rotation that was cut off; whether anything had to be done. Raises SealedError."""
@@ -174,11 +189,20 @@ class Rotation:
             await self._vault.refresh()
             yield
 
-    async def _quietly(self, by: Caller) -> None:
+    async def _quietly(self, by: Caller, begun: "asyncio.Future[None]") -> None:
+        def tell() -> None:
+            if not begun.done():
+                begun.set_result(None)
+
         try:
-            await self.rotate(by=by)
+            await self.rotate(by=by, begun=tell)
         except KeycairnError as error:
-            _log.error("the rotation stopped; the next one, or the next start, goes on with it", detail=str(error))
+            if begun.done():
+                _log.error("the rotation stopped; the next one, or the next start, goes on with it", detail=str(error))
+            else:
+                begun.set_exception(error)
+        finally:
+            begun.cancel()  # where it was cut off; else it is done already
 
     async def _begin(self, by: Caller) -> None:
         """Add a data key, unless another instance adds one at the same time."""

@@ -7,6 +7,7 @@ import pytest
 from tests.app_client import AppClient
 from tests.house import House
 
+from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.memory import MemoryStore
 from keycairn.domain.change import Changeset
 from keycairn.domain.credential import Credential
@@ -70,6 +71,20 @@ async def api(store: FlakyStore, serve: Any) -> AsyncIterator[Client]:
     await house.open()
     async with serve(house) as client:
         yield client
+
+
+async def test_a_rotation_that_cannot_begin_is_refused(store: FlakyStore, serve: Any) -> None:
+    house = House(store=store, admin_token=ADMIN, keysets=AesGcmKeysets())
+    await house.open()
+    async with serve(house) as api:
+        store.refusing = StoreFullError("/data")
+        before = (await api.get("/api/encryption")).json()
+        refused = await api.post("/api/encryption/rotate")
+        assert (refused.status_code, refused.json()["code"]) == (507, "store_full")
+        assert (await api.get("/api/encryption")).json() == before
+        store.refusing = None
+        assert (await api.post("/api/encryption/rotate")).status_code == 202
+        assert (await api.get("/api/encryption")).json()["keys"].keys() == {"1", "2"}
 
 
 async def test_an_outage_is_an_outage_and_ends(api: Client, store: FlakyStore) -> None:

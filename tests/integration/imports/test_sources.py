@@ -285,7 +285,7 @@ async def test_a_rotation_passes_over_what_came_in_unreadable(tmp_path: Path) ->
     async with open_keycairn(Settings(data_dir=tmp_path, database_url="mem://", env_file=None)) as keycairn:
         broken = row(1, id="credential:b", secrets={}, unopened={"api_key": "no passphrase"})
         await keycairn.importer.take([broken, row(2)])
-        keycairn.rotation.start()
+        await keycairn.rotation.start()
         async with asyncio.timeout(20):
             while (now := await keycairn.rotation.status()).rotating:  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0.02)
