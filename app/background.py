@@ -22,9 +22,15 @@ _log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def background_tasks(keycairn: Keycairn, settings: Settings) -> AsyncIterator[None]:
-    """A context in which they run. The vault must be open. At its end they stop, and what was counted is kept."""
+async def background_tasks(keycairn: Keycairn, settings: Settings, *, beside: bool = True) -> AsyncIterator[None]:
+    """A context in which they run, or with `beside` false, do not.
+
+    The vault must be open. At its end they stop, and what was counted is kept.
+    """
     await _settle(keycairn)
+    if not beside:
+        yield
+        return
     async with AsyncExitStack() as stack:
 
         def run(work: Coroutine[None, None, None]) -> None:

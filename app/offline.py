@@ -74,8 +74,8 @@ async def accept_database(settings: Settings) -> None:
 
 
 async def _record(settings: Settings, restored: Restored) -> FirstRun:
-    async with open_with_first_run(settings) as (keycairn, first_run):
+    async with open_with_first_run(settings, beside=False) as (keycairn, first_run):
         details: Details = {"records": restored.records, "from": restored.install_id}
         event = keycairn.journal.event(IN_PROCESS, Action.STORE_RESTORED, "database", details=details)
-        await keycairn.journal.commit((event,))
+        await keycairn.journal.commit((*await keycairn.key_rotations.rest(), event))
     return first_run

@@ -71,12 +71,13 @@ async def open_with_first_run(
     new_database: bool = False,
     accept: bool = False,
     worker: int | None = None,
+    beside: bool = True,
 ) -> AsyncIterator[tuple[Keycairn, FirstRun]]:
     """As `open_keycairn`, with what was made for the first time.
 
     `new_database`: where the data folder had a database and has none, begin with an empty one. `accept` takes the
     records for what they must be, as far as their own proofs hold. A `worker`, by its number, shares the data folder
-    with others, and their supervisor holds it.
+    with others, and their supervisor holds it. `beside`: whether the work that goes on beside serving is done.
     """
     policy = EgressPolicy(
         strict=settings.egress_policy == "strict",
@@ -137,7 +138,7 @@ async def open_with_first_run(
             note_database(settings)
             if flaw is not None:
                 await keycairn.audit.record(flaw)
-            await stack.enter_async_context(background_tasks(keycairn, settings))
+            await stack.enter_async_context(background_tasks(keycairn, settings, beside=beside))
         yield keycairn, first_run
 
 

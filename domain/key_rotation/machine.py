@@ -72,7 +72,7 @@ def begun(
         fingerprint=fingerprint,
         old_id=old_id,
     )
-    return replace(_with(rotation, run, now), leaked=False, closes=False)
+    return replace(_with(rotation, run, now), leaked=False, closes=False, restored=False)
 
 
 def hurried(rotation: KeyRotation, now: datetime, *, closes: bool) -> KeyRotation:
@@ -85,7 +85,7 @@ def hurried(rotation: KeyRotation, now: datetime, *, closes: bool) -> KeyRotatio
     again = run.again or (run.step not in BEFORE_SWITCH and run.reason is not Reason.LEAKED)
     due = run.due if run.step in {RotationStep.CREATING, RotationStep.CLEANING} else now
     hurry = replace(run, reason=Reason.LEAKED, due=due, closes=run.closes or closes, again=again)
-    return _with(rotation, hurry, now)
+    return replace(_with(rotation, hurry, now), restored=False)
 
 
 def identified(rotation: KeyRotation, now: datetime, old_id: str) -> KeyRotation:
@@ -319,8 +319,15 @@ def in_this_time(rotation: KeyRotation, now: datetime) -> KeyRotation | None:
     return None if after == rotation else revised(after, now)
 
 
+def rested(rotation: KeyRotation, now: datetime) -> KeyRotation:
+    """It came with a backup: nothing is asked of the provider before somebody says that nobody else does."""
+    return replace(revised(rotation, now), restored=True)
+
+
 def released(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """A person saw to what it waited for: it goes on. Raises KeyRotationStateError where it waits for nobody."""
+    if rotation.restored:
+        return replace(revised(rotation, now), restored=False)
     run = _run(rotation)
     if not run.held:
         raise KeyRotationStateError("The rotation waits for nobody.")
@@ -332,10 +339,11 @@ def released(rotation: KeyRotation, now: datetime) -> KeyRotation:
 def cancelled(rotation: KeyRotation, now: datetime) -> KeyRotation:
     """A person calls the rotation off: before the switch, or where it waits for somebody after it.
 
-    What was made at the provider is removed first. Raises KeyRotationStateError where the former key is about to go.
+    What was made at the provider is removed first, unless it came with a backup: then it may be another installation's.
+    Raises KeyRotationStateError where the former key is about to go.
     """
     run = _run(rotation)
-    if run.step is RotationStep.AWAITING:
+    if rotation.restored or run.step is RotationStep.AWAITING:
         return _ended(rotation, now, RotationOutcome.CANCELLED, "It was called off.")
     if run.step is RotationStep.CLEANING:
         raise KeyRotationStateError("The rotation is ending already.")

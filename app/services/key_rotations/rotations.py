@@ -56,6 +56,10 @@ AT_ONCE = 8
 MOST_STEPS = 200
 """Steps of one rotation in `settle`."""
 LONGEST_SECRET = 32_768
+_RESTORED = (
+    "It came with a backup, and rests: another installation with the same keys would lose them. Go on with it "
+    "(--resume) when that one is gone."
+)
 PASSES = 2
 """Failures of a step that mostly pass by themselves."""
 _log = structlog.get_logger()
@@ -232,12 +236,19 @@ class KeyRotations:
         """The rotations of all workspaces whose former key is not revoked because another workspace uses it."""
         return [one for one in await self._store.key_rotations() if one.run is not None and one.run.used_by]
 
+    async def rest(self) -> list[Change]:
+        """The changes by which all rotations rest until somebody resumes each: they came with a backup."""
+        now = self._clock.now()
+        found = await self._store.key_rotations()
+        return [PutKeyRotation(machine.rested(one, now), expected=one.version) for one in found]
+
     async def work(self) -> bool:
         """Begin what the policies ask for, and go one step further with all that is due; whether anything was."""
         if self._vault.why_sealed is not None:
             return False
         await self._vault.refresh()
-        found = [one for one in await self._store.key_rotations() if self._known(one)]
+        stored = await self._store.key_rotations()
+        found = [one for one in stored if not one.restored and self._known(one)]
         now = self._clock.now()
         did = False
         for one in found:
@@ -481,6 +492,8 @@ class KeyRotations:
 def _warning(rotation: KeyRotation, now: datetime, *, by_person: bool) -> str:
     """What a person should know of the key now; "" where there is nothing. `by_person`: who makes the next one."""
     run, due = rotation.run, rotation.due()
+    if rotation.restored:
+        return _RESTORED
     soon = now + timedelta(days=rotation.policy.warn_days)
     if run is not None:
         passes = run.attempt <= PASSES or not run.trouble

@@ -31,6 +31,8 @@ async def backed_up(shell: Shell, *options: str) -> Path:
 
 async def test_a_backup_is_restored_elsewhere_and_works(stocked: Shell) -> None:
     before = await stocked.read("status")
+    account = before["credentials"][0]["id"]
+    await stocked.read("credential", "policy", account, "--every", "90")
     file = await backed_up(stocked)
     assert scan(file.read_bytes(), KEY) == []
 
@@ -40,6 +42,7 @@ async def test_a_backup_is_restored_elsewhere_and_works(stocked: Shell) -> None:
     assert restored["records"] == examine(file).trailer.records
     after = await stocked.read("status", **moved(stocked))
     assert [c["id"] for c in after["credentials"]] == [c["id"] for c in before["credentials"]]
+    assert "came with a backup, and rests" in after["key_warnings"][account]
     assert (await stocked.run("test", "--all", **moved(stocked))).exit_code == 0
     assert (await stocked.run("doctor", **moved(stocked))).exit_code == 0
     async with open_keycairn(read_settings({**stocked.variables, **moved(stocked)} | {"OPENAI_API_KEY": ""})) as kc:

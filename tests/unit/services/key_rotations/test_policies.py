@@ -271,3 +271,36 @@ async def test_events_tell_ids_and_never_keys() -> None:
         assert secret not in said
     assert "key-1" in said
     assert "key-0" in said
+
+
+async def test_what_came_with_a_backup_rests_until_somebody_resumes_it() -> None:
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    under_way, due = await house.account(), await house.account("sk-second-0123456789", name="second", every_days=30)
+    await house.keycairn.key_rotations.rotate(under_way)
+    await house.drive(under_way, until=partial(at_step, RotationStep.OVERLAP))
+    asked = len(house.cloud.admins)
+    await house.store.commit(tuple(await house.keycairn.key_rotations.rest()))
+    house.clock.tick(timedelta(days=31).total_seconds())
+    for _ in range(5):
+        assert not await house.keycairn.key_rotations.work()
+    assert len(house.cloud.admins) == asked
+    for id in (under_way, due):
+        shown = await house.keycairn.key_rotations.get(id, workspace="default")
+        assert "came with a backup" in shown.warning
+        await house.keycairn.key_rotations.resume(id)
+    await house.drive(under_way)
+    assert FIRST not in house.cloud.living
+    assert (await house.rotation(due)).run is not None
+
+
+async def test_one_that_came_with_a_backup_is_called_off_without_a_word_to_the_provider() -> None:
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    id = await house.account()
+    await house.keycairn.key_rotations.rotate(id)
+    await house.drive(id, until=partial(at_step, RotationStep.CREATED))
+    living = list(house.cloud.living)
+    await house.store.commit(tuple(await house.keycairn.key_rotations.rest()))
+    await house.keycairn.key_rotations.cancel(id)
+    await house.keycairn.key_rotations.work()
+    assert house.cloud.living == living
+    assert (await house.rotation(id)).restored
