@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
@@ -19,6 +20,7 @@ from keycairn.domain.errors import (
     NotFoundError,
     SealedError,
 )
+from keycairn.domain.secretlike import is_key
 
 PROGRAMS = ("/api", "/openapi", "/health", "/metrics", "/assets")
 """Beginnings of paths that programs ask for."""
@@ -35,10 +37,11 @@ def answer_signed_out(request: Request[Any, Any, Any], _: AuthenticationError) -
     path = str(request.scope["path"])
     query = request.scope["query_string"].decode("latin-1")
     sent = request.method in UNSAFE
+    back = path if sent or not query else f"{path}?{query}"
     return view.page(
         "sign_in.html",
         status=401,
-        back=path if sent or not query else f"{path}?{query}",
+        back="" if is_key(unquote(back)) else back,
         again=again,
         sent=sent,
         wrong="Your session is over." if sent else "",

@@ -86,6 +86,7 @@ class CredentialSealer:
         Raises as `patched` does.
         """
         spec = self._registry.get(start.provider).spec
+        check_no_key({"name": start.name, **given.settings})
         placed = replace(start, settings=self._merged_settings(spec, start, given.settings))
         patch = CredentialPatch(name=start.name, modalities=start.modalities, secrets=given.secrets)
         return self._applied(spec, placed, patch)
