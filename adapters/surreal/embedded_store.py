@@ -20,8 +20,9 @@ from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
 from keycairn.adapters.surreal.event_ids import EventIds
 from keycairn.adapters.surreal.history import HELD, HistoryReads
+from keycairn.adapters.surreal.history_rows import usage_id
 from keycairn.adapters.surreal.loading import Loaded, no_collecting
-from keycairn.adapters.surreal.records import readable, row_of, usage_id
+from keycairn.adapters.surreal.records import readable, row_of
 from keycairn.adapters.surreal.room import Room
 from keycairn.adapters.surreal.snapshot import records_in
 from keycairn.adapters.surreal.statements import Transaction, drafted

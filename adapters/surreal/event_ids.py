@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from keycairn.adapters.surreal.records import record_id
+from keycairn.adapters.surreal.rows import record_id
 from keycairn.domain.audit import AuditEvent
 from keycairn.domain.errors import DuplicateError
 from keycairn.domain.ids import key_of

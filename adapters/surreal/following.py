@@ -19,7 +19,7 @@ from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.history import HELD
 from keycairn.adapters.surreal.lease import EVERY, LASTS, Lease, lease_rows
 from keycairn.adapters.surreal.loading import no_collecting, number_in
-from keycairn.adapters.surreal.records import Row
+from keycairn.adapters.surreal.rows import Row
 from keycairn.adapters.surreal.snapshot import records_in
 from keycairn.adapters.surreal.statements import KEPT, REVISION
 from keycairn.adapters.surreal.trusting import TrustedRecords

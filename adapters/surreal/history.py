@@ -9,7 +9,8 @@ from msgspec.structs import asdict
 
 from keycairn.adapters.state_reads import page
 from keycairn.adapters.surreal.dialect import EngineDialect
-from keycairn.adapters.surreal.records import Row, readable
+from keycairn.adapters.surreal.records import readable
+from keycairn.adapters.surreal.rows import Row
 from keycairn.domain.audit import EVERY_EVENT, AuditEvent, EventFilter
 from keycairn.domain.errors import UnreadableRecordError
 from keycairn.domain.record import KINDS, UsageRecord

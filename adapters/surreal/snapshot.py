@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct
 
 from keycairn.adapters.surreal.dialect import EngineDialect
-from keycairn.adapters.surreal.records import Row, readable, strange_key
+from keycairn.adapters.surreal.records import readable, strange_key
+from keycairn.adapters.surreal.rows import Row
 from keycairn.adapters.surreal.statements import HEAD
 from keycairn.domain.errors import ConflictError, UnreadableRecordError
 from keycairn.domain.proof import Check

@@ -10,7 +10,9 @@ from typing import Any
 from surrealdb import RecordID
 
 from keycairn.adapters.surreal.errors import MOVED, RESTORING, STALE
-from keycairn.adapters.surreal.records import STRANGE, columns, hours_column, record_id, usage_id
+from keycairn.adapters.surreal.history_rows import hours_column, usage_id
+from keycairn.adapters.surreal.records import STRANGE, columns
+from keycairn.adapters.surreal.rows import record_id
 from keycairn.domain.change import AddUsage, Change, DropUsage, RecordUse
 from keycairn.domain.draft import Draft
 from keycairn.domain.record import Record

@@ -9,7 +9,7 @@ from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.following import Follower
 from keycairn.adapters.surreal.history import HistoryReads
 from keycairn.adapters.surreal.loading import number_in
-from keycairn.adapters.surreal.records import Row, record_id
+from keycairn.adapters.surreal.rows import Row, record_id
 from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.session import DatabaseConnection, Session
 from keycairn.adapters.surreal.snapshot import all_records, read_moment, records_of

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from keycairn.adapters.surreal.records import Row, readable
+from keycairn.adapters.surreal.records import readable
+from keycairn.adapters.surreal.rows import Row
 from keycairn.domain.errors import UnreadableRecordError
 from keycairn.domain.proof import Check, Learn, kid_of_proof
 from keycairn.domain.record import Record, record_key

@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 from tests.samples import a_credential
 
-from keycairn.adapters.surreal.records import credential_of, credential_row, record_id
+from keycairn.adapters.surreal.credential_rows import credential_of, credential_row
+from keycairn.adapters.surreal.rows import record_id
 from keycairn.adapters.surreal.schema import MIGRATIONS
 from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.views import CredentialView
