@@ -1,4 +1,4 @@
-"""FieldReading credentials out of environment variables. What each of them means is in the providers' specs."""
+"""Reading credentials out of environment variables. What each of them means is in the providers' specs."""
 
 from collections.abc import Mapping, Sequence
 

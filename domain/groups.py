@@ -1,4 +1,4 @@
-"""Ids by something that few of them share."""
+"""An index of ids by a value that few of them share, such as models by the credential they are linked to."""
 
 from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar

@@ -1,4 +1,4 @@
-"""How an account is called, whoever its provider is."""
+"""A credential's options: timeouts of its calls, headers that go along, authorities it trusts."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Room outside of memory for bytes that are needed once more within a call."""
+"""A spool: room outside of memory for a body that may be sent once more within a call."""
 
 from typing import Protocol
 

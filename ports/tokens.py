@@ -1,4 +1,4 @@
-"""Tokens that are bought with an account: OAuth, service accounts, sessions."""
+"""The cache of access tokens that are bought with an account: OAuth, service accounts, sessions at a provider."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""A key in memory."""
+"""A symmetric key in memory, and what is derived from it: further keys, and MACs. It is in no repr."""
 
 import hmac
 import os

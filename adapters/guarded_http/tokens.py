@@ -1,4 +1,4 @@
-"""The token cache, in memory."""
+"""The cache of bought access tokens, in memory."""
 
 import asyncio
 import os

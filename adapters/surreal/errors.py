@@ -1,4 +1,4 @@
-"""Reading a raw answer. The SDK's own `query` looks at the first statement only."""
+"""Errors in a raw answer of the database. The SDK's own `query` looks at the first statement only."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where in a folder that an operator named the database lies."""
+"""Which folder an embedded database lies in, of the one that an operator named."""
 
 from pathlib import Path
 

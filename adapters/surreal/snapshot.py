@@ -1,4 +1,4 @@
-"""Every record of the database.
+"""Reading every record of the database, for a start and for a snapshot.
 
 A transaction of the engine reads as of one moment, but its answer comes whole, and in 2.x none outlasts its request:
 what is read in pages is not of one moment by itself. So, where others write meanwhile, whatever changes is read by one

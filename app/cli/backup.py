@@ -1,4 +1,4 @@
-"""The command that takes everything out."""
+"""The command `backup`: everything that is stored, sealed as it is, in one file."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping

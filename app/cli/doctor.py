@@ -1,4 +1,4 @@
-"""The command that looks for trouble."""
+"""The command `doctor`: what is wrong with the installation, and mending what can be mended."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

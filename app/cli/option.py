@@ -1,4 +1,4 @@
-"""What an option is that several commands have."""
+"""The type of an option that several commands have."""
 
 from collections.abc import Callable
 from typing import Any

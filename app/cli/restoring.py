@@ -1,4 +1,4 @@
-"""The command that puts a backup back."""
+"""The command `restore`: putting a backup into an empty database."""
 
 import sys
 from pathlib import Path

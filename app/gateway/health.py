@@ -1,4 +1,4 @@
-"""What the last calls said about each credential. In memory: after a restart everything is worth a try."""
+"""How healthy each credential is, by what its last calls said. In memory: after a restart everything is worth a try."""
 
 from collections.abc import Callable, Sequence
 

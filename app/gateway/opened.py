@@ -1,4 +1,4 @@
-"""CredentialOpener that are open for the calls of this moment."""
+"""Credentials that are open for the calls of this moment, with their secrets in memory."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Probing refused keys again, so that a repaired account comes back by itself."""
+"""Trying refused keys again, at growing intervals, so that a repaired account comes back by itself."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What is loaded, what is set, and what the palette finds."""
+"""Pages about the installation: plugins, settings, and the places the command palette offers."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,5 +1,6 @@
 """How a credential's key is rotated at its provider: its age, the policy, what is under way, and a leak."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,12 +65,9 @@ async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
 @post(f"{PATH}/rotate", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def rotate(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Begin at once."""
-    await view.form()
-    try:
-        await view.keycairn.key_rotations.rotate(credential_id(id), by=view.caller)
-    except KeyRotationStateError as error:
-        return await _page(view, credential_id(id), errors={"": str(error)}, status=409)
-    return view.seen(f"/credentials/{id}/key-rotation", "key-rotating")
+    return await _asked_for(
+        view, id, view.keycairn.key_rotations.rotate, f"/credentials/{id}/key-rotation", "key-rotating"
+    )
 
 
 @post(f"{PATH}/leaked", opt=WRITE_CREDENTIAL, include_in_schema=False)
@@ -86,34 +84,32 @@ async def leaked(view: TheView, id: FromPath[str]) -> Response[Any]:
 @post(f"{PATH}/resume", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def resume(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Go on after a person did what the rotation waited for."""
-    await view.form()
-    try:
-        await view.keycairn.key_rotations.resume(credential_id(id), by=view.caller)
-    except KeyRotationStateError as error:
-        return await _page(view, credential_id(id), errors={"": str(error)}, status=409)
-    return view.seen(f"/credentials/{id}/key-rotation", "resumed")
+    return await _asked_for(view, id, view.keycairn.key_rotations.resume, f"/credentials/{id}/key-rotation", "resumed")
 
 
 @post(f"{PATH}/cancel", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def cancel(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Call off what is under way."""
-    await view.form()
-    try:
-        await view.keycairn.key_rotations.cancel(credential_id(id), by=view.caller)
-    except KeyRotationStateError as error:
-        return await _page(view, credential_id(id), errors={"": str(error)}, status=409)
-    return view.seen(f"/credentials/{id}/key-rotation", "rotation-cancelled")
+    return await _asked_for(
+        view, id, view.keycairn.key_rotations.cancel, f"/credentials/{id}/key-rotation", "rotation-cancelled"
+    )
 
 
 @post(f"{PATH}/remove", opt=WRITE_CREDENTIAL, include_in_schema=False)
 async def remove(view: TheView, id: FromPath[str]) -> Response[Any]:
     """Forget the policy, and what manages the keys."""
+    return await _asked_for(view, id, view.keycairn.key_rotations.remove, f"/credentials/{id}", "rotation-removed")
+
+
+async def _asked_for(view: View, id: str, act: Callable[..., Awaitable[object]], then: str, done: str) -> Response[Any]:
+    """Do `act` to the rotation, and lead to `then`; where it is in no state for that, the page says so."""
     await view.form()
+    key = credential_id(id)
     try:
-        await view.keycairn.key_rotations.remove(credential_id(id), by=view.caller)
+        await act(key, by=view.caller)
     except KeyRotationStateError as error:
-        return await _page(view, credential_id(id), errors={"": str(error)}, status=409)
-    return view.seen(f"/credentials/{id}", "rotation-removed")
+        return await _page(view, key, errors={"": str(error)}, status=409)
+    return view.seen(then, done)
 
 
 async def shown_rotation(view: View, key: CredentialId) -> Shown | None:

@@ -1,4 +1,4 @@
-"""What a credential's state is called on pages: a word, and a sentence that says what to do."""
+"""The state of a credential, as pages call it: a word, and a sentence that says what to do."""
 
 from collections.abc import Mapping
 

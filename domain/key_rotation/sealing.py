@@ -1,4 +1,4 @@
-"""Where the secrets that a rotation keeps belong."""
+"""Which place each secret of a rotation is sealed for: the new key, and what manages keys."""
 
 from collections.abc import Mapping
 
