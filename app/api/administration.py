@@ -9,8 +9,15 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody, QueryParameter
 from msgspec import to_builtins
 
+from keycairn.app.api.administration_views import (
+    EventView,
+    NewTokenView,
+    TokenView,
+    event_view,
+    new_token_view,
+    token_view,
+)
 from keycairn.app.api.bodies import CreateToken
-from keycairn.app.api.views import EventView, NewTokenView, TokenView, event_view, new_token_view, token_view
 from keycairn.app.services.audit import ChainReport
 from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.web.paging import Cursor, Cursors, Limit, listed, next_link

@@ -4,14 +4,9 @@ from collections.abc import Sequence
 
 from litestar import Controller, get, post
 
+from keycairn.app.api.catalog_views import PluginView, ProviderView, plugin_view, provider_view
 from keycairn.app.api.model_views import AvailabilityView, SyncAllView, SyncView, sync_view
 from keycairn.app.api.probing_views import FoundModelView, found_view
-from keycairn.app.api.views import (
-    PluginView,
-    ProviderView,
-    plugin_view,
-    provider_view,
-)
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.imports import Source
 from keycairn.app.web.auth import Options, Touches

@@ -10,8 +10,8 @@ from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from keycairn.app.api.bodies import CreateCredential, UpdateCredential
 from keycairn.app.api.caching import ListCache
 from keycairn.app.api.conditions import etag, expected_version
+from keycairn.app.api.credential_views import CredentialView, DeletionView, credential_view
 from keycairn.app.api.fragments import Counted, Fragments
-from keycairn.app.api.views import CredentialView, DeletionView, credential_view
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.lookup import spec_of
 from keycairn.app.services.credentials import Listed

@@ -7,12 +7,7 @@ from litestar import Controller, Request, get, post
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
-from keycairn.app.api.views import (
-    MigrationView,
-    StatusView,
-    held_back_views,
-    migration_view,
-)
+from keycairn.app.api.environment_views import MigrationView, StatusView, held_back_views, migration_view
 from keycairn.app.services.imports import Source
 from keycairn.app.web.auth import keeps
 from keycairn.app.web.inputs import TheCaller, TheKeycairn

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from keycairn.app.api.views import credential_view
+from keycairn.app.api.credential_views import credential_view
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.lookup import spec_of
 from keycairn.domain.credential import Credential

@@ -57,7 +57,7 @@ def test_every_request_that_a_page_names_has_a_route(page: Path) -> None:
 
 def test_the_look_finds_what_it_looks_for() -> None:
     assert missing(
-        "`app/api/nothing.py`, app/api/views.py, tests/contract/test_store*.py, plugins/providers/NAME.py"
+        "`app/api/nothing.py`, app/api/credential_views.py, tests/contract/test_store*.py, plugins/providers/NAME.py"
     ) == ["app/api/nothing.py"]
     assert missing("It is in docs/nowhere.") == ["docs/nowhere"]
     assert len(PAGES) > 30

@@ -11,7 +11,7 @@ from keycairn.adapters.surreal.credential_rows import credential_of, credential_
 from keycairn.adapters.surreal.rows import record_id
 from keycairn.adapters.surreal.schema import MIGRATIONS
 from keycairn.app.api.bodies import CreateCredential, UpdateCredential
-from keycairn.app.api.views import CredentialView
+from keycairn.app.api.credential_views import CredentialView
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import LATER_COLUMNS
 from keycairn.domain.options import Options

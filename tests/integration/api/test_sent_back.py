@@ -8,8 +8,8 @@ from tests.app_client import AppClient
 from tests.house import House
 
 from keycairn.app.api.bodies import CreateCredential, CreateModel, UpdateCredential, UpdateModel
+from keycairn.app.api.credential_views import CredentialView
 from keycairn.app.api.model_views import ModelView
-from keycairn.app.api.views import CredentialView
 from keycairn.domain.model import Slot
 
 Client = AppClient
