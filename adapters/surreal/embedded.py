@@ -1,5 +1,6 @@
 """The engine in this process."""
 
+import asyncio
 import gc
 import os
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from keycairn.domain.errors import StoreError, StoreUnavailableError
 
 SCHEME = "surrealkv://"
 MEMORY = "mem://"
+LARGE = 256 * 1024
+"""Bytes of an answer that are decoded in a thread: it takes milliseconds."""
 VALUES_KEPT = "1000"
 """Values the engine keeps in memory beside its index, in place of 100,000: the records are held here already."""
 
@@ -35,7 +38,8 @@ class _Engine(AsyncEmbeddedSurrealConnection):
     async def run(self, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """The raw answer to a query."""
         message = cbor2.dumps({"id": "q", "method": "query", "params": [text, wired(dict(variables))]})
-        return decoded(await self._db.execute(message))
+        answer = await self._db.execute(message)
+        return decoded(answer) if len(answer) < LARGE else await asyncio.to_thread(decoded, answer)
 
 
 class EmbeddedConnection:

@@ -6,6 +6,7 @@ from litestar import Response, get, post
 
 from keycairn.app.page.forms import whole_number
 from keycairn.app.page.view import TheView, View
+from keycairn.app.turns import each
 from keycairn.app.web.auth import Options
 from keycairn.domain.audit import Action, AuditEvent, EventFilter
 from keycairn.domain.token import Scope
@@ -80,4 +81,5 @@ async def _names(view: View) -> dict[str, str]:
     """Tokens by their names, for a reader who may see them."""
     if not view.may(Scope.ADMIN):
         return {}
-    return {one.id: one.name for one in await view.keycairn.tokens.list(workspace=view.caller.workspace)}
+    tokens = await view.keycairn.tokens.list(workspace=view.caller.workspace)
+    return {one.id: one.name async for one in each(tokens)}
