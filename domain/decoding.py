@@ -66,8 +66,9 @@ def decoded(text: bytes, *, dense: bool = False) -> Iterator[bytes]:
 
 def texts(raw: bytes) -> bytes:
     """What of `raw` is text, one stretch after the other."""
-    found = [*islice(_stretches(raw.translate(_PRINTED), _A_TEXT), FEW + 1)]
-    if len(found) > FEW:
+    most = FEW + len(raw) // FEW
+    found = [*islice(_stretches(raw.translate(_PRINTED), _A_TEXT), most + 1)]
+    if len(found) > most:
         return raw.translate(None, _UNPRINTED)
     return b" ".join(raw[begin:end] for begin, end in found)
 

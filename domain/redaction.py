@@ -30,7 +30,7 @@ DEPTH = 4
 """How many layers of encoding are undone."""
 WITHHELD = "(left out: it may hold a secret)"
 ROUNDS = 4
-EFFORT, LEAST_EFFORT = 5, 4096
+EFFORT, LEAST_EFFORT = 4, 4096
 """Bytes that are read of a text once more, for each of its own, and at least."""
 THOROUGH_EFFORT = 60
 """The same of a text that is kept, which is short."""

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from asyncio.subprocess import PIPE, STDOUT
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.canary import forms, scan
+from tests.permissions import PAGE_RULES
 from tests.spelled import SPELLINGS
 
 COMMAND = str(Path(sys.executable).with_name("keycairn"))
@@ -137,6 +139,30 @@ class Service:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    async def pages(self, id: str) -> None:
+        """Look at every page, signed in, and at those of one credential."""
+        data = {"secret:token": self.token}
+        signed_in = await self.say("POST", "/sign-in", data=data, headers={"Sec-Fetch-Site": "same-origin"})
+        assert signed_in.status_code == 303
+        paths = sorted(path for method, path in PAGE_RULES if method == "GET" and "{" not in path.replace("{id}", ""))
+        for path in paths:
+            answer = await self.http.get(path.replace("{id}", id))
+            assert answer.status_code < 500, path
+            self.answers.append(f"{answer.text} {answer.headers!r}")
+        self.http.cookies.clear()
+
+    async def command(self, *words: str) -> None:
+        """Run a command beside the service; what it prints, and what others see of it and of the service."""
+        running = await asyncio.create_subprocess_exec(
+            COMMAND, *words, env=self.environment, cwd=self.folder, stdout=PIPE, stderr=STDOUT
+        )
+        printed, _ = await asyncio.wait_for(running.communicate(), 60)
+        self.answers.append(printed.decode())
+        assert len(printed) > 20, words
+        seen = Path("/proc", str(self.process.pid), "cmdline")
+        if seen.exists():
+            self.answers.append(seen.read_bytes().decode())
+
     def files(self) -> dict[str, bytes]:
         found = {str(file): file.read_bytes() for file in self.data.rglob("*") if file.is_file()}
         return {name: raw for name, raw in found.items() if not name.endswith("first-token")}
@@ -246,6 +272,9 @@ async def test_no_key_stands_anywhere_in_what_the_service_writes(service: Servic
                 await service.say("GET", f"/api/{place}")
             for place in ("/metrics", "/openapi", "/health/ready", "/"):
                 await service.say("GET", place)
+            await service.pages(used)
+            for words in (("status",), ("doctor",), ("audit", "list")):
+                await service.command(*words)
             backup = await service.http.get("/api/backup")
             assert backup.status_code == 200
             service.answers.append(gzip.decompress(backup.content).decode())
