@@ -56,6 +56,7 @@ class Key:
         self.secret = secret
         self.tag = tag
         self.born = born
+        self.ends: datetime | None = None
 
 
 class KeyCloud(FakeProvider):
@@ -151,6 +152,8 @@ class KeyCloud(FakeProvider):
                 tag=key.tag if self.spec.key_management and self.spec.key_management.tagged else "",
                 current=own is not None and own.reveal() == key.secret,
                 secret=Secret(key.secret) if self.creation is KeyCreation.REPLACING else None,
+                created=key.born,
+                expires=key.ends,
             )
             for id, key in self.keys_there.items()
         ]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from keycairn.domain.errors import KeyRotationStateError
-from keycairn.domain.key_management import KeyCreation
+from keycairn.domain.key_management import KeyCreation, ListedKey
 from keycairn.domain.key_rotation.record import (
     BEFORE_SWITCH,
     KeyRotation,
@@ -371,9 +371,23 @@ def replaced(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotat
         retry=None,
         leaked=False,
         closes=False,
+        looked=None,
+        trouble="",
         updated=now,
         version=rotation.version + 1,
     )
+
+
+def found(rotation: KeyRotation, now: datetime, key: ListedKey) -> KeyRotation:
+    """The provider's list tells of the key in use."""
+    made = key.created if key.created is not None and key.created <= now else rotation.made
+    after = revised(rotation, now)
+    return replace(after, key_id=key.id, made=made, expires=key.expires, looked=now, trouble="")
+
+
+def unfound(rotation: KeyRotation, now: datetime, why: str) -> KeyRotation:
+    """The list does not tell of it, or could not be read: `why`, where that does not pass by itself."""
+    return replace(revised(rotation, now), looked=now, trouble=why)
 
 
 def revised(rotation: KeyRotation, now: datetime) -> KeyRotation:

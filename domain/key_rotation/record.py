@@ -178,6 +178,10 @@ class KeyRotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether the key in use leaked while a rotation was under way: one because of that begins next."""
     closes: bool = False
     """Whether that one may close the accounts; see `Run.closes`."""
+    looked: datetime | None = None
+    """When the key in use was last looked for in the provider's list."""
+    trouble: str = ""
+    """Why the list could not be read then, where that does not pass by itself."""
     restored: bool = False
     """Whether it came with a backup: it rests, since the installation that was backed up may use the same keys."""
     created: datetime

@@ -1,6 +1,6 @@
 """`keycairn serve` killed at every step of rotations, with the provider's keys in a process that outlives it.
 
-Each case is the same for eight credentials at once, in as many rounds as `KEYCAIRN_ROTATION_ROUNDS` says (default 3).
+Each case is the same for eight credentials at once, in as many rounds as `KEYCAIRN_ROTATION_ROUNDS` says (default 4).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tests.shell import Shell
 
 from keycairn.testing import ADMIN
 
-ROUNDS = int(os.environ.get("KEYCAIRN_ROTATION_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("KEYCAIRN_ROTATION_ROUNDS", "4"))
 TOKEN = "admin-0123456789-0123456789-0123456789"
 KEYS = [f"sk-or-v1-canary-{number:010}" for number in range(8)]
 CASES: dict[str, tuple[str, dict[str, float]]] = {

@@ -1,7 +1,7 @@
 """Rotating the keys of credentials at their providers: policies, what is asked for, and the work beside serving."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.key_rotations.calls import KeyCalls
+from keycairn.app.services.key_rotations.current_keys import CurrentKeys
 from keycairn.app.services.key_rotations.runner import Runner
 from keycairn.app.services.key_rotations.switching import Switching
 from keycairn.app.services.keys import Vault
@@ -35,12 +36,12 @@ from keycairn.domain.key_rotation.record import (
     KeyRotation,
     Policy,
     Reason,
-    RotationOutcome,
     RotationStep,
     checked_policy,
     rotation_id,
 )
 from keycairn.domain.key_rotation.sealing import management_spec
+from keycairn.domain.key_rotation.warning import warning
 from keycairn.domain.provider import ProviderSpec
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
@@ -56,12 +57,6 @@ AT_ONCE = 8
 MOST_STEPS = 200
 """Steps of one rotation in `settle`."""
 LONGEST_SECRET = 32_768
-_RESTORED = (
-    "It came with a backup, and rests: another installation with the same keys would lose them. Go on with it "
-    "(--resume) when that one is gone."
-)
-PASSES = 2
-"""Failures of a step that mostly pass by themselves."""
 _log = structlog.get_logger()
 
 
@@ -103,6 +98,7 @@ class KeyRotations:
         self._calls = KeyCalls(store, vault, registry, http)
         self._switching = Switching(store, vault, registry, http, clock)
         self._runner = Runner(store, self._calls, self._switching, journal, clock, ids, ids.token()[0])
+        self._current = CurrentKeys(store, self._calls, journal)
         self._woken = asyncio.Event()
 
     def management(self, provider: str) -> KeyManagement:
@@ -252,18 +248,25 @@ class KeyRotations:
         now = self._clock.now()
         did = False
         for one in found:
-            did |= await self._righted(one, now) or await self._look(one, now)
+            did |= await self._righted(one, now) or (one.run is None and await self._look(one, now))
         due = [one for one in found if one.run is not None and one.run.due <= now]
         for start in range(0, len(due), AT_ONCE):
-            part = due[start : start + AT_ONCE]
-            results = await asyncio.gather(*(self._runner.advance(one) for one in part), return_exceptions=True)
-            for result in results:
-                if isinstance(result, BaseException):
-                    if not isinstance(result, KeycairnError):
-                        raise result
-                    _log.warning("a rotation of a key could not go on yet", code=result.code)
-                else:
-                    did |= result
+            did |= await self._together(map(self._runner.advance, due[start : start + AT_ONCE]))
+        if not did:  # what is only told waits for what is done
+            unknown = [one for one in found if one.run is None and self._current.unknown(one, now)]
+            did = await self._together(self._current.look(one, now) for one in unknown[:AT_ONCE])
+        return did
+
+    async def _together(self, steps: Iterable[Awaitable[bool]]) -> bool:
+        """Whether one of them did anything. What one fails with is logged, and holds up none of the others."""
+        did = False
+        for result in await asyncio.gather(*steps, return_exceptions=True):
+            if not isinstance(result, BaseException):
+                did |= result
+            elif isinstance(result, KeycairnError):
+                _log.warning("a rotation of a key could not go on yet", code=result.code)
+            else:
+                raise result
         return did
 
     async def run(self) -> None:
@@ -304,9 +307,7 @@ class KeyRotations:
         return True
 
     async def _look(self, rotation: KeyRotation, now: datetime) -> bool:
-        """Notice a key that somebody else stored, and begin what the policy asks for."""
-        if rotation.run is not None:
-            return False
+        """Of one that rests: notice a key that somebody else stored, and begin what the policy asks for."""
         credential = await self._store.credential(rotation.workspace, rotation.credential)
         try:
             if credential is None:
@@ -453,7 +454,7 @@ class KeyRotations:
         whole = {name: secret for name, secret in kept.items() if secret is not None}
         if merged or whole:  # without any of it, a person is asked
             managing.check_complete({*merged, *whole})
-        after = replace(base, policy=policy, settings=merged)
+        after = replace(base, policy=policy, settings=merged, looked=None, trouble="")
         running = {name: text for name, text in base.sealed.items() if "." in name}
         return replace(after, sealed={**running, **self._calls.sealed(after, whole)})
 
@@ -484,27 +485,9 @@ class KeyRotations:
             rotation=rotation,
             management=management,
             due=rotation.due(),
-            warning=_warning(rotation, now, by_person=not management.makes),
+            warning=warning(rotation, now, by_person=not management.makes),
             age_days=None if rotation.made is None else round((now - rotation.made) / timedelta(days=1), 2),
         )
-
-
-def _warning(rotation: KeyRotation, now: datetime, *, by_person: bool) -> str:
-    """What a person should know of the key now; "" where there is nothing. `by_person`: who makes the next one."""
-    run, due = rotation.run, rotation.due()
-    if rotation.restored:
-        return _RESTORED
-    soon = now + timedelta(days=rotation.policy.warn_days)
-    if run is not None:
-        passes = run.attempt <= PASSES or not run.trouble
-        return run.held or ("" if passes else f"The rotation is {run.step}: {run.trouble}")
-    if rotation.last is not None and rotation.last.outcome is RotationOutcome.FAILED:
-        return f"The last rotation failed: {rotation.last.why}"
-    if rotation.expires is not None and rotation.expires <= soon:
-        return f"The provider ends the key at {rotation.expires:%Y-%m-%d %H:%M} UTC."
-    if due is not None and due <= now:
-        return f"The key was to be rotated by {due:%Y-%m-%d}."
-    return f"Make another key by {due:%Y-%m-%d}." if due is not None and by_person and due <= soon else ""
 
 
 def _checked(managing: ProviderSpec, name: str, secret: Secret | None) -> Secret | None:

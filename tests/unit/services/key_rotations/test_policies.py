@@ -304,3 +304,34 @@ async def test_one_that_came_with_a_backup_is_called_off_without_a_word_to_the_p
     await house.keycairn.key_rotations.work()
     assert house.cloud.living == living
     assert (await house.rotation(id)).restored
+
+
+async def test_what_the_provider_says_of_a_key_in_use_is_known_before_it_is_ever_rotated() -> None:
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    key = house.cloud.keys_there["key-0"]
+    key.born, key.ends = NOON - timedelta(days=80), NOON + timedelta(days=5)
+    id = await house.account(every_days=90)
+    assert await house.keycairn.key_rotations.work()
+    asked = len(house.cloud.admins)
+    shown = await house.keycairn.key_rotations.get(id, workspace="default")
+    assert (shown.rotation.key_id, shown.rotation.made, shown.rotation.expires) == ("key-0", key.born, key.ends)
+    assert shown.warning.startswith("The provider ends the key at")
+    assert shown.due == key.born + timedelta(days=90)
+    for _ in range(5):
+        house.clock.tick(3600)
+        await house.keycairn.key_rotations.work()
+    assert len(house.cloud.admins) == asked
+
+
+async def test_an_admin_key_that_does_not_work_is_told_of_at_once_and_not_when_the_key_is_due() -> None:
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    id = await house.account(every_days=90)
+    wrong = {"admin_key": Secret("admin-key-that-is-wrong")}
+    await house.keycairn.key_rotations.set_up(id, policy=Policy(every_days=90), secrets=wrong)
+    await house.keycairn.key_rotations.work()
+    shown = await house.keycairn.key_rotations.get(id, workspace="default")
+    assert shown.warning.startswith("What manages the key does not work:")
+    assert (await house.keycairn.key_rotations.tally())[0]["warned"] == 1
+    await house.keycairn.key_rotations.set_up(id, policy=Policy(), secrets={"admin_key": Secret(ADMIN)})
+    await house.keycairn.key_rotations.work()
+    assert (await house.keycairn.key_rotations.get(id, workspace="default")).warning == ""
