@@ -8,15 +8,18 @@ BIN := $(VENV)/bin
 SURREAL := $(if $(wildcard ../shared/surreal/surreal.xz),.tools/surreal)
 READY := $(VENV)/.ready
 TOOLS := .venv-tools
+DOCS := .venv-docs
+PAGES := commands_page settings_page errors_page routes_page hooks_page import_graph file_index
 PIP_INSTALL := pip install --quiet --disable-pip-version-check
 COMPILE := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test night screenshots clients check types docs audit torture fuzz demo bench surreal lock clean
+.PHONY: help run test test-lowest test-newest night screenshots clients check types docs audit dist sbom torture fuzz demo bench \
+  surreal lock clean
 
 help:  ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY)  ## start Keycairn
 	@$(BIN)/keycairn serve
@@ -36,11 +39,10 @@ types: $(READY)  ## see that every public name has a known type, where pyright i
 	@command -v pyright >/dev/null 2>&1 || { echo "This needs pyright on the path."; exit 1; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src pyright --verifytypes keycairn --ignoreexternal
 
-docs: $(READY)  ## write what docs take from the code: commands, errors, the picture of the imports, files
-	$(BIN)/python .ci/commands_page.py
-	$(BIN)/python .ci/errors_page.py
-	$(BIN)/python .ci/import_graph.py
-	$(BIN)/python .ci/file_index.py
+docs: $(READY)  ## write what docs take from the code, build them as a site, and follow their links
+	@for page in $(PAGES); do $(BIN)/python .ci/$$page.py || exit 1; done
+	@if $(MAKE) --silent $(DOCS)/.ready; then $(DOCS)/bin/mkdocs build --quiet --strict && echo build/site/index.html; else \
+	  echo "Skipped: MkDocs cannot be installed here, so there is no site; the pages in docs are complete without."; fi
 
 night: $(READY) $(SURREAL)  ## run the tests that take long, of which "test" runs a slice
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "night and not external"
@@ -77,6 +79,21 @@ fuzz: $(READY)  ## look for faults longer than the tests do
 	KEYCAIRN_TEST_EXAMPLES=100 $(BIN)/pytest -q --timeout 1800 tests/e2e/test_schemathesis.py tests/unit/test_fuzzing.py \
 	  tests/integration/test_life.py
 
+test-lowest test-newest: test-%: $(TOOLS)/.ready  ## run tests with the lowest, or the newest, dependencies allowed
+	@$(TOOLS)/bin/uv venv --quiet --clear --python $(PYTHON) .venv-$*
+	@$(TOOLS)/bin/uv pip install --quiet --python .venv-$*/bin/python --editable '.[dev]' \
+	  --resolution $(if $(filter lowest,$*),lowest-direct,highest)
+	.venv-$*/bin/pytest -q -n $(WORKERS) -m "not external and not night" tests/unit tests/contract tests/integration/api
+
+dist: $(READY)  ## build the wheel and the source archive; the same sources give the same wheel
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m build --no-isolation --outdir dist .
+	@cd dist && sha256sum *
+
+sbom: $(TOOLS)/.ready  ## write what the service is made of, in CycloneDX, from the lock
+	@mkdir -p dist
+	$(TOOLS)/bin/cyclonedx-py requirements requirements-runtime.lock --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --of JSON --output-file dist/keycairn.cdx.json
+
 audit:  ## look up the known faults of the dependencies, where an index of them answers
 	@if $(MAKE) --silent $(TOOLS)/.ready; then $(TOOLS)/bin/python .ci/audit.py $(TOOLS)/bin/pip-audit; else \
 	  echo "Skipped: pip-audit cannot be installed here, so nothing is known of the dependencies' faults."; fi
@@ -92,9 +109,10 @@ lock: $(READY) $(TOOLS)/.ready  ## write the versions of .venv, with the hashes 
 	$(COMPILE) pyproject.toml --all-extras --constraint $(VENV)/versions.txt --output-file requirements.lock
 	echo setuptools | $(COMPILE) pyproject.toml - --constraint $(VENV)/versions.txt --output-file requirements-runtime.lock
 	$(COMPILE) .ci/tools.in --output-file .ci/tools.lock
+	$(COMPILE) .ci/docs.in --output-file .ci/docs.lock
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) $(TOOLS) .venv-clients build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) $(DOCS) .venv-lowest .venv-newest .venv-clients build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -114,4 +132,9 @@ $(READY): requirements.lock pyproject.toml
 $(TOOLS)/.ready: .ci/tools.lock
 	@$(PYTHON) -m venv $(TOOLS)
 	@$(TOOLS)/bin/$(PIP_INSTALL) --retries 1 --timeout 15 --require-hashes --requirement .ci/tools.lock
+	@touch $@
+
+$(DOCS)/.ready: .ci/docs.lock
+	@$(PYTHON) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/$(PIP_INSTALL) --retries 1 --timeout 15 --require-hashes --requirement .ci/docs.lock
 	@touch $@

@@ -60,19 +60,24 @@ MANAGING: Mapping[str, Method] = {
 }
 """What a provider has whose spec declares `key_management`; of others these names mean nothing."""
 
+VERSIONS = range(hookspecs.OLDEST_API_VERSION, hookspecs.API_VERSION + 1)
+"""Of the plugin API, those whose plugins work here."""
 _AWAITABLE = ("Awaitable", "Coroutine", "Future", "Task")
 _PLACE = re.compile(r"\$\.fields\[(\d+)\]\.?(.*)")
 
 
-def vetted(provider: Any) -> tuple[ProviderSpec, Provider]:
-    """`provider` and a copy of its spec. Raises PluginError, which says what is wrong with them and where."""
+def vetted(provider: Any, *, versions: range = VERSIONS) -> tuple[ProviderSpec, Provider]:
+    """`provider` and a copy of its spec; `versions` of the plugin API are those it may be written for.
+
+    Raises PluginError, which says what is wrong with them and where.
+    """
     given = getattr(provider, "spec", None)
     if not isinstance(given, ProviderSpec):
         raise PluginError(f"A provider ({written_in(provider)}) has no spec of type ProviderSpec.")
-    if isinstance(given.api_version, int) and given.api_version != hookspecs.API_VERSION:
+    if isinstance(given.api_version, int) and given.api_version not in versions:
+        taken = f"takes {versions[0]} to {versions[-1]}" if len(versions) > 1 else f"has version {versions[0]}"
         raise PluginError(
-            f"The provider {given.name!r} is written for API version {given.api_version}; "
-            f"this Keycairn has version {hookspecs.API_VERSION}."
+            f"The provider {given.name!r} is written for API version {given.api_version}; this Keycairn {taken}."
         )
     who = f"The provider {word(given.name)!r} ({written_in(provider)})"
     spec = typed(given, who)

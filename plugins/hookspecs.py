@@ -14,7 +14,9 @@ from keycairn.ports.provider import Provider
 PROJECT: str = "keycairn"
 ENTRY_POINTS = "keycairn.providers"
 API_VERSION = 1
-"""What `ProviderSpec.api_version` has to say for this version of the hooks and of `Provider`."""
+"""The version of the hooks and of `Provider`: what `ProviderSpec.api_version` says of a plugin written today."""
+OLDEST_API_VERSION = 1
+"""The oldest version whose plugins still work: what comes later is added, with a default where it is absent."""
 
 hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
 hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)

@@ -35,6 +35,7 @@ def _id(table: str, *, empty: bool = False) -> Facts:
     return {"pattern": f"^({pattern})?$" if empty else f"^{pattern}$"}
 
 
+_ADDRESS: Facts = {"pattern": rf"^\s*([^\s{_CONTROL}]([^{_CONTROL}]*[^\s{_CONTROL}])?)?\s*$"}
 _CALLED = rf"^(?!default:|model:)[^\s{_CONTROL}]([^{_CONTROL}]*[^\s{_CONTROL}])?$"
 _SHARE: Facts = {"minimum": 0, "maximum": HIGHEST_SHARE}
 _TIME: Facts = {"minimum": SHORTEST_TIME, "maximum": LONGEST_TIME}
@@ -46,9 +47,20 @@ _KEY: Facts = {"maxLength": LONGEST_SECRET, "pattern": r"^[^\x00]*$"}
 _DAYS: Facts = {"minimum": 0, "maximum": MOST_DAYS}
 _ROOT_KEY: Facts = {"pattern": r"^\s*(base64|passphrase):"}
 
+_ADDRESSES = ("base_url", "endpoint", "endpoint_llm", "endpoint_embedding", "endpoint_stt", "endpoint_tts")
+
 FIELDS: Mapping[str, Mapping[str, Facts]] = {
-    "CreateCredential": {"name": _name(LONGEST_NAME), "provider": {"minLength": 1}, "api_key": _KEY},
-    "UpdateCredential": {"name": {"maxLength": LONGEST_NAME, "format": PRINTABLE}, "api_key": _KEY},
+    "CreateCredential": {
+        **dict.fromkeys(_ADDRESSES, _ADDRESS),
+        "name": _name(LONGEST_NAME),
+        "provider": {"minLength": 1},
+        "api_key": _KEY,
+    },
+    "UpdateCredential": {
+        **dict.fromkeys(_ADDRESSES, _ADDRESS),
+        "name": {"maxLength": LONGEST_NAME, "format": PRINTABLE},
+        "api_key": _KEY,
+    },
     "Limits": dict.fromkeys(
         ("concurrent", "requests_per_minute", "tokens_per_day", "micros_per_day", "micros_per_month"), _COUNT
     ),

@@ -32,7 +32,7 @@ async def test_the_python_lines_of_the_readme_run(
 async def test_the_commands_of_the_readme_run_as_they_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = [line.partition("#")[0].split()[2:] for line in README.splitlines() if line.startswith("$ keycairn ")]
+    lines = [re.split("[#>]", line)[0].split()[2:] for line in README.splitlines() if line.startswith("$ keycairn ")]
     assert len(lines) > 12
     monkeypatch.chdir(tmp_path)
     for name in ("home", "new"):

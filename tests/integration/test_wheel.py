@@ -1,13 +1,37 @@
+import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
+from hashlib import sha256
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("domain", "ports", "adapters", "app", "plugins")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+@pytest.mark.night
+def test_the_same_sources_give_the_same_wheel_and_the_archive_has_tests_and_documents(tmp_path: Path) -> None:
+    kept = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S607
+    sums = set()
+    for number in range(2):
+        checkout, out = tmp_path / f"checkout{number}", tmp_path / f"out{number}"
+        for name in kept.stdout.strip("\0").split("\0"):
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, checkout / name, follow_symlinks=False)
+        build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(checkout)]
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+        subprocess.run(build, check=True, capture_output=True, env=environment)  # noqa: S603  # our own words
+        sums.add(sha256(next(out.glob("*.whl")).read_bytes()).hexdigest())
+        with tarfile.open(next(out.glob("*.tar.gz"))) as archive:
+            names = {name.partition("/")[2] for name in archive.getnames()}
+        assert {"tests/house.py", "docs/tutorial.md", "mkdocs.yml", "Makefile", "requirements.lock"} <= names
+    assert len(sums) == 1
 
 
 def test_the_built_wheel_holds_every_file_of_the_layers_and_nothing_else(tmp_path: Path) -> None:

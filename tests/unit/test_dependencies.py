@@ -20,11 +20,11 @@ SHIPPED = ("domain", "ports", "adapters", "app", "plugins", "src/keycairn/testin
 BENCHMARKS = {file.stem for file in (ROOT / "benchmarks").glob("*.py")}
 OURS = {"keycairn", "tests", "nimbus_server", "keycairn_nimbus", *BENCHMARKS}
 RUN_NOT_IMPORTED = {
-    *("pytest-xdist", "pytest-timeout", "schemathesis", "import-linter", "mypy", "types-pyyaml", "ruff", "build"),
+    *("pytest-xdist", "pytest-timeout", "import-linter", "mypy", "types-pyyaml", "ruff", "build"),
     "setuptools",
 }
 """Tools that are run, plugins of pytest, and types."""
-ELSEWHERE = {ROOT / "tests" / "clients" / "calls.py"}
+ELSEWHERE = {ROOT / "tests/clients/calls.py", ROOT / "tests/clients/generated/story.py"}
 """What runs in an environment of its own, with what is installed there."""
 SHARED = {"opentelemetry.sdk": "opentelemetry-sdk", "opentelemetry": "opentelemetry-api"}
 """Distributions whose import name begins as another's does, the longer names first."""
