@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -21,7 +22,7 @@ from keycairn.domain.key_management import KeyCreation
 from keycairn.domain.key_rotation.record import KeyRotation, Policy, RotationOutcome, rotation_id
 from keycairn.domain.secret import Secret
 from keycairn.plugins.registry import PluginRegistry
-from keycairn.testing import Answer, KeyCase, KeyServer, Recorded, as_json
+from keycairn.testing import Answer, KeyCase, KeyServer, Recorded, ServedKey, as_json
 from keycairn.testing.recording_http import RecordingHttp
 from keycairn.testing.staging import plain_headers
 
@@ -189,6 +190,58 @@ async def test_a_provider_that_fails_for_a_while_is_asked_again(fault: int | str
     async with a_place("openrouter") as place:
         place.server.faults = [fault, None, fault, None, fault, fault]
         await ended_well(place, await place.rotated())
+
+
+@pytest.mark.parametrize("name", by_day(MAKING, one_in=5))
+async def test_a_key_that_works_after_thirty_seconds_only_is_waited_for(name: str) -> None:
+    async with a_place(name) as place:
+        server, began, may_use = place.server, place.clock.time, place.server.may_use
+        first = set(server.living)
+
+        def slow(recorded: Recorded) -> bool:
+            late = place.clock.time >= began + timedelta(seconds=30)
+            keys = server.keys
+            server.keys = keys if late else {id: key for id, key in keys.items() if key.secret in first}
+            try:
+                return may_use(recorded)
+            finally:
+                server.keys = keys
+
+        server.may_use = slow  # type: ignore[method-assign]
+        await ended_well(place, await place.rotated())
+        assert place.clock.time > began + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("name", by_day([one for one in MAKING if CASES[one].management.revokes], one_in=5))
+@pytest.mark.parametrize("lies", [False, True], ids=["it fails", "it says so and does not"])
+async def test_a_revocation_that_does_nothing_is_asked_for_again(name: str, *, lies: bool) -> None:
+    async with a_place(name) as place:
+        idle = _Idle(place.server, lies=lies)
+        await ended_well(place, await place.rotated())
+        assert idle.times == 3
+
+
+class _Idle:
+    """Has a server revoke nothing, three times."""
+
+    def __init__(self, server: KeyServer, *, lies: bool) -> None:
+        self.times = 0
+        self._server = server
+        self._manage = server.manage
+        self._lies = lies
+        self._own = server.living[0]
+        server.manage = self._answer  # type: ignore[method-assign]
+
+    def _answer(self, recorded: Recorded) -> Answer:
+        before = {id: ServedKey(key.secret, key.tag) for id, key in self._server.keys.items()}
+        answer = self._manage(recorded)
+        was_there = self._own in {key.secret for key in before.values()}
+        if was_there and self._own not in self._server.living and self.times < 3:
+            self.times += 1
+            self._server.keys.clear()
+            self._server.keys.update(before)
+            return answer if self._lies else as_json(self._server.error(500), 500)
+        return answer
 
 
 async def test_a_refusal_ends_it_with_the_former_key_in_use() -> None:
