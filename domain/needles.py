@@ -45,19 +45,19 @@ class Needles:
                 hexes.update(dict.fromkeys(_hexes(raw)))
             if len(folded(raw)) < SHORTEST_NEEDLE:
                 exact += [raw, raw[::-1]]
-        self.plain = tuple(plain)
+        self.plain: tuple[str, ...] = tuple(plain)
         """Among letters and digits, in lower case."""
-        self.encoded = tuple(encoded)
+        self.encoded: tuple[str, ...] = tuple(encoded)
         """The same, of base64."""
-        self.rare = tuple(rare)
+        self.rare: tuple[str, ...] = tuple(rare)
         """The same, of what is seldom written: base64 backwards, base32, letters turned by 13."""
-        self.squeezed = self.plain + self.encoded + self.rare
+        self.squeezed: tuple[str, ...] = self.plain + self.encoded + self.rare
         """All that are looked for among letters and digits."""
-        self.digits = tuple(digits)
+        self.digits: tuple[str, ...] = tuple(digits)
         """Among decimal digits: the codes of characters, as lists and calls of `chr` have them."""
-        self.hexes = tuple(hexes)
+        self.hexes: tuple[str, ...] = tuple(hexes)
         """Among hexadecimal digits."""
-        self.exact = tuple(exact)
+        self.exact: tuple[bytes, ...] = tuple(exact)
         """As bytes: secrets with few letters and digits."""
 
 

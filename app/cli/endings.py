@@ -44,7 +44,7 @@ class OutputLost(EarlyEnd):
     code = "output_lost"
 
     def __init__(self, why: OSError | None, more: str = "") -> None:
-        self.unread = why is not None and why.errno == errno.EPIPE
+        self.unread: bool = why is not None and why.errno == errno.EPIPE
         reason = (why.strerror or "it failed") if why else "it is closed"
         super().__init__(" ".join(part for part in (f"Standard output cannot be written: {reason}.", more) if part))
         self.why = why

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from keycairn.app.cli.asking import asked
+from keycairn.app.cli.option import Option
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.where import named
 from keycairn.app.data_folder import root_key_of
@@ -14,7 +15,7 @@ from keycairn.domain.errors import RootKeyError, SettingsError
 from keycairn.domain.rootkey import parse_root_key
 from keycairn.domain.secret import Secret
 
-current_root_key = click.option(
+current_root_key: Option = click.option(
     "--current-root-key",
     "current",
     metavar="-|@FILE",

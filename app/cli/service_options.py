@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from keycairn.app.cli.option import Option
+
 URL, TOKEN_FILE, AS_JSON = "keycairn.url", "keycairn.token-file", "keycairn.json"
 """What the options say, in the context of a command."""
 _PLACES = {"url": URL, "token_file": TOKEN_FILE, "as_json": AS_JSON}
@@ -60,6 +62,6 @@ def service_options(command: _F) -> _F:
     return command
 
 
-as_json = click.option(
+as_json: Option = click.option(
     "--json", "as_json", is_flag=True, callback=_kept, help="Print JSON, for programs; failures too."
 )

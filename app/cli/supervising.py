@@ -35,13 +35,13 @@ class WorkerSlot:
         self.number = number
         self.process: asyncio.subprocess.Process | None = None
         self.channel: Channel | None = None
-        self.has_opened = False
+        self.has_opened: bool = False
         """Whether the process has opened the database, and so has a page of metrics."""
-        self.page = b""
+        self.page: bytes = b""
         """The last page of metrics of the process."""
-        self.former = b""
+        self.former: bytes = b""
         """What its processes before this one counted."""
-        self.told = asyncio.Event()
+        self.told: asyncio.Event = asyncio.Event()
         """Set when the page is the one that was asked for."""
 
     def ended(self) -> None:
@@ -62,7 +62,7 @@ class Supervisor:
         self._server = server
         self._words = words
         self._members = [WorkerSlot(number) for number in range(workers)]
-        self.begun = asyncio.Event()
+        self.begun: asyncio.Event = asyncio.Event()
         """Set once the first worker has opened the database, or nothing will come of it."""
         self._stops = asyncio.Event()
         self._code: int | None = None

@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 import click
 
 from keycairn.app.cli.endings import OutputLost
+from keycairn.app.cli.option import Option
 from keycairn.app.cli.show import at_terminal
 
 GLANCE = 1.0
 """Seconds between two looks whether anybody still reads."""
 
-watch_option = click.option(
+watch_option: Option = click.option(
     "--watch",
     is_flag=False,
     flag_value=2.0,
