@@ -24,7 +24,7 @@ MOST_WHOLE = 4
 class Needles:
     """The needles of some secrets, by what a text is reduced to before they are looked for."""
 
-    __slots__ = ("digits", "encoded", "exact", "hexes", "plain", "rare", "squeezed")
+    __slots__ = ("digits", "encoded", "exact", "hexes", "often", "plain", "rare", "squeezed")
 
     def __init__(self, texts: Sequence[str]) -> None:
         plain: dict[str, None] = {}
@@ -51,6 +51,7 @@ class Needles:
         """The same, of base64."""
         self.rare: tuple[str, ...] = tuple(rare)
         """The same, of what is seldom written: base64 backwards, base32, letters turned by 13."""
+        self.often: tuple[str, ...] = self.plain + self.encoded
         self.squeezed: tuple[str, ...] = self.plain + self.encoded + self.rare
         """All that are looked for among letters and digits."""
         self.digits: tuple[str, ...] = tuple(digits)

@@ -106,10 +106,13 @@ class Redactor:
     def begins(self, text: bytes, least: int = 1) -> int:
         """Where the end of `text` begins that is the beginning of a secret: its length where there is none.
 
-        Of less than `least` characters it is none, nor of fewer than four digits, which may be any number.
+        Of less than `least` characters it is none, nor of fewer than four digits, which may be any number, nor of fewer
+        than four characters of what is seldom written.
         """
         found = len(text)
-        if size := begun(folded(text), self._needles.squeezed, least):
+        squeezed, needles = folded(text), self._needles
+        often = begun(squeezed, needles.often, least)
+        if size := max(often, begun(squeezed, needles.rare, PIECE)):
             found = from_end(even(text), SEPARATORS, size)
         if text[-NEAR_END:].translate(None, _NO_DIGITS):
             if size := begun(_digits(text), self._needles.digits, PIECE):

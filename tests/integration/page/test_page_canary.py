@@ -67,6 +67,10 @@ async def test_a_key_in_any_field_of_any_form_comes_back_from_nowhere() -> None:
             asked = "&".join(f"{name}={STRAY}" for name in QUERIES)
             answer = await browser.get(f"{filled(scene, path, 'default')}?{asked}")
             told.append(answer.text + repr(answer.headers))
+        http.cookies.clear()
+        for target in (*(f"{path}?{asked}" for path in ("/", "/credentials", "/sign-in")), f"/credentials/{STRAY}"):
+            answer = await browser.get(target)
+            told.append(answer.text + repr(answer.headers))
     assert scan("\n".join(told), STRAY, OWN) == []
     async with scene.house.store.snapshot() as records:
         stored = [msgspec.to_builtins(record, str_keys=True, enc_hook=repr) async for record in records]
