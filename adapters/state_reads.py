@@ -15,6 +15,7 @@ from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Model
 from keycairn.domain.state import CURRENT, State
 from keycairn.domain.token import Token
+from keycairn.ports.shares import Shares
 from keycairn.ports.store import MOST, LostChangeset, Position
 
 
@@ -147,6 +148,11 @@ class StateReads:
     async def head(self) -> Head | None:
         """See `Store.head`."""
         return (await self.current()).get(Head, CURRENT)
+
+    @property
+    def shares(self) -> Shares | None:
+        """See `Store.shares`."""
+        return None
 
     @property
     def leads(self) -> bool:

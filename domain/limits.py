@@ -12,7 +12,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `micros_per_day` and `micros_per_month` are millionths of the currency of the models' prices: 5000000 is 5.
 
-    Each process counts for itself.
+    Processes on one database server keep them together, within a twentieth or a call for each.
     """
 
     concurrent: int | None = None

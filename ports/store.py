@@ -22,6 +22,7 @@ from keycairn.domain.record import Record
 from keycairn.domain.state import Images, Key
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
+from keycairn.ports.shares import Shares
 
 MOST = 1000
 """The largest page."""
@@ -195,6 +196,11 @@ class Store(Protocol):
         A commit that only adds usage leaves it: what is counted is read from the store itself, always. Processes on
         one store have numbers of their own.
         """
+        ...
+
+    @property
+    def shares(self) -> Shares | None:
+        """What limits are kept by together with other processes on the store; None where there cannot be any."""
         ...
 
     @property

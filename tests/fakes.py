@@ -1,5 +1,6 @@
 """Hand-written stand-ins for the small ports: time, ids, environment, cipher."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -9,6 +10,7 @@ from keycairn.domain.errors import InvalidInputError, UndecryptableError
 from keycairn.domain.ids import CredentialId, EventId, ModelId
 from keycairn.domain.sealed import LONGEST_TEXT, SUITE, SealContext, SealedSecret, join, pad, split, unpad
 from keycairn.domain.secret import Secret
+from keycairn.domain.shares import PoolLeft, PoolPart, SharedPool, given, taken
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -142,3 +144,28 @@ class FakeCipher:
 
     def _check(self, head: bytes, frame: bytes, context: SealContext) -> bytes:
         return sha256(repr((self.install_id, head, frame, context.bound(head[0]))).encode()).digest()[:16]
+
+
+class FakeShares:
+    """The shares of one process of several, which are given the same `pools`: by key, what is left."""
+
+    def __init__(self, who: str, there: set[str], pools: dict[str, PoolLeft], clock: FakeClock) -> None:
+        self._who, self._there, self._pools, self._clock = who, there, pools, clock
+        there.add(who)
+        self.asked = 0
+        """How often something was taken or given back."""
+
+    async def take(self, pool: SharedPool, *, owed: float = 0.0) -> PoolPart:
+        self.asked += 1
+        await asyncio.sleep(0)
+        got, self._pools[pool.key] = taken(
+            self._pools.get(pool.key), pool, who=self._who, there=self._there, now=self._clock.now(), owed=owed
+        )
+        return got
+
+    async def give(self, pool: SharedPool, amount: float) -> None:
+        self.asked += 1
+        await asyncio.sleep(0)
+        self._pools[pool.key] = given(
+            self._pools.get(pool.key), pool, amount, who=self._who, there=self._there, now=self._clock.now()
+        )

@@ -21,6 +21,7 @@ from keycairn.domain.record import Record, UsageRecord, own
 from keycairn.domain.state import Key, State, distinct, key_for
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage, UsageKey
+from keycairn.ports.shares import Shares
 from keycairn.ports.store import MOST, Finish, LostChangeset, Position
 
 _R = TypeVar("_R", bound=Record)
@@ -186,6 +187,10 @@ class PlainStore:
     @property
     def leads(self) -> bool:
         return True
+
+    @property
+    def shares(self) -> Shares | None:
+        return None
 
     def trust(self, check: Check, learn: Learn, refused: Mapping[Key, str]) -> None:
         for (kind, key), why in refused.items():

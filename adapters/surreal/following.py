@@ -1,9 +1,10 @@
 """The records of a shared database in memory, moved forward by what each revision is noted to have touched.
 
 Every commit moves the revision on by one, and notes in the same transaction which records it touched. An instance that
-is at one revision reads the notes after it and those records, in one statement, and is at a later one. A live query
-tells that there is something to read; where it is silent, a renewal of the lease finds it. Where a note is missing,
-since it is too old or something else wrote, everything is read anew.
+is at one revision reads the notes after it and those records, in one statement, and is at a later one, with each
+renewal of its lease. A live query tells at once where something was taken away; nothing else is watched, since each
+live query costs every write that it watches most of a millisecond. Where a note is missing, since it is too old or
+something else wrote, everything is read anew.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from keycairn.adapters.surreal.lease import EVERY, LASTS, Lease, lease_rows
 from keycairn.adapters.surreal.loading import no_collecting, number_in
 from keycairn.adapters.surreal.rows import Row
 from keycairn.adapters.surreal.snapshot import records_in
-from keycairn.adapters.surreal.statements import KEPT, REVISION
+from keycairn.adapters.surreal.statements import KEPT, REVISION, TAKEN
 from keycairn.adapters.surreal.trusting import TrustedRecords
 from keycairn.domain.errors import ConflictError, RefusedRecordError, StoreError, StoreUnavailableError
 from keycairn.domain.proof import kid_of_proof
@@ -45,7 +46,7 @@ GOODBYE = 1.0
 
 _RENEWAL = (
     "UPDATE $me SET seen = $seen, "
-    "granted = IF $seen >= ((SELECT VALUE taken FROM ONLY $revision) ?? 0) { $turn } ELSE { granted } RETURN NONE;"
+    "granted = IF $seen >= ((SELECT VALUE number FROM ONLY $taken) ?? 0) { $turn } ELSE { granted } RETURN NONE;"
 )
 _LOOK = (
     "{{ LET $number = (SELECT VALUE number FROM ONLY $revision) ?? 0; "
@@ -122,7 +123,7 @@ class Follower:
         self._woken.set()
         self._tasks = [
             asyncio.create_task(self._follow()),
-            asyncio.create_task(self._connection.watch("LIVE SELECT number FROM revision", self._noticed)),
+            asyncio.create_task(self._connection.watch("LIVE SELECT number FROM taken", self._noticed)),
         ]
 
     async def aclose(self) -> None:
@@ -165,11 +166,16 @@ class Follower:
                 await self._step()
 
     @asynccontextmanager
-    async def standing(self, until: float) -> AsyncIterator[int]:
-        """A context in which the state stands still, at the revision of this moment. Raises StoreError."""
+    async def standing(self, until: float, *, anew: bool) -> AsyncIterator[tuple[int, bool]]:
+        """A context in which the state stands still; its revision, and whether that is known to be of this moment.
+
+        It is with `anew`. Raises StoreError.
+        """
         async with self._moving:
-            await self._step(until=until)
-            yield self.position
+            certain = anew or not self.is_current
+            if certain:
+                await self._step(until=until)
+            yield self.position, certain
 
     async def committed(self, images: Images, number: int) -> None:
         """Take in what this process committed as the revision `number`, unless that came by the notes already."""
@@ -340,7 +346,7 @@ class Follower:
         text = self._look
         if renews:
             text = f"{_RENEWAL}\n{text}"
-            variables |= {"me": self.lease.id, "turn": turn}
+            variables |= {"me": self.lease.id, "turn": turn, "taken": TAKEN}
         number, notes, rows, leases = (await self._connection.read(text, variables, until=until))[-1]
         known = self.lease.observe(lease_rows(leases), (turn, since) if renews else None)
         if renews:
@@ -401,6 +407,7 @@ class Follower:
             self._again.add(key)
 
     def _noticed(self, record: object) -> None:
+        """Look where something was taken away, unless this process did that."""
         number = record.get("number") if isinstance(record, dict) else None
         if not isinstance(number, int) or (number > self.position and number != self.sent):
             self._woken.set()

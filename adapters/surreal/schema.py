@@ -189,6 +189,18 @@ DEFINE FIELD granted ON lease TYPE int COMMENT 'its last turn that was granted';
 """
 _HOURS = "DEFINE FIELD hours ON usage TYPE option<array<int>> COMMENT 'the sums of each hour, one after the other';"
 
+_POOLS = """
+REMOVE FIELD taken ON revision;
+DEFINE TABLE taken SCHEMAFULL COMMENT 'the last revision that took something away';
+DEFINE FIELD number ON taken TYPE int;
+DEFINE TABLE share SCHEMAFULL COMMENT 'what is left of a limit that instances share';
+DEFINE FIELD amount ON share TYPE float;
+DEFINE FIELD at ON share TYPE datetime;
+DEFINE FIELD holds ON share TYPE option<string> COMMENT 'JSON: what each instance has of a limit on calls at one time';
+DEFINE FIELD until ON share TYPE option<datetime>;
+DEFINE FIELD version ON share TYPE int;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _USAGE,
@@ -209,6 +221,7 @@ MIGRATIONS: tuple[str, ...] = (
     _KEY_ROTATIONS,
     _FOLLOWED,
     _HOURS,
+    _POOLS,
 )
 """Statements by number, counted from 1. Append only: a database remembers which ones it has had."""
 

@@ -21,6 +21,7 @@ from keycairn.domain.draft import Draft
 from keycairn.domain.errors import (
     ConflictError,
     ConnectionLostError,
+    KeycairnError,
     OutcomeUnknownError,
     RetryableConflictError,
     StoreError,
@@ -35,6 +36,8 @@ ATTEMPTS = 32
 """How often a changeset is worked out anew before a conflict with other writers is given up."""
 LONGEST_PAUSE = 0.2
 """Seconds between two attempts, at most."""
+CONTENDED = 1.0
+"""Seconds after a commit that another one overtook in which the next ones look first whether there is a later one."""
 STEPS = 100
 """Steps of a draft before others have their turn, each of some 30 us."""
 SETTLE_WITHIN = 3.0
@@ -56,6 +59,10 @@ class DatabaseConnection(WatchedConnection, Protocol):
         ...
 
 
+class _PerhapsOlderError(Exception):
+    """A changeset was refused by what may be older than the database."""
+
+
 class Session:
     """Reads are tried again once, writes run one at a time, and both go on when their caller is cancelled.
 
@@ -72,6 +79,8 @@ class Session:
         self._writing = asyncio.Lock()
         self._under_way = UnderWay()
         self._closed = False
+        self._contended = 0.0
+        """Until when others are taken to write as well, on the event loop's clock."""
 
     async def read(self, text: str, **variables: Any) -> Any:
         """The result of the one statement `text`; tried again once when the connection broke."""
@@ -118,10 +127,14 @@ class Session:
         try:
             self.check_open()
             await self.settle_open(until)
+            anew = asyncio.get_running_loop().time() < self._contended
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    return await self._attempt(changes, finish, until)
+                    return await self._attempt(changes, finish, until, anew=anew)
+                except _PerhapsOlderError:
+                    anew = True
                 except RetryableConflictError:
+                    anew, self._contended = True, asyncio.get_running_loop().time() + CONTENDED
                     if attempt == ATTEMPTS or asyncio.get_running_loop().time() > until - LONGEST_PAUSE:
                         raise ConflictError from None
                     await _pause(attempt)
@@ -129,17 +142,25 @@ class Session:
         finally:
             self._writing.release()
 
-    async def _attempt(self, changes: Changeset, finish: Finish | None, until: float) -> int | None:
-        """Work the changes out against what is stored, and store what they come to, unless it changed meanwhile."""
+    async def _attempt(self, changes: Changeset, finish: Finish | None, until: float, *, anew: bool) -> int | None:
+        """Work the changes out against what is stored, and store what they come to, unless it changed meanwhile.
+
+        Raises _PerhapsOlderError where they are refused by what is in memory, which others may have changed.
+        """
         if only_counts(changes):
             await self._count(changes, until)
             return None
-        async with self._follower.standing(until) as revision:
+        async with self._follower.standing(until, anew=anew) as (revision, certain):
             draft = Draft(self._follower.state)
-            await in_turns(step for change in changes for step in draft.steps(change))
-            await in_turns(draft.references())
-            if finish is not None:
-                await in_turns(finish(draft) or ())
+            try:
+                await in_turns(step for change in changes for step in draft.steps(change))
+                await in_turns(draft.references())
+                if finish is not None:
+                    await in_turns(finish(draft) or ())
+            except KeycairnError:
+                if certain:
+                    raise
+                raise _PerhapsOlderError from None
             taking = takes_away(draft, changes)
         images = {key: record for key, record in draft.images.items() if key[0] != "usage"}
         whole = self._transaction(draft, images, changes, revision, taking=taking)

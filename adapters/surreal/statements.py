@@ -21,6 +21,7 @@ from keycairn.domain.state import Images, Key
 KEYSET = RecordID("keyset", "current")
 HEAD = RecordID("head", "current")
 REVISION = RecordID("revision", "current")
+TAKEN = RecordID("taken", "current")
 MARKER = RecordID("restoring", "current")
 LEDGER = RecordID("ledger", "current")
 KEPT = 2_000
@@ -144,8 +145,9 @@ def moved_on(to: Transaction, revision: int, touched: Iterable[Key] = (), *, tak
         "((SELECT VALUE number FROM ONLY {id}) ?? 0) = {revision}", otherwise=MOVED, id=REVISION, revision=revision
     )
     following = revision + 1
-    taken = ", taken = {next}" if takes else ""
-    to.put(f"SET number = {{next}}{taken}", id=REVISION, next=following)
+    to.put("SET number = {next}", id=REVISION, next=following)
+    if takes:
+        to.put("SET number = {next}", id=TAKEN, next=following)
     ids = [RecordID(kind, key) for kind, key in touched if not key.startswith(STRANGE)]
     to.put("CONTENT {row}", id=RecordID("change", following), row={"touched": ids, "takes": takes})
     to.add("DELETE {id} RETURN NONE", id=RecordID("change", following - KEPT))

@@ -12,6 +12,7 @@ from keycairn.adapters.surreal.loading import number_in
 from keycairn.adapters.surreal.rows import Row, record_id
 from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.session import DatabaseConnection, Session
+from keycairn.adapters.surreal.shares import SurrealShares
 from keycairn.adapters.surreal.snapshot import all_records, read_moment, records_of
 from keycairn.adapters.surreal.statements import HEAD, KEYSET, REVISION
 from keycairn.adapters.surreal.trusting import TrustedRecords
@@ -27,6 +28,7 @@ from keycairn.domain.proof import Check, Learn
 from keycairn.domain.record import NAMES, Record
 from keycairn.domain.state import Key, State, distinct
 from keycairn.domain.token import Token
+from keycairn.ports.shares import Shares
 from keycairn.ports.store import MOST, Finish, LostChangeset
 
 _R = TypeVar("_R", bound=Record)
@@ -43,6 +45,7 @@ class SurrealStore(StateReads, HistoryReads):
         self._trusted = TrustedRecords()
         self._follower = Follower(connection, dialect, self._trusted)
         self._session = Session(connection, log, self._follower, self._trusted)
+        self._shares = SurrealShares(connection, self._follower)
         self._log = log
         self._dialect = dialect
 
@@ -148,7 +151,13 @@ class SurrealStore(StateReads, HistoryReads):
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
         await self._session.restore(distinct(records))
+        await self._follower.advance()
         await self.vouch()
+
+    @property
+    def shares(self) -> Shares:
+        """See `Store.shares`."""
+        return self._shares
 
     @property
     def leads(self) -> bool:

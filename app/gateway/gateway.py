@@ -35,6 +35,7 @@ from keycairn.app.gateway.resolution import Resolver
 from keycairn.app.gateway.resource_ids import ResourceIds
 from keycairn.app.gateway.resources import check_counted, kind_of
 from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE
+from keycairn.app.gateway.shared_limits import SharedLimiter
 from keycairn.app.gateway.socket_call import SOCKET_APIS, Offered, socket_call
 from keycairn.app.gateway.sockets import Sockets
 from keycairn.app.gateway.usage_scanner import unanswered
@@ -67,6 +68,8 @@ from keycairn.ports.websocket import Websockets
 
 PRINCIPAL = "keycairn_principal"
 """The scope key under which this process says for whom it calls itself; no request from outside can have it."""
+PREPARED = 8
+"""How often the limits of a call are prepared anew."""
 MOST_CALLS = 4000
 """Calls under way at one time."""
 _log = structlog.get_logger()
@@ -104,7 +107,8 @@ class Gateway:
         self.directory: Directory = Directory(store, tokens, clock)
         self.health: Health = Health(clock.monotonic)
         self.accounting: Accounting = Accounting(store)
-        self._limiter = Limiter(self.accounting.between, clock, tokens.family)
+        held = (self.accounting.between, clock, tokens.family)
+        self._limiter = Limiter(*held) if store.shares is None else SharedLimiter(*held, store.shares)
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._resources = ResourceIds(vault)
         self._resolver = Resolver(self.directory, registry)
@@ -134,7 +138,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to write the accounting."""
-        self._tasks = [asyncio.create_task(self.accounting.run())]
+        self._tasks = [asyncio.create_task(self.accounting.run()), asyncio.create_task(self._limiter.run())]
 
     async def aclose(self) -> None:
         """Stop, and write what was counted last. Calls under way are the server's to end."""
@@ -146,6 +150,7 @@ class Gateway:
         await self._sockets.aclose()
         await self._recovery.aclose()
         await self.accounting.flush()
+        await self._limiter.aclose()
         self.call_log.flush()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -257,8 +262,11 @@ class Gateway:
         """Count a call as under way. Raises OverloadedError or LimitReachedError."""
         if self._calls >= MOST_CALLS:
             raise OverloadedError
-        for subject in known.subjects:
-            await self._limiter.prepare(subject)
+        for _ in range(PREPARED):  # while one was prepared, others may have used up what was there for another
+            if self._limiter.ready(*known.subjects):
+                break
+            for subject in known.subjects:
+                await self._limiter.prepare(subject)
         self._limiter.begin(*known.subjects)
         self._calls += 1
 

@@ -13,7 +13,7 @@ from keycairn.ports.clock import Clock
 MOST = 10_000
 """Tokens and credentials that are remembered; then those that have nothing under way are forgotten."""
 
-_NANOS = 1000
+NANOS = 1000
 """In a millionth."""
 
 UsageOf = Callable[[str, date, date], Awaitable[Mapping[UsageKey, Usage]]]
@@ -79,11 +79,25 @@ class Limiter:
             if state.day != today or state.limits != subject.limits:  # otherwise another call was faster
                 state.day, state.limits = today, subject.limits
                 for key, one in sums.items():
-                    if _id_in(key, subject) in ids:
+                    if id_in(key, subject) in ids:
                         state.spent_in_month += one.nanos
                         if key.day == today:
                             state.spent += one.nanos
                             state.used += one.input_tokens + one.output_tokens
+
+    def ready(self, *subjects: Subject) -> bool:
+        """Whether `begin` can judge these by what is known; else `prepare` comes first, again."""
+        today = self._clock.now().date()
+        return all(
+            not one.limits.counts_use or ((state := self._state(one)).day, state.limits) == (today, one.limits)
+            for one in subjects
+        )
+
+    async def run(self) -> None:
+        """Do what has to be done beside calls, until cancelled."""
+
+    async def aclose(self) -> None:
+        """End orderly."""
 
     def refusal(self, subject: Subject) -> LimitReachedError | None:
         """Why a call must not begin now, None where it may. Counts nothing; `prepare` comes first."""
@@ -92,28 +106,48 @@ class Limiter:
             return None
         state = self._state(subject)
         if limits.concurrent is not None and state.under_way >= limits.concurrent:
-            return LimitReachedError(f"{limits.concurrent} calls of this {subject.kind} at one time", 1.0)
+            return self.too_many_calls(subject)
         if limits.counts_use and (used_up := self._used_up(subject, state)):
             return used_up
         if limits.requests_per_minute is not None:
             room, rate = self._room(state, limits.requests_per_minute), limits.requests_per_minute / 60
             if room < 1:
-                what = f"{limits.requests_per_minute} requests of this {subject.kind} in a minute"
-                return LimitReachedError(what, (1 - room) / rate)
+                return self.too_many_requests(subject, (1 - room) / rate)
         return None
 
     def _used_up(self, subject: Subject, state: _State) -> LimitReachedError | None:
         limits = subject.limits
         if limits.tokens_per_day is not None and state.used >= limits.tokens_per_day:
-            what = f"{limits.tokens_per_day} model tokens of this {subject.kind} in a day (UTC)"
-            return LimitReachedError(what, self._until_tomorrow())
-        if limits.micros_per_day is not None and state.spent >= limits.micros_per_day * _NANOS:
-            what = f"{limits.micros_per_day / 10**6:g} spent with this {subject.kind} in a day (UTC)"
-            return LimitReachedError(what, self._until_tomorrow())
-        if limits.micros_per_month is not None and state.spent_in_month >= limits.micros_per_month * _NANOS:
-            what = f"{limits.micros_per_month / 10**6:g} spent with this {subject.kind} in a month (UTC)"
-            return LimitReachedError(what, self._until_next_month())
+            return self.tokens_used_up(subject)
+        if limits.micros_per_day is not None and state.spent >= limits.micros_per_day * NANOS:
+            return self.spent_today(subject)
+        if limits.micros_per_month is not None and state.spent_in_month >= limits.micros_per_month * NANOS:
+            return self.spent_this_month(subject)
         return None
+
+    def too_many_calls(self, subject: Subject) -> LimitReachedError:
+        """As many are under way as may be."""
+        return LimitReachedError(f"{subject.limits.concurrent} calls of this {subject.kind} at one time", 1.0)
+
+    def too_many_requests(self, subject: Subject, wait: float) -> LimitReachedError:
+        """As many began as may in a minute; another one may in `wait` seconds."""
+        what = f"{subject.limits.requests_per_minute} requests of this {subject.kind} in a minute"
+        return LimitReachedError(what, wait)
+
+    def tokens_used_up(self, subject: Subject) -> LimitReachedError:
+        """The model tokens of the day are used up."""
+        what = f"{subject.limits.tokens_per_day} model tokens of this {subject.kind} in a day (UTC)"
+        return LimitReachedError(what, self._until_tomorrow())
+
+    def spent_today(self, subject: Subject) -> LimitReachedError:
+        """What may be spent in a day is."""
+        what = f"{(subject.limits.micros_per_day or 0) / 10**6:g} spent with this {subject.kind} in a day (UTC)"
+        return LimitReachedError(what, self._until_tomorrow())
+
+    def spent_this_month(self, subject: Subject) -> LimitReachedError:
+        """What may be spent in a month is."""
+        what = f"{(subject.limits.micros_per_month or 0) / 10**6:g} spent with this {subject.kind} in a month (UTC)"
+        return LimitReachedError(what, self._until_next_month())
 
     async def used_up(self, subject: Subject) -> LimitReachedError | None:
         """Why a call that is under way must not go on, None where it may: what may be used in a day, or a month."""
@@ -189,5 +223,6 @@ def _midnight(now: datetime) -> datetime:
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _id_in(key: UsageKey, subject: Subject) -> str:
+def id_in(key: UsageKey, subject: Subject) -> str:
+    """Whose use it is: that of a token, or of a credential, as the subject is one."""
     return key.token if subject.kind == "token" else key.credential

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -15,9 +15,12 @@ from tests.servers.surreal_rpc import surreal_rpc
 from tests.servers.surreal_server import PASSWORD, USER, needs_server, shared_url
 from tests.stores import a_database
 
+from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.surreal import SurrealStore, open_surreal
 from keycairn.adapters.surreal.following import PATIENCE
 from keycairn.adapters.surreal.lease import LASTS
+from keycairn.app.gateway.limits import FREE, Subject
+from keycairn.app.gateway.shared_limits import SharedLimiter
 from keycairn.domain.change import (
     AddCredential,
     AddModel,
@@ -28,8 +31,10 @@ from keycairn.domain.change import (
     ReplaceCredential,
     Reseal,
 )
-from keycairn.domain.errors import StoreUnavailableError
+from keycairn.domain.errors import LimitReachedError, StoreUnavailableError
+from keycairn.domain.limits import Limits
 from keycairn.domain.sealed import SealedSecret
+from keycairn.domain.usage import Usage, UsageKey
 from keycairn.ports.store import Store
 
 ENGINES = ["ws", pytest.param("server", marks=[needs_server, pytest.mark.night])]
@@ -191,6 +196,46 @@ async def test_a_change_that_is_not_noted_has_everything_read_anew() -> None:
         assert {one.id for one in other.state.all(type(credential))} == {one.id for one in credentials[1:]}
         await one.aclose()
         await other.aclose()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_limits_hold_across_instances(engine: str) -> None:
+    async with a_place(engine) as opened:
+        stores = [await opened() for _ in range(3)]
+
+        async def unused(*_: object) -> Mapping[UsageKey, Usage]:
+            return {}
+
+        async def family(id: str, _: str) -> frozenset[str]:
+            return frozenset({id})
+
+        limiters = [SharedLimiter(unused, SystemClock(), family, store.shares) for store in stores]
+        limits = Limits(concurrent=40, requests_per_minute=240, tokens_per_day=10**6)
+        subject = Subject("token", "token:T1", WORKSPACE, limits)
+
+        async def begun(limiter: SharedLimiter) -> bool:
+            while not limiter.ready(subject):
+                await limiter.prepare(subject)
+            try:
+                limiter.begin(subject)
+            except LimitReachedError:
+                return False
+            return True
+
+        started = time.monotonic()
+        under_way = [limiter for limiter in limiters * 40 if await begun(limiter)]
+        assert len(under_way) == 40
+        for limiter in under_way:
+            limiter.end(subject, FREE)
+        requests = 40
+        for limiter in limiters * 120:
+            if await begun(limiter):
+                requests += 1
+                limiter.end(subject, FREE)
+        came_back = (time.monotonic() - started) * 240 / 60
+        assert 240 - len(limiters) <= requests <= (240 + came_back) * 1.05
+        for limiter in limiters:
+            await limiter.aclose()
 
 
 async def test_one_instance_leads_and_another_follows_when_it_leaves() -> None:

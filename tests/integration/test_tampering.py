@@ -130,8 +130,13 @@ UNCOVERED: dict[str, dict[str, str]] = {
         ),
         "sums that every call alters, which no event tells of; they are no limit: those are counted in memory",
     ),
-    "revision": dict.fromkeys(("number", "taken"), "tells other instances that something changed, and nothing else"),
+    "revision": {"number": "tells other instances that something changed, and nothing else"},
+    "taken": {"number": "tells other instances that something was taken away"},
     "change": dict.fromkeys(("touched", "takes"), "tells other instances what to read again; what they read is proven"),
+    "share": dict.fromkeys(
+        ("amount", "at", "holds", "until", "version"),
+        "how much of a limit is left, for as long as a limit counts",
+    ),
     "lease": dict.fromkeys(("seen", "granted"), "tells for which instances a commit waits, a second at the most"),
     "ledger": dict.fromkeys(
         ("store", "number"), "tells which entry of the redo log is in; a start refuses a wrong one"

@@ -26,7 +26,7 @@ async def server() -> AsyncIterator[RpcServer]:
 
 @pytest.fixture
 async def store(server: RpcServer) -> AsyncIterator[SurrealStore]:
-    store = await open_surreal(server.url, user="root", password=Secret(server.password), deadline=0.5)
+    store = await open_surreal(server.url, user="root", password=Secret(server.password), deadline=1.5)
     assert isinstance(store, SurrealStore)
     yield store
     server.thawed.set()
@@ -40,7 +40,7 @@ async def test_a_dropped_connection_is_made_anew_and_signed_in(server: RpcServer
         await server.drop_all()
         counts = await asyncio.gather(*(store.event_count() for _ in range(BUSY)))
         assert counts == [1] * BUSY
-    assert sign_ins + 3 <= server.sign_ins <= sign_ins + 6, "once for each connection, that of the live query included"
+    assert sign_ins + 3 <= server.sign_ins < sign_ins + BUSY, "once for each connection, not for each read"
 
 
 async def test_a_read_in_flight_is_repeated(server: RpcServer, store: SurrealStore) -> None:
