@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import TypeVar
 
 from keycairn.domain.credential import Credential
@@ -181,8 +182,10 @@ class ModelIndex:
 
     def keys(self) -> list[str]:
         """The keys of all, ordered."""
-        # a few lists in order: sorting them together is next to nothing
-        return sorted(key for (_, *narrow), order in self._lists.items() if narrow == [None, None] for key in order)
+        of_workspaces = [order for (_, provider, type), order in self._lists.items() if provider is type is None]
+        if len(of_workspaces) == 1:
+            return of_workspaces[0].copy()
+        return sorted(chain.from_iterable(of_workspaces))  # a few lists in order: that is next to nothing
 
     def linked(self, credential: CredentialId) -> list[ModelId]:
         """See `State.linked`."""

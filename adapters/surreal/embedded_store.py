@@ -178,8 +178,16 @@ class EmbeddedStore(StateReads, HistoryReads):
         """See `Store.snapshot`."""
         async with self._writing:
             _ = self.state
-            async with aclosing(self._records(self._state.by_kind())) as records:
+            async with aclosing(self._records(await self._by_kind())) as records:
                 yield records
+
+    async def _by_kind(self) -> dict[str, list[Record]]:
+        """What is held, by kind, ordered by key. The write lock is held, so that it is of one moment."""
+        held: dict[str, list[Record]] = {}
+        for kind in HELD:
+            held[kind] = self._state.sorted(kind)
+            await asyncio.sleep(0)
+        return held
 
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
@@ -210,7 +218,7 @@ class EmbeddedStore(StateReads, HistoryReads):
                 await self._ready()
                 await self._checkpoint()
                 self._pinned = True  # what is committed from here on must stay in the log until it is in the new one
-                held = self._state.by_kind()
+                held = await self._by_kind()
                 for (kind, _), record in sorted(self._withheld.items()):
                     held[kind].append(record)
             await new.fill(self._records(held))
