@@ -156,6 +156,7 @@ def _operation(  # one for each part
     operation: dict[str, Any] = {
         "tags": [TAG],
         "summary": summary,
+        "description": _description(anthropic=anthropic, names=names, api=api),
         "operationId": id,
         "security": [{"token": []}],
         "responses": {"200": {"description": "The provider's answer.", "content": content}, **errors},
@@ -168,6 +169,18 @@ def _operation(  # one for each part
     if body is not None:
         operation["requestBody"] = dict(body)
     return operation
+
+
+def _description(*, anthropic: bool, names: tuple[str, ...], api: str) -> str:
+    """Who answers, and in whose form."""
+    if names == _NATIVE:
+        return "The provider's own path, body and answer. The key is added; the model, where one is named, is checked."
+    form = "Anthropic's" if anthropic else "OpenAI's"
+    if api:
+        return f"In {form} form. The model's account answers, or the next one of its pool."
+    if names == ("id",):
+        return f"In {form} form. The account that holds it answers, for the token that made it alone."
+    return f"In {form} form, as far as the token reaches."
 
 
 def _body(api: str) -> dict[str, Any]:
