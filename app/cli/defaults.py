@@ -76,8 +76,10 @@ async def auto_assign(client: "Client", *, as_json: bool) -> None:
     done = await client.post("/api/models/auto-assign")
     if shown(done, as_json=as_json):
         return
+    known = await client.all("/api/models") if done["assigned"] else []
+    names = {each["id"]: f"{each['provider']}/{each['name']}" for each in known}
     for name, model in done["assigned"].items():
-        say(f"default:{_called(name)} is {model}.", GOOD)
+        say(f"default:{_called(name)} is {names.get(model, model)}.", GOOD)
     if done["missing"]:
         say(f"There is no model for: {', '.join(_called(name) for name in done['missing'])}", DULL)
     if not done["assigned"] and not done["missing"]:

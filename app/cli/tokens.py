@@ -108,7 +108,7 @@ async def create(  # noqa: PLR0913  # one for each option
         await client.delete(f"/api/tokens/{segment(made['id'])}")
         raise OutputLost(lost.why, "Nobody saw the token, so it was revoked.") from None
     if not as_json:
-        note(f"{made['name']} may: {', '.join(made['scopes'])}. Keep the text above; it is not shown again.")
+        note(f"{made['name']} may: {', '.join(made['scopes'])}. Keep its text, which is not shown again.")
 
 
 @token.command("list")

@@ -96,7 +96,7 @@ async def test_an_account_lives_its_whole_life_by_commands(beside: Shell, servic
 
     found = await beside.read("discover", "work", "--register")
     assert found["registered"]["created"] == 5
-    assert (await beside.run("default", "auto")).exit_code == 0
+    assert "default:chat is openai/" in (await beside.run("default", "auto")).output
     models = await beside.read("model", "list", "--credential", "Work", "--type", "language")
     name = models[0]["name"]
     assert (await beside.run("default", "set", "chat", f"openai/{name}")).exit_code == 0
