@@ -4,6 +4,7 @@ import re
 import runpy
 import shlex
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import click
@@ -39,6 +40,8 @@ def parsed(words: list[str]) -> None:
             raise click.UsageError(f"{words[0]} is no command")
         context, command, words = click.Context(found, parent=context, info_name=words[0]), found, words[1:]
     if not isinstance(command, click.Group):
+        command = copy(command)  # the commands themselves stay as they are
+        command.params = [copy(parameter) for parameter in command.params]
         for parameter in command.params:
             parameter.callback = None  # what a value means is for the command itself
             if isinstance(parameter.type, click.Path):
