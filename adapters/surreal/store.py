@@ -151,6 +151,7 @@ class SurrealStore(StateReads, HistoryReads):
     async def restore(self, records: Iterable[Record]) -> None:
         """See `Store.restore`."""
         await self._session.restore(distinct(records))
+        self._follower.uncertain()  # nothing of it is in memory yet
         await self._follower.advance()
         await self.vouch()
 
