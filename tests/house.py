@@ -13,7 +13,7 @@ from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.adapters.imports.legacy import LegacyConfig
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
-from keycairn.domain.errors import UnknownProviderError, WrongRootKeyError
+from keycairn.domain.errors import InvalidInputError, UnknownProviderError, WrongRootKeyError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.modality import Modality
@@ -53,13 +53,13 @@ class FakeOpenKeyset:
         return FakeOpenKeyset(replace(self.record, generation=self.record.generation + 1, proves=True))
 
     def with_new_key(self) -> OpenKeyset:
-        raise AssertionError("the fake does not rotate; take AesGcmKeysets")
+        raise InvalidInputError("The fake does not rotate; take AesGcmKeysets.")
 
     def with_key_state(self, kid: int, state: KeyState) -> OpenKeyset:
-        raise AssertionError("the fake does not rotate; take AesGcmKeysets")
+        raise InvalidInputError("The fake does not rotate; take AesGcmKeysets.")
 
     def without_key(self, kid: int) -> OpenKeyset:
-        raise AssertionError("the fake does not rotate; take AesGcmKeysets")
+        raise InvalidInputError("The fake does not rotate; take AesGcmKeysets.")
 
     def following(self, later: Keyset) -> OpenKeyset:
         return FakeOpenKeyset(later)

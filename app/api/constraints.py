@@ -13,7 +13,7 @@ from keycairn.domain.ids import KEY
 from keycairn.domain.key_rotation.record import LONGEST_OVERLAP, MOST_DAYS
 from keycairn.domain.limits import LARGEST_LIMIT
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import HIGHEST_SHARE, LONGEST_CONTEXT, LONGEST_MODEL_NAME, Slot
+from keycairn.domain.model import HIGHEST_SHARE, LONGEST_CALLED_NAME, LONGEST_CONTEXT, LONGEST_MODEL_NAME, Slot
 from keycairn.domain.names import MOST_PATTERNS
 from keycairn.domain.options import LONGEST_TIME, LONGEST_VALUE, MOST_HEADERS, SHORTEST_TIME
 from keycairn.domain.price import HIGHEST_PRICE
@@ -108,7 +108,7 @@ FIELDS: Mapping[str, Mapping[str, Facts]] = {
         "models": {
             "minItems": 1,
             "maxItems": MOST_PATTERNS,
-            "items": {"type": "string", **_name(LONGEST_MODEL_NAME), "pattern": _CALLED},
+            "items": {"type": "string", **_name(LONGEST_CALLED_NAME), "pattern": _CALLED},
         },
     },
     "SetKeyRotation": {

@@ -52,7 +52,7 @@ def test_the_built_wheel_holds_every_file_of_the_layers_and_nothing_else(tmp_pat
         if file.is_file()
     }
     own_folder = checkout / "src/keycairn"
-    files |= {f"keycairn/{file.relative_to(own_folder)}" for file in own_folder.glob("testing/*.py")}
+    files |= {f"keycairn/{file.relative_to(own_folder)}" for file in own_folder.glob("testing/**/*.py")}
     files |= {"keycairn/__init__.py", "keycairn/__main__.py", "keycairn/py.typed"}
     assert {name for name in names if not name.startswith(own)} == files, "templates and the like need package-data"
     assert f"{own}licenses/LICENSE" in names

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / ".ci/errors_page.py"))
 PAGE = (ROOT / "docs/errors.md").read_text()
 SIGNALS = {
+    "_PerhapsOlderError",
     "BrokenOffError",
     "ClientGoneError",
     "EarlyEnd",

@@ -44,6 +44,9 @@ MAY: dict[str, frozenset[str]] = {
     # speak over sockets that were dialled there
     "adapters/httptools_upstream/pool.py": frozenset({"create_connection"}),
     "adapters/websockets_upstream/client.py": frozenset({"create_connection"}),
+    # starts workers of the same program, and speaks with them over a pair of sockets that only they have
+    "app/cli/supervising.py": frozenset({"create_subprocess_exec", "socketpair"}),
+    "app/cli/worker.py": frozenset({"open_connection"}),
     # finds the address to listen on, and opens the operator's own browser at a file of this machine
     "app/cli/serving.py": frozenset({"getaddrinfo", "webbrowser"}),
 }

@@ -201,6 +201,10 @@ class Rotation:
                 _log.error("the rotation stopped; the next one, or the next start, goes on with it", detail=str(error))
             else:
                 begun.set_exception(error)
+        except Exception as error:
+            if begun.done():
+                raise
+            begun.set_exception(error)
         finally:
             begun.cancel()  # where it was cut off; else it is done already
 

@@ -44,7 +44,7 @@ CREATIONS: list[tuple[str, bytes, int, str]] = [
     ("the mask as key", json.dumps({**GOOD, "api_key": "••••••••"}).encode(), 422, "invalid_input"),
     ("no key", json.dumps({"name": "W", "provider": "openai"}).encode(), 422, "missing_field"),
     ("the key twice", json.dumps({**GOOD, "secrets": {"api_key": KEY}}).encode(), 422, "invalid_input"),
-    ("the key as name", json.dumps({**GOOD, "name": f"my {KEY}"}).encode(), 422, "secret_in_plain_field"),
+    ("the key as name", json.dumps({**GOOD, "name": f"my {KEY}"}).encode(), 422, "secret_like_field"),
     ("an unknown modality", json.dumps({**GOOD, "modalities": [KEY]}).encode(), 422, "invalid_input"),
     ("another's modality", json.dumps({**GOOD, "modalities": ["text_to_speech"]}).encode(), 422, "invalid_input"),
     (

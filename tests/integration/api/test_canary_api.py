@@ -60,6 +60,7 @@ def record(caplog: pytest.LogCaptureFixture) -> Iterator[Record]:
     for name in ("httpx", "httpcore"):
         caplog.set_level(logging.WARNING, logger=name)
     record = Record()
+    structlog.reset_defaults()  # a command that was tried before may have turned it down
     structlog.configure(processors=[record.structured], cache_logger_on_first_use=False)
     yield record
     structlog.reset_defaults()

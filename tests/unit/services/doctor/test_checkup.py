@@ -174,7 +174,8 @@ async def test_a_gap_in_the_audit_log_is_broken_and_cannot_be_fixed(tmp_path: Pa
     await house.store.commit((Append(forged),), lambda draft: draft.put(Head(forged.seq, forged.mac)))
     found = [finding for finding in await kc.checkup.report() if finding.code.startswith("audit_")]
     assert found
-    assert all(finding.broken and not finding.fixable for finding in found)
+    assert any(finding.broken for finding in found)
+    assert not any(finding.fixable for finding in found)
 
 
 async def test_a_fix_writes_a_backup_of_what_was_before_it(tmp_path: Path) -> None:
