@@ -7,6 +7,7 @@ they are recognised by their keys. While they come in, somebody reads a credenti
 
 import asyncio
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -121,6 +122,19 @@ async def _read(keycairn: Keycairn, id: CredentialId, waits: list[float]) -> Non
         waits.append(time.perf_counter() - begun - 0.005)
 
 
+async def _open(folder: Path) -> None:
+    async with open_keycairn(Settings(data_dir=folder, env_file=None, external_plugins=False)):
+        print(memory())
+
+
+def resting(folder: Path) -> float:
+    """The most memory, in MiB, that a process of its own has which opens what was imported."""
+    done = subprocess.run(  # noqa: S603  # ourselves
+        [sys.executable, __file__, "--open", str(folder)], capture_output=True, check=True, text=True
+    )
+    return float(done.stdout)
+
+
 def memory() -> float:
     """The most memory this process had, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -133,16 +147,23 @@ async def main(count: int) -> None:
         small = await imported(folder / "small", max(count // 10, 1))
         lower = memory()
         first, second, waits = await imported(folder / "large", count)
+        most = memory()
+        at_rest = resting(folder / "large" / "keycairn")
     print(f"the store alone   {1 / alone:8.0f} credentials/s, a commit each")
     print(f"the import        {count / first:8.0f} credentials/s, {count} of them, batches of {BATCH}")
     print(f"the same again    {count / second:8.0f} credentials/s, nothing to do")
     print(f"a tenth of it     {max(count // 10, 1) / small[0]:8.0f} credentials/s")
     middle, late = (waits[len(waits) * part // 100] * 1000 for part in (50, 99))
     print(f"a read meanwhile  {middle:8.1f} ms p50, {late:.0f} ms p99")
-    print(
-        f"memory            {lower:8.0f} MiB after a tenth, {memory():.0f} MiB after all, the database's own included"
-    )
+    print(f"memory            {lower:8.0f} MiB after a tenth, {most:.0f} MiB after all")
+    print(f"a start with it   {at_rest:8.0f} MiB: the import has {most / at_rest:.2f} of that")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
+    match sys.argv[1:]:
+        case ["--open", folder]:
+            asyncio.run(_open(Path(folder)))
+        case [count]:
+            asyncio.run(main(int(count)))
+        case _:
+            asyncio.run(main(10_000))
