@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath
+from msgspec.structs import replace
 
 from keycairn.app.lookup import spec_of
 from keycairn.app.page.credential_form import FormField, fields_of, form_errors, labels_of
@@ -48,7 +49,7 @@ async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
     form = await view.form()
     key, rotations = credential_id(id), view.keycairn.key_rotations
     credential = (await view.keycairn.credentials.get(key, workspace=view.caller.workspace)).credential
-    spec = await _managing(view, credential)
+    spec = _managing(view, credential)
     try:
         await rotations.set_up(
             key,
@@ -120,7 +121,7 @@ async def shown_rotation(view: View, key: CredentialId) -> Shown | None:
         return None
 
 
-async def _managing(view: View, credential: Credential) -> ProviderSpec:
+def _managing(view: View, credential: Credential) -> ProviderSpec:
     """What manages the keys of its provider, as a form asks for it. Raises UnknownProviderError."""
     spec = view.keycairn.registry.get(credential.provider).spec
     management = view.keycairn.key_rotations.management(credential.provider)
@@ -136,10 +137,11 @@ def _policy(form: PageForm, before: Policy) -> Policy:
         if form.text(name) and numbers[name] is None:
             wrong[name] = "enter a whole number"
     at, hours = before.at, before.overlap_hours
-    try:
-        at = datetime.strptime(form.text("at")[:16], _MOMENT).replace(tzinfo=UTC) if form.text("at") else None
-    except ValueError:
-        wrong["at"] = "enter a day and a time"
+    if form.text("at") != _shown_time(before.at):  # which shows no seconds
+        try:
+            at = datetime.strptime(form.text("at")[:16], _MOMENT).replace(tzinfo=UTC) if form.text("at") else None
+        except ValueError:
+            wrong["at"] = "enter a day and a time"
     try:
         hours = float(form.text("overlap_hours")) if form.text("overlap_hours") else Policy().overlap_hours
     except ValueError:
@@ -192,29 +194,15 @@ def _fields(spec: ProviderSpec | None, shown: Shown | None) -> list[FormField]:
         return []
     first, rest = fields_of(spec)
     sealed = shown.rotation.sealed if shown else {}
-    return [
-        FormField(
-            key=one.key,
-            label=one.label,
-            help=one.help,
-            required=one.required,
-            secret=one.secret,
-            long=one.long,
-            number=one.number,
-            default=one.default,
-            choices=one.choices,
-            stored=one.key.removeprefix(SECRET) in sealed if one.secret else False,
-            clears=False,
-        )
-        for one in (*first, *rest)
-    ]
+    stored = {f"{SECRET}{name}" for name in sealed}
+    return [replace(one, stored=one.key in stored, clears=False) for one in (*first, *rest)]
 
 
 def _values(shown: Shown | None, spec: ProviderSpec | None) -> dict[str, str]:
     policy = shown.rotation.policy if shown else Policy()
     values = {
         "every_days": "" if policy.every_days is None else str(policy.every_days),
-        "at": "" if policy.at is None else policy.at.astimezone(UTC).strftime(_MOMENT),
+        "at": _shown_time(policy.at),
         "overlap_hours": f"{policy.overlap_hours:g}",
         "warn_days": str(policy.warn_days),
     }
@@ -222,3 +210,7 @@ def _values(shown: Shown | None, spec: ProviderSpec | None) -> dict[str, str]:
     return values | {
         f"setting:{field.name}": str(settings.get(field.name, "")) for field in (spec.settings if spec else ())
     }
+
+
+def _shown_time(at: datetime | None) -> str:
+    return "" if at is None else at.astimezone(UTC).strftime(_MOMENT)

@@ -1,17 +1,19 @@
 """The page of a key: how old it is, how it is rotated, and what is done after a leak."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from msgspec.structs import replace
 from tests.canary import scan
 from tests.fakes import FakeClock, FakeIds
 from tests.key_cloud import ADMIN, FIRST, CloudHouse, KeyCloud, MortalStore
-from tests.page import Browser, browsing
+from tests.page import Browser, browsing, fields_of
 
 from keycairn.domain.audit import IN_PROCESS
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.key_management import KeyCreation
+from keycairn.domain.key_rotation.record import Policy
 from keycairn.domain.secret import Secret
 
 TOKEN = "admin-0123456789-0123456789-0123456789"
@@ -67,6 +69,16 @@ async def test_saving_again_keeps_the_secret_that_manages_keys(house: CloudHouse
     await browser.post(page_of(id), {"every_days": "30"})
     found = await house.keycairn.key_rotations.get(id, workspace="default")
     assert (found.automatic, found.rotation.policy.every_days) == (True, 30)
+
+
+async def test_saving_an_untouched_form_keeps_a_time_to_the_second(house: CloudHouse, browser: Browser) -> None:
+    id = await stored(house)
+    policy = Policy(every_days=30, at=datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC), overlap_hours=1.5)
+    await house.keycairn.key_rotations.set_up(id, policy=policy)
+    text = (await browser.get(page_of(id))).text
+    form = text[text.index(f'action="{page_of(id)}"') :]
+    assert (await browser.post(page_of(id), fields_of(form[: form.index("</form>")]))).status_code == 303
+    assert (await house.keycairn.key_rotations.get(id, workspace="default")).rotation.policy == policy
 
 
 @pytest.mark.parametrize(
