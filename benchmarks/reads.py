@@ -138,7 +138,7 @@ async def keycairn(folder: Path, credentials: int, models: int) -> AsyncIterator
         for start in range(0, len(changes), BATCH):
             await opened.store.commit(tuple(changes[start : start + BATCH]))
         store: Any = opened.store
-        connection = store._connection  # noqa: SLF001  # to count what it is asked
+        connection = store._engine.connection  # noqa: SLF001  # to count what it is asked
         connection._engine._db = engine = Counting(connection._engine._db)  # noqa: SLF001
         app = Litestar(plugins=[KeycairnPlugin(keycairn=opened)], openapi_config=None)
 

@@ -71,7 +71,7 @@ async def test_a_doubtful_change_is_not_found_by_an_engine_that_is_opened_anew(
     store: EmbeddedStore, calls: Calls, tmp_path: Path
 ) -> None:
     await doubtful(store, calls)
-    await store._recover(StoreError("the engine failed"))
+    await store._engine._recover(StoreError("the engine failed"))
     assert list(await store.events(WORKSPACE)) == []
     await goes_on(store, tmp_path)
 
@@ -80,7 +80,7 @@ async def test_a_doubtful_change_does_not_get_into_a_compacted_database(
     store: EmbeddedStore, calls: Calls, tmp_path: Path
 ) -> None:
     compaction = asyncio.create_task(store.compact())
-    while not store._pinned:  # noqa: ASYNC110  # nothing tells it
+    while not store._engine.pinned:  # noqa: ASYNC110  # nothing tells it
         await asyncio.sleep(0)
     await doubtful(store, calls)
     await compaction

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.samples import WORKSPACE, a_credential, a_model, an_event
 
 from keycairn.adapters.redo_log import RedoLog
-from keycairn.adapters.surreal import embedded_store, open_surreal
+from keycairn.adapters.surreal import embedded_store, logged_engine, open_surreal, rebuilding
 from keycairn.adapters.surreal.building import tree_size
 from keycairn.adapters.surreal.embedded_store import EmbeddedStore
 from keycairn.domain.change import AddCredential, AddModel, Append, RelinkModels, ReplaceCredential
@@ -29,8 +29,8 @@ async def opened(folder: Path, reserve: int | None = None) -> EmbeddedStore:
 
 @pytest.fixture
 async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedStore]:
-    monkeypatch.setattr(embedded_store, "PATIENCE", 0.05)
-    monkeypatch.setattr(embedded_store, "PAUSE", 0.01)
+    monkeypatch.setattr(logged_engine, "PATIENCE", 0.05)
+    monkeypatch.setattr(logged_engine, "PAUSE", 0.01)
     store = await opened(tmp_path)
     yield store
     await store.aclose()
@@ -58,8 +58,8 @@ class Failing:
 
 
 def failing(store: EmbeddedStore) -> Failing:
-    connection = Failing(store._connection)
-    store._connection = connection  # type: ignore[assignment]  # stands in for it
+    connection = Failing(store._engine.connection)
+    store._engine.connection = connection  # type: ignore[assignment]  # stands in for it
     return connection
 
 
@@ -79,17 +79,17 @@ async def test_what_was_accepted_while_the_engine_failed_is_there_at_once_and_af
     engine.works = True
     await until_ready(store)
 
-    whole = store._accept
+    whole = store._engine.accept
 
     async def then_fail(draft: Any) -> None:
         await whole(draft)
         engine.works = False
 
-    store._accept = then_fail  # type: ignore[method-assign]  # fails between the log and the engine
+    store._engine.accept = then_fail  # type: ignore[method-assign]  # fails between the log and the engine
     with pytest.raises(CommitPendingError) as caught:
         await store.commit((AddCredential(credential), Append(event)))
     assert caught.value.event == event.id
-    store._accept = whole  # type: ignore[method-assign]
+    store._engine.accept = whole  # type: ignore[method-assign]
 
     assert await store.credential(WORKSPACE, credential.id) == credential, "reads go on, and show it"
     with pytest.raises(StoreUnavailableError, match="tries again"):
@@ -123,21 +123,21 @@ async def test_a_process_that_dies_between_log_and_engine_loses_nothing(tmp_path
     models = [a_model(name=f"m{n}", credential=a.id) for n in range(50)]
     await store.commit((AddCredential(a), AddCredential(b), *map(AddModel, models)))
     engine = failing(store)
-    whole = store._accept
+    whole = store._engine.accept
 
     async def then_fail(draft: Any) -> None:
         await whole(draft)
         engine.works = False
 
-    store._accept = then_fail  # type: ignore[method-assign]
-    store._reopen = never  # type: ignore[method-assign]  # the process is gone before the engine is back
+    store._engine.accept = then_fail  # type: ignore[method-assign]
+    store._engine._reopen = never  # type: ignore[method-assign]  # the process is gone before the engine is back
     with pytest.raises(CommitPendingError):
         await asyncio.wait_for(store.commit((RelinkModels(WORKSPACE, a.id, b.id), Append(an_event()))), 20)
-    assert store._redo is not None
-    store._redo.close()
-    if store._recovery:
-        store._recovery.cancel()
-    await store._connection.close()
+    assert store._engine.redo is not None
+    store._engine.redo.close()
+    if store._engine._recovery:
+        store._engine._recovery.cancel()
+    await store._engine.connection.close()
 
     again = await opened(tmp_path)
     assert len(await again.models(WORKSPACE, credential=b.id)) == 50
@@ -153,9 +153,9 @@ async def test_a_full_disk_refuses_what_grows_and_lets_changes_and_reads_go_on(t
     store = await opened(tmp_path)
     credential = a_credential()
     await store.commit((AddCredential(credential),))
-    assert store._room is not None
-    store._room._reserve = 2**60
-    store._room.least_of = lambda reserve, disk: reserve  # type: ignore[method-assign]  # a disk that has less than that
+    assert store._engine.room is not None
+    store._engine.room._reserve = 2**60
+    store._engine.room.least_of = lambda reserve, disk: reserve  # type: ignore[method-assign]  # a disk that has less than that
     before = await everything(store)
     with pytest.raises(StoreFullError, match="Reading goes on"):
         await store.commit((AddCredential(a_credential()), Append(an_event())))
@@ -258,7 +258,7 @@ async def test_edits_are_measured_against_what_is_whole_through_any_number_of_st
 async def test_edits_of_one_record_grow_the_folder_to_a_bound_while_it_serves(
     store: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded_store, "COMPACT_AT", 1)
+    monkeypatch.setattr(rebuilding, "COMPACT_AT", 1)
     monkeypatch.setattr(embedded_store, "SHORTEN_AT", 20_000)
     one = a_credential()
     await store.commit((AddCredential(one),))
@@ -277,14 +277,14 @@ async def test_a_new_database_that_is_ready_is_taken_at_the_next_start(tmp_path:
     async def killed() -> None:
         raise asyncio.CancelledError
 
-    store._reopen = killed  # type: ignore[method-assign]  # between the renames
+    store._engine._reopen = killed  # type: ignore[method-assign]  # between the renames
     with pytest.raises(asyncio.CancelledError):
         await store.compact()
     expected = await everything(store)
     assert (tmp_path / "db.ready").exists()
-    assert store._redo is not None
-    store._redo.close()
-    await store._connection.close()
+    assert store._engine.redo is not None
+    store._engine.redo.close()
+    await store._engine.connection.close()
     again = await opened(tmp_path)
     assert await everything(again) == expected
     assert not (tmp_path / "db.ready").exists()

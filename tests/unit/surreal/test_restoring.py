@@ -31,7 +31,7 @@ async def stored(store: Store) -> Sequence[Record]:
 
 async def cut_off(store: SurrealStore | EmbeddedStore, records: Sequence[Record]) -> Claim:
     """Restore as far as a killed process may have come."""
-    connection = store._connection if isinstance(store, EmbeddedStore) else store._session._connection
+    connection = store._engine.connection if isinstance(store, EmbeddedStore) else store._session._connection
     claim = Claim(connection.query)
     await claim.take()
     await claim.fill(records)
