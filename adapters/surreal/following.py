@@ -1,85 +1,38 @@
-"""The records of a shared database in memory, moved forward by what each revision is noted to have touched.
+"""The records of a shared database in memory, moved forward by what each revision changed.
 
-Every commit moves the revision on by one, and notes in the same transaction which records it touched. An instance that
-is at one revision reads the notes after it and those records, in one statement, and is at a later one, with each
+An instance that is at one revision reads what was changed after it (`revisions.py`), and is at a later one, with each
 renewal of its lease. A live query tells at once where something was taken away; nothing else is watched, since each
-live query costs every write that it watches most of a millisecond. Where a note is missing, since it is too old or
-something else wrote, everything is read anew.
+live query costs every write that it watches most of a millisecond.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any, Protocol
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import structlog
-from msgspec import Struct
 from surrealdb import RecordID
 
 from keycairn.adapters.surreal.dialect import EngineDialect
 from keycairn.adapters.surreal.history import HELD
 from keycairn.adapters.surreal.lease import EVERY, LASTS, Lease, lease_rows
-from keycairn.adapters.surreal.loading import no_collecting, number_in
-from keycairn.adapters.surreal.rows import Row
-from keycairn.adapters.surreal.snapshot import records_in
-from keycairn.adapters.surreal.statements import KEPT, REVISION, TAKEN
+from keycairn.adapters.surreal.revisions import Look, Renewal, Revisions, WatchedConnection
 from keycairn.adapters.surreal.trusting import TrustedRecords
-from keycairn.domain.errors import ConflictError, RefusedRecordError, StoreError, StoreUnavailableError
-from keycairn.domain.proof import kid_of_proof
-from keycairn.domain.record import Record
-from keycairn.domain.state import Images, Key, State, key_for
+from keycairn.domain.errors import ConflictError, StoreError, StoreUnavailableError
+from keycairn.domain.state import Images, Key, State
 
-MOST = 10_000
-"""Records that are read at once to catch up; where more were touched, everything is read anew, in pages."""
 PATIENCE = 2.0
 """Seconds a read waits for the lease, where it ran out while the process or the database was held up."""
 PAUSE = 0.1
 """Seconds after a turn that failed, since the database is away, until the next."""
 GLANCE = 0.003
 """Seconds between two looks at what the other instances have seen."""
-AT_ONCE = 200
-"""Records that are checked without letting others run: 1 ms."""
 ATTEMPTS = 5
 """How often everything is read anew while others write faster than that."""
 GOODBYE = 1.0
 """Seconds for giving the lease back."""
 
-_RENEWAL = (
-    "UPDATE $me SET seen = $seen, "
-    "granted = IF $seen >= ((SELECT VALUE number FROM ONLY $taken) ?? 0) { $turn } ELSE { granted } RETURN NONE;"
-)
-_LOOK = (
-    "{{ LET $number = (SELECT VALUE number FROM ONLY $revision) ?? 0; "
-    "LET $notes = IF $number - $seen > $kept {{ [] }} ELSE {{ (SELECT * FROM {notes}) }}; "
-    "LET $ids = array::distinct(array::concat(array::flatten($notes.touched), $again)); "
-    "RETURN [$number, $notes, IF array::len($ids) > $most {{ NONE }} ELSE {{ (SELECT * FROM $ids) }}, "
-    "(SELECT * FROM lease)]; }}"
-)
 _OUT_OF_TOUCH = "The database does not answer in time, so nothing is served that may be out of date. Try again shortly."
 _log = structlog.get_logger()
-
-
-class WatchedConnection(Protocol):
-    """What following needs of the database."""
-
-    deadline: float
-    """Seconds within which it answers, or is unavailable."""
-
-    async def read(self, text: str, variables: Mapping[str, Any], *, until: float | None = None) -> list[Any]:
-        """The result of each statement of what may be repeated."""
-        ...
-
-    async def watch(self, text: str, notice: Callable[[Any], None]) -> None:
-        """Run a live query until cancelled."""
-        ...
-
-
-class _Answer(Struct, frozen=True):
-    """What was found: the revision, the notes after ours, and the records they name; None for too many."""
-
-    number: int
-    notes: list[Row]
-    rows: list[Row] | None
 
 
 class Follower:
@@ -87,10 +40,9 @@ class Follower:
 
     def __init__(self, connection: WatchedConnection, dialect: EngineDialect, trusted: TrustedRecords) -> None:
         self._connection = connection
-        self._dialect = dialect
+        self._revisions = Revisions(connection, dialect, trusted)
         self._trusted = trusted
         trusted.doubted = self._doubt
-        self._look = _LOOK.format(notes=dialect.between("change", "$seen", "$number"))
         self.lease: Lease = Lease()
         self.state: State = State(HELD)
         self.position: int = 0
@@ -243,7 +195,7 @@ class Follower:
     async def _turn(self, *, renews: bool) -> None:
         if self._moving.locked():  # what a commit is worked out against stands still; the lease need not run out
             if renews:
-                await self._ask(frozenset(), renews=True, until=asyncio.get_running_loop().time() + LASTS)
+                await self._renewed(frozenset(), until=asyncio.get_running_loop().time() + LASTS)
             return
         async with self._moving:
             await self._step(renews=renews)
@@ -257,24 +209,24 @@ class Follower:
             await self._prove()
         again, self._behind = frozenset(self._again), False
         try:
-            answer = await self._ask(again, renews=renews, until=until)
+            if renews:
+                look = await self._renewed(again, until=until)
+            else:
+                look = await self._revisions.since(self.position, again, until=until)
+                self.lease.observe(lease_rows(look.leases))
         except BaseException:
             self._behind = True
             raise
-        images = await self._images(self.position, answer, again)
+        images = await self._revisions.images(self.position, look, again)
         if images is None:
             await self._load()
             return
-        if images or answer.number != self.position:
+        if images or look.number != self.position:
             await self._absorb(images)
         self._again -= images.keys()
-        self.position = answer.number
-        self._owe(answer)
-
-    def _owe(self, answer: _Answer) -> None:
-        taking = [note["id"].id for note in answer.notes if note.get("takes")]
-        if taking:
-            self._owed = max(self._owed, *taking)
+        self.position = look.number
+        if look.taking:
+            self._owed = max(self._owed, *look.taking)
             self._woken.set()
 
     async def _absorb(self, images: Images) -> None:
@@ -283,82 +235,35 @@ class Follower:
         self.changes += 1
 
     async def _load(self) -> None:
-        """Read everything, and then what was changed meanwhile; `_moving` is held."""
+        """Read everything; `_moving` is held."""
         for _ in range(ATTEMPTS):
-            state = State(HELD)
-            position = await self._number()
-            with no_collecting():
-                for kind in HELD:
-                    found = records_in(kind, self._read, self._dialect, self._trusted.note, self._trusted.check)
-                    async with aclosing(found) as records:
-                        state.absorb({key_for(record): record async for record in records})
-            answer = await self._ask(frozenset(), seen=position)
-            images = await self._images(position, answer, frozenset())
-            if images is not None:
-                for _ in state.absorbing(images):
-                    await asyncio.sleep(0)
-                self.state, self.position = state, answer.number
+            found = await self._revisions.everything()
+            if found is not None:
+                self.state, look = found
+                self.position = look.number
+                self.lease.observe(lease_rows(look.leases))
                 self.changes += 1
                 self._again.clear()
-                self._owed = max(self._owed, answer.number)
+                self._owed = max(self._owed, self.position)
                 self._woken.set()
                 return
         raise StoreUnavailableError(_OUT_OF_TOUCH)
 
-    async def _images(self, position: int, answer: _Answer, again: frozenset[Key]) -> Images | None:
-        """What became of the records that were touched since `position`; None where that cannot be told."""
-        numbers = [note["id"].id for note in answer.notes]
-        if answer.rows is None or numbers != list(range(position + 1, answer.number + 1)):
-            return None
-        images: dict[Key, Record | None] = dict.fromkeys(again)
-        tables: dict[str, list[Row]] = {}
-        for note in answer.notes:
-            touched = note.get("touched")
-            for id in touched if isinstance(touched, list) else ():
-                if isinstance(id, RecordID) and id.table_name in HELD and isinstance(id.id, str):
-                    images[id.table_name, id.id] = None
-        for row in answer.rows:
-            tables.setdefault(row["id"].table_name, []).append(row)
-        await self._trusted.learn_from(answer.rows)
-        for table in HELD:
-            for record in self._trusted.readable(table, tables.get(table, ())):
-                images[key_for(record)] = record
-        return images
-
-    async def _ask(
-        self,
-        again: frozenset[Key],
-        *,
-        seen: int | None = None,
-        renews: bool = False,
-        until: float | None = None,
-    ) -> _Answer:
-        """What the database has after the revision `seen`, by default that of the state; with a renewal, if asked."""
-        at = self.position if seen is None else seen
-        turn, since = self.lease.asking()
-        variables = {
-            "revision": REVISION,
-            "seen": at,
-            "again": [RecordID(kind, key) for kind, key in again],
-            "kept": KEPT,
-            "most": MOST,
-        }
-        text = self._look
-        if renews:
-            text = f"{_RENEWAL}\n{text}"
-            variables |= {"me": self.lease.id, "turn": turn, "taken": TAKEN}
-        number, notes, rows, leases = (await self._connection.read(text, variables, until=until))[-1]
-        known = self.lease.observe(lease_rows(leases), (turn, since) if renews else None)
-        if renews:
-            self._told = max(self._told, at)
-            if not known:
-                self.lease.rename()
-                await self._register()
-                self._wanted = True
-                self._woken.set()
-            elif self.lease.forgotten:
-                await self._forget()
-        return _Answer(number_in(number), notes, rows)
+    async def _renewed(self, again: frozenset[Key], *, until: float | None = None) -> Look:
+        """What the database has after the state, with the lease renewed by the same statement."""
+        seen = self.position
+        turn, asked = self.lease.asking()
+        look = await self._revisions.since(seen, again, renewal=Renewal(self.lease.id, turn), until=until)
+        known = self.lease.observe(lease_rows(look.leases), (turn, asked))
+        self._told = max(self._told, seen)
+        if not known:
+            self.lease.rename()
+            await self._register()
+            self._wanted = True
+            self._woken.set()
+        elif self.lease.forgotten:
+            await self._forget()
+        return look
 
     async def _register(self) -> None:
         """Leave word of this instance, before it asks for a lease: who commits after the lease began knows of it."""
@@ -377,29 +282,9 @@ class Follower:
 
     async def _prove(self) -> None:
         """Check every record of the state, which was read before there was anything to check it with."""
-        check, learn = self._trusted.check, self._trusted.learn
-        records = self.state.records()
-        if learn is not None:
-            found = {kid_of_proof(getattr(record, "proof", "")) for record in records}
-            await learn(frozenset(kid for kid in found if kid is not None))
-        refused: dict[Key, None] = {}
-        for done, record in enumerate(records, 1):
-            if check is not None and (why := check(record)) is not None:
-                refused[key_for(record)] = None
-                self._trusted.note(RefusedRecordError(*key_for(record), why))
-            if done % AT_ONCE == 0:
-                await asyncio.sleep(0)
+        refused = await self._trusted.refused(self.state.records())
         self._unproven = False
-        await self._absorb(refused)
-
-    async def _number(self) -> int:
-        rows = await self._read("SELECT VALUE number FROM $id", id=REVISION)
-        return number_in(rows[0]) if rows else 0
-
-    async def _read(self, text: str, **variables: Any) -> Any:
-        found = (await self._connection.read(text, variables))[-1]
-        await self._trusted.learn_from(found)
-        return found
+        await self._absorb(dict.fromkeys(refused))
 
     def _doubt(self, key: Key) -> None:
         """Read a record again that somebody found to be no good."""

@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 import structlog
 
-from keycairn.adapters.surreal.following import Follower, WatchedConnection
+from keycairn.adapters.surreal.following import Follower
 from keycairn.adapters.surreal.history import HELD
 from keycairn.adapters.surreal.loading import number_in
 from keycairn.adapters.surreal.restoring import Claim
+from keycairn.adapters.surreal.revisions import WatchedConnection
 from keycairn.adapters.surreal.rows import record_id
 from keycairn.adapters.surreal.server_log import Intent, ServerLog
 from keycairn.adapters.surreal.statements import REVISION, Transaction, counted, guard, moved_on

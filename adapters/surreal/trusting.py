@@ -1,13 +1,17 @@
 """Which records of a database that others write to are believed, and which were not."""
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from keycairn.adapters.surreal.records import readable
 from keycairn.adapters.surreal.rows import Row
-from keycairn.domain.errors import UnreadableRecordError
+from keycairn.domain.errors import RefusedRecordError, UnreadableRecordError
 from keycairn.domain.proof import Check, Learn, kid_of_proof
 from keycairn.domain.record import Record, record_key
-from keycairn.domain.state import Key
+from keycairn.domain.state import Key, key_for
+
+AT_ONCE = 200
+"""Records that are checked without letting others run: 1 ms."""
 
 
 class TrustedRecords:
@@ -37,6 +41,20 @@ class TrustedRecords:
         found = {kid_of_proof(row.get("proof")) for row in rows if isinstance(row, dict)}
         if kids := frozenset(kid for kid in found if kid is not None):
             await self.learn(kids)
+
+    async def refused(self, records: Collection[Record]) -> list[Key]:
+        """Check records that were read before there was anything to check them with; those that are refused."""
+        if self.learn is not None:
+            found = {kid_of_proof(getattr(record, "proof", "")) for record in records}
+            await self.learn(frozenset(kid for kid in found if kid is not None))
+        refused: list[Key] = []
+        for done, record in enumerate(records, 1):
+            if self.check is not None and (why := self.check(record)) is not None:
+                refused.append(key_for(record))
+                self.note(RefusedRecordError(*key_for(record), why))
+            if done % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return refused
 
     def note(self, error: UnreadableRecordError) -> None:
         """Remember a record that could not be read."""
