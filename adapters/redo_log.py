@@ -2,8 +2,8 @@
 
 One file. Two headers, of which the younger whole one holds, say which store the log belongs to, up to which number the
 database is known to be safe on the disk, and where the audit chain stood then. Behind them follow the entries, one for
-each changeset, numbered without a gap. The digest of an entry covers the salt of the header it was written under, so
-that shortening the log is writing one header: what lies behind it no longer counts.
+each changeset, numbered without a gap. Shortening the log is writing one header: what lies behind it counts no more.
+The bytes of both are in `redo_log_format.py`.
 
 An entry that is not whole is a torn tail where nothing whole follows: it was never acknowledged. Where something whole
 follows, the file was damaged.
@@ -11,53 +11,32 @@ follows, the file was damaged.
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 from typing import NoReturn
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.adapters.redo_log_format import (
+    FRAME_BYTES,
+    HEADER_BYTES,
+    MARK,
+    START,
+    Entry,
+    Header,
+    entry_in,
+    framed,
+    fresh_salt,
+    header_bytes,
+    header_in,
+    number_and_size,
+)
 from keycairn.domain.audit import Head
 from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError, StoreLockedError, UncertainEntryError
 
 STEP = 4 * 2**20
 """Bytes by which the file grows; the room of one step is there before it is needed."""
-_HEADER_BYTES = 1024
-_START = 2 * _HEADER_BYTES
-_MARK = b"\xabkcr"
-_DIGEST_BYTES = 16
-_FRAME_BYTES = len(_MARK) + 4 + 8 + _DIGEST_BYTES
-_PERSON = b"keycairn redo"
-
-
-class Header(Struct, frozen=True, kw_only=True):
-    """`safe` is the number of the last changeset the database is known to hold on the disk; `head` the chain's there.
-
-    `generation` grows with each header; `salt` (hex) is new in each. `proves` is False where what had been acknowledged
-    before is not known, because the log was lost or damaged. `whole` is how many bytes the database's files had when
-    they were last written anew, 0 where that is not known.
-    """
-
-    store: str
-    generation: int
-    safe: int
-    salt: str
-    head: Head | None = None
-    proves: bool = True
-    whole: int = 0
-
-
-class Entry(Struct, frozen=True):
-    """One changeset. `body` is opaque here; `head` is the audit chain's after it, None where it moved nothing."""
-
-    number: int
-    head: Head | None
-    body: bytes
 
 
 class RedoLog:
@@ -73,7 +52,7 @@ class RedoLog:
         self.header: Header = header
         self.last: int = header.safe
         self.head = header.head
-        self._end = _START
+        self._end = START
         self._size = os.fstat(descriptor).st_size
         self.torn: bool = False
         """Whether the end of the file was not whole when it was opened, or an append has failed since."""
@@ -91,13 +70,13 @@ class RedoLog:
         whole: int = 0,
     ) -> "RedoLog":
         """A new, empty log; a file of that name is replaced. Raises StoreFullError or StoreError."""
-        header = Header(store=store, generation=1, safe=safe, salt=_fresh_salt(), head=head, proves=proves, whole=whole)
+        header = Header(store=store, generation=1, safe=safe, salt=fresh_salt(), head=head, proves=proves, whole=whole)
         draft = file.with_name(file.name + ".new")
         try:
             descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
-                _write(descriptor, _packed(header) + bytes(_HEADER_BYTES), 0)
-                _write(descriptor, bytes(STEP), _START)
+                _write(descriptor, header_bytes(header) + bytes(HEADER_BYTES), 0)
+                _write(descriptor, bytes(STEP), START)
                 os.fsync(descriptor)
                 draft.replace(file)
                 sync_folder(file.parent)
@@ -120,7 +99,7 @@ class RedoLog:
         except OSError as error:
             raise StoreError(f"{file} cannot be opened: {error.strerror}.") from None
         try:
-            slots = [_unpacked(os.pread(descriptor, _HEADER_BYTES, slot * _HEADER_BYTES)) for slot in (0, 1)]
+            slots = [header_in(os.pread(descriptor, HEADER_BYTES, slot * HEADER_BYTES)) for slot in (0, 1)]
             headers = [(header, slot) for slot, header in enumerate(slots) if header is not None]
             if not headers:
                 _damaged(file)
@@ -137,15 +116,15 @@ class RedoLog:
 
     def entries(self) -> Iterator[Entry]:
         """The entries that count, in order: not one that could not be taken back."""
-        position, number = _START, self.header.safe
+        position, number = START, self.header.safe
         while position < self._end and (entry := self._read(position, number + 1)) is not None:
             yield entry
-            position, number = position + _FRAME_BYTES + len(_payload(entry)), entry.number
+            position, number = position + FRAME_BYTES + len(entry.payload), entry.number
 
     @property
     def used(self) -> int:
         """Bytes of entries since the log was shortened."""
-        return self._end - _START
+        return self._end - START
 
     @property
     def uncertain(self) -> bool:
@@ -159,7 +138,7 @@ class RedoLog:
 
     def make_room(self, size: int) -> None:
         """See to it that an entry of `size` bytes fits. Raises StoreFullError; nothing counts as changed then."""
-        needed = self._end + _FRAME_BYTES + size
+        needed = self._end + FRAME_BYTES + size
         try:
             while self._size < needed:
                 _write(self._descriptor, bytes(STEP), self._size)
@@ -181,16 +160,16 @@ class RedoLog:
         except UncertainEntryError as error:
             raise StoreError(f"{error} Nothing was written.") from None
         entry = Entry(self.last + 1, head, body)
-        payload = _payload(entry)
+        payload = entry.payload
         self.make_room(len(payload))
-        frame = self._frame(entry.number, payload)
+        frame = framed(entry.number, payload, self.header.salt)
         try:
             _write(self._descriptor, frame, self._end)
             if sync:
                 os.fdatasync(self._descriptor)
         except OSError as error:
             self.torn = True
-            self._take_back(error, self._end, _FRAME_BYTES)
+            self._take_back(error, self._end, FRAME_BYTES)
         self._took(entry)
 
     def shorten(self, *, safe: int, head: Head | None, proves: bool | None = None) -> None:
@@ -202,23 +181,23 @@ class RedoLog:
             self.header,
             generation=self.header.generation + 1,
             safe=safe,
-            salt=_fresh_salt(),
+            salt=fresh_salt(),
             head=head,
             proves=self.header.proves if proves is None else proves,
         )
         slot = 1 - self._slot
         try:
-            _write(self._descriptor, _packed(header), slot * _HEADER_BYTES)
+            _write(self._descriptor, header_bytes(header), slot * HEADER_BYTES)
             os.fdatasync(self._descriptor)
         except OSError as error:
-            self._take_back(error, slot * _HEADER_BYTES, _HEADER_BYTES)  # or what follows would be lost to a start
+            self._take_back(error, slot * HEADER_BYTES, HEADER_BYTES)  # or what follows would be lost to a start
         self.header, self._slot = header, slot
-        self.last, self.head, self._end, self.torn = safe, head, _START, False
+        self.last, self.head, self._end, self.torn = safe, head, START, False
         self._doubtful.clear()
-        if self._size > _START + 2 * STEP:
+        if self._size > START + 2 * STEP:
             with suppress(OSError):  # it only takes more of the disk than it needs
-                os.ftruncate(self._descriptor, _START + STEP)
-                self._size = _START + STEP
+                os.ftruncate(self._descriptor, START + STEP)
+                self._size = START + STEP
 
     def settle(self) -> None:
         """Take back what could not be taken back so far. Raises UncertainEntryError as long as that is so."""
@@ -248,7 +227,7 @@ class RedoLog:
     def _took(self, entry: Entry) -> None:
         self.last = entry.number
         self.head = entry.head or self.head
-        self._end += _FRAME_BYTES + len(_payload(entry))
+        self._end += FRAME_BYTES + len(entry.payload)
 
     def _take_back(self, why: OSError, position: int, size: int) -> NoReturn:
         """Make sure that what could not be written does not turn up later; raises what the caller is told."""
@@ -256,29 +235,13 @@ class RedoLog:
         self.settle()
         raise _refusal(self._file, why) from None
 
-    def _frame(self, number: int, payload: bytes) -> bytes:
-        size = len(payload).to_bytes(4, "big")
-        return _MARK + size + number.to_bytes(8, "big") + self._digest(number, payload) + payload
-
-    def _digest(self, number: int, payload: bytes) -> bytes:
-        made = blake2b(digest_size=_DIGEST_BYTES, salt=bytes.fromhex(self.header.salt), person=_PERSON)
-        made.update(number.to_bytes(8, "big"))
-        made.update(payload)
-        return made.digest()
-
     def _read(self, position: int, number: int | None) -> Entry | None:
         """The whole entry at `position`, with that number where one is given; None where there is none."""
-        frame = os.pread(self._descriptor, _FRAME_BYTES, position)
-        if len(frame) < _FRAME_BYTES or not frame.startswith(_MARK):
+        frame = os.pread(self._descriptor, FRAME_BYTES, position)
+        found, size = number_and_size(frame) or (-1, 0)
+        if found < 0 or number not in {None, found} or size > self._size - position:
             return None
-        size, found = int.from_bytes(frame[4:8], "big"), int.from_bytes(frame[8:16], "big")
-        if number not in {None, found} or size > self._size - position:
-            return None
-        payload = os.pread(self._descriptor, size, position + _FRAME_BYTES)
-        if len(payload) < size or self._digest(found, payload) != frame[16:]:
-            return None
-        line, _, body = payload.partition(b"\n")
-        return Entry(found, msgspec.json.decode(line, type=Head | None), body)
+        return entry_in(frame, os.pread(self._descriptor, size, position + FRAME_BYTES), self.header.salt)
 
     def _anything_behind(self) -> bool:
         position = self._end
@@ -290,33 +253,13 @@ class RedoLog:
 
     def _anything_whole_behind(self) -> bool:
         rest = os.pread(self._descriptor, self._size, self._end)
-        at = rest.find(_MARK, 1)
+        at = rest.find(MARK, 1)
         while at >= 0:
             entry = self._read(self._end + at, None)
             if entry is not None and entry.number > self.last:
                 return True
-            at = rest.find(_MARK, at + 1)
+            at = rest.find(MARK, at + 1)
         return False
-
-
-def _payload(entry: Entry) -> bytes:
-    return msgspec.json.encode(entry.head) + b"\n" + entry.body
-
-
-def _packed(header: Header) -> bytes:
-    text = msgspec.json.encode(header)
-    digest = blake2b(text, digest_size=_DIGEST_BYTES, person=_PERSON).digest()
-    return (digest + text + b"\n").ljust(_HEADER_BYTES, b"\0")
-
-
-def _unpacked(raw: bytes) -> Header | None:
-    text = raw[_DIGEST_BYTES:].partition(b"\n")[0]
-    digest = blake2b(text, digest_size=_DIGEST_BYTES, person=_PERSON).digest()
-    return msgspec.json.decode(text, type=Header) if digest == raw[:_DIGEST_BYTES] else None
-
-
-def _fresh_salt() -> str:
-    return secrets.token_hex(16)
 
 
 def _write(descriptor: int, data: bytes, position: int) -> None:

@@ -1,7 +1,7 @@
 """How a changeset alters what a store holds. Every store follows these rules, whatever it keeps records in."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Protocol, TypeVar, assert_never, cast
+from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
@@ -45,76 +45,33 @@ from keycairn.domain.indexes import sealing_keys, unique_place
 from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.model import Defaults, Model
-from keycairn.domain.record import KINDS, NAMES, Record, UsageRecord, own, usage_text
+from keycairn.domain.overlay import Base, Overlay
+from keycairn.domain.record import KINDS, NAMES, UsageRecord, own, usage_text
+from keycairn.domain.references import check_references
 from keycairn.domain.sealed import kid_of
-from keycairn.domain.state import CURRENT, Images, Key, key_for
+from keycairn.domain.state import CURRENT, Key
 from keycairn.domain.token import Token
 from keycairn.domain.usage import Usage
 
-_R = TypeVar("_R", bound=Record)
 _T = TypeVar("_T")
 _Sealed = Credential | KeyRotation
 
 
-class Base(Protocol):
-    """What a draft begins with. `State` is one."""
-
-    def get(self, kind: type[_R], key: str) -> _R | None:
-        """See `State.get`."""
-        ...
-
-    def has_provider(self, workspace: str, provider: str) -> bool:
-        """See `State.has_provider`."""
-        ...
-
-    def linked(self, credential: CredentialId) -> list[ModelId]:
-        """See `State.linked`."""
-        ...
-
-    def holder_of(self, place: tuple[object, ...]) -> ModelId | None:
-        """See `State.holder_of`."""
-        ...
-
-    def sealed_with(self, kid: int) -> int:
-        """See `State.sealed_with`."""
-        ...
-
-
-class Draft:
+class Draft(Overlay):
     """A changeset worked out against a state, which stays as it is.
 
-    `apply` raises what each change says when it cannot be made. `images` is what it would leave behind. `appended` are
-    the audit events of the changeset, in order.
+    `apply` raises what each change says when it cannot be made. `appended` are the audit events, in order.
     """
 
     def __init__(self, base: Base) -> None:
-        self._base = base
-        self._images: dict[Key, Record | None] = {}
+        super().__init__(base)
         self._unique: dict[tuple[object, ...], ModelId | None] = {}
         self._discarded: set[Key] = set()
         self.appended: list[AuditEvent] = []
 
-    @property
-    def images(self) -> Images:
-        """Each record touched, as it is afterwards."""
-        return self._images
-
-    def before(self, key: Key) -> Record | None:
-        """The record as it was before the changeset."""
-        return self._base.get(KINDS[key[0]], key[1])
-
-    def get(self, kind: type[_R], key: str) -> _R | None:
-        """The record as it is by now."""
-        place = (NAMES[kind], key)
-        return cast("_R | None", self._images[place]) if place in self._images else self._base.get(kind, key)
-
-    def put(self, record: Record) -> None:
-        """Store a record, whatever was there."""
-        self._images[key_for(record)] = record
-
-    def drop(self, record: Record) -> None:
-        """Remove a record."""
-        self._images[key_for(record)] = None
+    def references(self) -> Iterator[None]:
+        """See `check_references`."""
+        return check_references(self, self._discarded)
 
     def steps(self, change: Change) -> Iterator[None]:
         """As `apply`, in many small steps where it is about many records."""
@@ -124,46 +81,6 @@ class Draft:
             self.apply(change)
             yield
 
-    def references(self) -> Iterator[None]:
-        """Look, once every change is worked out, at what they would leave behind; a step for each record.
-
-        No model may come to be linked to a credential that is not there, no default to name a model that is not.
-        Raises StaleVersionError: what was planned on has changed. What was so before stays for a repair.
-        """
-        for (kind, key), image in self._images.items():
-            before = self.before((kind, key))
-            match image or before:
-                case _ if (kind, key) in self._discarded:
-                    pass
-                case Credential(id=id) if image is None:
-                    for model_id in self._base.linked(id):
-                        self._expect(not self._links(model_id, id))
-                        yield
-                case Model(workspace=workspace, credential=str() as link) if image is not None:
-                    same = isinstance(before, Model) and before.credential == link
-                    self._expect(same or self._find_credential(workspace, CredentialId(link)) is not None)
-                case Model(workspace=workspace, id=model_id) if image is None:
-                    defaults = self.get(Defaults, workspace)
-                    self._expect(defaults is None or model_id not in defaults.slots.values())
-                case Defaults(workspace=workspace, slots=slots) if image is not None:
-                    former = set(before.slots.values()) if isinstance(before, Defaults) else set()
-                    self._expect(all(self._find_model(workspace, id) for id in set(slots.values()) - former))
-                case _:
-                    pass
-            yield
-
-    def _expect(self, holds: bool) -> None:  # noqa: FBT001  # what is expected to hold
-        if not holds:
-            raise StaleVersionError
-
-    def _links(self, model: ModelId, credential: CredentialId) -> bool:
-        found = self.get(Model, key_of(model))
-        return found is not None and found.credential == credential
-
-    def forget(self, key: Key) -> None:
-        """Leave the record as it was before the changeset."""
-        del self._images[key]
-
     def apply(self, change: Change) -> None:  # noqa: C901, PLR0912, PLR0915  # a case for each kind of change
         """Work out one change. Raises as the change says."""
         match change:
@@ -172,9 +89,9 @@ class Draft:
             case ReplaceCredential():
                 self._replace_credential(change)
             case DeleteCredential(workspace=workspace, id=id, expected=expected):
-                self.drop(self._credential(workspace, id, expected))
+                self.drop(self._expected(workspace, id, expected))
             case RecordCheck(workspace=workspace, id=id, check=check):
-                if old := self._find_credential(workspace, id):
+                if old := self.credential(workspace, id):
                     self.put(replace(old, last_check=check))
             case MarkBroken() | PutFingerprints() | Reseal():
                 self._mark(change)
@@ -183,13 +100,13 @@ class Draft:
                     raise DuplicateError
                 self._put_model(model)
             case ReplaceModel(model=model, expected=expected):
-                old_model = self._find_model(model.workspace, model.id)
+                old_model = self.model(model.workspace, model.id)
                 if old_model is None or old_model.version != expected:
                     raise StaleVersionError
                 self._drop_model(old_model)
                 self._put_model(model)
             case DeleteModel(workspace=workspace, id=model_id):
-                old_model = self._find_model(workspace, model_id)
+                old_model = self.model(workspace, model_id)
                 if old_model is None:
                     raise StaleVersionError
                 self._drop_model(old_model)
@@ -230,9 +147,9 @@ class Draft:
             case DropEvent() | DropUsage() | DropToken():
                 self._images[_dropped(change)] = None
             case ExpectCredential(workspace=workspace, id=id, version=version):
-                self._credential(workspace, id, version)
+                self._expected(workspace, id, version)
             case ExpectModel(workspace=workspace, id=model_id):
-                if self._find_model(workspace, model_id) is None:
+                if self.model(workspace, model_id) is None:
                     raise StaleVersionError
             case ExpectNoCredential(workspace=workspace, provider=provider):
                 check_text(change)
@@ -250,16 +167,8 @@ class Draft:
             case _:
                 assert_never(change)
 
-    def _find_credential(self, workspace: str, id: CredentialId) -> Credential | None:
-        found = self.get(Credential, key_of(id))
-        return found if found is not None and (found.workspace, found.id) == (workspace, id) else None
-
-    def _find_model(self, workspace: str, id: ModelId) -> Model | None:
-        found = self.get(Model, key_of(id))
-        return found if found is not None and (found.workspace, found.id) == (workspace, id) else None
-
-    def _credential(self, workspace: str, id: CredentialId, version: int | None) -> Credential:
-        found = self._find_credential(workspace, id)
+    def _expected(self, workspace: str, id: CredentialId, version: int | None) -> Credential:
+        found = self.credential(workspace, id)
         if found is None or version not in {None, found.version}:
             raise StaleVersionError
         return found
@@ -280,7 +189,7 @@ class Draft:
     def _replace_credential(self, change: ReplaceCredential) -> None:
         new = change.credential
         check_text(new)
-        old = self._credential(new.workspace, new.id, change.expected)
+        old = self._expected(new.workspace, new.id, change.expected)
         merged = replace(
             new,
             sealed=_kept(old.sealed, change.kept) | _others(new.sealed, change.kept),
@@ -291,7 +200,7 @@ class Draft:
         self.put(own(merged))
 
     def _mark(self, change: MarkBroken | PutFingerprints | Reseal) -> None:
-        old = self._find_credential(change.workspace, change.id)
+        old = self.credential(change.workspace, change.id)
         if old is None or old.version != change.expected:
             return
         match change:
@@ -340,7 +249,7 @@ class Draft:
         for id in self._base.linked(holder):
             yield
             before = self._base.get(Model, key_of(id))
-            model = self._find_model(change.workspace, id)
+            model = self.model(change.workspace, id)
             if model is None or before is None or before.workspace != change.workspace:
                 continue
             self._drop_model(model)

@@ -14,7 +14,7 @@ _R = TypeVar("_R", bound=Record)
 
 
 class Loaded:
-    """A `keycairn.domain.draft.Base`: a state, and `more` records beside it."""
+    """A `keycairn.domain.overlay.Base`: a state, and `more` records beside it."""
 
     def __init__(self, state: State, more: Mapping[Key, Record]) -> None:
         self._state = state

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from keycairn.adapters.redo_log import Entry, RedoLog, sync_folder
+from keycairn.adapters.redo_log import RedoLog, sync_folder
+from keycairn.adapters.redo_log_format import Entry
 from keycairn.adapters.surreal.changesets import images_in, packed
 from keycairn.domain.audit import Head
 from keycairn.domain.errors import DamagedAnchorError, StoreError

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.torture.calls import Calls, Failure
 
-from keycairn.adapters import redo_log
 from keycairn.adapters.redo_log import STEP, RedoLog
 from keycairn.domain.audit import Head
 from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError, UncertainEntryError
@@ -94,7 +93,7 @@ def test_a_torn_tail_is_dropped_and_what_is_before_it_stays(
     log = filled(file, b"a" * 100, b"b" * 100, b"c" * 100)
     ends = [START]
     for entry in log.entries():
-        ends.append(ends[-1] + FRAME + len(redo_log._payload(entry)))
+        ends.append(ends[-1] + FRAME + len(entry.payload))
     log.close()
     with file.open("r+b") as stream:
         stream.seek(START + cut)
