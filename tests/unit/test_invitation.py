@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.house import House
 
-from keycairn.app.cli.serving import _invite
+from keycairn.app.cli.greeting import invite
 from keycairn.app.settings import Settings
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope
@@ -20,7 +20,7 @@ async def test_the_first_start_prints_a_link_that_signs_in_once(
     token, text = await keycairn.tokens.create("first", (Scope.ADMIN,))
     file = tmp_path / "first-token"
     file.write_text(text.reveal() + "\n")
-    _invite(Settings(data_dir=tmp_path), "http://127.0.0.1:8765", keycairn, file)
+    invite(Settings(data_dir=tmp_path), "http://127.0.0.1:8765", keycairn, file)
     said = capsys.readouterr().out
     link = re.search(r"http://127\.0\.0\.1:8765/sign-in\?code=(\S+)", said)
     assert link, "it stands in one line"
@@ -33,5 +33,5 @@ async def test_a_file_without_a_token_invites_nobody(tmp_path: Path, capsys: pyt
     house = House()
     file = tmp_path / "first-token"
     file.write_text("something else\n")
-    _invite(Settings(data_dir=tmp_path), "http://127.0.0.1:8765", await house.open(), file)
+    invite(Settings(data_dir=tmp_path), "http://127.0.0.1:8765", await house.open(), file)
     assert not capsys.readouterr().out

@@ -47,8 +47,10 @@ MAY: dict[str, frozenset[str]] = {
     # starts workers of the same program, and speaks with them over a pair of sockets that only they have
     "app/cli/supervising.py": frozenset({"create_subprocess_exec", "socketpair"}),
     "app/cli/worker.py": frozenset({"open_connection"}),
-    # finds the address to listen on, and opens the operator's own browser at a file of this machine
-    "app/cli/serving.py": frozenset({"getaddrinfo", "webbrowser"}),
+    # finds the address to listen on
+    "app/cli/serving.py": frozenset({"getaddrinfo"}),
+    # opens the operator's own browser at a file of this machine
+    "app/cli/greeting.py": frozenset({"webbrowser"}),
 }
 
 

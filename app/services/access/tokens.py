@@ -10,6 +10,7 @@ from hashlib import sha256
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.services.access.token_reach import ReachCheck
 from keycairn.app.services.audit import AuditCounters, Journal
 from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
@@ -24,8 +25,6 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import TokenId, check_no_id, key_of
 from keycairn.domain.limits import NO_LIMITS, Limits, check_limits
-from keycairn.domain.names import check_patterns
-from keycairn.domain.provider import canonical_name
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
 from keycairn.domain.secretlike import check_no_key
@@ -82,7 +81,7 @@ class Tokens:
         self._ids = ids
         self._journal = journal
         self._counters = audit_counters
-        self._registry = registry
+        self._reach = ReachCheck(store, registry)
         self._admin = sha256(admin_token.reveal().encode()).digest() if admin_token else None
 
     async def authenticate(self, text: Secret) -> Principal:
@@ -156,7 +155,7 @@ class Tokens:
         place = by.workspace if workspace is None else _checked_workspace(workspace)
         if by.workspace not in {place, DEFAULT_WORKSPACE}:
             raise ForbiddenError(Scope.ADMIN)
-        reach = await self._checked_reach(reach, scopes, place)
+        reach = await self._reach.checked(reach, scopes, place)
         key, random = self._ids.token()
         text = token_text(key, random)
         token = Token(
@@ -263,37 +262,6 @@ class Tokens:
         if maker is None or not await self._stands(maker):
             raise AuthenticationError
         return maker
-
-    async def _checked_reach(self, reach: Reach, scopes: Sequence[Scope], workspace: str) -> Reach:
-        if reach.whole:
-            return reach
-        if Scope.ADMIN in scopes:
-            message = "A token that reaches certain credentials or models only cannot be an administrator's."
-            raise InvalidInputError(message, {"reach": "cannot be combined with the scope admin"})
-        if () in (reach.providers, reach.credentials, reach.models):
-            message = "A token that reaches nothing is of no use. Name what it shall reach, or drop the list."
-            raise InvalidInputError(message, {"reach": "must not be an empty list"})
-        for id in reach.credentials or ():
-            if await self._store.credential(workspace, id) is None:
-                message = "A credential that the token shall reach does not exist in its workspace."
-                raise InvalidInputError(message, {"reach.credentials": "must exist in the workspace"})
-        known = None if reach.providers is None else [self._registry.get(name).spec.name for name in reach.providers]
-        return Reach(
-            providers=None if known is None else tuple(dict.fromkeys(known)),
-            credentials=reach.credentials,
-            models=None if reach.models is None else self._checked_models(reach.models),
-        )
-
-    def _checked_models(self, patterns: Sequence[str]) -> tuple[str, ...]:
-        """The patterns, with providers in front of them by their canonical names. Raises InvalidInputError."""
-        check_patterns(patterns, "reach.models")
-        providers = {provider.spec.name for provider in self._registry.all()}
-        found: dict[str, None] = {}
-        for pattern in patterns:
-            front, slash, rest = pattern.partition("/")
-            known = slash and canonical_name(front) in providers
-            found[f"{canonical_name(front)}/{rest}" if known else pattern] = None
-        return tuple(found)
 
 
 def _checked_workspace(name: str) -> str:
