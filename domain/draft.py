@@ -39,12 +39,13 @@ from keycairn.domain.change import (
     check_text,
 )
 from keycairn.domain.credential import Credential
+from keycairn.domain.credential_index import sealing_keys
 from keycairn.domain.errors import DuplicateError, KeyInUseError, StaleVersionError
 from keycairn.domain.ids import CredentialId, ModelId, key_of
-from keycairn.domain.indexes import sealing_keys, unique_place
 from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.model import Defaults, Model
+from keycairn.domain.model_index import unique_place
 from keycairn.domain.overlay import Base, Overlay
 from keycairn.domain.record import KINDS, NAMES, UsageRecord, own, usage_text
 from keycairn.domain.references import check_references

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar, cast
 
 from keycairn.domain.credential import Credential
+from keycairn.domain.credential_index import CredentialIndex, Place, sealing_keys
 from keycairn.domain.errors import DuplicateError
 from keycairn.domain.ids import CredentialId, ModelId, key_of
-from keycairn.domain.indexes import CredentialIndex, ModelIndex, Place, sealing_keys, unique_place
 from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
+from keycairn.domain.model_index import ModelIndex, unique_place
 from keycairn.domain.record import KINDS, NAMES, Record, kind_of, record_key
 
 Key = tuple[str, str]

@@ -9,9 +9,9 @@ from tests.samples import THEN, a_credential, a_model
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.ids import CredentialId, key_of
-from keycairn.domain.indexes import MANY
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model
+from keycairn.domain.ordered import MANY
 from keycairn.domain.record import Record
 from keycairn.domain.state import Key, State, key_for
 
