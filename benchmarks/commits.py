@@ -24,8 +24,8 @@ from msgspec.structs import replace
 from surrealdb import AsyncSurreal, RecordID
 
 from keycairn.adapters.surreal import open_surreal
+from keycairn.adapters.surreal.migrating import migrate
 from keycairn.adapters.surreal.records import columns, row_of
-from keycairn.adapters.surreal.schema import migrate
 from keycairn.domain.audit import Action, AuditEvent, Head
 from keycairn.domain.change import AddCredential, AddModel, Append, RelinkModels, ReplaceCredential
 from keycairn.domain.credential import Credential

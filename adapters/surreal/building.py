@@ -15,9 +15,9 @@ from secrets import token_hex
 from keycairn.adapters.redo_log import RedoLog, sync_folder
 from keycairn.adapters.surreal.changesets import replay
 from keycairn.adapters.surreal.embedded import SCHEME, EmbeddedConnection
+from keycairn.adapters.surreal.migrating import migrate, unburden
 from keycairn.adapters.surreal.place import PARTS
 from keycairn.adapters.surreal.records import row_of
-from keycairn.adapters.surreal.schema import migrate, unburden
 from keycairn.adapters.surreal.statements import Transaction
 from keycairn.domain.audit import Head
 from keycairn.domain.errors import StoreError

@@ -18,11 +18,11 @@ from keycairn.adapters.surreal.building import (
 from keycairn.adapters.surreal.dialect import dialect_of
 from keycairn.adapters.surreal.embedded import MEMORY, SCHEME, EmbeddedConnection
 from keycairn.adapters.surreal.embedded_store import EmbeddedStore
+from keycairn.adapters.surreal.migrating import Query, migrate, unburden
 from keycairn.adapters.surreal.place import place_of
 from keycairn.adapters.surreal.remote import RemoteConnection
 from keycairn.adapters.surreal.restoring import NONE, PATIENCE, Claim
 from keycairn.adapters.surreal.room import Room
-from keycairn.adapters.surreal.schema import Query, migrate, unburden
 from keycairn.adapters.surreal.server_log import ServerLog
 from keycairn.adapters.surreal.statements import LEDGER, Transaction
 from keycairn.adapters.surreal.store import SurrealStore

@@ -1,7 +1,7 @@
 """Commands about credentials: their whole life."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +10,7 @@ from keycairn.app.cli.asking import agreed, asked
 from keycairn.app.cli.assignments import account_body, fields_of, limit_option, limits_of, pairs
 from keycairn.app.cli.completing import credential_names, provider_names
 from keycairn.app.cli.connected import reading, segment, with_client
-from keycairn.app.cli.defaults import SLOTS
+from keycairn.app.cli.credential_words import impact, outcome_of, print_credential, print_notes
 from keycairn.app.cli.environment import tested
 from keycairn.app.cli.group import Group
 from keycairn.app.cli.key_rotation import KEY_COMMANDS
@@ -19,7 +19,7 @@ from keycairn.app.cli.resolve import credential as resolved
 from keycairn.app.cli.resolve import spoken
 from keycairn.app.cli.secret_input import SOURCES, check_source, check_sources
 from keycairn.app.cli.service_options import as_json
-from keycairn.app.cli.show import BAD, DULL, GOOD, note, record, say, shown, table
+from keycairn.app.cli.show import DULL, GOOD, note, say, shown, table
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
@@ -74,7 +74,7 @@ async def show_credential(client: "Client", *, credential: str, as_json: bool) -
     """Show one credential: its settings, which secrets it has, its limits and its models. Never a secret."""
     found = await resolved(client, credential)
     if not shown(found, as_json=as_json):
-        _print(found)
+        print_credential(found)
 
 
 @credential.command("add")
@@ -121,10 +121,10 @@ async def add_credential(
     told = {**made, "test": results[0]} if proved else made
     if not shown(told, as_json=as_json):
         say(f"Added {made['name']} ({made['provider']}): {made['id']}", GOOD)
-        _print_notes(made)
+        print_notes(made)
         if not proved:
             say(f"Prove it with: keycairn test {spoken(made['name'])}", DULL)
-    return _outcome(results, as_json=as_json)
+    return outcome_of(results, as_json=as_json)
 
 
 @credential.command("set-key")
@@ -147,8 +147,8 @@ async def set_key(
     results = [await prove(client, after)] if proved else []
     if not shown({**after, "test": results[0]} if proved else after, as_json=as_json):
         say(f"{after['name']} ({after['provider']}) has a new key.", GOOD)
-        _print_notes(after)
-    return _outcome(results, as_json=as_json)
+        print_notes(after)
+    return outcome_of(results, as_json=as_json)
 
 
 @credential.command("edit")
@@ -192,8 +192,8 @@ async def edit_credential(
         raise click.UsageError("Say what to change: --name, --set, --unset, --limit, --key.")
     after = await client.put(f"/api/credentials/{segment(before['id'])}", body)
     if not shown(after, as_json=as_json):
-        _print(after)
-        _print_notes(after)
+        print_credential(after)
+        print_notes(after)
 
 
 @credential.command("test")
@@ -205,7 +205,7 @@ async def test_credential(client: "Client", *, credential: str, as_json: bool) -
     result = await prove(client, await resolved(client, credential))
     if shown(result, as_json=as_json):
         return None if result["success"] else 1
-    return _outcome([result], as_json=False)
+    return outcome_of([result], as_json=False)
 
 
 @credential.command("delete")
@@ -226,11 +226,11 @@ async def delete_credential(
     touched = any(plan[name] for name in ("deleted", "moved", "merged"))
     names = {m["id"]: m["name"] for m in await client.all("/api/models")} if touched else {}
     if not dry_run:
-        _confirm(found, _impact(plan, names), sure=yes)
+        _confirm(found, impact(plan, names), sure=yes)
         plan = await client.delete(path, **query)
     if not shown(plan, as_json=as_json):
         say(plan["message"], DULL if dry_run else GOOD)
-        for line in _impact(plan, names):
+        for line in impact(plan, names):
             say(f"  {line}", DULL)
 
 
@@ -243,20 +243,6 @@ def _confirm(found: Mapping[str, Any], impact: list[str], *, sure: bool) -> None
     for line in impact:
         note(f"  {line}")
     agreed("Delete it?", "Nothing was deleted.")
-
-
-def _impact(plan: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    """What becomes of the models, by their names, and of the slots."""
-    models = {
-        "deleted": "models deleted with it",
-        "moved": "models moved",
-        "merged": "models that are there already",
-    }
-    slots = {"cleared_defaults": "default slots left empty", "redirected_defaults": "default slots that follow"}
-    return [
-        *(f"{text}: {', '.join(names.get(id, id) for id in plan[key])}" for key, text in models.items() if plan[key]),
-        *(f"{text}: {', '.join(SLOTS[one] for one in plan[key])}" for key, text in slots.items() if plan[key]),
-    ]
 
 
 def _wanted_secrets(described: Mapping[str, Any]) -> list[str]:
@@ -280,46 +266,3 @@ def _ask(described: Mapping[str, Any], given: dict[str, str | None], given_secre
             hint = f" ({field['help']})" if field["help"] else ""
             question = f"{field['label']}{hint}"
             given[field["name"]] = asked(question, default=field["default"], choices=field["choices"] or ())
-
-
-def _print(found: Mapping[str, Any]) -> None:
-    settings = {**{name: value for name, value in found.items() if name in _FLAT and value}, **found["config"]}
-    limits = {name: most for name, most in found["limits"].items() if most is not None}
-    rows: list[tuple[str, Callable[[], object] | object]] = [
-        ("id", found["id"]),
-        ("name", found["name"]),
-        ("provider", found["provider"]),
-        *((name, value) for name, value in settings.items()),
-        ("secrets", ", ".join(name for name, has in found["has_secrets"].items() if has) or "none"),
-        *((name, most) for name, most in limits.items()),
-        ("models", found["model_count"]),
-        ("tested", tested(found)),
-        ("changed", found["updated"]),
-    ]
-    record(rows)
-    again = f"keycairn credential set-key {spoken(found['name'])}"
-    if found["options"]["closed"]:
-        say(f"It is closed for calls: {found['options']['closed']}. Try: {again}", BAD)
-    if found["decryption_error"]:
-        say(f"It does not open: {found['decryption_error']}. Try: {again}", BAD)
-
-
-_FLAT = (
-    *("base_url", "endpoint", "api_version", "endpoint_llm", "endpoint_embedding", "endpoint_stt", "endpoint_tts"),
-    *("project", "location", "credentials_path", "num_ctx"),
-)
-
-
-def _print_notes(credential: Mapping[str, Any]) -> None:
-    for field, healed in (credential.get("healed") or {}).items():
-        say(f"{field}: {healed}", "yellow")
-    for twin in credential.get("duplicates") or ():
-        say(f"You already have this key as {twin['name']} ({twin['id']}).", "yellow")
-
-
-def _outcome(results: list[Mapping[str, Any]], *, as_json: bool) -> int | None:
-    for result in results:
-        if not as_json:
-            mark, style = ("works", GOOD) if result["success"] else ("FAILED", BAD)
-            say(f"{mark}: {result['message']}", style)
-    return None if all(result["success"] for result in results) else 1

@@ -17,6 +17,7 @@ from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.plugin import KeycairnPlugin
 from keycairn.app.services.credentials import CredentialPatch
+from keycairn.app.services.keys.resealing import resealed
 from keycairn.domain.audit import IN_PROCESS, Action, EventFilter
 from keycairn.domain.change import Reseal
 from keycairn.domain.credential import Credential, seal_context
@@ -208,13 +209,13 @@ async def test_a_rotation_leaves_nothing_that_an_earlier_version_sealed(kc: Keyc
     listed = await kc.credentials.create("openai", name="W", secrets={"api_key": Secret("sk-api_key-0123456789")})
     before = await former(kc, spec, listed.credential)
     # the fake keyset has one key only, so that nothing else would renew it
-    [change] = kc.rotation._resealed([before], kc.vault.keyset, set())
+    [change] = resealed([before], kc.vault.keyset, kc.registry, set())
     assert isinstance(change, Reseal)
-    resealed = change.sealed
-    assert not any(map(is_former, resealed.values()))
+    sealed = change.sealed
+    assert not any(map(is_former, sealed.values()))
     with pytest.raises(UndecryptableError):
         kc.vault.cipher.open(
-            resealed["api_key"], replace(seal_context(spec, before, "api_key"), provider="openai_compatible")
+            sealed["api_key"], replace(seal_context(spec, before, "api_key"), provider="openai_compatible")
         )
 
 

@@ -1,7 +1,6 @@
 """Whether the stored records are those that were left: none forged, none put back, none removed."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import structlog
@@ -11,24 +10,19 @@ from keycairn.app.services.audit.accounts import Present, accounts_of, wrong_one
 from keycairn.app.services.audit.chain import SETTLED, Flaw, FlawKind, Walk, last_link, walked
 from keycairn.app.services.audit.journal import Journal
 from keycairn.app.services.audit.linking import Known
+from keycairn.app.services.audit.record_sums import ATTEMPTS, RecordSums, SeenRecords
 from keycairn.app.turns import batches
-from keycairn.domain.audit import SYSTEM, Action, AuditEvent, Details, Head
+from keycairn.domain.audit import SYSTEM, Action, AuditEvent, Details
 from keycairn.domain.change import Change, PutKeyset, Touch
 from keycairn.domain.errors import ConflictError, DamagedAnchorError, RecordsUnknownError, UnreadableRecordError
-from keycairn.domain.keyset import Keyset
 from keycairn.domain.proof import PROVEN, added, counts, digest, name_of, unmasked, weight
 from keycairn.domain.record import Record
 from keycairn.domain.state import Key, key_for
 from keycairn.ports.keyset import OpenKeyset
 from keycairn.ports.store import Store
 
-AT_ONCE = 200
-"""Records looked at without letting others run: 2 to 4 ms."""
 BATCH = 1000
 """Records that are given their first proof in one commit."""
-ATTEMPTS = 8
-PAUSE = 0.05
-"""Seconds between two attempts, times their number."""
 LISTED = 50
 """How many records of a kind of trouble an event lists; their number is told in full."""
 NOT_LATEST = "it is not the version that the audit log knows as the latest"
@@ -37,21 +31,6 @@ UNCERTAIN = "the audit log that would tell whether it is the latest version is d
 _KINDS = {NOT_LATEST: FlawKind.ROLLED_BACK, UNCERTAIN: FlawKind.UNPROVEN}
 
 _log = structlog.get_logger()
-
-
-class _Seen(Struct, frozen=True, kw_only=True):
-    """One look at all records: the sum of those that are proven, and why the others are not; the end of the chain.
-
-    `proven` is the last link whose MAC holds, `stored` what the database takes for it, `head` the one to go on from.
-    """
-
-    head: Head | None
-    proven: Head | None
-    stored: Head | None
-    total: int
-    refused: Mapping[Key, str]
-    digests: Mapping[str, str]
-    weights: Mapping[str, int]
 
 
 class _Differences(Struct, frozen=True, kw_only=True):
@@ -70,6 +49,7 @@ class RecordProofs:
     def __init__(self, store: Store, journal: Journal) -> None:
         self._store = store
         self._journal = journal
+        self._sums = RecordSums(store, journal)
         self._void: dict[str, tuple[str, str]] = {}
 
     async def start(self, keys: OpenKeyset, *, accept: bool = False) -> OpenKeyset:
@@ -83,8 +63,8 @@ class RecordProofs:
         self._journal.follow(last)
         if not keys.record.proves and not (last and last.state) and not await self._ever_proven():
             return await self._begin(keys)
-        seen = await self._look()
-        if accept or seen.refused or self._store.unreadable() or not self._as_left(seen):
+        seen = await self._sums.look()
+        if accept or seen.refused or self._store.unreadable() or not self._sums.as_left(seen):
             await self._settle(accept=accept)
         else:
             self._store.trust(self._refusal, self._learn, {})
@@ -95,8 +75,8 @@ class RecordProofs:
     async def examine(self, walk: Walk) -> list[Flaw]:
         """What is wrong with the records, by a walk along the whole chain; reads leave it out at once."""
         flaws = []
-        if self._journal.keys.record.proves and not self._adds_up(await self._look()):
-            seen, walk = await self._side_by_side(walk)
+        if self._journal.keys.record.proves and not self._sums.adds_up(await self._sums.look()):
+            seen, walk = await self._sums.side_by_side(walk)
             try:
                 different = await self._different(seen, walk)
             except RecordsUnknownError as unknown:
@@ -131,19 +111,6 @@ class RecordProofs:
         if not kids <= self._journal.keys.record.keys.keys():
             await self._journal.refresh()
 
-    async def _goes_on_from(self, stored: Head | None, proven: Head | None, total: int) -> bool:
-        """Whether the stored head is behind the last proven link, and the end of the chain all the same.
-
-        It is where it carries the sum of the records, which nobody else can make. And where there is an event of its
-        number, since none is given twice.
-        """
-        if stored is None or (proven is not None and stored.seq <= proven.seq):
-            return False
-        if total == unmasked(stored.state, stored.seq, self._journal.keys):
-            return True
-        page = await self._store.chain(after=stored.seq - 1, limit=1)
-        return any((event.seq, event.mac) == (stored.seq, stored.mac) for event in page)
-
     async def _ever_proven(self) -> bool:
         """Whether what is kept beside the database remembers proofs: then a keyset of before is one put back."""
         try:
@@ -152,68 +119,7 @@ class RecordProofs:
             return False
         return acknowledged is not None and bool(acknowledged.state)
 
-    def _as_left(self, seen: _Seen) -> bool:
-        return seen.stored == seen.head and self._adds_up(seen)
-
-    def _adds_up(self, seen: _Seen) -> bool:
-        head = seen.head
-        return head is not None and seen.total == unmasked(head.state, head.seq, self._journal.keys)
-
-    async def _look(self, *, listed: bool = False) -> _Seen:
-        """Look at every record that counts, at one moment. `listed` asks for digests and weights."""
-        for attempt in range(1, ATTEMPTS + 1):
-            async with self._store.snapshot() as records:
-                before = await self._store.revision()
-                seen = await self._looked(records, listed=listed)
-                if (await self._store.revision(), await self._store.head()) == (before, seen.stored):
-                    return seen
-            await asyncio.sleep(PAUSE * attempt)
-        raise ConflictError("Others wrote to the database all the time. Try again when it is calmer.")
-
-    async def _side_by_side(self, walk: Walk) -> tuple[_Seen, Walk]:
-        """A look and a walk that end at the same link: with a change between them they would differ for nothing."""
-        for _ in range(ATTEMPTS):
-            seen = await self._look(listed=True)
-            if seen.proven == walk.proven:
-                return seen, walk
-            walk, _, _ = await walked(self._store, self._journal.mac)
-        raise ConflictError("Others wrote to the database all the time. Try again when it is calmer.")
-
-    async def _looked(self, records: AsyncIterator[Record], *, listed: bool) -> _Seen:
-        keys = self._journal.keys
-        stored, proven = await self._store.head(), await last_link(self._store, self._journal.mac)
-        total = number = 0
-        refused: dict[Key, str] = {}
-        digests: dict[str, str] = {}
-        weights: dict[str, int] = {}
-        async for record in records:
-            if not counts(record):
-                break
-            if isinstance(record, Keyset) and record != keys.record:
-                await self._journal.refresh()  # another instance went on meanwhile
-                keys = self._journal.keys
-            found = weight(record, keys)
-            if isinstance(found, str):
-                refused[key_for(record)] = found
-            else:
-                total += found
-            if listed and isinstance(found, int):
-                digests[name_of(record)], weights[name_of(record)] = digest(record, keys), found
-            number += 1
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
-        total = added(total, 0)
-        return _Seen(
-            head=stored if await self._goes_on_from(stored, proven, total) else proven,
-            proven=proven,
-            stored=stored,
-            total=total,
-            refused=refused,
-            digests=digests,
-            weights=weights,
-        )
-
-    def _compared(self, seen: _Seen, walk: Walk) -> _Differences:
+    def _compared(self, seen: SeenRecords, walk: Walk) -> _Differences:
         """Which records are not what the log says of them."""
         rolled_back = [name for name, one in seen.digests.items() if walk.latest.get(name) != one]
         forged = {*_named(seen.refused)} | {_called(error) for error in self._store.unreadable()}
@@ -227,7 +133,7 @@ class RecordProofs:
     async def _settle(self, *, accept: bool) -> None:
         """Find out what is wrong, leave it out, and write it down where that was not done before."""
         walk, _, _ = await walked(self._store, self._journal.mac)
-        seen, walk = await self._side_by_side(walk)
+        seen, walk = await self._sums.side_by_side(walk)
         if accept:
             await self._accept(seen, self._compared(seen, walk))
             return
@@ -248,14 +154,14 @@ class RecordProofs:
             known = Known(seen.head, seen.stored, total, told)
             await self._record(Action.RECORDS_REFUSED, known, found, **{SETTLED: 1})
 
-    async def _different(self, seen: _Seen, walk: Walk) -> _Differences:
+    async def _different(self, seen: SeenRecords, walk: Walk) -> _Differences:
         """What is wrong with the records; where the log is damaged, by its sums.
 
         Where those do not tell, what the log says nothing of since the damage is uncertain, and left out too. Raises
         RecordsUnknownError where nothing would be left, or the end of the log is gone.
         """
         found = self._compared(seen, walk)
-        if self._adds_up(seen):
+        if self._sums.adds_up(seen):
             return _Differences(rolled_back=(), removed=(), forged=found.forged, right=found.rolled_back)
         if not walk.unsure:
             return found
@@ -285,7 +191,7 @@ class RecordProofs:
             uncertain=sorted(uncertain),
         )
 
-    def _leave_out(self, seen: _Seen, different: _Differences) -> int:
+    def _leave_out(self, seen: SeenRecords, different: _Differences) -> int:
         """Have the store leave out what is wrong; the sum of what is left."""
         why = dict.fromkeys(different.rolled_back, NOT_LATEST) | dict.fromkeys(different.uncertain, UNCERTAIN)
         void = [name for name in why if _kind(name) in PROVEN]  # the keyset in use is what it is
@@ -297,12 +203,12 @@ class RecordProofs:
         self._store.trust(self._refusal, self._learn, refused)
         return added(seen.total, -sum(seen.weights[name] for name in void))
 
-    async def _accept(self, seen: _Seen, different: _Differences) -> None:
+    async def _accept(self, seen: SeenRecords, different: _Differences) -> None:
         """Take what is there for what it must be."""
         self._store.trust(self._refusal, self._learn, seen.refused)
         told: dict[str, str | None] = {name: seen.digests[name] for name in different.rolled_back}
         told |= dict.fromkeys((*different.removed, *different.forged))
-        if told or not self._as_left(seen):
+        if told or not self._sums.as_left(seen):
             found = {FlawKind.ROLLED_BACK: different.rolled_back, FlawKind.REMOVED: different.removed}
             await self._record(Action.RECORDS_ACCEPTED, Known(seen.head, seen.stored, seen.total, told), found)
 
@@ -327,7 +233,7 @@ class RecordProofs:
             await self._journal.commit((*touched, event))
         step = keys.with_proofs()
         for attempt in range(1, ATTEMPTS + 1):
-            seen = await self._look()
+            seen = await self._sums.look()
             event = self._journal.event(SYSTEM, Action.RECORDS_PROVEN, "database", details={"records": len(names)})
             put = PutKeyset(step.record, expected=keys.record.generation)
             try:

@@ -11,6 +11,7 @@ from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import SYSTEM, Action, Caller, Details
 from keycairn.domain.change import Change, MarkBroken, PutFingerprints, Reseal
 from keycairn.domain.credential import Credential, account, seal_context
+from keycairn.domain.credential_index import sealing_keys
 from keycairn.domain.errors import (
     AccountClosedError,
     ConflictError,
@@ -21,7 +22,6 @@ from keycairn.domain.errors import (
     UrlRefusedError,
 )
 from keycairn.domain.ids import CredentialId
-from keycairn.domain.indexes import sealing_keys
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.ports.provider import ProviderRegistry

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.backups import Backups
 from keycairn.app.services.credentials import CredentialOpener
-from keycairn.app.services.doctor.checkup import Checkup, Finding, Survey
+from keycairn.app.services.doctor.checkup import Checkup
+from keycairn.app.services.doctor.findings import Finding, Survey
 from keycairn.app.services.keys import Rotation
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import Change, Discard, PutDefaults, ReplaceModel

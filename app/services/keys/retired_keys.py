@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.backups import Backups, Kept, records_in
-from keycairn.app.services.keys.rotation import Rotation, credential_of
+from keycairn.app.services.keys.resealing import credential_of, sealed_pages
+from keycairn.app.services.keys.rotation import Rotation
 from keycairn.app.services.keys.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.credential import Credential
@@ -114,7 +115,7 @@ class RetiredKeys:
         count = 0
         hidden = [error.key for error in self._store.unreadable() if error.kind in _SEALED_KINDS]
         needing = [CredentialId(f"credential:{key}") for key in hidden]  # nobody can say what they need
-        async for page in self._rotation.pages():
+        async for page in sealed_pages(self._store):
             needing += await asyncio.to_thread(self._needing, page, self._vault.cipher, kid)
             count += len(page)
         if needing:

@@ -5,8 +5,9 @@ import asyncio
 import structlog
 
 from keycairn.app.services.audit import Journal
+from keycairn.app.services.keys.encryption import Encryption
 from keycairn.app.services.keys.root_key_proofs import Proofs
-from keycairn.app.services.keys.rotation import Encryption, Rotation
+from keycairn.app.services.keys.rotation import Rotation
 from keycairn.app.services.keys.vault import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
 from keycairn.domain.errors import ConflictError, InvalidInputError, WrongRootKeyError, WrongRootKeyProofError

@@ -2,81 +2,38 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
-from msgspec import Struct
-from msgspec.structs import replace
 
 from keycairn.app.services.audit import Journal
+from keycairn.app.services.keys.encryption import FORMER_WAITS, Encryption, Quarantined
+from keycairn.app.services.keys.resealing import credential_of, primary_of, resealed, sealed_pages
 from keycairn.app.services.keys.vault import Vault
 from keycairn.app.turns import batches
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
-from keycairn.domain.change import Change, MarkBroken, PutKeyRotation, Reseal, Touch
+from keycairn.domain.change import PutKeyRotation, Reseal, Touch
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
-    InvalidInputError,
     KeycairnError,
     KeyInUseError,
     StaleVersionError,
-    UndecryptableError,
-    UnknownProviderError,
 )
-from keycairn.domain.ids import CredentialId
-from keycairn.domain.key_rotation.record import KeyRotation
-from keycairn.domain.key_rotation.sealing import context_of
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.proof import Proven, counts
-from keycairn.domain.sealed import SealedSecret, kid_of
+from keycairn.domain.sealed import kid_of
 from keycairn.domain.state import key_for
 from keycairn.ports.keyset import OpenKeyset
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
-FORMER_WAITS = (
-    "A former root key opens everything too, until a start with the newest one has proven it. "
-    "Start again with the newest; or, when the former one leaked, drop it at once: keycairn rotate root --now."
-)
-BATCH = 100
-"""Credentials resealed in one commit."""
 PROVEN_AT_ONCE = 250
 """Records proven anew in one commit."""
 ATTEMPTS = 24
 """How often a step is worked out anew when another instance, or edits under way, come in between."""
 
 _log = structlog.get_logger()
-
-
-class Quarantined(Struct, frozen=True, kw_only=True):
-    """A secret that does not open, and so keeps its data key from being retired."""
-
-    credential: CredentialId
-    workspace: str
-    field: str
-    kid: int | None
-    reason: str
-
-
-class Encryption(Struct, frozen=True, kw_only=True):
-    """How things are encrypted. `secrets` counts them by kid; `pending` are those of another kid than the primary.
-
-    Each of the `slots` is opened by a root key, the last one by the root key to use. `opened_with` is the one this
-    process was opened with; `former` are those that still open everything, and `former_because` says why.
-    """
-
-    install_id: str
-    generation: int
-    slots: tuple[str, ...]
-    opened_with: str
-    former: tuple[str, ...]
-    former_because: str
-    primary: int
-    keys: Mapping[int, KeyState]
-    secrets: Mapping[int, int]
-    pending: int
-    quarantined: tuple[Quarantined, ...]
-    rotating: bool
 
 
 class Rotation:
@@ -101,7 +58,7 @@ class Rotation:
         keyset = self._vault.keyset.record
         secrets: Counter[int] = Counter()
         quarantined: list[Quarantined] = []
-        async for page in self.pages():
+        async for page in sealed_pages(self._store):
             for record, name, sealed in ((each, *item) for each in page for item in each.sealed.items()):
                 kid = kid_of(sealed)
                 if kid is not None:
@@ -118,7 +75,7 @@ class Rotation:
                             reason=reason,
                         )
                     )
-        primary = _primary(keyset.keys)
+        primary = primary_of(keyset.keys)
         stuck = Counter(item.kid for item in quarantined)
         return Encryption(
             install_id=keyset.install_id,
@@ -261,8 +218,8 @@ class Rotation:
         """How many credentials were resealed, and the keys of the secrets that do not open."""
         done = 0
         stuck: set[int] = set()
-        async for page in self.pages():
-            batch = await asyncio.to_thread(self._resealed, page, self._vault.keyset, stuck)
+        async for page in sealed_pages(self._store):
+            batch = await asyncio.to_thread(resealed, page, self._vault.keyset, self._registry, stuck)
             if batch:
                 count = sum(isinstance(change, Reseal | PutKeyRotation) for change in batch)
                 event = self._journal.event(by, Action.SECRETS_RESEALED, "keyset", details={"credentials": count})
@@ -273,7 +230,7 @@ class Rotation:
 
     async def prove_all(self, by: Caller) -> int:
         """Have every record proven under the primary key; how many were not. Edits made meanwhile are by themselves."""
-        primary = _primary(self._vault.keyset.record.keys)
+        primary = primary_of(self._vault.keyset.record.keys)
         names = []
         async with self._store.snapshot() as records:
             async for record in records:
@@ -285,35 +242,6 @@ class Rotation:
             event = self._journal.event(by, Action.RECORDS_PROVEN, "database", details={"records": len(part)})
             await self._journal.commit((*(Touch(kind, key) for kind, key in part), event))
         return len(names)
-
-    def _resealed(self, page: Sequence[Credential | KeyRotation], keyset: OpenKeyset, stuck: set[int]) -> list[Change]:
-        """The changes that bring the secrets of `page` under the primary key; what does not open stays as it is."""
-        primary, cipher = _primary(keyset.record.keys), keyset.cipher
-        changes: list[Change] = []
-        for record in page:
-            anew: dict[str, SealedSecret] = {}
-            for name, text in record.sealed.items():
-                kid = kid_of(text)
-                if kid == primary and not cipher.outdated(text):
-                    continue
-                try:
-                    context = context_of(self._registry.get(record.provider).spec, record, name)
-                    anew[name] = cipher.seal(cipher.open(text, context, retired=True), context)
-                except (UndecryptableError, UnknownProviderError, InvalidInputError):
-                    if kid is not None:
-                        stuck.add(kid)
-            if not anew:
-                continue
-            sealed = {**record.sealed, **anew}
-            if isinstance(record, KeyRotation):
-                later = replace(record, sealed=sealed, version=record.version + 1)
-                changes.append(PutKeyRotation(later, expected=record.version))
-                continue
-            changes.append(Reseal(record.workspace, record.id, sealed, record.version))
-            if anew.keys() & record.broken.keys():  # it had not opened before, and did now
-                broken = {name: why for name, why in record.broken.items() if name not in anew}
-                changes.append(MarkBroken(record.workspace, record.id, broken, record.version))
-        return changes
 
     async def _retire(self, by: Caller) -> tuple[int, set[int]]:
         """How many of the old keys were retired, and those that cannot be, because a secret needs them.
@@ -330,26 +258,6 @@ class Rotation:
             except KeyInUseError:
                 needed.add(kid)
         return done, needed
-
-    async def pages(self) -> AsyncIterator[Sequence[Credential | KeyRotation]]:
-        """All records with secrets, of every workspace, a page at a time; others run in between."""
-        after: CredentialId | None = None
-        while page := await self._store.all_credentials(after=after, limit=BATCH):
-            yield page
-            after = page[-1].id
-            await asyncio.sleep(0)
-        for part in batches(await self._store.key_rotations(), BATCH):
-            yield part
-            await asyncio.sleep(0)
-
-
-def credential_of(record: Credential | KeyRotation) -> CredentialId:
-    """The credential that a record with secrets is about."""
-    return record.credential if isinstance(record, KeyRotation) else record.id
-
-
-def _primary(keys: Mapping[int, KeyState]) -> int:
-    return next(kid for kid, state in keys.items() if state is KeyState.PRIMARY)
 
 
 def _old_keys(keyset: OpenKeyset) -> list[int]:

@@ -9,8 +9,8 @@ from keycairn.app.lookup import linked
 from keycairn.domain.change import ReplaceModel
 from keycairn.domain.errors import InvalidInputError, ModelExistsError, OutOfReachError
 from keycairn.domain.ids import CredentialId
-from keycairn.domain.indexes import unique_place
 from keycairn.domain.model import LONGEST_MODEL_NAME, Model, is_model_name, is_public_name
+from keycairn.domain.model_index import unique_place
 from keycairn.domain.pools import joining
 from keycairn.domain.price import Price
 from keycairn.domain.reach import Reach

@@ -43,6 +43,10 @@ OUTCOMES: Mapping[Fault, type[ProviderError]] = {
     "slow": ProviderTimeoutError,
 }
 """The error a check ends with when the server has that fault: the very class, no subclass."""
+OF_MODELS: tuple[Fault, ...] = (401, 429, 500, "html", "empty", "wrong_shape")
+"""Those of them that a model is tried with."""
+UNUSABLE_KEYS = ("sk-a\r\nX-Evil: 1", "sk-ä", "sk-\x00", "sk-“quoted”")
+"""Keys no header can carry."""
 
 
 class Matching:

@@ -1,7 +1,7 @@
 """The suite every provider has to pass, the built-in ones too."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,13 +26,11 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins.declared import vetted
 from keycairn.ports.http import Request
 from keycairn.testing.binding import BindingConformance
-from keycairn.testing.case import OUTCOMES, Fault, ProviderCase, Sent
+from keycairn.testing.case import OF_MODELS, OUTCOMES, UNUSABLE_KEYS, Fault, ProviderCase, Sent
+from keycairn.testing.exposure import shows_secret, unmarked_headers
 from keycairn.testing.server import KEY
 from keycairn.testing.staging import Stage, plain_headers, set_up, staged
 
-UNUSABLE_KEYS = ("sk-a\r\nX-Evil: 1", "sk-ä", "sk-\x00", "sk-“quoted”")
-"""Keys no header can carry."""
-OF_MODELS = (401, 429, 500, "html", "empty", "wrong_shape")
 _SAMPLES = {FieldKind.URL: "https://provider.example", FieldKind.INTEGER: "7"}
 
 
@@ -116,7 +114,7 @@ class ProviderConformance(BindingConformance):
         with pytest.raises(ProviderError) as caught:
             await stage.provider.check(stage.account, stage.http)
         assert type(caught.value) is kind
-        assert not _shown(stage, caught.value), "the error shows a secret"
+        assert not shows_secret(stage, caught.value), "the error shows a secret"
         if isinstance(caught.value, RateLimitedError):
             assert caught.value.retry_after == 7, "the seconds of Retry-After"
         elif isinstance(fault, int):
@@ -136,7 +134,7 @@ class ProviderConformance(BindingConformance):
             failed = error
         if failed is not None:
             assert type(failed) is OUTCOMES[fault]
-            assert not _shown(stage, failed), "the error shows a secret"
+            assert not shows_secret(stage, failed), "the error shows a secret"
             return
         if not stage.case.discovers:
             assert not stage.http.sent
@@ -145,7 +143,7 @@ class ProviderConformance(BindingConformance):
         assert discovery.failure, "a list that was not read has to say so"
         assert discovery.provenance is (Provenance.FALLBACK if discovery.models else Provenance.NONE)
         assert all(model.provenance is Provenance.FALLBACK for model in discovery.models)
-        assert not _shown(stage, discovery.failure)
+        assert not shows_secret(stage, discovery.failure)
 
     @staged
     async def test_a_wrong_key_is_told_from_everything_else(self, stage: Stage) -> None:
@@ -156,7 +154,7 @@ class ProviderConformance(BindingConformance):
         for call in calls:
             with pytest.raises(InvalidAuthError) as caught:
                 await call(account, stage.http)
-            assert not _shown(stage, caught.value, hidden=stage.case.wrong_secrets())
+            assert not shows_secret(stage, caught.value, hidden=stage.case.wrong_secrets())
 
     def test_a_server_that_is_not_there_cannot_be_connected(self, case: ProviderCase) -> None:
         async def play() -> None:
@@ -211,7 +209,7 @@ class ProviderConformance(BindingConformance):
             with pytest.raises(ProviderError) as caught:
                 await stage.provider.try_model(stage.account, name, type, stage.http)
             assert isinstance(caught.value, OUTCOMES[fault])
-            assert not _shown(stage, caught.value), "the error shows a secret"
+            assert not shows_secret(stage, caught.value), "the error shows a secret"
 
     @staged
     async def test_a_type_the_provider_lacks_is_a_clear_error(self, stage: Stage) -> None:
@@ -237,8 +235,8 @@ class ProviderConformance(BindingConformance):
             assert (ready.method, ready.body) == ("POST", body)
             assert urlsplit(ready.url)[:2] == urlsplit(url)[:2], "another host than the account's"
             assert stage.case.key_in_url or KEY not in ready.url, "a key in a URL ends up in logs"
-            assert not _unmarked(ready), "a header with the key has to be a Secret"
-            assert not _shown(stage, ready)
+            assert not unmarked_headers(ready), "a header with the key has to be a Secret"
+            assert not shows_secret(stage, ready)
 
     @staged
     async def test_its_urls_lead_to_the_accounts_server(self, stage: Stage) -> None:
@@ -268,8 +266,8 @@ class ProviderConformance(BindingConformance):
         shown = [stage.provider, stage.provider.spec, stage.account]
         shown += [await stage.provider.check(stage.account, stage.http)]
         shown += [await stage.provider.discover(stage.account, stage.http)]
-        assert not _shown(stage, shown, stage.http.sent)
-        assert not any(map(_unmarked, stage.http.sent)), "a header with the key has to be a Secret"
+        assert not shows_secret(stage, shown, stage.http.sent)
+        assert not any(map(unmarked_headers, stage.http.sent)), "a header with the key has to be a Secret"
         if not stage.case.key_in_url:
             assert not any(KEY in request.url for request in stage.http.sent)
 
@@ -288,28 +286,8 @@ async def _refuses(stage: Stage, secrets: Mapping[str, str]) -> None:
     for call in calls:
         with pytest.raises(InvalidAuthError) as caught:
             await call()
-        assert not _shown(stage, caught.value, hidden=secrets)
+        assert not shows_secret(stage, caught.value, hidden=secrets)
     assert http.sent == []
-
-
-def _shown(stage: Stage, *things: object, hidden: Mapping[str, str] | None = None) -> bool:
-    """Whether a text of `things` holds a secret: one of `hidden`, else of the case."""
-    secrets = {one for one in (stage.case.secrets if hidden is None else hidden).values() if one.strip()} | {KEY}
-    return any(secret in text for text in _texts(things) for secret in secrets)
-
-
-def _unmarked(request: Request) -> list[str]:
-    """The names of headers that hold the key in the open."""
-    return [name for name, value in request.headers.items() if isinstance(value, str) and KEY in value]
-
-
-def _texts(things: Iterable[object]) -> Iterator[str]:
-    """What shows when `things` are printed, logged or raised."""
-    for thing in things:
-        yield repr(thing)
-        if isinstance(thing, BaseException):
-            yield str(thing)
-            yield from _texts([thing.__cause__])
 
 
 def _leaves(value: Any) -> Iterator[Any]:

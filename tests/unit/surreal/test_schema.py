@@ -6,7 +6,8 @@ import pytest
 
 from keycairn.adapters.surreal import history, open_surreal
 from keycairn.adapters.surreal.embedded import EmbeddedConnection
-from keycairn.adapters.surreal.schema import ANSWERED_FROM_MEMORY, MIGRATIONS, migrate, unburden
+from keycairn.adapters.surreal.migrating import migrate, unburden
+from keycairn.adapters.surreal.schema import ANSWERED_FROM_MEMORY, MIGRATIONS
 from keycairn.domain.errors import KeycairnError, StoreError
 
 

@@ -13,7 +13,7 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.backups.backups import Backups
 from keycairn.app.services.backups.file import records_in
 from keycairn.app.services.credentials import CredentialPatch
-from keycairn.app.services.doctor.checkup import Finding
+from keycairn.app.services.doctor.findings import Finding
 from keycairn.app.services.doctor.repair import Repair
 from keycairn.domain.audit import IN_PROCESS, Action, Head
 from keycairn.domain.change import AddCredential, AddModel, Append, MarkBroken, Reseal
