@@ -21,10 +21,11 @@ HEAD = """# Errors
 Written by `make docs` from the classes themselves; a test compares.
 
 Every error has a `code` that stays the same: match on it, not on the sentence beside it, which is for people. Under
-`/api` an error is an `application/problem+json` document with `code`, `status`, `detail`, and `errors` where fields are
-at fault. On the gateway's paths it has the form of the API that is spoken there, and the code also stands in the header
-`x-keycairn-error`. In Python, errors are raised as the class named last, from `keycairn.domain.errors`; commands print
-the sentence and end with exit code 1, or 2 where something has to be put right before anything can be done.
+`/api` an error is an `application/problem+json` document with `code`, `status`, `detail`, `errors` where fields are
+at fault, and `event` where an audit event tells what became of a change. On the gateway's paths it has the form of the
+API that is spoken there, and the code also stands in the header `x-keycairn-error`. In Python, errors are raised as the
+class named last, from `keycairn.domain.errors`; commands print the sentence and end with exit code 1, or 2 where
+something has to be put right before anything can be done.
 
 Where the API and the gateway give different statuses, both are named. Without a number, it is the answer to no request.
 """

@@ -73,7 +73,11 @@ def _statuses(error: KeycairnError | type[KeycairnError]) -> tuple[int, int]:
 
 
 def retry_after(error: KeycairnError) -> dict[str, str]:
-    """The header that says when to try again (RFC 9110, 10.2.3); none for errors that waiting does not cure."""
+    """The header that says when to try again (RFC 9110, 10.2.3); none for errors that waiting does not cure.
+
+    Nor for a change that is there, or may be: a client that heeds the header would make it twice.
+    """
     if isinstance(error, errors.TooManyAttemptsError):
         return {"Retry-After": str(error.retry_after)}
-    return {"Retry-After": "5"} if api_status(error) == 503 else {}
+    made = isinstance(error, errors.CommitPendingError | errors.OutcomeUnknownError)
+    return {"Retry-After": "5"} if api_status(error) == 503 and not made else {}

@@ -15,11 +15,13 @@ from keycairn.domain.errors import (
     AuthenticationError,
     BadRequestError,
     BodyTooLargeError,
+    CommitPendingError,
     InvalidInputError,
     KeycairnError,
     MalformedJsonError,
     MethodError,
     NotFoundError,
+    OutcomeUnknownError,
     UnsupportedMediaTypeError,
 )
 
@@ -29,7 +31,10 @@ _log = structlog.get_logger()
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document. `code` is stable; `errors` maps a field of ours to what is wrong with it."""
+    """A problem document. `code` is stable; `errors` maps a field of ours to what is wrong with it.
+
+    `event` is the id of the audit event that will be there if the change was made, where it is not known to be yet.
+    """
 
     type: str
     title: str
@@ -37,6 +42,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     code: str
     errors: Mapping[str, str] = {}
+    event: str = ""
 
 
 _HTTP: Mapping[int, KeycairnError] = {
@@ -58,6 +64,7 @@ def problem_response(
     detail: str,
     *,
     errors: Mapping[str, str] | None = None,
+    event: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response[Problem]:
     """A problem document as a response."""
@@ -68,6 +75,7 @@ def problem_response(
         detail=detail,
         code=code,
         errors=errors or {},
+        event=event or "",
     )
     return Response(problem, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
@@ -81,7 +89,8 @@ def answer_error(request: Request[Any, Any, Any], error: KeycairnError) -> Respo
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = 'Bearer realm="keycairn"'
     fields = error.fields if isinstance(error, InvalidInputError) else {}
-    return problem_response(status, error.code, str(error), errors=fields, headers=headers)
+    event = error.event if isinstance(error, CommitPendingError | OutcomeUnknownError) else None
+    return problem_response(status, error.code, str(error), errors=fields, event=event, headers=headers)
 
 
 def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:

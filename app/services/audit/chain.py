@@ -111,7 +111,7 @@ class Walk:
                 self.proven = link
                 self._note(event)
                 self._learn(event)
-                self.certain |= event.proofs.keys()
+                self.certain.update(event.proofs)  # `|=` would make it anew: those of all events so far
             self._last = link
 
     def _note(self, event: AuditEvent) -> None:
@@ -135,9 +135,9 @@ class Walk:
             self.unsure = False  # what is older tells of none
         self.latest |= event.proofs
         if event.action is Action.RECORDS_REFUSED:
-            self.refused |= {name for name, one in event.proofs.items() if one is None}
+            self.refused.update(name for name, one in event.proofs.items() if one is None)
         else:
-            self.refused -= event.proofs.keys()
+            self.refused.difference_update(event.proofs)
 
     def ends_at(self, head: Head | None) -> None:
         """Judge the gaps, and compare the end of the chain with the stored head."""
