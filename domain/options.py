@@ -53,7 +53,8 @@ def checked_options(options: Options) -> Options:
     wrong = [name for name, time in times.items() if time is not None and not SHORTEST_TIME <= time <= LONGEST_TIME]
     if wrong:
         message = f"A timeout is from {SHORTEST_TIME} to {LONGEST_TIME} seconds: {', '.join(wrong)}."
-        raise InvalidInputError(message, {f"options.{name}": "must be within these bounds" for name in wrong})
+        bounds = f"must be from {SHORTEST_TIME:g} to {LONGEST_TIME:g} seconds"
+        raise InvalidInputError(message, {f"options.{name}": bounds for name in wrong})
     headers = {name.strip().lower(): value.strip() for name, value in options.headers.items()}
     if len(headers) > MOST_HEADERS or len(headers) < len(options.headers):
         message = f"At most {MOST_HEADERS} headers can be set, each once."

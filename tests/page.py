@@ -62,6 +62,9 @@ def fields_of(html: str) -> dict[str, str | list[str]]:
         if "name" not in given or (kind in {"checkbox", "radio"} and not re.search(r"\schecked\b", tag)):
             continue
         found.setdefault(unescape(given["name"]), []).append(unescape(given.get("value", "")))
+    for name, options in re.findall(r'<select [^>]*name="([^"]*)"[^>]*>(.*?)</select>', html, re.DOTALL):
+        values = re.findall(r'<option value="([^"]*)"( selected)?', options)
+        found[unescape(name)] = [unescape(next((value for value, chosen in values if chosen), values[0][0]))]
     for name, text in re.findall(r'<textarea [^>]*name="([^"]*)"[^>]*>(.*?)</textarea>', html, re.DOTALL):
         found[unescape(name)] = [unescape(text)]
     found.pop("form_key", None)

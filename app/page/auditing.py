@@ -33,10 +33,10 @@ async def verify(view: TheView) -> Response[Any]:
 
 
 async def _page(view: View, report: Any = None) -> Response[Any]:
-    action = view.query("action")
+    action = view.choice("action", Action)
     matching = EventFilter(
         actor=view.query("actor") or None,
-        action=Action(action) if action in set(Action) else None,
+        action=Action(action) if action else None,
         target=view.query("target") or None,
         outcome=view.query("outcome") or None,
     )
@@ -45,7 +45,7 @@ async def _page(view: View, report: Any = None) -> Response[Any]:
     return view.page(
         "audit.html",
         events=found,
-        filters={name: view.query(name) for name in ("actor", "action", "target", "outcome")},
+        filters={"action": action, **{name: view.query(name) for name in ("actor", "target", "outcome")}},
         actions=list(Action),
         before=reached,
         first=not before,

@@ -1,16 +1,16 @@
 """The form of a credential: drawn from what its provider declares, and read back by the same."""
 
+from decimal import Decimal
 from hashlib import sha256
-from typing import Any
 
 from msgspec import Struct
 
-from keycairn.app.page.forms import SECRET, PageForm
+from keycairn.app.page.forms import BETWEEN, SECRET, Difference, PageForm
+from keycairn.app.page.reading import FormReader, written
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import InvalidInputError
-from keycairn.domain.limits import Limits
-from keycairn.domain.modality import Modality
+from keycairn.domain.errors import InvalidInputError, SecretReentryRequiredError
+from keycairn.domain.limits import LARGEST_LIMIT, Limits
 from keycairn.domain.options import Options
 from keycairn.domain.provider import FieldKind, ProviderSpec, SecretForm, SettingValue
 from keycairn.domain.secret import Secret
@@ -18,11 +18,28 @@ from keycairn.domain.secret import Secret
 SETTING = "setting:"
 CHOICE = "do:"
 """Begins the field that says what becomes of a stored secret: keep, replace or clear."""
-TAKE, THEIRS, MARK = "take:", "theirs:", "mark:"
+MARK = "mark:"
 COUNTS = ("concurrent", "requests_per_minute", "tokens_per_day")
 MONEY = {"money_per_day": "micros_per_day", "money_per_month": "micros_per_month"}
 TIMES = ("first_byte_timeout", "idle_timeout", "total_timeout")
 MICROS = 1_000_000
+REENTER = "enter it again here: a key is bound to the host it goes to, and that changes"
+LABELS = {
+    "name": "Name",
+    "modalities": "For",
+    "limits.concurrent": "Calls at one time",
+    "limits.requests_per_minute": "Calls a minute",
+    "limits.tokens_per_day": "Tokens a day",
+    "limits.money_per_day": "Money a day",
+    "limits.money_per_month": "Money a month",
+    "options.first_byte_timeout": "Seconds until the first byte",
+    "options.idle_timeout": "Seconds between two bytes",
+    "options.total_timeout": "Seconds for a whole call",
+    "options.headers": "Headers of every call",
+    "options.ca_certificates": "Certificates to trust",
+    "options.any_model": "Pass on models that are not registered",
+}
+"""What every credential has besides what its provider declares."""
 
 
 class FormField(Struct, frozen=True, kw_only=True):
@@ -79,47 +96,47 @@ def values_of(spec: ProviderSpec, credential: Credential) -> dict[str, str]:
     limits, options = credential.limits, credential.options
     values = {"name": credential.name, "version": str(credential.version)}
     values |= {f"{SETTING}{field.name}": str(credential.settings.get(field.name, "")) for field in spec.settings}
-    values |= {f"limits.{name}": _shown(getattr(limits, name)) for name in COUNTS}
+    values |= {f"limits.{name}": written(getattr(limits, name)) for name in COUNTS}
     values |= {f"limits.{name}": _money(getattr(limits, micros)) for name, micros in MONEY.items()}
-    values |= {f"options.{name}": _shown(getattr(options, name)) for name in TIMES}
+    values |= {f"options.{name}": written(getattr(options, name)) for name in TIMES}
     values["options.headers"] = "\n".join(f"{name}: {value}" for name, value in options.headers.items())
     values["options.ca_certificates"] = options.ca_certificates
-    if options.any_model:
-        values["options.any_model"] = "on"
+    values["options.any_model"] = "on" if options.any_model else ""
+    values["modalities"] = BETWEEN.join(credential.modalities)
     return values
-
-
-def text_of(form: PageForm, key: str) -> str:
-    """What is meant for a field: where two people changed it, the text that was chosen."""
-    return form.text(f"{THEIRS}{key}" if form.text(f"{TAKE}{key}") == "theirs" else key)
 
 
 def patch_of(spec: ProviderSpec, form: PageForm, before: Credential | None) -> CredentialPatch:
     """The change that a form asks for. Raises InvalidInputError, which names the fields as the form does."""
+    reader = FormReader(form)
     settings: dict[str, SettingValue | None] = {
-        field.name: text_of(form, f"{SETTING}{field.name}") or None for field in spec.settings
+        field.name: form.meant(f"{SETTING}{field.name}") or None for field in spec.settings
     }
     if before is None:
         settings = {name: value for name, value in settings.items() if value is not None}
     secrets: dict[str, Secret | None] = {}
     for field in spec.secrets:
         given, choice = form.secret(field.name), form.text(f"{CHOICE}{field.name}")
-        if choice == "clear":
+        if choice not in {"", "keep", "replace", "clear"}:
+            reader.wrong[f"{SECRET}{field.name}"] = "choose to keep, to replace or to clear it"
+        elif choice == "clear":
             secrets[field.name] = None
         elif given is not None:
             secrets[field.name] = given
         elif choice == "replace":
-            raise InvalidInputError(
-                "A new key was not entered.", {field.name: "enter the new one, or choose to keep the stored one"}
-            )
-    chosen = [Modality(one) for one in form.all("modalities") if one in set(Modality)]
+            reader.wrong[f"{SECRET}{field.name}"] = "enter the new one, or choose to keep the stored one"
+    chosen = reader.some_of("modalities", spec.modalities)
+    if not chosen:
+        reader.wrong["modalities"] = "tick at least one"
+    limits, options = _limits(reader), _options(reader)
+    reader.check()
     return CredentialPatch(
-        name=text_of(form, "name"),
-        modalities=tuple(chosen) or None,
+        name=form.meant("name"),
+        modalities=tuple(chosen),
         settings=settings,
         secrets=secrets,
-        limits=_limits(form),
-        options=_options(form),
+        limits=limits,
+        options=options,
     )
 
 
@@ -130,12 +147,15 @@ def form_errors(spec: ProviderSpec, error: InvalidInputError) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, why in error.fields.items():
         key = name
+        if isinstance(error, SecretReentryRequiredError):
+            why = REENTER  # noqa: PLW2901  # in the words of a form
         if name in secrets:
             key = f"{SECRET}{name}"
         elif name in settings:
             key = f"{SETTING}{name}"
         elif name.startswith("limits.micros"):
             key = f"limits.{next(money for money, micros in MONEY.items() if name.endswith(micros))}"
+            why = f"must be from {_money(1)} to {LARGEST_LIMIT // MICROS}"  # noqa: PLW2901  # in the form's unit
         found[key] = why
     return found or {"": str(error)}
 
@@ -143,73 +163,52 @@ def form_errors(spec: ProviderSpec, error: InvalidInputError) -> dict[str, str]:
 def labels_of(spec: ProviderSpec) -> dict[str, str]:
     """The labels of the fields, for the summary of errors."""
     labels = {f"{SECRET if field.secret else SETTING}{field.name}": field.label for field in spec.fields}
-    return {**labels, "name": "Name", "options.headers": "Headers", "options.ca_certificates": "Certificates"}
+    return {**labels, **LABELS}
 
 
-def conflicts(spec: ProviderSpec, form: PageForm, theirs: Credential) -> tuple[dict[str, tuple[str, str]], list[str]]:
-    """What differs between a form and what was saved meanwhile: texts, mine and theirs, and secrets replaced."""
-    stored = values_of(spec, theirs)
-    keys = ["name", *(f"{SETTING}{field.name}" for field in spec.settings), "options.headers"]
-    texts = {key: (form.again(key), stored[key]) for key in keys if form.text(key) != stored[key]}
+def conflicts(spec: ProviderSpec, form: PageForm, theirs: Credential) -> tuple[dict[str, Difference], list[str]]:
+    """What differs between a form and what was saved meanwhile, by field; and the secrets that were replaced."""
+    stored, was = values_of(spec, theirs), form.opened_with()
+    found: dict[str, Difference] = {}
+    for key, other in stored.items():
+        mine = BETWEEN.join(form.ticks(key)) if key == "modalities" else form.again(key)
+        if key != "version" and mine != other:
+            found[key] = Difference(mine, other, was.get(key) != mine)
     replaced = [
         field.label for field in spec.secrets if form.text(f"{MARK}{field.name}") != mark_of(theirs, field.name)
     ]
-    return texts, replaced
-
-
-def _shown(value: Any) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return found, replaced
 
 
 def _money(micros: int | None) -> str:
-    return "" if micros is None else f"{micros / MICROS:.6f}".rstrip("0").rstrip(".")
+    return "" if micros is None else f"{Decimal(micros) / MICROS:f}"
 
 
-def _limits(form: PageForm) -> Limits:
-    counts = {name: _whole(form, f"limits.{name}") for name in COUNTS}
+def _limits(reader: FormReader) -> Limits:
+    counts = {name: reader.whole(f"limits.{name}") for name in COUNTS}
     money = {}
     for name, micros in MONEY.items():
-        amount = _number(form, f"limits.{name}")
+        amount = reader.number(f"limits.{name}")
         money[micros] = None if amount is None else round(amount * MICROS)
     return Limits(**counts, **money)
 
 
-def _options(form: PageForm) -> Options:
+def _options(reader: FormReader) -> Options:
+    form = reader.form
     headers: dict[str, str] = {}
-    for line in text_of(form, "options.headers").splitlines():
-        if not line.strip():
-            continue
+    for line in form.meant("options.headers").splitlines():
         name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise InvalidInputError("A header is a name, a colon and a value.", {"options.headers": "needs a colon"})
-        headers[name.strip()] = value.strip()
+        if line.strip() and (not colon or not name.strip()):
+            reader.wrong["options.headers"] = "each line needs a name, a colon and a value"
+        elif line.strip() and name.strip().lower() in {one.lower() for one in headers}:
+            reader.wrong["options.headers"] = "a name stands there twice"
+        elif line.strip():
+            headers[name.strip()] = value.strip()
     return Options(
-        any_model=form.ticked("options.any_model"),
-        first_byte_timeout=_number(form, "options.first_byte_timeout"),
-        idle_timeout=_number(form, "options.idle_timeout"),
-        total_timeout=_number(form, "options.total_timeout"),
+        any_model=bool(form.ticks("options.any_model")),
+        first_byte_timeout=reader.number("options.first_byte_timeout"),
+        idle_timeout=reader.number("options.idle_timeout"),
+        total_timeout=reader.number("options.total_timeout"),
         headers=headers,
-        ca_certificates=form.text("options.ca_certificates"),
+        ca_certificates=form.meant("options.ca_certificates"),
     )
-
-
-def _whole(form: PageForm, key: str) -> int | None:
-    number = _number(form, key)
-    if number is None:
-        return None
-    if number != int(number):
-        raise InvalidInputError("A whole number is needed.", {key: "must be a whole number"})
-    return int(number)
-
-
-def _number(form: PageForm, key: str) -> float | None:
-    text = form.text(key).replace(" ", "")
-    if not text:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e15:
-        raise InvalidInputError("A number is needed.", {key: "must be a number, such as 60"})
-    return number

@@ -32,7 +32,7 @@ EVENTS = 10
 async def listing(view: TheView, rows: TheRows) -> Response[Any]:
     """A hundred at a time, searched and filtered here."""
     keycairn, caller = view.keycairn, view.caller
-    wanted, provider, state = view.query("q").casefold(), view.query("provider"), view.query("state")
+    wanted, provider, state = view.query("q").casefold(), view.query("provider"), view.choice("state", STATES)
     cursors = Cursors(keycairn.vault, caller, "page of credentials", q=wanted, provider=provider, state=state)
     after = cursors.read(view.query("after") or None, Position)
     matching = [

@@ -3,10 +3,12 @@
 import re
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
 
 from keycairn.app.page.credential_form import (
+    LABELS,
     conflicts,
     fields_of,
     form_errors,
@@ -31,6 +33,13 @@ from keycairn.domain.errors import (
 from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.provider import ProviderSpec
 
+HINTS = {
+    "limits.concurrent": "Empty: no limit.",
+    "limits.tokens_per_day": "Of models; days are UTC's.",
+    "limits.money_per_day": "In the currency of the models' prices.",
+}
+NUMBERS = ("limits.", "options.first", "options.idle", "options.total")
+"""Begin the names of the fields that are numbers, and no provider declares."""
 _NEW_ID = re.compile(r"credential:[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 
 
@@ -129,21 +138,27 @@ def _form_page(
     **more: Any,
 ) -> Response[Any]:
     first, rest = fields_of(spec, credential)
-    chosen = form.all("modalities") if form else [*(credential.modalities if credential else spec.modalities)]
+    chosen = form.ticks("modalities") if form else [*(credential.modalities if credential else spec.modalities)]
+    wrong, differing = errors or {}, more.get("differing", {})
+    was = form.opened_with() if form and not more else values_of(spec, credential) if credential else {}
+    if form:
+        values["options.any_model"] = "on" if form.ticks("options.any_model") else ""
     return view.page(
         "credential_form.html",
         status=status or (422 if errors else 200),
         spec=spec,
         credential=credential,
         values=values,
-        errors=errors or {},
+        errors=wrong,
         labels=labels_of(spec),
         first=first,
         rest=rest,
         chosen=chosen,
+        numbers=[(key, label, HINTS.get(key, "")) for key, label in LABELS.items() if key.startswith(NUMBERS)],
+        was=msgspec.json.encode(was).decode(),
         choices={name: form.again(name) for name in (f"do:{field.name}" for field in spec.secrets)} if form else {},
-        rest_open=any(field.key in (errors or {}) or values.get(field.key) for field in rest),
-        limits_open=any(key.startswith(("limits.", "options.")) for key in errors or {}),
+        rest_open=any(field.key in {**wrong, **differing} or values.get(field.key) for field in rest),
+        limits_open=any(key.startswith(("limits.", "options.", "modalities")) for key in (*wrong, *differing)),
         **{"differing": {}, "replaced": [], "theirs": None, "saved_by": "", **more},
     )
 

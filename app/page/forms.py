@@ -5,7 +5,9 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 
+import msgspec
 from litestar.datastructures import FormMultiDict, UploadFile
+from msgspec import Struct
 
 from keycairn.domain.errors import ForeignOriginError
 from keycairn.domain.secret import MASK, Secret
@@ -16,7 +18,21 @@ SECRET = "secret:"  # noqa: S105  # how names of fields begin
 FORM_KEY = "form_key"
 KEY_PLACE = "@form-key@"
 """Stands in a page where the session's form key belongs, until it is sent: it is masked anew each time."""
+TAKE, THEIRS = "take:", "theirs:"
+"""Begin the fields that say whose text of a field is meant, where two people changed it, and what the other's is."""
+BETWEEN = ", "
+"""Stands between what is ticked, where boxes are told as a text."""
+WAS = "was"
+"""The field that holds what a form held when it was opened, to tell what was changed in it."""
 _KEY_BYTES = 32
+
+
+class Difference(Struct, frozen=True):
+    """A field that somebody else saved with another value meanwhile: both, and whether the form's was changed too."""
+
+    mine: str
+    theirs: str
+    both: bool
 
 
 def whole_number(text: str, *, most: int = 10**15 - 1) -> int | None:
@@ -35,6 +51,26 @@ class PageForm:
         """The text of a field, trimmed; "" where it is not there."""
         value = self._data.get(name, "")
         return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+
+    def meant(self, name: str) -> str:
+        """The text that is meant for a field: where two people changed it, the one that was chosen."""
+        return self.text(f"{THEIRS}{name}" if self._takes_theirs(name) else name)
+
+    def ticks(self, name: str) -> list[str]:
+        """The boxes of a name that are meant to be ticked."""
+        if self._takes_theirs(name):
+            return [text for text in self.text(f"{THEIRS}{name}").split(BETWEEN) if text]
+        return [text for text in self.all(name) if text]
+
+    def opened_with(self) -> dict[str, str]:
+        """What it held when it was opened; nothing where it does not say."""
+        try:
+            return msgspec.json.decode(self.text(WAS), type=dict[str, str])
+        except msgspec.DecodeError:
+            return {}
+
+    def _takes_theirs(self, name: str) -> bool:
+        return self.text(f"{TAKE}{name}") == "theirs"
 
     def secret(self, name: str) -> Secret | None:
         """The secret of that name, None for one that was left empty."""
@@ -56,8 +92,12 @@ class PageForm:
 
     def again(self, name: str) -> str:
         """The text of a field as it may stand in a page again: "" for one that is a key."""
-        text = self.text(name)
+        text = self.meant(name)
         return "" if is_key(text) else text
+
+    def given(self) -> list[str]:
+        """The names of the fields that are not empty, in order."""
+        return [name for name, text in self.pairs() if text.strip()]
 
     def shown(self) -> Mapping[str, str]:
         """What may stand in a page again: the texts that are no secrets."""

@@ -1,6 +1,7 @@
 """How a credential's key is rotated at its provider: its age, the policy, what is under way, and a leak."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,8 @@ from msgspec.structs import replace
 
 from keycairn.app.lookup import spec_of
 from keycairn.app.page.credential_form import FormField, fields_of, form_errors, labels_of
-from keycairn.app.page.forms import SECRET, PageForm, whole_number
+from keycairn.app.page.forms import SECRET, PageForm
+from keycairn.app.page.reading import FormReader, written
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.key_rotations import Shown
 from keycairn.app.web.auth import READ_CREDENTIAL, WRITE_CREDENTIAL
@@ -130,30 +132,20 @@ def _managing(view: View, credential: Credential) -> ProviderSpec:
 
 def _policy(form: PageForm, before: Policy) -> Policy:
     """The policy that a form asks for. Raises InvalidInputError."""
-    wrong: dict[str, str] = {}
-    numbers: dict[str, int | None] = {}
-    for name in ("every_days", "warn_days"):
-        numbers[name] = whole_number(form.text(name)) if form.text(name) else None
-        if form.text(name) and numbers[name] is None:
-            wrong[name] = "enter a whole number"
-    at, hours = before.at, before.overlap_hours
+    reader = FormReader(form)
+    every, warn, hours = reader.whole("every_days"), reader.whole("warn_days"), reader.number("overlap_hours")
+    at = before.at
     if form.text("at") != _shown_time(before.at):  # which shows no seconds
-        try:
-            at = datetime.strptime(form.text("at")[:16], _MOMENT).replace(tzinfo=UTC) if form.text("at") else None
-        except ValueError:
-            wrong["at"] = "enter a day and a time"
-    try:
-        hours = float(form.text("overlap_hours")) if form.text("overlap_hours") else Policy().overlap_hours
-    except ValueError:
-        wrong["overlap_hours"] = "enter a number of hours"
-    if wrong:
-        raise InvalidInputError("Some of it cannot be read.", wrong)
-    warn = numbers["warn_days"]
+        at = _moment(form.text("at"))
+        if at is None and form.text("at"):
+            reader.wrong["at"] = "enter a day and a time"
+    reader.check()
+    usual = Policy()
     return Policy(
-        every_days=numbers["every_days"],
+        every_days=every,
         at=at,
-        overlap_hours=hours,
-        warn_days=Policy().warn_days if warn is None else warn,
+        overlap_hours=usual.overlap_hours if hours is None else hours,
+        warn_days=usual.warn_days if warn is None else warn,
     )
 
 
@@ -203,13 +195,20 @@ def _values(shown: Shown | None, spec: ProviderSpec | None) -> dict[str, str]:
     values = {
         "every_days": "" if policy.every_days is None else str(policy.every_days),
         "at": _shown_time(policy.at),
-        "overlap_hours": f"{policy.overlap_hours:g}",
+        "overlap_hours": written(policy.overlap_hours),
         "warn_days": str(policy.warn_days),
     }
     settings = shown.rotation.settings if shown else {}
     return values | {
         f"setting:{field.name}": str(settings.get(field.name, "")) for field in (spec.settings if spec else ())
     }
+
+
+def _moment(text: str) -> datetime | None:
+    for form in (_MOMENT, f"{_MOMENT}:%S"):
+        with suppress(ValueError):
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+    return None
 
 
 def _shown_time(at: datetime | None) -> str:

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
-from msgspec import UNSET
 
-from keycairn.app.page.forms import PageForm
+from keycairn.app.page.forms import PageForm, whole_number
+from keycairn.app.page.model_form import LABELS, NO_ACCOUNT, PRICES, model_conflicts, model_patch, model_values
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.models import ModelPatch
 from keycairn.app.web.auth import Options, Touches, reaches
@@ -18,11 +19,11 @@ from keycairn.domain.errors import (
     InvalidInputError,
     ModelExistsError,
     OutOfReachError,
+    PreconditionFailedError,
 )
-from keycairn.domain.ids import ModelId, credential_id, model_id
+from keycairn.domain.ids import ModelId, model_id
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
-from keycairn.domain.price import Price
 from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
 
@@ -39,11 +40,11 @@ ACCOUNTS = 200
 async def listing(view: TheView) -> Response[Any]:
     """A hundred at a time, searched here, with the slots above."""
     keycairn, caller = view.keycairn, view.caller
-    wanted, kind, provider = view.query("q").casefold(), view.query("type"), view.query("provider")
+    wanted, kind, provider = view.query("q").casefold(), view.choice("type", Modality), view.query("provider")
     gone = view.query("missing") == "1"
 
     async def read(after: ModelId | None, limit: int) -> Sequence[Model]:
-        type = Modality(kind) if kind in set(Modality) else None
+        type = Modality(kind) if kind else None
         return await keycairn.models.list(
             type=type, provider=provider or None, after=after, limit=limit, workspace=caller.workspace
         )
@@ -91,19 +92,19 @@ async def change(view: TheView, id: FromPath[str]) -> Response[Any]:
     form = await view.form()
     key = model_id(id)
     try:
-        patch = _patch(form)
+        patch = model_patch(form)
         model = await view.keycairn.models.get(key, workspace=view.caller.workspace)
-        for name in (patch.name, patch.provider_model):
-            if isinstance(name, str) and not view.caller.reach.names(model.provider, name):
-                raise OutOfReachError
-        if isinstance(patch.credential, str) and not await reaches(view.keycairn, view.caller, patch.credential):
-            raise CredentialNotFoundError
-        if patch.credential is None and not view.caller.reach.whole:
-            raise OutOfReachError
-        await view.keycairn.models.update(key, patch, by=view.caller)
-    except (InvalidInputError, ModelExistsError) as error:
-        fields = error.fields if isinstance(error, InvalidInputError) else {}
-        return await _detail(view, key, dict(fields) or {"": str(error)}, form, status=422)
+        await _check_reach(view, model, patch)
+        version = whole_number(form.text("version"))
+        await view.keycairn.models.update(key, patch, if_match=version, by=view.caller)
+    except CredentialNotFoundError:
+        return await _detail(view, key, {"credential": NO_ACCOUNT}, form, status=422)
+    except ModelExistsError as error:
+        return await _detail(view, key, {"name": str(error)}, form, status=422)
+    except InvalidInputError as error:
+        return await _detail(view, key, dict(error.fields) or {"": str(error)}, form, status=422)
+    except PreconditionFailedError:
+        return await _detail(view, key, form=form, status=412)
     return view.seen(f"/models/{id}", "saved")
 
 
@@ -145,6 +146,18 @@ async def slots(view: TheView) -> Response[Any]:
     return view.seen("/models", "saved")
 
 
+async def _check_reach(view: View, model: Model, patch: ModelPatch) -> None:
+    """Raise OutOfReachError or CredentialNotFoundError for a change that leads out of the token's reach."""
+    reach = view.caller.reach
+    for name in (patch.name, patch.provider_model):
+        if isinstance(name, str) and not reach.names(model.provider, name):
+            raise OutOfReachError
+    if isinstance(patch.credential, str) and not await reaches(view.keycairn, view.caller, patch.credential):
+        raise CredentialNotFoundError
+    if patch.credential is None and not reach.whole:
+        raise OutOfReachError
+
+
 def _slot(name: str) -> Slot:
     """The slot of that name. Raises InvalidInputError."""
     found = next((slot for slot in Slot if slot == name), None)
@@ -169,19 +182,8 @@ async def _detail(
     accounts = await keycairn.store.credentials(caller.workspace, provider=model.provider, limit=MOST)
     reached = [one for one in accounts if caller.reach.holds(one.provider, one.id)]
     reached = [one for number, one in enumerate(reached) if number < ACCOUNTS or one.id == model.credential]
-    price = model.price
-    values = {
-        "name": model.name,
-        "provider_model": model.provider_model or "",
-        "priority": str(model.priority),
-        "weight": str(model.weight),
-        "context_length": "" if model.context_length is None else str(model.context_length),
-        "credential": model.credential or "",
-        **{f"price.{name}": "" for name in Price.__struct_fields__},
-    }
-    if price is not None:
-        given = {name: getattr(price, name) for name in Price.__struct_fields__}
-        values |= {f"price.{name}": "" if value is None else str(value) for name, value in given.items()}
+    changed = status == 412 and form is not None
+    values = model_values(model)
     return view.page(
         "model.html",
         status=status,
@@ -191,42 +193,15 @@ async def _detail(
         held=[slot for slot, id in defaults.slots.items() if id == model.id],
         slots=[slot for slot in Slot if slot.type is model.type],
         values={**values, **(form.shown() if form else {})},
+        was=msgspec.json.encode(form.opened_with() if form and not changed else values).decode(),
+        version=form.text("version") if form and not changed else str(model.version),
+        changed=changed,
+        differing=model_conflicts(form, model, form.opened_with()) if form and changed else {},
         errors=errors or {},
-        price_fields=list(Price.__struct_fields__),
+        labels=LABELS,
+        price_fields=list(PRICES),
         report=report,
     )
-
-
-def _patch(form: PageForm) -> ModelPatch:
-    price: dict[str, float] = {}
-    for name in Price.__struct_fields__:
-        if text := form.text(f"price.{name}"):
-            price[name] = _number(f"price.{name}", text)
-    if price and ("input" not in price or "output" not in price):
-        missing = [f"price.{name}" for name in ("input", "output") if name not in price]
-        raise InvalidInputError("A price names input and output.", dict.fromkeys(missing, "is needed for a price"))
-    context = form.text("context_length")
-    link = form.text("credential")
-    own = form.text("provider_model")
-    return ModelPatch(
-        name=form.text("name") or None,
-        provider_model=own or (None if form.text("was_pooled") else UNSET),
-        priority=int(_number("priority", form.text("priority") or "0")),
-        weight=int(_number("weight", form.text("weight") or "1")),
-        price=Price(**price) if price else None,
-        context_length=int(_number("context_length", context)) if context else None,
-        credential=credential_id(link) if link else None if form.ticked("credential") else UNSET,
-    )
-
-
-def _number(key: str, text: str) -> float:
-    try:
-        number = float(text.replace(" ", ""))
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e15:
-        raise InvalidInputError("A number is needed.", {key: "must be a number"})
-    return number
 
 
 async def _slots(view: View) -> list[tuple[Slot, Model | None]]:

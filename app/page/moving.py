@@ -22,7 +22,7 @@ BETWEEN = ","
 @get("/move-in", opt=WRITE, include_in_schema=False)
 async def plan(view: TheView) -> Response[Any]:
     """What would come in, and why the rest would not. Nothing is done yet."""
-    return await _plan(view)
+    return await plan_page(view)
 
 
 @post("/move-in", opt=WRITE, include_in_schema=False)
@@ -31,9 +31,12 @@ async def move(view: TheView, jobs: TheJobs) -> Response[Any]:
     form = await view.form()
     chosen = [frozenset(text.split(BETWEEN)) for text in form.all("account")]
     if not chosen:
-        return await _plan(view, why="Tick what shall come in.", status=422)
+        return await plan_page(view, why="Tick what shall come in.", status=422)
     again = form.ticked("again")
     done = await view.keycairn.environment.migrate(only=chosen, again=again, by=view.caller)
+    if not any(entry.variables for entry in done.entries):
+        why = "What was ticked is not in the environment any more. This is what there is by now."
+        return await plan_page(view, why=why, status=409)
     job = jobs.begin(view.caller.actor)
     job.entries = tuple(entry for entry in done.entries if entry.variables)
     job.name = "the environment"
@@ -77,7 +80,10 @@ async def test_all(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response
     return view.seen(f"/move-in/{job}")
 
 
-async def _plan(view: View, why: str = "", status: int = 200) -> Response[Any]:
+async def plan_page(
+    view: View, *, why: str = "", errors: dict[str, str] | None = None, kind: str = "env", status: int = 200
+) -> Response[Any]:
+    """The plan of the environment, and the form for a file; `errors` are of that form."""
     anyway = view.query("again") == "1"
     planned = await view.keycairn.environment.migrate(dry_run=True, again=anyway, by=view.caller)
     entries = [entry for entry in planned.entries if entry.variables]
@@ -90,6 +96,8 @@ async def _plan(view: View, why: str = "", status: int = 200) -> Response[Any]:
         count=len(planned.of(Step.MIGRATE)),
         step=Step,
         why=why,
+        errors=errors or {},
+        kind=kind,
         again=anyway,
         deleted=any(entry.reason == DELETED_HERE for entry in entries),
         takes_files=view.keycairn.open_source is not None and view.may(Scope.MODELS_WRITE),

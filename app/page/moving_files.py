@@ -10,7 +10,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from keycairn.app.page.jobs import MOST_SHOWN
-from keycairn.app.page.moving import TheJobs
+from keycairn.app.page.moving import TheJobs, plan_page
 from keycairn.app.page.view import TheView, View
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.web.auth import Options
@@ -43,16 +43,22 @@ class HeldRows:
 async def read_file(view: TheView, jobs: TheJobs) -> Response[Any]:
     """Read the file, and plan."""
     form = await view.form()
-    upload, chosen = form.file("file"), KINDS.get(form.text("kind"))
-    if upload is None or chosen is None:
-        return _wrong(view, "Choose a file, and say what it is.")
-    kind, ending = chosen
+    upload, name = form.file("file"), form.text("kind")
+    wrong: dict[str, str] = {}
+    if upload is None:
+        wrong["file"] = "choose a file"
+    if name not in KINDS:
+        wrong["kind"] = "choose what it is"
+    if upload is None or wrong:
+        return await plan_page(view, errors=wrong, kind=name, status=422)
+    kind, ending = KINDS[name]
     try:
         rows = await _rows(view, kind, ending or Path(upload.filename).suffix.lower(), await upload.read(), form)
     except (InvalidInputError, SettingsError) as error:
-        return _wrong(view, str(error))
+        return await plan_page(view, errors={"file": str(error)}, kind=name, status=422)
     if not rows:
-        return _wrong(view, "Nothing that can move in is in this file.")
+        nothing = "Nothing that can move in is in this file. Is it what you chose below?"
+        return await plan_page(view, errors={"file": nothing}, kind=name, status=422)
     if any(map(touches_models, rows)):
         view.need(Scope.MODELS_WRITE)
     job = jobs.begin(view.caller.actor)
@@ -114,7 +120,3 @@ async def _collected(source: ImportSource) -> list[IncomingRow]:
         if len(rows) > MOST_ROWS:
             raise InvalidInputError(f"More than {MOST_ROWS} rows: use `keycairn import`, which reads on and on.")
     return rows
-
-
-def _wrong(view: View, why: str) -> Response[Any]:
-    return view.page("move_in_file_wrong.html", status=422, why=why)

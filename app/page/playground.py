@@ -8,12 +8,13 @@ from litestar import Response, get, post
 from msgspec import Struct
 
 from keycairn.app.gateway import PRINCIPAL
+from keycairn.app.page.reading import FormReader
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.access import Principal
 from keycairn.app.web.auth import Options, Touches
 from keycairn.domain.errors import NotFoundError
 from keycairn.domain.modality import Modality
-from keycairn.domain.model import Slot
+from keycairn.domain.model import LONGEST_CALLED_NAME, Slot
 from keycairn.domain.token import Scope
 
 INVOKE: Options = {"scope": Scope.INVOKE, "touches": Touches.CHOSEN}
@@ -46,10 +47,15 @@ async def playground(view: TheView) -> Response[Any]:
 async def say(view: TheView) -> Response[Any]:
     """Call the model, as the session's token: its limits count, its reach holds."""
     form = await view.form()
-    model, message = form.text("model"), form.text("message")[:LONGEST_MESSAGE]
-    again = form.again("model"), form.again("message")[:LONGEST_MESSAGE]
-    if not model or not message:
-        return await _page(view, *again, wrong="Name a model, and write a message.", status=422)
+    reader = FormReader(form)
+    model, message = reader.needed("model", "name a model"), reader.needed("message", "write a message")
+    if len(model) > LONGEST_CALLED_NAME:
+        reader.wrong["model"] = f"must be at most {LONGEST_CALLED_NAME} characters"
+    if len(message) > LONGEST_MESSAGE:
+        reader.wrong["message"] = f"must be at most {LONGEST_MESSAGE:,} characters; it has {len(message):,}"
+    again = form.again("model"), form.again("message")
+    if reader.wrong:
+        return await _page(view, *again, errors=reader.wrong, status=422)
     return await _page(view, *again, answer=await _call(view, model, message))
 
 
@@ -125,7 +131,13 @@ def _read(status: int, headers: dict[str, str], raw: bytes, took: int) -> Playgr
 
 
 async def _page(
-    view: View, model: str, message: str, *, wrong: str = "", status: int = 200, answer: PlaygroundAnswer | None = None
+    view: View,
+    model: str,
+    message: str,
+    *,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
+    answer: PlaygroundAnswer | None = None,
 ) -> Response[Any]:
     caller = view.caller
     found = await view.keycairn.models.list(type=Modality.LANGUAGE, limit=SUGGESTED, workspace=caller.workspace)
@@ -140,7 +152,7 @@ async def _page(
         model=model,
         message=message,
         names=[f"default:{Slot.CHAT.called}", *names],
-        wrong=wrong,
+        errors=errors or {},
         answer=answer,
         served_by=credential,
     )

@@ -6,9 +6,10 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from keycairn.app.page.forms import PageForm, whole_number
+from keycairn.app.page.forms import PageForm
+from keycairn.app.page.reading import FormReader
 from keycairn.app.page.view import TheView, View
-from keycairn.domain.errors import BeyondMakerError, InvalidIdError, InvalidInputError, UnknownProviderError
+from keycairn.domain.errors import BeyondMakerError, InvalidIdError, InvalidInputError
 from keycairn.domain.ids import credential_id
 from keycairn.domain.limits import Limits
 from keycairn.domain.reach import Reach
@@ -24,6 +25,23 @@ WORDS = {
     Scope.AUDIT_READ: "see the audit log and usage",
     Scope.ADMIN: "everything, tokens and encryption too",
 }
+COUNTS = ("concurrent", "requests_per_minute", "tokens_per_day")
+LABELS = {
+    "name": "Name",
+    "scopes": "It may",
+    "days": "Ends after",
+    "providers": "Only these providers",
+    "reach.models": "Only these models",
+    "reach.credentials": "Only these credentials",
+    "limits.concurrent": "Calls at one time",
+    "limits.requests_per_minute": "Calls a minute",
+    "limits.tokens_per_day": "Tokens of models a day",
+    "workspace": "Workspace",
+}
+BOUNDS = ("providers", "reach.", "limits.", "workspace")
+"""Begin the names of the fields that make it less than everything."""
+RENAMED = {"expires": "days", "reach": "scopes"}
+"""What the service calls a field, and the form otherwise."""
 ROWS = 100
 MOST_DAYS = 36_500
 
@@ -51,27 +69,35 @@ async def listing(view: TheView) -> Response[Any]:
 @get("/tokens/new", opt=ADMIN, include_in_schema=False)
 async def new(view: TheView) -> Response[Any]:
     """The form of a token for an application."""
-    return _form(view, {"name": "", "days": ""}, [Scope.INVOKE])
+    return _form(view, None)
 
 
 @post("/tokens/new", opt=ADMIN, include_in_schema=False)
 async def create(view: TheView) -> Response[Any]:
     """Make it, and show it: nobody can ask for it again."""
     form = await view.form()
-    scopes = [Scope(one) for one in form.all("scopes") if one in set(Scope)]
+    reader = FormReader(form)
+    scopes = reader.some_of("scopes", Scope)
+    if not scopes:
+        reader.wrong["scopes"] = "tick at least one"
     try:
+        expires, limits, reach = _expiry(reader, view.now), _limits(reader), _reach(reader, view)
+        reader.needed("name", "enter the name of the application")
+        reader.check()
         token, text = await view.keycairn.tokens.create(
             form.text("name"),
             scopes,
-            expires=_expiry(form, view.now),
-            limits=_limits(form),
-            reach=_reach(form),
+            expires=expires,
+            limits=limits,
+            reach=reach,
             workspace=form.text("workspace") or None,
             by=view.caller,
         )
-    except (InvalidInputError, BeyondMakerError, UnknownProviderError, InvalidIdError) as error:
-        fields = error.fields if isinstance(error, InvalidInputError) else {}
-        return _form(view, dict(form.shown()), scopes, dict(fields) or {"": str(error)}, status=422)
+    except InvalidInputError as error:
+        found = {RENAMED.get(key, key): why for key, why in error.fields.items()}
+        return _form(view, form, found or {"": str(error)})
+    except BeyondMakerError as error:
+        return _form(view, form, {"": str(error)})
     address = f"{view.request.scope.get('scheme', 'http')}://{view.request.headers.get('host', '')}{view.base}"
     return view.page("token_made.html", token=token, text=text.reveal(), address=address)
 
@@ -109,44 +135,44 @@ async def _token(view: View, id: str) -> Token:
     return found
 
 
-def _form(
-    view: View, values: dict[str, str], scopes: list[Scope], errors: dict[str, str] | None = None, status: int = 200
-) -> Response[Any]:
-    providers = sorted((one.spec.name, one.spec.label) for one in view.keycairn.registry.all())
+def _form(view: View, form: PageForm | None, errors: dict[str, str] | None = None) -> Response[Any]:
+    found = [one.spec for one in view.keycairn.registry.all() if view.caller.reach.holds(one.spec.name)]
     return view.page(
         "token_form.html",
-        status=status,
-        values=values,
-        scopes=scopes,
+        status=422 if errors else 200,
+        values=dict(form.shown()) if form else {},
+        scopes=form.ticks("scopes") if form else [Scope.INVOKE],
+        chosen=form.ticks("providers") if form else [],
         errors=errors or {},
         words=WORDS,
-        providers=providers,
+        labels=LABELS,
+        bounds=[key for key in LABELS if key.startswith("limits.")],
+        providers=dict(sorted((spec.name, spec.label) for spec in found)),
+        bounded=any(key.startswith(BOUNDS) for key in (*(errors or {}), *(form.given() if form else ()))),
     )
 
 
-def _expiry(form: PageForm, now: datetime) -> datetime | None:
-    text = form.text("days")
-    if not text:
+def _expiry(reader: FormReader, now: datetime) -> datetime | None:
+    days = reader.whole("days")
+    if days is not None and not 1 <= days <= MOST_DAYS:
+        reader.wrong["days"] = f"must be from 1 to {MOST_DAYS}"
         return None
-    days = whole_number(text, most=MOST_DAYS)
-    if not days:
-        raise InvalidInputError(f"Days are a whole number, {MOST_DAYS} at most.", {"days": "must be a whole number"})
-    return now.astimezone(UTC) + timedelta(days=days)
+    return None if days is None else now.astimezone(UTC) + timedelta(days=days)
 
 
-def _limits(form: PageForm) -> Limits:
-    given: dict[str, int] = {}
-    for name in ("concurrent", "requests_per_minute", "tokens_per_day"):
-        if text := form.text(f"limits.{name}").replace(" ", ""):
-            number = whole_number(text)
-            if number is None:
-                raise InvalidInputError("A limit is a whole number.", {f"limits.{name}": "must be a whole number"})
-            given[name] = number
-    return Limits(**given)
+def _limits(reader: FormReader) -> Limits:
+    return Limits(**{name: reader.whole(f"limits.{name}") for name in COUNTS})
 
 
-def _reach(form: PageForm) -> Reach:
-    providers = tuple(form.all("providers"))
-    models = tuple(line.strip() for line in form.text("reach.models").splitlines() if line.strip())
-    accounts = tuple(credential_id(line.strip()) for line in form.text("reach.credentials").split() if line.strip())
-    return Reach(providers=providers or None, models=models or None, credentials=accounts or None)
+def _reach(reader: FormReader, view: View) -> Reach:
+    known = {one.spec.name for one in view.keycairn.registry.all()}
+    providers, accounts = reader.form.ticks("providers"), []
+    if not known.issuperset(providers):
+        reader.wrong["providers"] = "one of them is no provider here"
+    models = tuple(line.strip() for line in reader.form.text("reach.models").splitlines() if line.strip())
+    for text in reader.form.text("reach.credentials").split():
+        try:
+            accounts.append(credential_id(text))
+        except InvalidIdError:
+            reader.wrong["reach.credentials"] = "must be ids, as the pages of credentials show them"
+    return Reach(providers=tuple(providers) or None, models=models or None, credentials=tuple(accounts) or None)

@@ -119,7 +119,7 @@ def _asked(view: View) -> Asked:
             wrong = "A day is written as 2026-01-31."
             return otherwise
 
-    by = view.query("by") if view.query("by") in BY else "day"
+    by = view.choice("by", BY, "day")
     usual, most = (2, HOURLY_DAYS) if by == "hour" else (DAYS, MOST_DAYS)
     until = read("to", today)
     since = read("from", until - timedelta(days=usual - 1) if until > date.min + timedelta(days=usual) else until)

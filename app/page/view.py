@@ -1,7 +1,7 @@
 """What a handler of the page has at hand: who asks, the form that was sent, and answers."""
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -56,6 +56,8 @@ class View:
         self._caller = found if isinstance(found, Caller) else None
         self.scopes: tuple[Scope, ...] = request.state.get(SCOPES, ())
         self.now: datetime = keycairn.clock.now()
+        self.unknown: list[str] = []
+        """What the query asks for that there is not."""
 
     @property
     def caller(self) -> Caller:
@@ -87,6 +89,14 @@ class View:
         """A parameter of the query, trimmed; "" where it is not there, or is a key, which belongs into no address."""
         text = str(self.request.query_params.get(name, "")).strip()
         return "" if is_key(text) else text
+
+    def choice(self, name: str, known: Iterable[str], otherwise: str = "") -> str:
+        """A parameter of the query that is one of a list; of another one the page says that there is none."""
+        text = self.query(name)
+        if text and text not in {str(one) for one in known}:
+            self.unknown.append(text)
+            return otherwise
+        return text or otherwise
 
     async def form(self) -> PageForm:
         """The form that was sent, from a page of this session. Raises ForeignOriginError."""
@@ -148,6 +158,7 @@ class View:
             "form_key_text": KEY_PLACE if self.session else "",
             "navigation": entries(self, path) if self._caller else [],
             "request_id": self.request.state.get(REQUEST_ID, ""),
+            "unknown": self.unknown,
             "done": DONE.get(self.query("done"), ""),
         }
 

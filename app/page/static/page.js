@@ -67,11 +67,11 @@ async function send(form, button) {
     const answer = await ask("POST", form.action, body);
     if (answer.status === 401) { signInAgain(form, button); return; }
     if (answer.status < 400) {
-      if (form.hasAttribute("data-stay")) { show(answer.response, form); return; }
+      if (form.hasAttribute("data-stay")) { show(answer.response, form, false); return; }
       location.assign(answer.responseURL);
       return;
     }
-    show(answer.response, form);
+    show(answer.response, form, true);
   } catch {
     say("Not saved: there is no connection to Keycairn. Everything you typed is still here.");
   } finally {
@@ -79,20 +79,45 @@ async function send(form, button) {
   }
 }
 
-/** Put what the service answered into the page; secrets that were typed stay in their fields. */
-function show(page, form) {
+/** Put what the service answered into the page; secrets and files that were chosen stay in their fields. */
+function show(page, form, failed) {
   if (!page) { say("Not saved: the answer cannot be read. Everything you typed is still here."); return; }
-  const typed = new Map(all("input[type=password], textarea[autocomplete=off]", form).map((field) => [field.name, field.value]));
-  const main = document.adoptNode($("main", page));
+  const path = form.getAttribute("action");
+  const fresh = $("main", page);
+  if (page.body.dataset.formKey) take(page.body.dataset.formKey, page.body.dataset.ends);
+  if ($("[data-error-page]", fresh) && form.elements.length > form.querySelectorAll("input[type=hidden], button").length) {
+    refuse(form, $("[data-error-page]", fresh));  // the answer has no form: what was typed stays where it is
+    return;
+  }
+  const typed = all("input[type=password], textarea[autocomplete=off], input[type=file]", form);
+  const main = document.adoptNode(fresh);
   $("main").replaceWith(main);
   document.title = page.title;
-  if (page.body.dataset.formKey) take(page.body.dataset.formKey, page.body.dataset.ends);
-  for (const [name, value] of typed) {
-    const field = $(`[name="${CSS.escape(name)}"]`, main);
-    if (field && !form.hasAttribute("data-stay")) field.value = value;
+  const again = all("form", main).find((one) => one.getAttribute("action") === path);
+  for (const old of again && failed ? typed : []) {
+    const field = $(`[name="${CSS.escape(old.name)}"]`, again);
+    if (field?.type === "file") field.files = old.files; else if (field) field.value = old.value;
   }
   enliven(main);
   ($("[data-focus]", main) || main).focus();
+  say("");
+}
+
+/** Say above a form why it was refused. */
+function refuse(form, why) {
+  form.previousElementSibling?.matches("[data-error-page]") && form.previousElementSibling.remove();
+  const note = document.createElement("div");
+  note.className = "note bad";
+  note.tabIndex = -1;
+  note.role = "alert";
+  note.dataset.errorPage = "";
+  const title = document.createElement("h2");
+  title.textContent = `Not saved: ${$("h1", why).textContent}`;
+  const kept = document.createElement("p");
+  kept.textContent = "Everything you typed is still here.";
+  note.append(title, ...all("p:not(.buttons)", why).map((one) => document.adoptNode(one)), kept);
+  form.before(note);
+  note.focus();
   say("");
 }
 

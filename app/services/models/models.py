@@ -36,6 +36,7 @@ from keycairn.domain.errors import (
     InvalidDefaultError,
     InvalidInputError,
     ModelExistsError,
+    PreconditionFailedError,
 )
 from keycairn.domain.ids import CredentialId, ModelId
 from keycairn.domain.modality import Modality
@@ -141,14 +142,19 @@ class Models:
         except DuplicateError:
             raise ModelExistsError from None
 
-    async def update(self, id: ModelId, patch: ModelPatch, *, by: Caller = IN_PROCESS) -> Model:
+    async def update(
+        self, id: ModelId, patch: ModelPatch, *, if_match: int | None = None, by: Caller = IN_PROCESS
+    ) -> Model:
         """Change a model's names, share, price and credential. One that is given a name comes into the pool of it.
 
-        Raises ModelNotFoundError, CredentialNotFoundError, InvalidInputError, OutOfReachError or ModelExistsError.
+        Raises ModelNotFoundError, CredentialNotFoundError, InvalidInputError, OutOfReachError or ModelExistsError;
+        PreconditionFailedError where its version is not `if_match`.
         """
 
         async def plan() -> tuple[Changeset, Model]:
             before = await self.get(id, workspace=by.workspace)
+            if if_match not in {None, before.version}:
+                raise PreconditionFailedError
             after = patched(before, patch)
             check_share(after.priority, after.weight)
             check_context(after.context_length)

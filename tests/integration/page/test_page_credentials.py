@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from tests.canary import scan
 from tests.house import LANGUAGE, House
-from tests.page import Browser, browsing
+from tests.page import Browser, browsing, fields_of
 
 from keycairn.domain.audit import Caller
 from keycairn.domain.ids import CredentialId, credential_id
@@ -125,7 +125,7 @@ async def test_another_host_asks_for_the_key_in_the_same_form(house: House, brow
     fields = {**await browser.filled(path), "setting:base_url": "https://elsewhere.example.com"}
     answer = await browser.post(path, fields)
     assert answer.status_code == 422
-    assert "send this secret again" in answer.text
+    assert "a key is bound to the host it goes to" in answer.text
     assert "elsewhere.example.com" in answer.text
     assert (await browser.post(path, {**fields, "secret:api_key": KEY})).status_code == 303
 
@@ -150,6 +150,42 @@ async def test_the_second_of_two_editors_sees_both_versions_and_chooses(house: H
     assert after is not None
     assert (after.name, after.settings) == ("theirs", {"num_ctx": 7})
     assert await house.key_of(id) == OTHER
+
+
+async def test_what_the_other_editor_alone_changed_stays_theirs(house: House, browser: Browser) -> None:
+    id = await stored(house)
+    path = f"/credentials/{id}/edit"
+    mine = await browser.filled(path, name="mine")
+    theirs = await browser.filled(path, **{"limits.concurrent": "4", "options.total_timeout": "12.3456789"})
+    theirs["modalities"] = "language"
+    assert (await browser.post(path, theirs)).status_code == 303
+    answer = await browser.post(path, mine)
+    assert answer.status_code == 412
+    asked = re.findall(r'name="take:([^"]+)" value="(\w+)" checked', answer.text)
+    assert asked == [
+        ("name", "mine"),
+        ("modalities", "theirs"),
+        ("limits.concurrent", "theirs"),
+        ("options.total_timeout", "theirs"),
+    ]
+    shown = fields_of(answer.text[answer.text.rindex('<form method="post" action="' + path) :])
+    assert (await browser.post(path, shown)).status_code == 303
+    after = await house.store.credential("default", id)
+    assert after is not None
+    assert (after.name, after.limits.concurrent, after.options.total_timeout) == ("mine", 4, 12.3456789)
+    assert after.modalities == (LANGUAGE,)
+
+
+async def test_what_was_chosen_between_two_versions_survives_a_wrong_field(house: House, browser: Browser) -> None:
+    id = await stored(house)
+    path = f"/credentials/{id}/edit"
+    mine = await browser.filled(path, name="mine")
+    await browser.post(path, await browser.filled(path, name="theirs"))
+    answer = await browser.post(path, mine)
+    chosen = {**fields_of(answer.text), "take:name": "theirs", "limits.concurrent": "many"}
+    refused = await browser.post(path, chosen)
+    assert refused.status_code == 422
+    assert 'name="name" type="text" value="theirs"' in refused.text
 
 
 async def test_deleting_shows_its_impact_and_happens_to_what_was_shown_only(house: House, browser: Browser) -> None:
