@@ -10,6 +10,7 @@ from keycairn.domain.credential import seal_context as of_credential
 from keycairn.domain.errors import (
     InvalidAuthError,
     InvalidInputError,
+    KeycairnError,
     MissingFieldError,
     NoPermissionError,
     ProviderError,
@@ -49,6 +50,14 @@ class KeyCalls:
         if spec.key_management is not None:
             return spec.key_management
         return self._by_hand(spec)
+
+    def knows(self, rotation: KeyRotation) -> bool:
+        """Whether the plugin of its provider is loaded."""
+        try:
+            self.management(rotation.provider)
+        except KeycairnError:
+            return False
+        return True
 
     def of(self, rotation: KeyRotation) -> KeyManagement:
         """As `management`; that a person does everything, where what the provider asks for was not given."""

@@ -17,7 +17,7 @@ from keycairn.domain.errors import (
     NoPermissionError,
     UndecryptableError,
 )
-from keycairn.domain.key_rotation import machine
+from keycairn.domain.key_rotation import at_rest
 from keycairn.domain.key_rotation.record import KeyRotation
 from keycairn.ports.store import Store
 
@@ -56,12 +56,12 @@ class CurrentKeys:
         try:
             listed = await self._calls.keys(rotation, credential)
         except _LASTING as error:
-            after = machine.unfound(rotation, now, str(error))
+            after = at_rest.unfound(rotation, now, str(error))
         except KeycairnError:
-            after = machine.unfound(rotation, now, "")  # it passes by itself, or is met when the key is due
+            after = at_rest.unfound(rotation, now, "")  # it passes by itself, or is met when the key is due
         else:
             own = next((one for one in listed if one.current), None)
-            after = machine.unfound(rotation, now, "") if own is None else machine.found(rotation, now, own)
+            after = at_rest.unfound(rotation, now, "") if own is None else at_rest.found(rotation, now, own)
         event = self._journal.event(
             replace(SYSTEM, workspace=rotation.workspace),
             Action.KEY_ROTATED,
