@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from msgspec.structs import replace
 
+from keycairn.adapters.disk import disk_error
 from keycairn.adapters.redo_log_format import (
     FRAME_BYTES,
     HEADER_BYTES,
@@ -33,7 +34,7 @@ from keycairn.adapters.redo_log_format import (
     number_and_size,
 )
 from keycairn.domain.audit import Head
-from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreFullError, StoreLockedError, UncertainEntryError
+from keycairn.domain.errors import DamagedAnchorError, StoreError, StoreLockedError, UncertainEntryError
 
 STEP = 4 * 2**20
 """Bytes by which the file grows; the room of one step is there before it is needed."""
@@ -282,6 +283,4 @@ def _damaged(file: Path) -> NoReturn:
 
 
 def _refusal(file: Path, error: OSError) -> StoreError:
-    if error.errno in {28, 27, 122}:  # ENOSPC, EFBIG, EDQUOT
-        return StoreFullError(str(file.parent), (error.strerror or "no room").lower())
-    return StoreError(f"{file} cannot be written: {error.strerror}. Nothing was written.")
+    return disk_error(error, file.parent, f"Nothing was written to {file}")

@@ -7,11 +7,12 @@ in the database's folder is exchanged, and the folder stays: it is what is locke
 
 import os
 import shutil
-from collections.abc import AsyncIterable
-from contextlib import suppress
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+from keycairn.adapters.disk import disk_error, is_full
 from keycairn.adapters.redo_log import RedoLog, sync_folder
 from keycairn.adapters.surreal.changesets import replay
 from keycairn.adapters.surreal.embedded import SCHEME, EmbeddedConnection
@@ -20,11 +21,13 @@ from keycairn.adapters.surreal.place import PARTS
 from keycairn.adapters.surreal.records import row_of
 from keycairn.adapters.surreal.statements import Transaction
 from keycairn.domain.audit import Head
-from keycairn.domain.errors import StoreError
+from keycairn.domain.errors import StoreError, StoreFullError
 from keycairn.domain.record import Record, kind_of
 
 BATCH = 50
 """Records in one transaction."""
+LITTLE_ROOM = 8 * 2**20
+"""Bytes; what the engine could not write where that much found no place met a full disk."""
 
 
 def redo_log_of(database: Path) -> Path:
@@ -48,7 +51,7 @@ class NewDatabase:
             _remove(draft)
             draft.mkdir(mode=0o700, parents=True)
         except OSError as error:
-            raise StoreError(f"{draft} cannot be made: {error.strerror}.") from None
+            raise disk_error(error, database.parent, f"{draft} cannot be made") from None
         try:
             connection = await EmbeddedConnection.open(f"{SCHEME}{draft / 'db'}", namespace=names[0], database=names[1])
         except BaseException:
@@ -110,7 +113,7 @@ class NewDatabase:
             sync_folder(self._database.parent)
         except OSError as error:
             _remove_quietly(draft)
-            raise StoreError(f"{draft} cannot be completed: {error.strerror}.") from None
+            raise disk_error(error, self._database.parent, f"{draft} cannot be completed") from None
 
     async def abandon(self) -> None:
         """Remove it. What cannot be removed is removed before another one is built, and by a start."""
@@ -119,7 +122,21 @@ class NewDatabase:
 
     async def _insert(self, batch: list[Record]) -> None:
         text = f"INSERT INTO {kind_of(batch[0])} $rows RETURN NONE"  # our own tables
-        await self._connection.query(text, {"rows": [row_of(record) for record in batch]})
+        with no_room_told(self._database.parent):
+            await self._connection.query(text, {"rows": [row_of(record) for record in batch]})
+
+
+@contextmanager
+def no_room_told(folder: Path) -> Iterator[None]:
+    """A context from which StoreFullError is raised where the engine failed and `folder` is full: it does not say."""
+    try:
+        yield
+    except StoreFullError:
+        raise
+    except StoreError as error:
+        if is_full(folder, LITTLE_ROOM):
+            raise StoreFullError(str(folder)) from error
+        raise
 
 
 def is_missing(database: Path) -> bool:
@@ -162,7 +179,7 @@ def take_place(database: Path) -> None:
         _remove(ready)
         sync_folder(database.parent)
     except OSError as error:
-        raise StoreError(f"{ready} cannot be put in the place of {database}: {error.strerror}.") from None
+        raise disk_error(error, database.parent, f"{ready} cannot be put in the place of {database}") from None
 
 
 def discard_draft(database: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from keycairn.adapters.disk import disk_error
 from keycairn.adapters.redo_log import RedoLog
 from keycairn.adapters.surreal.building import sync_tree, take_place
 from keycairn.adapters.surreal.changesets import packed, replay
@@ -25,6 +26,7 @@ from keycairn.domain.errors import (
     KeycairnError,
     OutcomeUnknownError,
     StoreError,
+    StoreFullError,
     StoreUnavailableError,
     UncertainEntryError,
 )
@@ -54,6 +56,8 @@ class LoggedEngine:
         self._recovery: asyncio.Task[None] | None = None
         self._failed: StoreError | None = None
         self._told = False
+        self._lacking = 0
+        """Bytes for which the redo log found no room the last time."""
 
     @property
     def folder(self) -> Path | None:
@@ -76,6 +80,10 @@ class LoggedEngine:
                 await asyncio.to_thread(self.redo.settle)
         if self.room is not None:
             self.room.check(0, grows=True)
+        if self.redo is not None and self._lacking:  # a quota is not seen from what is free on the disk
+            async with self._logging:
+                await asyncio.to_thread(self.redo.make_room, self._lacking)
+            self._lacking = 0
 
     async def ready(self) -> None:
         """Raise the reason why nothing can be written."""
@@ -112,9 +120,10 @@ class LoggedEngine:
         except UncertainEntryError:
             raise OutcomeUnknownError(draft.appended[0].id if draft.appended else None) from None
         except StoreError as error:
+            self._lacking = len(body) if isinstance(error, StoreFullError) else 0
             self.tell(error)
             raise
-        self._told = False
+        self._told, self._lacking = False, 0
 
     async def hand_over(self, parts: Sequence[Transaction]) -> bool:
         """Give the engine what was accepted; whether that is pending.
@@ -166,7 +175,7 @@ class LoggedEngine:
         try:
             await asyncio.to_thread(sync_tree, self.folder)
         except OSError as error:
-            raise StoreError(f"{self.folder} cannot be synced: {error.strerror}.") from None
+            raise disk_error(error, self.folder.parent, f"{self.folder} cannot be synced") from None
         if self._fails():
             return  # the engine was opened anew meanwhile, and needs what the log holds
         self.redo.shorten(safe=self.redo.last, head=head if proves else self.redo.head, proves=proves)

@@ -1,6 +1,5 @@
 """From a database URL to a store that is migrated, whole and ready."""
 
-import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from keycairn.adapters.surreal.building import (
     NewDatabase,
     discard_draft,
     is_missing,
+    no_room_told,
     redo_log_of,
     take_place,
 )
@@ -32,17 +32,12 @@ from keycairn.domain.errors import (
     MissingDatabaseError,
     RedoLogError,
     SettingsError,
-    StoreError,
-    StoreFullError,
     StoreUnavailableError,
 )
 from keycairn.domain.secret import Secret
 
 SERVER_LOG = "server.redo"
 """The name of a server's redo log, in the data folder."""
-
-LITTLE_ROOM = 8 * 2**20
-"""Bytes; a database that could not be made with less than that left met a full disk."""
 
 Fill = Callable[[EmbeddedStore], Awaitable[None]]
 """Puts into a new database what it begins with."""
@@ -197,12 +192,8 @@ async def _there(folder: Path, names: tuple[str, str], *, anew: bool, fill: Fill
             raise MissingDatabaseError(str(folder), str(redo))
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         redo.replace(redo.with_name(f"{redo.name}.former-{stamp}"))  # as above
-    try:
+    with no_room_told(folder.parent):
         await _build(folder, names, fill)
-    except StoreError as error:
-        if shutil.disk_usage(folder).free < LITTLE_ROOM:
-            raise StoreFullError(str(folder)) from error
-        raise
     take_place(folder)
 
 

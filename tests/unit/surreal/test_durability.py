@@ -1,6 +1,7 @@
 """An engine that fails, a full disk, files that are compacted: nothing acknowledged goes, nothing refused stays."""
 
 import asyncio
+import gc
 import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.samples import WORKSPACE, a_credential, a_model, an_event
+from tests.torture.calls import Calls, Failure
 
-from keycairn.adapters.redo_log import RedoLog
+from keycairn.adapters.redo_log import STEP, RedoLog
 from keycairn.adapters.surreal import embedded_store, logged_engine, open_surreal, rebuilding
 from keycairn.adapters.surreal.building import tree_size
 from keycairn.adapters.surreal.embedded_store import EmbeddedStore
@@ -166,6 +168,59 @@ async def test_a_full_disk_refuses_what_grows_and_lets_changes_and_reads_go_on(t
     again = await opened(tmp_path)
     assert await everything(again) == before
     await again.aclose()
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT", "EFBIG"])
+async def test_a_log_that_finds_no_room_is_told_and_readiness_tells_until_there_is(error: str, tmp_path: Path) -> None:
+    """A quota is not seen from what is free on the disk."""
+    with Calls(tmp_path) as calls:
+        store = await opened(tmp_path)
+        before = await everything(store)
+        large = a_credential(extra={"ballast": "x" * STEP})
+        calls.fail(Failure(("pwrite",), error, ".redo"))
+        with pytest.raises(StoreFullError, match="Reading goes on"):
+            await store.commit((AddCredential(large), Append(an_event())))
+        assert await everything(store) == before
+        with pytest.raises(StoreFullError):
+            await store.ping()
+        calls.fail()
+        await store.ping()
+        await store.commit((AddCredential(large), Append(an_event())))
+        await store.aclose()
+
+
+async def test_going_over_to_compacted_files_looks_for_no_garbage(store: EmbeddedStore) -> None:
+    """Looking through everything in memory holds the loop for as long as there are records."""
+    await store.commit((AddCredential(a_credential()), Append(an_event())))
+    looked: list[int] = []
+
+    def look(phase: str, told: dict[str, int]) -> None:
+        looked.append(told["generation"])
+
+    gc.callbacks.append(look)
+    try:
+        await store.compact()
+    finally:
+        gc.callbacks.remove(look)
+    assert 2 not in looked
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT"])
+async def test_what_is_built_beside_on_a_full_disk_says_so_and_changes_nothing(error: str, tmp_path: Path) -> None:
+    with Calls(tmp_path) as calls:
+        store = await opened(tmp_path)
+        await store.commit((AddCredential(a_credential()), Append(an_event())))
+        before = await everything(store)
+        for failing_calls in (("mkdir",), ("pwrite",), ("fsync",), ("rename", "replace")):
+            calls.fail(Failure(failing_calls, error, "db.new"))
+            with pytest.raises(StoreFullError, match="Reading goes on"):
+                await store.compact()
+            assert await everything(store) == before
+            await store.ping()
+        calls.fail()
+        await store.compact()
+        assert await everything(store) == before
+        await store.aclose()
 
 
 async def test_a_file_that_may_not_grow_is_survived(store: EmbeddedStore, tmp_path: Path) -> None:
