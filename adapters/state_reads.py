@@ -101,8 +101,7 @@ class StateReads:
 
     async def unlinked_models(self, workspace: str, provider: str) -> Sequence[Model]:
         """See `Store.unlinked_models`."""
-        found = await self.models(workspace, provider=provider, limit=None)
-        return [model for model in found if model.credential is None]
+        return (await self.current()).unlinked(workspace, provider)
 
     async def providers_in_use(self, workspace: str) -> frozenset[str]:
         """See `Store.providers_in_use`."""

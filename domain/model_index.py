@@ -25,6 +25,7 @@ class ModelIndex:
         self._named: Groups[tuple[str, str], ModelId] = Groups()
         self._unique: dict[tuple[object, ...], ModelId] = {}
         self._linked: Groups[CredentialId, ModelId] = Groups()
+        self._loose: Groups[tuple[str, str], ModelId] = Groups()
         self._links: dict[str, Counter[CredentialId]] = {}
 
     def copying(self, other: "ModelIndex") -> Iterator[None]:
@@ -35,6 +36,7 @@ class ModelIndex:
         self._unique = other._unique.copy()  # noqa: SLF001  # of the same class
         yield
         self._named, self._linked = other._named.copy(), other._linked.copy()  # noqa: SLF001  # of the same class
+        self._loose = other._loose.copy()  # noqa: SLF001  # of the same class
         yield
 
     def change(self, changes: Iterable[tuple[Model | None, Model | None]]) -> None:
@@ -88,6 +90,10 @@ class ModelIndex:
         """See `State.linked`."""
         return sorted(self._linked.of(credential))
 
+    def unlinked(self, workspace: str, provider: str) -> list[ModelId]:
+        """See `State.unlinked`."""
+        return sorted(self._loose.of((workspace, provider)))
+
     def link_counts(self, workspace: str, credentials: Collection[CredentialId] | None) -> dict[CredentialId, int]:
         """See `State.link_counts`."""
         counts: Mapping[CredentialId, int] = self._links.get(workspace, {})
@@ -106,14 +112,9 @@ class ModelIndex:
     def _change_lists(self, moved: Sequence[_Moved]) -> Iterator[None]:
         leaving: dict[_Shelf, list[str]] = defaultdict(list)
         entering: dict[_Shelf, list[str]] = defaultdict(list)
-        for before, after in moved:
-            if before is not None and after is not None and _kind(before) == _kind(after):
-                continue
-            if before is not None:
-                leaving[_kind(before)].append(key_of(before.id))
-            if after is not None:
-                entering[_kind(after)].append(key_of(after.id))
-        yield
+        for start in range(0, len(moved), A_TURN):
+            _gather_kinds(moved[start : start + A_TURN], leaving, entering)
+            yield
         for keys, into in ((leaving, False), (entering, True)):
             for (workspace, provider, type), some in keys.items():
                 for shelf in ((workspace, p, t) for p in (None, provider) for t in (None, type)):
@@ -139,12 +140,9 @@ class ModelIndex:
     def _change_links(self, moved: Sequence[_Moved]) -> Iterator[None]:
         leaving: dict[tuple[str, CredentialId], list[ModelId]] = defaultdict(list)
         entering: dict[tuple[str, CredentialId], list[ModelId]] = defaultdict(list)
-        for before, after in moved:
-            if before is not None and before.credential is not None:
-                leaving[before.workspace, before.credential].append(before.id)
-            if after is not None and after.credential is not None:
-                entering[after.workspace, after.credential].append(after.id)
-        yield
+        for start in range(0, len(moved), A_TURN):
+            self._gather_links(moved[start : start + A_TURN], leaving, entering)
+            yield
         for number, ((workspace, credential), ids) in enumerate(leaving.items(), 1):
             self._linked.discard(credential, *ids)
             counts = self._links[workspace]
@@ -158,6 +156,33 @@ class ModelIndex:
             self._links.setdefault(workspace, Counter())[credential] += len(ids)
             if number % A_TURN == 0:
                 yield
+
+    def _gather_links(
+        self,
+        some: Sequence[_Moved],
+        leaving: dict[tuple[str, CredentialId], list[ModelId]],
+        entering: dict[tuple[str, CredentialId], list[ModelId]],
+    ) -> None:
+        """Gather by their accounts the models that leave or enter one, and note those without."""
+        for before, after in some:
+            if before is not None and before.credential is not None:
+                leaving[before.workspace, before.credential].append(before.id)
+            elif before is not None:
+                self._loose.discard((before.workspace, before.provider), before.id)
+            if after is not None and after.credential is not None:
+                entering[after.workspace, after.credential].append(after.id)
+            elif after is not None:
+                self._loose.add((after.workspace, after.provider), after.id)
+
+
+def _gather_kinds(some: Sequence[_Moved], leaving: dict[_Shelf, list[str]], entering: dict[_Shelf, list[str]]) -> None:
+    """Gather by their kinds the models that leave or enter the lists of one."""
+    for before, after in some:
+        if before is None or after is None or _kind(before) != _kind(after):
+            if before is not None:
+                leaving[_kind(before)].append(key_of(before.id))
+            if after is not None:
+                entering[_kind(after)].append(key_of(after.id))
 
 
 def unique_place(model: Model) -> tuple[object, ...]:

@@ -100,6 +100,11 @@ class State:
         models = [table[key_of(id)] for id in self._models.linked(credential)]
         return [model for model in models if model.workspace == workspace]
 
+    def unlinked(self, workspace: str, provider: str) -> list[Model]:
+        """The models of the workspace and the provider that no credential is linked to, ordered by id."""
+        table = cast("Mapping[str, Model]", self.tables[_MODEL])
+        return [table[key_of(id)] for id in self._models.unlinked(workspace, provider)]
+
     def link_counts(self, workspace: str, credentials: Collection[CredentialId] | None) -> dict[CredentialId, int]:
         """How many models of the workspace are linked to each credential (None: to all) that has any."""
         return self._models.link_counts(workspace, credentials)

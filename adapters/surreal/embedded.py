@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from keycairn.domain.errors import StoreError, StoreUnavailableError
 
 SCHEME = "surrealkv://"
 MEMORY = "mem://"
-LARGE = 256 * 1024
+LARGE = 32 * 1024
 """Bytes of an answer that are decoded in a thread: it takes milliseconds."""
 VALUES_KEPT = "1000"
 """Values the engine keeps in memory beside its index, in place of 100,000: the records are held here already."""
@@ -100,10 +101,13 @@ class EmbeddedConnection:
     async def suspend(self) -> None:
         """Close the engine and keep the store locked. The engine closes when nothing refers to it any more."""
         engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.close()
+        if engine is None:
+            return
+        await engine.close()
+        left = weakref.ref(engine)
         del engine
-        gc.collect()
+        if left() is not None:  # something that failed in it may be in a circle with it
+            gc.collect()
 
     async def version(self) -> str:
         """What the engine calls itself, such as `surrealdb-2.0.0`. The major version is right."""

@@ -6,7 +6,7 @@ the last sum, nothing else can be wrong, whatever a damaged event said: nobody w
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 
 from msgspec import Struct
@@ -52,8 +52,12 @@ class Accounts:
         """The records that should be there by what was read, damaged events too."""
         return {name for name, digest in self._latest.items() if digest is not None}
 
-    def over(self, event: AuditEvent) -> None:
-        """Go over the next event."""
+    def over(self, events: Sequence[AuditEvent]) -> None:
+        """Go over the next events."""
+        for event in events:
+            self._over(event)
+
+    def _over(self, event: AuditEvent) -> None:
         if event.seq != self._seq + 1:
             self._whole, self._follows, self._total = False, False, None
         total = self._total_of(event)
@@ -83,9 +87,7 @@ async def accounts_of(store: Store, present: Present, total_of: Callable[[AuditE
     accounts, seq = Accounts(present, total_of), 0
     while page := await store.chain(after=seq, limit=AT_ONCE):
         for part in weighed(page, event_weight, A_TURN):
-            for event in part:
-                accounts.over(event)
-            await asyncio.sleep(0)
+            await asyncio.to_thread(accounts.over, part)
         seq = page[-1].seq
     return accounts
 

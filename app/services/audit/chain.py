@@ -14,7 +14,7 @@ from keycairn.ports.store import Store
 AT_ONCE = 100
 """Events that are read at once."""
 A_TURN = 2000
-"""What is checked without letting others run, a few milliseconds: records that events tell of, an event being 20."""
+"""What is checked at once, in a few milliseconds: records that events tell of, an event being 20."""
 
 
 SETTLED = "settled"
@@ -212,8 +212,7 @@ async def walked(store: Store, mac: Callable[[bytes], str]) -> tuple[Walk, Head 
         head = await store.head()
         page = await store.chain(after=walk.seq, limit=AT_ONCE)
         for part in weighed(page, event_weight, A_TURN):
-            walk.over(part)
-            await asyncio.sleep(0)
+            await asyncio.to_thread(walk.over, part)  # one event may tell of tens of thousands of records
         if page:
             continue
         stored = await store.event_count()

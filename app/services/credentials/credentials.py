@@ -246,6 +246,7 @@ class Credentials:
         if migrate_to is None:
             return await asyncio.to_thread(plan_deletion, credential, models, defaults)  # of thousands of models
         target = check_target(credential, await self._store.credential(workspace, migrate_to))
+        await asyncio.sleep(0)  # either list may be of thousands
         target_models = await self._store.models(workspace, credential=target.id, limit=None)
         return await asyncio.to_thread(plan_move, credential, models, target, target_models, defaults)
 

@@ -17,7 +17,7 @@ from keycairn.app.services.models.naming import (
     entered,
     patched,
 )
-from keycairn.app.turns import TURN, batches, in_turns
+from keycairn.app.turns import TURN, in_turns
 from keycairn.domain.assignment import best_model
 from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import (
@@ -217,10 +217,13 @@ class Models:
             empty = [slot for slot in AUTO_ASSIGNED if slot not in defaults.slots]
             chosen: dict[Slot, Model] = {}
             for slot in empty:
-                models = await linked(self._store, await self._store.models(by.workspace, type=slot.type, limit=None))
                 best: Model | None = None
-                for part in batches(models, TURN):  # the best of the best of each part is the best of all
-                    best = best_model(part if best is None else (best, *part), slot.type, preferred)
+                after: ModelId | None = None
+                while part := await self._store.models(by.workspace, type=slot.type, after=after, limit=TURN):
+                    # the best of the best of each part is the best of all
+                    usable = await linked(self._store, part)
+                    best = best_model(usable if best is None else (best, *usable), slot.type, preferred)
+                    after = part[-1].id
                     await asyncio.sleep(0)
                 if best is not None:
                     chosen[slot] = best

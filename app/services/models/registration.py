@@ -51,9 +51,10 @@ class Registration:
 
         One that is registered without a credential is linked. Raises CredentialNotFoundError or InvalidInputError.
         """
-        wanted = {(checked_model_name(model.name), model.type): model.context_length for model in models}
-        for length in wanted.values():
-            check_context(length)
+        wanted: dict[tuple[str, Modality], int | None] = {}
+        async for model in each(models):
+            check_context(model.context_length)
+            wanted[checked_model_name(model.name), model.type] = model.context_length
 
         async def plan() -> tuple[Changeset, Registered]:
             credential = await require_credential(self._store, by.workspace, id)

@@ -47,6 +47,8 @@ def agrees(state: State) -> None:
                     if one.workspace == place and provider in {None, one.provider} and type in {None, one.type}
                 ]
                 assert state.models(place, provider=provider, type=type) == wanted
+                if provider is not None and type is None:
+                    assert state.unlinked(place, provider) == [one for one in wanted if one.credential is None]
                 for cut in range(0, len(wanted), 7):
                     assert (
                         state.models(place, provider=provider, type=type, after=wanted[cut].id, limit=3)
