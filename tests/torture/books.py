@@ -5,22 +5,28 @@ is known by the first word of its name, which never changes.
 """
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 Op = list[Any]
 MAKES_NO_DIFFERENCE = frozenset({"rotate", "compact", "checkpoint", "backup", "root"})
+PIECEWISE = frozenset({"import", "retain"})
+"""What is made of several commits: of one that was refused, those before are there."""
+LATER = "later"
+"""Stands among what was put on record where the clock was set ahead by more than anything is kept."""
 
 
 class Books:
-    """Accounts with key and models, the chat default, tokens, sums of usage, and how often what was put on record."""
+    """Accounts with key and models, the chat default, tokens, sums of usage, and what was put on record, in order."""
 
     def __init__(self) -> None:
         self.accounts: dict[str, dict[str, Any]] = {}
         self.chat: list[str] | None = None
         self.tokens: dict[str, bool] = {}
         self.requests = 0
-        self.events: dict[str, int] = {}
+        self.events: list[str] = []
 
     def copy(self) -> "Books":
         return deepcopy(self)
@@ -28,7 +34,8 @@ class Books:
     @property
     def text(self) -> str:
         """All of it, in one order; what the process under test says must be the same to the letter."""
-        return shown(self.accounts, self.chat, self.tokens, self.requests, self.events)
+        events = Counter(event for event in self.events if event != LATER)
+        return shown(self.accounts, self.chat, self.tokens, self.requests, events)
 
     def apply(self, op: Op) -> None:  # noqa: C901, PLR0912  # a case for each change
         match op:
@@ -73,14 +80,29 @@ class Books:
                     account, key, models = imported(row)
                     self.accounts[account] = {"name": account, "key": key, "models": models}
                     self._event("credential.imported")
+            case ["later"]:
+                self._event(LATER)
+            case ["retain"]:
+                self.requests = 0
+                del self.events[: self._kept()]
             case [name, *_] if name in MAKES_NO_DIFFERENCE:
                 pass
             case _:
                 raise AssertionError(op)
 
     def possible(self, op: Op) -> list["Books"]:
-        """What may be there when it is not known how far `op` came: nothing or all of it, of an import whole rows."""
+        """What may be there when it is not known how far `op` came: nothing or all of it.
+
+        Of an import, whole rows; of retention, all but the oldest that was on record, sums of usage going before that.
+        """
         untouched, done = self.copy(), self.copy()
+        if op[0] == "retain":
+            done.requests = 0
+            ways = [untouched, done]
+            for _ in range(self._kept()):
+                ways.append(ways[-1].copy())
+                del ways[-1].events[0]
+            return ways
         if op[0] == "import":
             ways = [untouched]
             for row in range(op[1], op[1] + op[2]):
@@ -91,7 +113,11 @@ class Books:
         return [untouched, done]
 
     def _event(self, action: str) -> None:
-        self.events[action] = self.events.get(action, 0) + 1
+        self.events.append(action)
+
+    def _kept(self) -> int:
+        """The place of the last mark in what was put on record: what stands before it is old enough to go."""
+        return max((place for place, event in enumerate(self.events) if event == LATER), default=0)
 
 
 RECORDED = frozenset(
@@ -119,7 +145,7 @@ def shown(
     chat: list[str] | None,
     tokens: dict[str, bool],
     requests: int,
-    events: dict[str, int],
+    events: Mapping[str, int],
 ) -> str:
     """One text for what is there."""
     return json.dumps([accounts, chat, tokens, requests, events], sort_keys=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.torture import Doomed, moments
-from tests.torture.books import Books, Op, differences
+from tests.torture.books import PIECEWISE, Books, Op, differences
 from tests.torture.kills import BrokenPromiseError, outcome
 from tests.torture.victim import live
 
@@ -50,6 +50,7 @@ OPERATIONS = (
     Operation("backup", 20, ["backup", ""]),
     Operation("compaction", 250, ["compact"]),
     Operation("checkpoint", 4, ["checkpoint"]),
+    Operation("retention", 30, ["retain"]),
     Operation("start", 60, while_starting=True),
     Operation("first start", 60, while_starting=True, first=True),
 )
@@ -124,7 +125,7 @@ def furnished(data: Path) -> Books:
     """A store on which every operation works, and its books."""
     shutil.rmtree(data, ignore_errors=True)
     ops: list[Op] = [["import", 1, ACCOUNTS], ["create", "big", "sk-big-0123456789"], ["register", "big", "b", 500]]
-    ops.append(["chat", "big", "b-7"])
+    ops += [["chat", "big", "b-7"], ["usage", 3], ["later"]]
     process = Doomed(live, json.dumps({"data": str(data), "roots": [0]}))
     process.hear_until("ready")
     process.tell(json.dumps({"ops": ops}))
@@ -197,13 +198,13 @@ class _Once:
         self._start_again(possible, roots=[root, 1 - root])
 
     def _possible(self, op: Op, ended: str) -> list[Books]:
-        if ended == "done" or (ended == "pending" and op[0] != "import"):
+        if ended == "done" or (ended == "pending" and op[0] not in PIECEWISE):
             after = self.books.copy()
             after.apply(op)
             return [after]
-        if ended.startswith("refused") and op[0] != "import":
+        if ended.startswith("refused") and op[0] not in PIECEWISE:
             return [self.books]
-        return self.books.possible(op)  # an import that stops at a batch has made those before, and one that is pending
+        return self.books.possible(op)  # what stops at a commit has made those before, and one that is pending
 
     def _goes_on(self, process: Doomed, possible: list[Books]) -> list[Books]:
         """There is room again: a change is accepted without a restart."""

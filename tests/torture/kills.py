@@ -214,6 +214,21 @@ class Checkpoint(Work):
     beside = ("checkpoint",)
 
 
+class Retention(Work):
+    """What was on record is removed, in many commits, after the clock went on by more than it is kept."""
+
+    name = "retention"
+    promise = "what is kept is there and proven; of what is old enough, the younger part may be left"
+    fresh_every = 8
+
+    def ops(self, books: Books) -> list[Op]:
+        self.number += 100
+        return [["usage", 1], ["import", self.number, 100], ["later"], ["retain"]]
+
+    def aim(self, ops: list[Op]) -> int:
+        return len(ops) - 1
+
+
 class Start(Work):
     """The start itself killed, while it replays what a killed process left; in turns with kills of small changes."""
 
@@ -255,6 +270,7 @@ KINDS: tuple[type[Work], ...] = (
     Backup,
     Compaction,
     Checkpoint,
+    Retention,
     Start,
     FirstStart,
 )
@@ -373,7 +389,7 @@ class Killer:
             for number, op in enumerate(ops[: promised[-1]]):
                 if outcome(process.heard, number) == "done":
                     before.apply(op)
-            if events < sum(before.events.values()):
+            if events < len(before.events):
                 raise BrokenPromiseError(self._said(process, f"the backup has {events} events"))
 
     def _said(self, process: Doomed, what: str) -> str:

@@ -85,6 +85,7 @@ WALKS = (
     Walk("root-key change", ["root", 0, 1, False]),
     Walk("root-key change at once", ["root", 0, 1, True]),
     Walk("backup", ["backup", ""]),
+    Walk("retention", ["retain"]),
     Walk("start that replays", start=True, prepare=left_behind),
     Walk("first start", start=True, prepare=nothing),
     Walk(

@@ -12,21 +12,25 @@ import gc
 import json
 import os
 import resource
+import time
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from tests.torture import Mouth
 from tests.torture.books import RECORDED, Op, imported, shown
 from tests.torture.calls import Calls, Failure
 
 from keycairn.app import CredentialPatch, Keycairn, Modality, NewModel, Secret, Settings, Slot, open_keycairn
 from keycairn.app.offline import restore_backup
+from keycairn.app.services.audit.retention import Keep, Retention
+from keycairn.domain.audit import IN_PROCESS, Action
 from keycairn.domain.change import AddUsage
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential
 from keycairn.domain.errors import (
@@ -43,6 +47,9 @@ from keycairn.domain.token import Scope
 from keycairn.domain.usage import Usage, UsageKey
 
 DAY = date(2026, 1, 1)
+KEPT = timedelta(days=100)
+"""For how long what is on record is kept, sums of usage too."""
+KEEP = Keep(events=KEPT.days, usage=KEPT.days)
 gc.collect()
 gc.freeze()  # what every process shares is not looked through again each time one closes its store
 FIRST_TOKEN = "first admin token"  # its name
@@ -193,7 +200,7 @@ async def _again(say: Mouth, kc: Keycairn, op: Op, done: Callable[[], int]) -> N
         await asyncio.sleep(0.01)
 
 
-async def carry_out(kc: Keycairn, op: Op) -> None:  # noqa: C901, PLR0912  # a case for each change
+async def carry_out(kc: Keycairn, op: Op) -> None:  # noqa: C901, PLR0912, PLR0915  # a case for each change
     """Carry one change out, as a client would."""
     match op:
         case ["create", account, key]:
@@ -234,6 +241,10 @@ async def carry_out(kc: Keycairn, op: Op) -> None:  # noqa: C901, PLR0912  # a c
             await kc.replay.run()
         case ["ping"]:
             await kc.store.ping()
+        case ["later"]:
+            await _later(kc)
+        case ["retain"]:
+            await Retention(kc.store, kc.journal, kc.audit, Ahead(), pause=0).apply(KEEP)
         case ["read"]:
             assert [await _key(kc, one) for one in await _all(kc)]
             await kc.models.list(limit=None)
@@ -241,6 +252,23 @@ async def carry_out(kc: Keycairn, op: Op) -> None:  # noqa: C901, PLR0912  # a c
             await kc.backups.save(file=Path(file))
         case _:
             raise AssertionError(op)
+
+
+async def _later(kc: Keycairn) -> None:
+    """Put something on record under a clock that was set ahead by more than anything is kept."""
+    last = max(event.at for event in await _events(kc))
+    said = kc.journal.event(IN_PROCESS, Action.CREDENTIAL_TESTED, "nothing")
+    await kc.journal.commit((replace(said, event=replace(said.event, at=last + 2 * KEPT)),))
+
+
+class Ahead:
+    """A clock that is ahead of everything on record."""
+
+    def now(self) -> datetime:
+        return datetime(9000, 1, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 async def state_of(kc: Keycairn) -> str:

@@ -14,10 +14,11 @@ from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.audit.chain import FlawKind
 from keycairn.app.services.audit.retention import Keep, Removed, Retention
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, AuditEvent, EventFilter, Head
-from keycairn.domain.change import AddUsage, PutToken
+from keycairn.domain.change import AddUsage, Changeset, PutToken
 from keycairn.domain.ids import TokenId, key_of
 from keycairn.domain.token import Scope, Token
 from keycairn.domain.usage import Usage
+from keycairn.ports.store import Finish
 
 DAY = 24 * 3600.0
 
@@ -25,10 +26,9 @@ DAY = 24 * 3600.0
 class Old:
     """A Keycairn with `old` events from `age` days ago, and one of today."""
 
-    def __init__(self) -> None:
-        self.house = House()
-        assert isinstance(self.house.store, MemoryStore)
-        self.store: MemoryStore = self.house.store
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store: MemoryStore = store or MemoryStore()
+        self.house = House(store=self.store)
 
     async def begin(self, old: int = 250, age: float = 30) -> Keycairn:
         self.kc = await self.house.open()
@@ -111,6 +111,41 @@ async def test_a_clock_far_ahead_removes_nothing() -> None:
     kc = await old.begin(5, age=0.01)
     old.house.clock.tick(5000 * DAY)
     assert await kc.retention.apply(Keep(events=100, usage=100, tokens=100)) == Removed()
+
+
+class Interrupted(MemoryStore):
+    """Does something once a commit of a certain number is made."""
+
+    left = 0
+
+    def after(self, commits: int, then: Callable[[], object]) -> None:
+        self.left, self.then = commits, then
+
+    async def commit(self, changes: Changeset, finish: Finish | None = None) -> None:
+        await super().commit(changes, finish)
+        self.left -= 1
+        if self.left == 0:
+            self.then()
+
+
+@pytest.mark.parametrize("days", [-4000, -25, -1, 1, 25, 4000])
+@pytest.mark.parametrize("commits", [1, 2, 3])
+async def test_a_clock_that_is_set_while_it_removes_takes_nothing_that_is_young(days: float, commits: int) -> None:
+    store = Interrupted()
+    old = Old(store)
+    kc = await old.begin(250, age=30)
+    young = (await old.numbers())[-1]
+    store.after(commits, lambda: old.house.clock.tick(days * DAY))
+    assert (await kc.retention.apply(Keep(events=10))).events == 250
+    for _ in range(3):  # nor does whoever looks again, under whichever clock
+        await kc.retention.apply(Keep(events=10))
+        assert (await kc.audit.verify()).intact
+    kept = await old.numbers()
+    assert kept[0] == young or days > 10, "it was written thirty days behind the others, and is kept for ten"
+    assert kept == [*range(kept[0], kept[-1] + 1)]
+    old.house.clock.tick(-days * DAY)
+    await old.write(1)
+    assert (await kc.audit.verify()).intact
 
 
 async def test_removing_goes_on_year_after_year_and_drops_its_own_notes_too() -> None:
