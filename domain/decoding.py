@@ -5,15 +5,19 @@ Nothing here asks where in the text something stood; that makes it cheap however
 
 import base64
 import binascii
+import bz2
+import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
+from typing import Protocol
 
 from keycairn.domain.spellings import LETTERS, Span
 
-LARGEST_UNPACKED = 2**16
-"""Bytes of a compressed text that are unpacked."""
+MOST_MEMORY = 2**24
+"""Bytes that a compressed text may ask for to be unpacked."""
 SHORTEST_RUN = 16
 """Characters of base64 that can hold twelve of a text."""
 SHORTEST_TEXT = 12
@@ -39,9 +43,29 @@ _PRINTED = bytes(97 if byte in b"\0\t\n\r" or 32 <= byte < 127 else 32 for byte 
 _UNPRINTED = bytes(byte for byte in range(256) if byte not in b"\0\t\n\r" and not 32 <= byte < 127)
 _A_TEXT = b"a" * SHORTEST_TEXT
 _NUMBERS = re.compile(rb"(?<![0-9])(?:0?[3-9][0-9]|1[01][0-9]|12[0-6])(?![0-9])")
-_HEADS = (b"H4sI", b"eJ", b"eN", b"eA", b"eF")
-_PACKED = re.compile(rb"(?<![A-Za-z0-9+/])(?:H4sI|eJ|eN|eA|eF)[A-Za-z0-9+/_-]{14,}")
-"""How the base64 of gzip and of zlib begins."""
+_PACKED = (
+    re.compile(rb"H4sI(?<![A-Za-z0-9+/]H4sI)[A-Za-z0-9+/_-]{14,}"),
+    re.compile(rb"e[JNAF](?<![A-Za-z0-9+/]e[JNAF])[A-Za-z0-9+/_-]{14,}"),
+    re.compile(rb"Qlpo(?<![A-Za-z0-9+/]Qlpo)[A-Za-z0-9+/_-]{14,}"),
+    re.compile(rb"/Td6WFo(?<![A-Za-z0-9+/]/Td6WFo)[A-Za-z0-9+/_-]{14,}"),
+    re.compile(rb"_Td6WFo(?<![A-Za-z0-9+/]_Td6WFo)[A-Za-z0-9+/_-]{14,}"),
+)
+"""How the base64 of gzip, zlib, bzip2 and xz begins."""
+
+
+class Unpacker(Protocol):
+    """One of the decompressors of the standard library."""
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """The first `max_length` bytes of what is compressed in `data`."""
+
+
+_UNPACKERS: Sequence[tuple[bytes, Callable[[], Unpacker]]] = (
+    (b"\x1f\x8b", partial(zlib.decompressobj, 47)),
+    (b"\x78", partial(zlib.decompressobj, 47)),
+    (b"BZh", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ", partial(lzma.LZMADecompressor, memlimit=MOST_MEMORY)),
+)
 
 
 def runs(text: bytes) -> Iterator[Span]:
@@ -49,26 +73,59 @@ def runs(text: bytes) -> Iterator[Span]:
     return _stretches(text.translate(_RUN), _A_RUN)
 
 
-def decoded(text: bytes, *, dense: bool = False) -> Iterator[bytes]:
-    """What `text` is when its base64 is decoded, at each alignment, its hex, and what is compressed in its base64.
+def parts_of(text: bytes) -> list[bytes]:
+    """The runs of base64 in `text`; where they are many, all its letters as one: that costs less than parting them."""
+    found = [text[begin:end] for begin, end in islice(runs(text), FEW + 1)]
+    return found if len(found) <= FEW else [text.translate(None, _NO_BASE64)]
 
-    `dense`: as if there was nothing else in it, whatever stands in between.
+
+def decoded(parts: Sequence[bytes]) -> Iterator[bytes]:
+    """What runs of base64 are when they are decoded, at each alignment, or as hex.
+
+    Names of fields are not, nor pictures.
     """
-    whole = text.translate(_STANDARD, _NO_BASE64) if dense else _runs_of_text(text)
+    whole = b"".join(one for one in parts if _may_be_text(one)).translate(_STANDARD)
     if len(whole) >= SHORTEST_RUN:
         yield _from_base64(whole)
-        yield from _unpacked(text)
-    if dense:
-        yield from _dense(text, whole)
-    elif _HEX_RUN in text.translate(_HEX):
-        yield from _from_hex(text)
+    if _HEX_RUN in b" ".join(parts).translate(_HEX):
+        yield from _from_hex(b"".join(parts))
+
+
+def dense(text: bytes) -> Iterator[bytes]:
+    """What `text` is when it is nothing but base64, base32, hex or numbers, whatever stands in between."""
+    whole = text.translate(_STANDARD, _NO_BASE64)
+    letters = whole.translate(None, b"+/")
+    if len(whole) >= SHORTEST_RUN:
+        yield _from_base64(whole)
+    if len(letters) < len(whole):
+        yield _from_base64(letters)
+    if len(letters) >= SHORTEST_RUN:
+        yield _from_base32(letters)
+    yield from _from_hex(text.replace(b"0x", b""))
+    codes = _NUMBERS.findall(text)
+    if len(codes) >= SHORTEST_TEXT:
+        yield bytes(map(int, codes))
+
+
+def unpacked(parts: Sequence[bytes], most: int) -> Iterator[bytes]:
+    """What is compressed in the first few runs that begin as such: of all together, little more than `most` bytes."""
+    text = b" ".join(parts)
+    for match in islice((one for head in _PACKED for one in head.finditer(text)), MOST_PACKED):
+        packed = _aligned(match[0].translate(_STANDARD))
+        for begins, unpacker in _UNPACKERS:
+            if packed.startswith(begins):
+                try:
+                    found = unpacker().decompress(packed, max(0, most) + 1)
+                except (zlib.error, lzma.LZMAError, OSError, EOFError):
+                    continue
+                most -= len(found)
+                yield found
 
 
 def texts(raw: bytes) -> bytes:
     """What of `raw` is text, one stretch after the other."""
-    most = FEW + len(raw) // FEW
-    found = [*islice(_stretches(raw.translate(_PRINTED), _A_TEXT), most + 1)]
-    if len(found) > most:
+    found = [*islice(_stretches(raw.translate(_PRINTED), _A_TEXT), FEW + 1)]
+    if len(found) > FEW:
         return raw.translate(None, _UNPRINTED)
     return b" ".join(raw[begin:end] for begin, end in found)
 
@@ -82,20 +139,9 @@ def _stretches(marked: bytes, least: bytes) -> Iterator[Span]:
         begin = marked.find(least, end)
 
 
-def _runs_of_text(text: bytes) -> bytes:
-    """The runs that may be base64 of a text: no names of fields, and of the long ones no pictures.
-
-    Where they are many, all of the text: that costs less than to tell them apart.
-    """
-    found = [*islice(runs(text), FEW + 1)]
-    if len(found) > FEW:
-        return text.translate(_STANDARD, _NO_BASE64)
-    kept = []
-    for begin, end in found:
-        run = text[begin:end]
-        if _tells(run) if end - begin > LONG else not (run.islower() and (b"_" in run or b"-" in run)):
-            kept.append(run)
-    return b"".join(kept).translate(_STANDARD)
+def _may_be_text(run: bytes) -> bool:
+    """Whether a run may be base64 of a text: no name of a field, and of the long ones no picture."""
+    return _tells(run) if len(run) > LONG else not (run.islower() and (b"_" in run or b"-" in run))
 
 
 def _tells(run: bytes) -> bool:
@@ -105,8 +151,13 @@ def _tells(run: bytes) -> bool:
 
 
 def _from_base64(text: bytes) -> bytes:
-    """What it stands for at each of the four places where its first group may begin, one after the other."""
-    return b"\xff".join([_aligned(text[shift:]) for shift in range(4)])
+    """What it stands for at each of the four places where its first group may begin, one after the other.
+
+    It is decoded once; the others are the same bits, two, four and six further on.
+    """
+    raw = _aligned(text + b"A" * (-len(text) % 4))
+    bits = int.from_bytes(raw, "big")
+    return b"\xff".join([raw, *((bits >> by).to_bytes(len(raw), "big") for by in (2, 4, 6))])
 
 
 def _aligned(text: bytes) -> bytes:
@@ -116,18 +167,6 @@ def _aligned(text: bytes) -> bytes:
     elif odd:
         text += b"=" * (4 - odd)
     return binascii.a2b_base64(text)
-
-
-def _dense(text: bytes, whole: bytes) -> Iterator[bytes]:
-    letters = whole.translate(None, b"+/")
-    if len(letters) < len(whole):
-        yield _from_base64(letters)
-    if len(letters) >= SHORTEST_RUN:
-        yield _from_base32(letters)
-    yield from _from_hex(text.replace(b"0x", b""))
-    codes = _NUMBERS.findall(text)
-    if len(codes) >= SHORTEST_TEXT:
-        yield bytes(map(int, codes))
 
 
 def _from_hex(text: bytes) -> Iterator[bytes]:
@@ -141,17 +180,3 @@ def _from_base32(letters: bytes) -> bytes:
         return base64.b32decode(letters[: len(letters) // 8 * 8], casefold=True)
     except binascii.Error:
         return b""
-
-
-def _unpacked(text: bytes) -> Iterator[bytes]:
-    """What is compressed in the first few runs that begin as such."""
-    if not any(head in text for head in _HEADS):
-        return
-    for number, match in enumerate(_PACKED.finditer(text)):
-        if number == MOST_PACKED:
-            return
-        packed = _aligned(match[0].translate(_STANDARD))
-        try:
-            yield zlib.decompressobj(47).decompress(packed, LARGEST_UNPACKED)
-        except zlib.error:
-            continue

@@ -17,66 +17,104 @@ MOST_PIECES = 4
 """Pieces of one secret that are looked for: cut into as many parts, or fewer, it leaves one of them whole."""
 PIECE = 4
 """Characters in a row that a text and a secret share by chance seldom enough."""
+WORD = 8
+"""Characters that are compared at once."""
+LONG_ROW = 3 * WORD - 1
+"""Characters of a row that covers a word wherever every second one of a text is taken."""
 MOST_WHOLE = 4
 """Parts of secrets that are looked for in every spelling; of a key file with more lines each counts as it is."""
+
+
+class Rows:
+    """Rows of characters that are looked for, of ASCII.
+
+    Long ones are looked for all at once: wherever one stands, it covers one of the words that are taken out of the text
+    at equal distances.
+    """
+
+    __slots__ = ("_joined", "_short", "_step", "_words", "all")
+
+    def __init__(self, rows: Iterable[str]) -> None:
+        self.all: tuple[str, ...] = tuple(dict.fromkeys(rows))
+        self._joined = "\n".join(("", *self.all))
+        self._short = tuple(row for row in self.all if len(row) < LONG_ROW)
+        longer = [row for row in self.all if len(row) >= LONG_ROW]
+        self._step = (min(map(len, longer), default=LONG_ROW) - WORD + 1) // WORD
+        covered = WORD * self._step
+        self._words = frozenset(
+            word for row in longer for begin in range(WORD) for word in _words(row[begin : begin + covered])
+        )
+
+    def stand_in(self, text: str) -> bool:
+        """Whether any of them stands in `text`."""
+        for row in self._short:
+            if row in text:
+                return True
+        if len(text) < LONG_ROW or self._words.isdisjoint(_words(text)[:: self._step]):
+            return False
+        return any(row in text for row in self.all)
+
+    def begun(self, text: str, least: int) -> int:
+        """How many of the last characters of `text` begin one of them, 0 where fewer than `least` do."""
+        most = 0
+        last = text[-PIECE:]
+        if len(last) == PIECE and last in self._joined:
+            for row in self.all:
+                place = row.rfind(last, 0, -1)
+                while place >= 0 and place + PIECE > most:
+                    if text.endswith(row[: place + PIECE]):
+                        most = place + PIECE
+                    place = row.rfind(last, 0, place + PIECE - 1)
+        for size in range(min(most, PIECE) or PIECE - 1, max(least, most + 1) - 1, -1):
+            if len(text) >= size and f"\n{text[-size:]}" in self._joined:
+                return size
+        return most
+
+    def share(self, text: str, size: int) -> bool:
+        """Whether so many characters in a row of `text` stand in one of them."""
+        return any(text[begin : begin + size] in self._joined for begin in range(len(text) - size + 1))
+
+
+def _words(text: str) -> memoryview:
+    return memoryview(text[: len(text) // WORD * WORD].encode()).cast("Q")
 
 
 class Needles:
     """The needles of some secrets, by what a text is reduced to before they are looked for."""
 
-    __slots__ = ("digits", "encoded", "exact", "hexes", "often", "plain", "rare", "squeezed")
+    __slots__ = ("digits", "exact", "hexes", "often", "rare", "squeezed")
 
     def __init__(self, texts: Sequence[str]) -> None:
-        plain: dict[str, None] = {}
-        encoded: dict[str, None] = {}
-        rare: dict[str, None] = {}
-        digits: dict[str, None] = {}
-        hexes: dict[str, None] = {}
+        plain: list[str] = []
+        encoded: list[str] = []
+        rare: list[str] = []
+        digits: list[str] = []
+        hexes: list[str] = []
         exact: list[bytes] = []
         for text in texts:
             raw = text.encode("utf-8", "surrogatepass")
-            plain.update(dict.fromkeys(_usable(_plain(raw))))
+            plain += _usable(_plain(raw))
             if len(texts) <= MOST_WHOLE:
                 cores = [folded(one) for way in (raw, raw[::-1]) for one in base64_cores(way)]
-                encoded.update(dict.fromkeys(_usable(cores)))
+                encoded += _usable(cores)
                 seldom = (*(one[::-1] for one in cores), *map(folded, _base32_cores(raw)), *_turned(raw))
-                rare.update(dict.fromkeys(_usable(seldom)))
-                digits.update(dict.fromkeys(_numbers(raw)))
-                hexes.update(dict.fromkeys(_hexes(raw)))
+                rare += _usable(seldom)
+                digits += _numbers(raw)
+                hexes += _hexes(raw)
             if len(folded(raw)) < SHORTEST_NEEDLE:
                 exact += [raw, raw[::-1]]
-        self.plain: tuple[str, ...] = tuple(plain)
-        """Among letters and digits, in lower case."""
-        self.encoded: tuple[str, ...] = tuple(encoded)
-        """The same, of base64."""
-        self.rare: tuple[str, ...] = tuple(rare)
+        self.often = Rows((*plain, *encoded))
+        """Among letters and digits, in lower case: a secret in its pieces, and its base64."""
+        self.rare = Rows(rare)
         """The same, of what is seldom written: base64 backwards, base32, letters turned by 13."""
-        self.often: tuple[str, ...] = self.plain + self.encoded
-        self.squeezed: tuple[str, ...] = self.plain + self.encoded + self.rare
+        self.squeezed = Rows((*self.often.all, *self.rare.all))
         """All that are looked for among letters and digits."""
-        self.digits: tuple[str, ...] = tuple(digits)
+        self.digits = Rows(digits)
         """Among decimal digits: the codes of characters, as lists and calls of `chr` have them."""
-        self.hexes: tuple[str, ...] = tuple(hexes)
+        self.hexes = Rows(hexes)
         """Among hexadecimal digits."""
         self.exact: tuple[bytes, ...] = tuple(exact)
         """As bytes: secrets with few letters and digits."""
-
-
-def begun(text: str, needles: Sequence[str], least: int) -> int:
-    """How many of the last characters of `text` begin a needle, 0 where fewer than `least` do."""
-    most = 0
-    last = text[-PIECE:]
-    if len(last) == PIECE:
-        for needle in needles:
-            place = needle.rfind(last, 0, -1)
-            while place >= 0 and place + PIECE > most:
-                if text.endswith(needle[: place + PIECE]):
-                    most = place + PIECE
-                place = needle.rfind(last, 0, place + PIECE - 1)
-    for size in range(min(most, PIECE) or PIECE - 1, max(least, most + 1) - 1, -1):
-        if any(needle.startswith(text[-size:]) for needle in needles if len(text) >= size):
-            return size
-    return most
 
 
 def parts(secret: str) -> Iterable[str]:

@@ -9,15 +9,14 @@ How much is done is bounded by the length of the text. A text that asks for more
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import AnyStr
 
-from keycairn.domain.decoding import SHORTEST_TEXT, decoded, runs, texts
-from keycairn.domain.needles import PIECE, SHORTEST, SHORTEST_NEEDLE, Needles, begun, parts
+from keycairn.domain.decoding import SHORTEST_TEXT, decoded, dense, parts_of, texts, unpacked
+from keycairn.domain.needles import PIECE, SHORTEST, SHORTEST_NEEDLE, Needles, parts
 from keycairn.domain.placing import everywhere, from_end, located, merged, replaced
 from keycairn.domain.secret import MASK, Secret
-from keycairn.domain.spellings import FOLD, SEPARATORS, Span, escaped, even, folded, plain_forms, plainer
+from keycairn.domain.spellings import FOLD, SEPARATORS, Span, even, folded, plain_forms, readings
 
 SHORTEST_WORD = 6
 """Characters of a secret that is looked for as it is, in a text that is no content.
@@ -30,12 +29,14 @@ DEPTH = 4
 """How many layers of encoding are undone."""
 WITHHELD = "(left out: it may hold a secret)"
 ROUNDS = 4
-EFFORT, LEAST_EFFORT = 4, 4096
+EFFORT, LEAST_EFFORT = 4, 2048
 """Bytes that are read of a text once more, for each of its own, and at least."""
 THOROUGH_EFFORT = 60
 """The same of a text that is kept, which is short."""
 READ_AT_ONCE = 4
 """How often what is decoded stands in a reading: base64 is read at each of four places where it may begin."""
+UNPACKED = 8
+"""Bytes of what is compressed in a text that are read, for each of its own."""
 MOST_UNITS = 96
 """Lines, values and words of a text that are looked at one by one; where there are more, all of them count as one."""
 MOST_KEPT = 16
@@ -72,7 +73,7 @@ class Redactor:
         return f"Redactor({MASK})"
 
     def __bool__(self) -> bool:
-        return bool(self._needles.plain or self._needles.exact)
+        return bool(self._needles.often.all or self._needles.exact)
 
     def and_also(self, text: str) -> "Redactor":
         """One that knows `text` as well, such as a token that was made for the call. The last few are kept."""
@@ -89,18 +90,18 @@ class Redactor:
         """Whether any piece of a secret stands in `word`."""
         squeezed, digits, hexes = folded(word), _digits(word), _hexes(word)
         return (
-            _shares(squeezed, self._needles.squeezed, PIECE)
-            or _shares(digits, self._needles.digits, 2 * PIECE)
-            or _shares(hexes, self._needles.hexes, 2 * PIECE)
+            self._needles.squeezed.share(squeezed, PIECE)
+            or self._needles.digits.share(digits, 2 * PIECE)
+            or self._needles.hexes.share(hexes, 2 * PIECE)
         )
 
     def piece_ends(self, text: bytes) -> bool:
         """Whether the last characters of `text` are some of a secret, more than chance makes alike."""
         needles = self._needles
-        if _shares(folded(text)[-PIECE:], needles.squeezed, PIECE):
-            return True
-        return _shares(_digits(text)[-PIECE:], needles.digits, PIECE) or _shares(
-            _hexes(text)[-PIECE:], needles.hexes, PIECE
+        return (
+            needles.squeezed.share(folded(text)[-PIECE:], PIECE)
+            or needles.digits.share(_digits(text)[-PIECE:], PIECE)
+            or needles.hexes.share(_hexes(text)[-PIECE:], PIECE)
         )
 
     def begins(self, text: bytes, least: int = 1) -> int:
@@ -111,13 +112,13 @@ class Redactor:
         """
         found = len(text)
         squeezed, needles = folded(text), self._needles
-        often = begun(squeezed, needles.often, least)
-        if size := max(often, begun(squeezed, needles.rare, PIECE)):
+        often = needles.often.begun(squeezed, least)
+        if size := max(often, needles.rare.begun(squeezed, PIECE)):
             found = from_end(even(text), SEPARATORS, size)
         if text[-NEAR_END:].translate(None, _NO_DIGITS):
-            if size := begun(_digits(text), self._needles.digits, PIECE):
+            if size := needles.digits.begun(_digits(text), PIECE):
                 found = min(found, from_end(text, _NO_DIGITS, size))
-            if size := begun(_hexes(text), self._needles.hexes, PIECE):
+            if size := needles.hexes.begun(_hexes(text), PIECE):
                 found = min(found, from_end(text, _NO_HEX_OF_ANY_CASE, size))
         return found
 
@@ -128,28 +129,37 @@ class Redactor:
         """
         if self._stands_in(data):
             return True
-        effort = _Effort((THOROUGH_EFFORT if thorough else EFFORT) * len(data) + LEAST_EFFORT)
+        effort = _Effort(len(data), THOROUGH_EFFORT if thorough else EFFORT)
         return self._below(data, depth, effort, thorough=thorough)
 
     def _below(self, data: bytes, depth: int, effort: "_Effort", *, thorough: bool) -> bool:
         """Whether a secret stands in a reading of `data`, where its own letters are looked at already."""
         if depth <= 0:
             return False
-        plain = plainer(data) if escaped(data) else data
-        if plain != data:
+        for plain in readings(data):
             if not effort.allows(len(plain)) or self._stands_in(plain):
                 return True
             if self._below(plain, depth - 1, effort, thorough=thorough):
                 return True
-        if next(runs(data), None) is None:
-            if not thorough:
-                return False
-        elif _any_of(self._needles.rare, folded(data)):
+        parts = parts_of(data)
+        if parts and self._needles.rare.stand_in(folded(b"".join(parts))):
             return True
-        return any(self._decoded_holds(one, depth, effort, thorough=thorough) for one in decoded(data, dense=thorough))
+        return any(
+            self._holds_decoded(one, depth, effort, thorough=thorough)
+            for one in self._encodings(data, parts, effort, thorough=thorough)
+        )
 
-    def _decoded_holds(self, data: bytes, depth: int, effort: "_Effort", *, thorough: bool) -> bool:
-        if not effort.allows(len(data) // READ_AT_ONCE) or self._stands_in(data):
+    def _encodings(
+        self, data: bytes, parts: list[bytes], effort: "_Effort", *, thorough: bool
+    ) -> Iterator[bytes | None]:
+        """What `data` may be decoded to; None where that is more than may be read."""
+        for one in dense(data) if thorough else decoded(parts):
+            yield one if effort.allows(len(one) // READ_AT_ONCE) else None
+        for one in unpacked(parts, effort.room):
+            yield one if effort.has_room(len(one)) else None
+
+    def _holds_decoded(self, data: bytes | None, depth: int, effort: "_Effort", *, thorough: bool) -> bool:
+        if data is None or self._stands_in(data):
             return True
         text = texts(data)
         return len(text) >= SHORTEST_TEXT and self._below(text, depth - 1, effort, thorough=thorough)
@@ -157,14 +167,11 @@ class Redactor:
     def _stands_in(self, data: bytes) -> bool:
         """Whether a secret stands in `data` in a spelling that needs no decoding."""
         squeezed = folded(data)
-        if _any_of(self._needles.plain, squeezed) or _any_of(self._needles.encoded, squeezed):
+        if self._needles.often.stand_in(squeezed) or any(one in data for one in self._needles.exact):
             return True
-        if self._needles.exact and _any_of(self._needles.exact, data):
-            return True
-        digits = _digits(data)
-        if len(digits) >= LEAST_DIGITS and _any_of(self._needles.digits, digits):
-            return True
-        return _has_hex(squeezed) and _any_of(self._needles.hexes, _hexes(data))
+        return self._needles.digits.stand_in(_digits(data)) or (
+            _has_hex(squeezed) and self._needles.hexes.stand_in(_hexes(data))
+        )
 
     def spans(self, data: bytes, *, depth: int = DEPTH, thorough: bool = False) -> list[Span]:
         """Where secrets stand in `data`: their spellings, or the smallest units of the text that hold one.
@@ -235,42 +242,37 @@ class Redactor:
     def plain_spans(self, data: bytes) -> list[Span]:
         """Where secrets stand in `data` in spellings that need no decoding."""
         squeezed = folded(data)
-        found = [*located(even(data), SEPARATORS, squeezed, self._needles.squeezed)]
-        found += located(data, _NO_DIGITS, _digits(data), self._needles.digits)
+        found = [*located(even(data), SEPARATORS, squeezed, self._needles.squeezed.all)]
+        found += located(data, _NO_DIGITS, _digits(data), self._needles.digits.all)
         if _has_hex(squeezed):
-            found += located(data.translate(FOLD), _NO_HEX, _hexes(data), self._needles.hexes)
+            found += located(data.translate(FOLD), _NO_HEX, _hexes(data), self._needles.hexes.all)
         return found + [(begin, end) for one in self._needles.exact for begin, end in everywhere(one, data)]
 
 
 class _Effort:
     """What may be spent on one text, in bytes of its readings."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "room")
 
-    def __init__(self, left: int) -> None:
-        self._left = left
+    def __init__(self, size: int, each: int) -> None:
+        self._left = each * size + LEAST_EFFORT
+        self.room = UNPACKED * size + LEAST_EFFORT
+        """Bytes that may still be unpacked."""
 
     def allows(self, size: int) -> bool:
         """Whether so much more may be read; it counts as read from then on."""
         self._left -= size
         return self._left >= 0
 
+    def has_room(self, size: int) -> bool:
+        """Whether so much that was compressed may be read; it counts as read from then on."""
+        self.room -= size
+        return self.room >= 0
+
 
 def _has_hex(squeezed: str) -> bool:
     """Whether there are so many digits in a row that they may be the codes of characters."""
     return _MANY_DIGITS in squeezed.encode().translate(_DIGITS)
-
-
-def _any_of(needles: Iterable[AnyStr], text: AnyStr) -> bool:
-    for needle in needles:  # noqa: SIM110  # a generator costs more than most searches
-        if needle in text:
-            return True
-    return False
-
-
-def _shares(text: str, needles: Sequence[str], size: int) -> bool:
-    """Whether so many characters in a row of `text` stand in a needle."""
-    return any(text[begin : begin + size] in needle for begin in range(len(text) - size + 1) for needle in needles)
 
 
 def _digits(data: bytes) -> str:

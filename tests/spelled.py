@@ -1,13 +1,16 @@
 """Spelling a secret in the ways a provider may, and reading it back without any help of the code under test."""
 
 import base64
+import bz2
 import codecs
 import gzip
 import html
 import itertools
 import json
+import lzma
 import re
 import unicodedata
+import zlib
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, unquote
 
@@ -41,6 +44,10 @@ def _in_form(text: str, lower: int, upper: int, digit: int) -> str:
         return chr(begins[begin] + ord(character) - ord(begin)) if begin else character
 
     return "".join(map(one, text))
+
+
+def _long_escapes(text: str) -> str:
+    return "".join(f"\\U{ord(one):08x}" if ord(one) > 127 else one for one in text)
 
 
 SPELLINGS: Mapping[str, Callable[[str], str]] = {
@@ -98,6 +105,8 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "full width, not escaped": lambda text: _in_form(text, 0xFF41, 0xFF21, 0xFF10),
     "mathematical": lambda text: _in_form(text, 0x1D41A, 0x1D400, 0x1D7CE),
     "mathematical, escaped": lambda text: json.dumps(_in_form(text, 0x1D41A, 0x1D400, 0x1D7CE))[1:-1],
+    "mathematical, long escapes": lambda text: _long_escapes(_in_form(text, 0x1D41A, 0x1D400, 0x1D7CE)),
+    "full width, URL": lambda text: quote(_in_form(text, 0xFF41, 0xFF21, 0xFF10)),
     "in circles, escaped": lambda text: json.dumps(_in_form(text, 0x24D0, 0x24B6, 0x30))[1:-1],
     "base64 within bytes": lambda text: base64.b64encode(NOISE + text.encode() + NOISE).decode(),
     "base64 of it backwards within bytes": lambda text: base64.b64encode(NOISE + text[::-1].encode() + NOISE).decode(),
@@ -142,6 +151,10 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "hex of hex": lambda text: text.encode().hex().encode().hex(),
     "base64 of base32": lambda text: base64.b64encode(base64.b32encode(text.encode())).decode(),
     "base64 of gzip": lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
+    "base64 of zlib": lambda text: base64.b64encode(zlib.compress(text.encode())).decode(),
+    "base64 of bzip2": lambda text: base64.b64encode(bz2.compress(text.encode())).decode(),
+    "base64 of xz": lambda text: base64.b64encode(lzma.compress(text.encode())).decode(),
+    "base64 of URLs of xz": lambda text: base64.urlsafe_b64encode(lzma.compress(text.encode())).decode(),
 }
 """Each keeps JSON and an event whole when it is put into a text of them."""
 
