@@ -12,7 +12,7 @@ from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.environment import ProcessEnvironment, read_env_file
 from keycairn.adapters.file_spool import FileSpools
 from keycairn.adapters.guarded_http import GuardedHttp, Trust
-from keycairn.adapters.httptools_upstream import HttptoolsUpstream
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream, WayOut
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.imports.env_source import EnvSource
 from keycairn.adapters.imports.exported import exported, read_json
@@ -90,7 +90,8 @@ async def open_with_first_run(
         trust = Trust(_authorities("EGRESS_CA_FILE", settings.egress_ca_file))
         http = GuardedHttp(policy, trust=trust, proxy=settings.egress_proxy)
         stack.push_async_callback(http.aclose)
-        upstream = HttptoolsUpstream(policy, trust=trust, proxy=settings.egress_proxy)
+        way = WayOut(policy, trust=trust, proxy=settings.egress_proxy)
+        upstream = HttptoolsUpstream(way)
         stack.push_async_callback(upstream.aclose)
         spools = FileSpools(settings.data_dir)
         stack.callback(spools.close)
@@ -110,7 +111,7 @@ async def open_with_first_run(
                 data_folder_kept=settings.in_memory or is_kept(settings.data_dir),
                 root_key_beside_data=settings.root_key is None and settings.embedded and not settings.in_memory,
                 upstream=upstream,
-                websockets=WebsocketsUpstream(policy, trust=trust, proxy=settings.egress_proxy),
+                websockets=WebsocketsUpstream(way),
                 tracing=_tracing(),
                 spools=spools,
                 open_source=open_source,

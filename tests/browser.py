@@ -15,7 +15,7 @@ from tests.permissions import ROOT_KEY
 from keycairn.adapters.aesgcm import AesGcmKeysets
 from keycairn.adapters.clock import SystemClock
 from keycairn.adapters.guarded_http import GuardedHttp
-from keycairn.adapters.httptools_upstream import HttptoolsUpstream
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream, WayOut
 from keycairn.adapters.ids import UlidIds
 from keycairn.adapters.memory import MemoryStore
 from keycairn.app.keycairn import Keycairn
@@ -81,7 +81,7 @@ async def a_place(folder: Path) -> AsyncIterator[Place]:
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(OpenAIServer(key=KEY))
         policy = EgressPolicy()
-        http, upstream = GuardedHttp(policy), HttptoolsUpstream(policy)
+        http, upstream = GuardedHttp(policy), HttptoolsUpstream(WayOut(policy))
         stack.push_async_callback(http.aclose)
         stack.push_async_callback(upstream.aclose)
         keycairn = Keycairn(

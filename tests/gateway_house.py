@@ -12,7 +12,7 @@ from tests.fakes import NOON, FakeClock, FakeEnvironment, FakeIds
 from tests.house import ROOT_KEY, FakeKeysets
 
 from keycairn.adapters.guarded_http import GuardedHttp
-from keycairn.adapters.httptools_upstream import HttptoolsUpstream
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream, WayOut
 from keycairn.adapters.memory import MemoryStore
 from keycairn.adapters.websockets_upstream import WebsocketsUpstream
 from keycairn.app.cli.websocket_protocol import BoundedWebsocket
@@ -46,7 +46,7 @@ class GatewayHouse:
     ) -> None:
         policy = EgressPolicy()
         self.http = GuardedHttp(policy)
-        self.upstream = HttptoolsUpstream(policy)
+        self.upstream = HttptoolsUpstream(WayOut(policy))
         self.clock = FakeClock(NOON, step=0.001)
         self.keycairn = Keycairn(
             store=store or MemoryStore(),
@@ -57,7 +57,7 @@ class GatewayHouse:
             clock=self.clock,
             ids=FakeIds(),
             upstream=self.upstream,
-            websockets=WebsocketsUpstream(policy),
+            websockets=WebsocketsUpstream(WayOut(policy)),
             tracing=tracing,
             spools=spools,
         )

@@ -2,28 +2,22 @@
 
 import asyncio
 import re
-import ssl
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from keycairn.adapters.guarded_http.backend import Destination, Resolve, resolve
-from keycairn.adapters.guarded_http.trust import Trust
-from keycairn.adapters.httptools_upstream.addresses import judged, proxy_addresses
 from keycairn.adapters.httptools_upstream.answer import Answer
 from keycairn.adapters.httptools_upstream.pool import Pool
-from keycairn.domain.egress import EgressPolicy, is_literal
-from keycairn.domain.egress_proxy import EgressProxy, goes_by_proxy
+from keycairn.adapters.httptools_upstream.way_out import WayOut
+from keycairn.domain.egress import is_literal
 from keycairn.domain.errors import (
     CannotConnectError,
-    EgressRefusedError,
     InvalidInputError,
     NotSentError,
     ProviderTimeoutError,
-    UrlRefusedError,
 )
 from keycairn.domain.secret import Secret
-from keycairn.domain.url import Url, parse_target
+from keycairn.domain.url import Url
 from keycairn.ports.upstream import UpstreamRequest
 
 _KNOWN = 1024
@@ -46,25 +40,10 @@ class _Place(NamedTuple):
 
 
 class HttptoolsUpstream:
-    """A `keycairn.ports.upstream.Upstream`. Requests with and without a secret never share a connection.
+    """A `keycairn.ports.upstream.Upstream`. Requests with and without a secret never share a connection."""
 
-    `lookup` and `tls` stand in for the system's resolver and certificates. `trust` says which authorities are good,
-    `proxy` through what requests leave.
-    """
-
-    def __init__(
-        self,
-        policy: EgressPolicy,
-        *,
-        lookup: Resolve = resolve,
-        tls: ssl.SSLContext | None = None,
-        trust: Trust | None = None,
-        proxy: EgressProxy | None = None,
-    ) -> None:
-        self._policy = policy
-        self._lookup = lookup
-        self._trust = trust or Trust(given=tls)
-        self._proxy = proxy
+    def __init__(self, way: WayOut) -> None:
+        self._way = way
         self._pools: dict[tuple[str, bool, str], Pool] = {}
         self._places: dict[tuple[str, bool, str], _Place] = {}
 
@@ -122,15 +101,10 @@ class HttptoolsUpstream:
         A literal address is judged each time where it may be that of a name of ours: what a name resolves to does
         change. Otherwise each connection is.
         """
-        try:
-            url = parse_target(text)
-            self._policy.judge_url(url, secret=secret)
-        except UrlRefusedError as error:
-            raise EgressRefusedError(error.why) from None
+        url = self._way.vetted(text, secret=secret)
         place = _Place(url.target, url.authority, self._pool(url, authorities, secret=secret))
-        by_proxy = self._proxy is not None and goes_by_proxy(url)
-        if not by_proxy and is_literal(url.host) and self._policy.own_names(url.port):
-            await judged(self._policy, Destination(url, secret), self._lookup)
+        if self._way.proxy_to(url) is None and is_literal(url.host) and self._way.may_be_ours(url):
+            await self._way.addresses(url, secret=secret)
             return place
         if len(self._places) >= _KNOWN:
             self._places.clear()
@@ -144,15 +118,11 @@ class HttptoolsUpstream:
             if len(self._pools) >= _KNOWN:
                 self._pools = {place: one for place, one in self._pools.items() if not one.empty}
                 self._places.clear()
-            destination = Destination(Url(url.scheme, url.host, url.port, ""), secret)
-            proxy = self._proxy if self._proxy is not None and goes_by_proxy(url) else None
             pool = self._pools[key] = Pool(
                 url,
-                partial(proxy_addresses, proxy, self._lookup)
-                if proxy
-                else partial(judged, self._policy, destination, self._lookup),
-                self._trust.context(authorities) if url.scheme == "https" else None,
-                proxy=proxy,
+                partial(self._way.addresses, Url(url.scheme, url.host, url.port, ""), secret=secret),
+                self._way.tls(url, authorities),
+                proxy=self._way.proxy_to(url),
             )
         return pool
 

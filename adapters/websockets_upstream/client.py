@@ -13,24 +13,18 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketExce
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from keycairn.adapters.guarded_http.backend import Destination, Resolve, resolve
-from keycairn.adapters.guarded_http.trust import Trust
-from keycairn.adapters.httptools_upstream.addresses import judged, proxy_addresses
 from keycairn.adapters.httptools_upstream.client import in_the_clear
 from keycairn.adapters.httptools_upstream.dialing import dialled
+from keycairn.adapters.httptools_upstream.way_out import WayOut
 from keycairn.adapters.websockets_upstream.connection import GuardedConnection, Held
 from keycairn.adapters.websockets_upstream.socket import OpenSocket, RefusedSocket
-from keycairn.domain.egress import EgressPolicy
-from keycairn.domain.egress_proxy import EgressProxy, goes_by_proxy
 from keycairn.domain.errors import (
     CannotConnectError,
-    EgressRefusedError,
     GarbledAnswerError,
     NotSentError,
     ProviderTimeoutError,
-    UrlRefusedError,
 )
-from keycairn.domain.url import Url, parse_target
+from keycairn.domain.url import Url
 from keycairn.ports.upstream import UpstreamRequest
 
 LARGEST_MESSAGE = 16 * 2**20
@@ -46,21 +40,10 @@ _silent.setLevel(logging.CRITICAL)  # the library writes headers and messages in
 
 
 class WebsocketsUpstream:
-    """A `keycairn.ports.websocket.Websockets`. `lookup`, `tls`, `trust` and `proxy` are as those of the HTTP client."""
+    """A `keycairn.ports.websocket.Websockets`."""
 
-    def __init__(
-        self,
-        policy: EgressPolicy,
-        *,
-        lookup: Resolve = resolve,
-        tls: ssl.SSLContext | None = None,
-        trust: Trust | None = None,
-        proxy: EgressProxy | None = None,
-    ) -> None:
-        self._policy = policy
-        self._lookup = lookup
-        self._trust = trust or Trust(given=tls)
-        self._proxy = proxy
+    def __init__(self, way: WayOut) -> None:
+        self._way = way
         self._held = Held(MOST_HELD)
 
     async def open(
@@ -69,11 +52,7 @@ class WebsocketsUpstream:
         """See `Websockets.open`."""
         pairs, secret = in_the_clear(request.headers)
         headers = [pair for pair in pairs if pair[0] not in _OURS and not pair[0].startswith("sec-")]
-        try:
-            url = parse_target(request.url)
-            self._policy.judge_url(url, secret=secret)
-        except UrlRefusedError as error:
-            raise EgressRefusedError(error.why) from None
+        url = self._way.vetted(request.url, secret=secret)
         connection = await self._connected(url, request, subprotocols, connect_within, secret=secret)
         within = answer_within if request.options.first_byte_timeout is None else request.options.first_byte_timeout
         try:
@@ -103,19 +82,15 @@ class WebsocketsUpstream:
     async def _connect(
         self, url: Url, request: UpstreamRequest, subprotocols: Sequence[str], *, secret: bool
     ) -> GuardedConnection:
-        proxy = self._proxy if self._proxy is not None and goes_by_proxy(url) else None
-        if proxy:
-            addresses = await proxy_addresses(proxy, self._lookup)
-        else:
-            addresses = await judged(self._policy, Destination(url, secret), self._lookup)
-        tls = self._trust.context(request.options.ca_certificates) if url.scheme == "https" else None
+        addresses = await self._way.addresses(url, secret=secret)
+        tls = self._way.tls(url, request.options.ca_certificates)
         protocol = ClientProtocol(
             parse_uri(f"{'wss' if tls else 'ws'}://{url.authority}{url.target}"),
             subprotocols=[Subprotocol(one) for one in subprotocols] or None,
             max_size=LARGEST_MESSAGE,
             logger=_silent,
         )
-        found = await dialled(addresses, url, proxy)
+        found = await dialled(addresses, url, self._way.proxy_to(url))
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
                 partial(GuardedConnection, protocol, self._held),

@@ -4,15 +4,14 @@ Source: platform.claude.com/docs, manage-claude/admin-api-keys; `partial_key_hin
 beta/organization/api_keys.py. An inactive key can be made active again by a person; archiving one is left to him too.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyRef, ListedKey
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
-from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
 from keycairn.plugins.managing.common import (
     ask,
@@ -20,7 +19,7 @@ from keycairn.plugins.managing.common import (
     managed_at,
     managing_secret,
     managing_url,
-    pages,
+    read_pages,
     segment,
     shortened,
 )
@@ -62,14 +61,9 @@ class AnthropicKeys:
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the organization, in whatever workspace."""
-        rows: list[_Row] = []
-        query = {"limit": "1000"}
-        for _ in pages():
-            page = decode(await ask(http, "GET", f"{_url(manager)}?{urlencode(query)}", _headers(manager)), _Page)
-            rows += page.data
-            if not page.has_more or not page.last_id:
-                break
-            query["after_id"] = page.last_id
+        found = await read_pages(
+            http, _url(manager), _Page, query={"limit": "1000"}, headers=_headers(manager), more=_more
+        )
         return tuple(
             ListedKey(
                 id=row.id,
@@ -79,8 +73,13 @@ class AnthropicKeys:
                 created=row.created_at,
                 expires=row.expires_at,
             )
-            for row in rows
+            for page in found
+            for row in page.data
         )
+
+
+def _more(found: Sequence[_Page]) -> Mapping[str, str] | None:
+    return {"after_id": found[-1].last_id} if found[-1].has_more and found[-1].last_id else None
 
 
 def _url(manager: Account) -> str:

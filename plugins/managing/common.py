@@ -1,10 +1,11 @@
 """What providers that manage keys have in common: asking, knowing a key in a list, and one that is gone."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -12,13 +13,16 @@ from keycairn.domain.errors import AddressNotFoundError, GarbledAnswerError, Inv
 from keycairn.domain.field import FieldKind, FieldSpec
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
-from keycairn.plugins.failures import raise_for_failure
+from keycairn.plugins.failures import decode, raise_for_failure
+from keycairn.plugins.fields import required_header_secret
 from keycairn.ports.http import JSON_HEADERS, Http, Request, Response
 
 MOST_PAGES = 200
 """Of a list. Part of one is never taken for all: a key that is not in it would be believed to be gone."""
 MAKE_WITHIN = 30.0
 """Seconds the one request may take that makes a key."""
+Headers = Mapping[str, str | Secret]
+_P = TypeVar("_P")
 _SHORTENED = re.compile(r"(?:\.{2,}|\*{2,}|\u2026)+")
 _SHORTEST = 3
 """Characters at the end of a shortened key from which it is taken for one."""
@@ -39,9 +43,7 @@ def managed_at(manager: Account, name: str = "management_url") -> str:
     return manager.text(name).rstrip("/")
 
 
-async def ask(
-    http: Http, method: str, url: str, headers: Mapping[str, str | Secret], body: Mapping[str, Any] | None = None
-) -> Response:
+async def ask(http: Http, method: str, url: str, headers: Headers, body: Mapping[str, Any] | None = None) -> Response:
     """The answer, whatever its status."""
     if body is None:
         return await http.send(Request(method=method, url=url, headers=headers), deadline=MAKE_WITHIN)
@@ -50,10 +52,45 @@ async def ask(
     return await http.send(request, deadline=MAKE_WITHIN)
 
 
+async def read_pages(
+    http: Http,
+    url: str,
+    page: type[_P],
+    *,
+    query: Mapping[str, str],
+    headers: Headers,
+    more: Callable[[Sequence[_P]], Mapping[str, str] | None],
+) -> list[_P]:
+    """All pages of a list of keys.
+
+    `more` gets the pages so far, and gives what is to be asked for to get the next one, None behind the last.
+    Raises ProviderError; GarbledAnswerError after `MOST_PAGES`.
+    """
+    found: list[_P] = []
+    asked = dict(query)
+    for _ in pages():
+        found.append(decode(await ask(http, "GET", f"{url}?{urlencode(asked)}", headers), page))
+        further = more(found)
+        if further is None:
+            break
+        asked |= further
+    return found
+
+
 def pages() -> Iterator[int]:
     """A turn for each page, which the caller breaks off at the last. Raises GarbledAnswerError after `MOST_PAGES`."""
     yield from range(MOST_PAGES)
     raise GarbledAnswerError("The provider's list of keys has no end, or too many keys to be read.")
+
+
+def bearer(manager: Account, name: str) -> Headers:
+    """The header that carries the secret `name` of what manages keys. Raises InvalidAuthError without it."""
+    return {"Authorization": required_header_secret(manager, name, prefix="Bearer ")}
+
+
+def unix_time(seconds: int | None) -> datetime | None:
+    """The time of seconds since 1970, as some providers tell it."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def segment(text: str) -> str:

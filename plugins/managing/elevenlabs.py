@@ -3,7 +3,6 @@
 Source: elevenlabs.io/docs/api-reference/service-accounts (api-keys), as elevenlabs-python, service_accounts/api_keys.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct, field
@@ -23,6 +22,7 @@ from keycairn.plugins.managing.common import (
     segment,
     sha256_of,
     shortened,
+    unix_time,
 )
 from keycairn.ports.http import Http
 
@@ -85,8 +85,8 @@ class ElevenLabsKeys:
                 tag=row.name,
                 current=_is_own(row, manager),
                 usable=not row.is_disabled,
-                created=_time(row.created_at_unix),
-                expires=_time(row.expires_at_unix),
+                created=unix_time(row.created_at_unix),
+                expires=unix_time(row.expires_at_unix),
             )
             for row in await _rows(manager, http)
         )
@@ -111,7 +111,3 @@ def _url(manager: Account) -> str:
 
 def _headers(manager: Account) -> dict[str, str | Secret]:
     return {"xi-api-key": required_header_secret(manager, "admin_key")}
-
-
-def _time(seconds: int | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -8,6 +8,7 @@ again.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -27,7 +28,15 @@ from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder,
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
-from keycairn.plugins.managing.common import MAKE_WITHIN, ask, gone, managed_at, managing_url, pages, segment
+from keycairn.plugins.managing.common import (
+    MAKE_WITHIN,
+    ask,
+    gone,
+    managed_at,
+    managing_url,
+    read_pages,
+    segment,
+)
 from keycairn.plugins.managing.google_token import google_headers, managing_account, token_url
 from keycairn.ports.http import Http, Request
 
@@ -110,15 +119,14 @@ class GeminiKeys:
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the project; those that were deleted are left out."""
-        rows: list[_Row] = []
-        query = {"pageSize": str(PAGE)}
-        for _ in pages():
-            url = f"{_url(manager)}?{urlencode(query)}"
-            page = decode(await ask(http, "GET", url, await google_headers(manager, http)), _Rows)
-            rows += page.keys
-            if not page.next_page_token:
-                break
-            query["pageToken"] = page.next_page_token
+        found = await read_pages(
+            http,
+            _url(manager),
+            _Rows,
+            query={"pageSize": str(PAGE)},
+            headers=await google_headers(manager, http),
+            more=_more,
+        )
         own = await self._own_id(manager, http)
         return tuple(
             ListedKey(
@@ -128,7 +136,8 @@ class GeminiKeys:
                 usable=row.delete_time is None,
                 created=row.create_time,
             )
-            for row in rows
+            for page in found
+            for row in page.keys
         )
 
     async def _done(self, manager: Account, operation: _Operation, http: Http) -> None:
@@ -176,6 +185,11 @@ class GeminiKeys:
             return decode(await http.send(request, deadline=MAKE_WITHIN), _Found).name.rpartition("/")[2]
         except (AddressNotFoundError, NoPermissionError, CallRefusedError):
             return ""
+
+
+def _more(found: Sequence[_Rows]) -> Mapping[str, str] | None:
+    token = found[-1].next_page_token
+    return {"pageToken": token} if token else None
 
 
 def _url(manager: Account) -> str:

@@ -5,8 +5,8 @@ to. Nor is the member of the answer that holds a new key: an answer that has non
 garbled, and the key that was made for one that nobody has.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -17,7 +17,14 @@ from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.fields import required_header_secret
-from keycairn.plugins.managing.common import ask, managed_at, managing_secret, managing_url, pages, shortened
+from keycairn.plugins.managing.common import (
+    ask,
+    managed_at,
+    managing_secret,
+    managing_url,
+    read_pages,
+    shortened,
+)
 from keycairn.ports.http import Http
 
 MANAGEMENT = KeyManagement(
@@ -73,13 +80,8 @@ class MistralKeys:
 
     async def list_keys(self, manager: Account, http: Http) -> tuple[ListedKey, ...]:
         """All keys of the organization."""
-        rows: list[_Row] = []
-        for _ in pages():
-            query = urlencode({"limit": _A_PAGE, "offset": len(rows)})
-            page = decode(await ask(http, "GET", f"{_url(manager)}?{query}", _headers(manager)), _Rows).keys
-            rows += page
-            if len(page) < _A_PAGE:
-                break
+        query = {"limit": str(_A_PAGE), "offset": "0"}
+        found = await read_pages(http, _url(manager), _Rows, query=query, headers=_headers(manager), more=_more)
         return tuple(
             ListedKey(
                 id=row.key_id,
@@ -88,8 +90,14 @@ class MistralKeys:
                 created=row.created_at,
                 expires=row.expiration,
             )
-            for row in rows
+            for page in found
+            for row in page.keys
         )
+
+
+def _more(found: Sequence[_Rows]) -> Mapping[str, str] | None:
+    offset = sum(len(page.keys) for page in found)
+    return {"offset": str(offset)} if len(found[-1].keys) >= _A_PAGE else None
 
 
 def _is_own(row: _Row, manager: Account) -> bool:

@@ -4,8 +4,7 @@ Source: github.com/openai/openai-openapi (organization/projects/{project_id}/ser
 service account's key can be deleted alone, its descriptions disagree about.
 """
 
-from datetime import UTC, datetime
-from urllib.parse import urlencode
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -15,16 +14,18 @@ from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder,
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
-from keycairn.plugins.fields import required_header_secret
 from keycairn.plugins.managing.common import (
+    Headers,
     ask,
+    bearer,
     gone,
     managed_at,
     managing_secret,
     managing_url,
-    pages,
+    read_pages,
     segment,
     shortened,
+    unix_time,
 )
 from keycairn.ports.http import Http
 
@@ -87,7 +88,7 @@ class OpenAIKeys:
         return MadeKey(
             id=f"{_ACCOUNTS}/{made.id}",
             secrets={"api_key": Secret(made.api_key.value)},
-            expires=_time(made.api_key.expires_at),
+            expires=unix_time(made.api_key.expires_at),
         )
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
@@ -106,7 +107,7 @@ class OpenAIKeys:
                 id=f"{_ACCOUNTS}/{one.id}",
                 tag=one.name or "",
                 current=f"{_ACCOUNTS}/{one.id}" in ours,
-                created=_time(one.created_at),
+                created=unix_time(one.created_at),
             )
             for one in await _pages(manager, _ACCOUNTS, http)
         ]
@@ -114,8 +115,8 @@ class OpenAIKeys:
             ListedKey(
                 id=f"{_KEYS}/{one.id}",
                 current=f"{_KEYS}/{one.id}" in ours,
-                created=_time(one.created_at),
-                expires=_time(one.expires_at),
+                created=unix_time(one.created_at),
+                expires=unix_time(one.expires_at),
             )
             for one in keys
             if _address(one).startswith(_KEYS)
@@ -124,17 +125,15 @@ class OpenAIKeys:
 
 
 async def _pages(manager: Account, path: str, http: Http) -> list[_Listed]:
-    rows: list[_Listed] = []
     query = {"limit": "100"} | ({"owner_project_access": "any"} if path == _KEYS else {})
-    for _ in pages():
-        page = decode(
-            await ask(http, "GET", f"{_project(manager)}/{path}?{urlencode(query)}", _headers(manager)), _Page
-        )
-        rows += page.data
-        if not page.has_more or not page.data:
-            break
-        query["after"] = page.last_id or page.data[-1].id
-    return rows
+    url = f"{_project(manager)}/{path}"
+    found = await read_pages(http, url, _Page, query=query, headers=_headers(manager), more=_more)
+    return [row for page in found for row in page.data]
+
+
+def _more(found: Sequence[_Page]) -> Mapping[str, str] | None:
+    last = found[-1]
+    return {"after": last.last_id or last.data[-1].id} if last.has_more and last.data else None
 
 
 def _address(key: _Listed) -> str:
@@ -146,9 +145,5 @@ def _project(manager: Account) -> str:
     return f"{managed_at(manager)}/organization/projects/{segment(manager.text('project_id'))}"
 
 
-def _headers(manager: Account) -> dict[str, str | Secret]:
-    return {"Authorization": required_header_secret(manager, "admin_key", prefix="Bearer ")}
-
-
-def _time(seconds: int | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+def _headers(manager: Account) -> Headers:
+    return bearer(manager, "admin_key")

@@ -4,8 +4,8 @@ Source: the OpenAPI description in github.com/OpenRouterTeam/typescript-sdk (cre
 `hash` is the SHA-256 of a key is not documented, so the account's own is looked for by its `label` too.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -14,14 +14,15 @@ from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder,
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
-from keycairn.plugins.fields import required_header_secret
 from keycairn.plugins.managing.common import (
+    Headers,
     ask,
+    bearer,
     gone,
     managed_at,
     managing_secret,
     managing_url,
-    pages,
+    read_pages,
     segment,
     sha256_of,
     shortened,
@@ -95,21 +96,22 @@ class OpenRouterKeys:
 
 
 async def _rows(manager: Account, http: Http) -> list[_Row]:
-    rows: list[_Row] = []
-    asked = {"include_disabled": "true", "include_expired": "true"}
+    asked = {"include_disabled": "true", "include_expired": "true", "offset": "0"}
     if workspace := manager.text("workspace_id"):
         asked["workspace_id"] = workspace
-    for _ in pages():
-        query = urlencode({**asked, "offset": len(rows)})
-        page = decode(await ask(http, "GET", f"{managed_at(manager)}/keys?{query}", _headers(manager)), _Rows).data
-        rows += page
-        if len(page) < _A_PAGE:
-            break
-    return rows
+    found = await read_pages(
+        http, f"{managed_at(manager)}/keys", _Rows, query=asked, headers=_headers(manager), more=_more
+    )
+    return [row for page in found for row in page.data]
 
 
-def _headers(manager: Account) -> dict[str, str | Secret]:
-    return {"Authorization": required_header_secret(manager, "management_key", prefix="Bearer ")}
+def _more(found: Sequence[_Rows]) -> Mapping[str, str] | None:
+    offset = sum(len(page.data) for page in found)
+    return {"offset": str(offset)} if len(found[-1].data) >= _A_PAGE else None
+
+
+def _headers(manager: Account) -> Headers:
+    return bearer(manager, "management_key")
 
 
 def _is_own(row: _Row, manager: Account) -> bool:

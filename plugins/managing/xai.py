@@ -3,8 +3,8 @@
 Source: docs.x.ai/developers/management-api-guide (auth/teams/{team_id}/api-keys, auth/api-keys/{id}).
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -13,14 +13,15 @@ from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder,
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
-from keycairn.plugins.fields import required_header_secret
 from keycairn.plugins.managing.common import (
+    Headers,
     ask,
+    bearer,
     gone,
     managed_at,
     managing_secret,
     managing_url,
-    pages,
+    read_pages,
     segment,
     shortened,
 )
@@ -91,20 +92,20 @@ class XAIKeys:
 
 
 async def _rows(manager: Account, http: Http) -> list[_Row]:
-    rows: list[_Row] = []
-    query = {"pageSize": "100"}
-    for _ in pages():
-        page = decode(await ask(http, "GET", f"{_url(manager)}?{urlencode(query)}", _headers(manager)), _Rows)
-        rows += page.api_keys
-        if not page.pagination_token:
-            break
-        query["paginationToken"] = page.pagination_token
-    return rows
+    found = await read_pages(
+        http, _url(manager), _Rows, query={"pageSize": "100"}, headers=_headers(manager), more=_more
+    )
+    return [row for page in found for row in page.api_keys]
+
+
+def _more(found: Sequence[_Rows]) -> Mapping[str, str] | None:
+    token = found[-1].pagination_token
+    return {"paginationToken": token} if token else None
 
 
 def _url(manager: Account) -> str:
     return f"{managed_at(manager)}/auth/teams/{segment(manager.text('team_id'))}/api-keys"
 
 
-def _headers(manager: Account) -> dict[str, str | Secret]:
-    return {"Authorization": required_header_secret(manager, "management_key", prefix="Bearer ")}
+def _headers(manager: Account) -> Headers:
+    return bearer(manager, "management_key")

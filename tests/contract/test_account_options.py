@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from tests.servers.connect_proxy import connect_proxy
@@ -11,7 +12,7 @@ from tests.servers.handling import handling
 from tests.tls import make_authority
 
 from keycairn.adapters.guarded_http import GuardedHttp, Trust
-from keycairn.adapters.httptools_upstream import HttptoolsUpstream
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream, WayOut
 from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.egress_proxy import EgressProxy
 from keycairn.domain.errors import (
@@ -30,7 +31,15 @@ KEY = "sk-canary-0123456789"
 AUTH = {"authorization": Secret(f"Bearer {KEY}")}
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 Client = GuardedHttp | HttptoolsUpstream
-BOTH = [GuardedHttp, HttptoolsUpstream]
+
+
+def upstream(policy: EgressPolicy, **how: Any) -> HttptoolsUpstream:
+    """The streaming client, made as the other one is."""
+    return HttptoolsUpstream(WayOut(policy, **how))
+
+
+Make = Callable[..., Client]
+BOTH: list[Make] = [GuardedHttp, upstream]
 
 
 @asynccontextmanager
@@ -90,7 +99,7 @@ async def failing(client: Client, url: str, options: Options = Options()) -> Key
     ids=["first byte", "idle", "total", "slow body", "in time", "slow head"],
 )
 async def test_each_limit_of_time_is_kept(
-    kind: type[Client], options: Options, parts: tuple[bytes, ...], *, late: bool
+    kind: Make, options: Options, parts: tuple[bytes, ...], *, late: bool
 ) -> None:
     async with listening(*parts, pause=0.35 if len(parts) == 2 else 0.15) as port:
         client = kind(EgressPolicy())
@@ -103,7 +112,7 @@ async def test_each_limit_of_time_is_kept(
 
 
 @pytest.mark.parametrize("kind", BOTH)
-async def test_an_authority_of_an_account_is_trusted_for_it_alone(kind: type[Client]) -> None:
+async def test_an_authority_of_an_account_is_trusted_for_it_alone(kind: Make) -> None:
     authority, other = make_authority("llm.example"), make_authority("other.example")
     mine, theirs = (Options(ca_certificates=one.pem.decode()) for one in (authority, other))
     async with listening(OK, tls=authority.server_context()) as port:
@@ -116,7 +125,7 @@ async def test_an_authority_of_an_account_is_trusted_for_it_alone(kind: type[Cli
 
 
 @pytest.mark.parametrize("kind", BOTH)
-async def test_a_connection_that_one_account_trusts_is_no_other_accounts(kind: type[Client]) -> None:
+async def test_a_connection_that_one_account_trusts_is_no_other_accounts(kind: Make) -> None:
     authority = make_authority("llm.example")
     async with listening(OK, tls=authority.server_context()) as port:
         client = kind(EgressPolicy(), lookup=here)
@@ -132,7 +141,7 @@ async def test_a_connection_that_one_account_trusts_is_no_other_accounts(kind: t
 
 
 @pytest.mark.parametrize("kind", BOTH)
-async def test_the_operators_authorities_are_trusted_for_all(kind: type[Client]) -> None:
+async def test_the_operators_authorities_are_trusted_for_all(kind: Make) -> None:
     authority, more = make_authority("llm.example"), make_authority("other.example")
     async with listening(OK, tls=authority.server_context()) as port:
         url = f"https://llm.example:{port}/"
@@ -143,7 +152,7 @@ async def test_the_operators_authorities_are_trusted_for_all(kind: type[Client])
 
 @pytest.mark.parametrize("kind", BOTH)
 @pytest.mark.parametrize("login", [None, "user:p@ss"])
-async def test_a_name_is_reached_through_the_proxy_which_resolves_it(kind: type[Client], login: str | None) -> None:
+async def test_a_name_is_reached_through_the_proxy_which_resolves_it(kind: Make, login: str | None) -> None:
     authority = make_authority("llm.example")
     trust = Trust(authority.pem.decode())
     async with listening(OK, tls=authority.server_context()) as port, connect_proxy() as proxy:
@@ -159,7 +168,7 @@ async def test_a_name_is_reached_through_the_proxy_which_resolves_it(kind: type[
 
 
 @pytest.mark.parametrize("kind", BOTH)
-async def test_the_certificate_is_checked_behind_the_proxy_too(kind: type[Client]) -> None:
+async def test_the_certificate_is_checked_behind_the_proxy_too(kind: Make) -> None:
     authority = make_authority("llm.example")
     async with listening(OK, tls=authority.server_context()) as port, connect_proxy() as proxy:
         proxy.places |= {"llm.example:443": port, "other.example:443": port}
@@ -184,7 +193,7 @@ async def test_the_certificate_is_checked_behind_the_proxy_too(kind: type[Client
         "http://llm.example/",
     ],
 )
-async def test_names_and_literal_addresses_are_judged_before_the_proxy_is_asked(kind: type[Client], url: str) -> None:
+async def test_names_and_literal_addresses_are_judged_before_the_proxy_is_asked(kind: Make, url: str) -> None:
     async def public(host: str, port: int) -> Sequence[str]:  # a resolver's
         return ["93.184.216.34"]
 
@@ -196,7 +205,7 @@ async def test_names_and_literal_addresses_are_judged_before_the_proxy_is_asked(
 
 @pytest.mark.parametrize("kind", BOTH)
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "ollama", "llm.local", "llm.corp.internal"])
-async def test_what_is_near_is_reached_directly(kind: type[Client], host: str) -> None:
+async def test_what_is_near_is_reached_directly(kind: Make, host: str) -> None:
     authority = make_authority(host)
     async with listening(OK) as plain, connect_proxy() as proxy:
         client = kind(EgressPolicy(), lookup=here, proxy=EgressProxy("127.0.0.1", proxy.port))
@@ -210,7 +219,7 @@ async def test_what_is_near_is_reached_directly(kind: type[Client], host: str) -
 
 
 @pytest.mark.parametrize("kind", BOTH)
-async def test_a_public_address_goes_through_the_proxy(kind: type[Client]) -> None:
+async def test_a_public_address_goes_through_the_proxy(kind: Make) -> None:
     async with connect_proxy() as proxy:
         client = kind(EgressPolicy(), lookup=nowhere, proxy=EgressProxy("127.0.0.1", proxy.port))
         assert "502" in str(await failing(client, "https://93.184.216.34/"))
@@ -230,17 +239,17 @@ async def test_a_public_address_goes_through_the_proxy(kind: type[Client]) -> No
     ],
     ids=["login", "forbidden", "no http", "more", "endless", "broken off"],
 )
-async def test_a_proxy_that_opens_no_tunnel_is_named(kind: type[Client], answer: bytes, said: str) -> None:
+async def test_a_proxy_that_opens_no_tunnel_is_named(kind: Make, answer: bytes, said: str) -> None:
     async with connect_proxy() as proxy:
         proxy.answer = answer
         client = kind(EgressPolicy(), lookup=nowhere, proxy=EgressProxy("127.0.0.1", proxy.port))
         error = await failing(client, "https://llm.example/")
-    assert isinstance(error, NotSentError if kind is HttptoolsUpstream else CannotConnectError)
+    assert isinstance(error, NotSentError if kind is upstream else CannotConnectError)
     assert said in str(error)
 
 
 @pytest.mark.parametrize("kind", BOTH)
-async def test_a_proxy_that_is_not_there_is_named(kind: type[Client]) -> None:
+async def test_a_proxy_that_is_not_there_is_named(kind: Make) -> None:
     async with connect_proxy() as proxy:
         pass
     client = kind(EgressPolicy(), lookup=nowhere, proxy=EgressProxy("127.0.0.1", proxy.port))

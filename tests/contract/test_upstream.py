@@ -11,7 +11,7 @@ import pytest
 from tests.egress import CATEGORIES, TLS, Case, each, resolver
 from tests.tls import make_authority
 
-from keycairn.adapters.httptools_upstream import HttptoolsUpstream
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream, WayOut
 from keycairn.domain.egress import EgressPolicy, parse_allow
 from keycairn.domain.errors import (
     CannotConnectError,
@@ -102,7 +102,7 @@ OK = b"HTTP/1.1 200 OK\r\nX-One: 1\r\nContent-Length: 2\r\n\r\nok"
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttptoolsUpstream]:
-    client = HttptoolsUpstream(EgressPolicy())
+    client = HttptoolsUpstream(WayOut(EgressPolicy()))
     yield client
     await client.aclose()
 
@@ -114,7 +114,7 @@ async def test_no_socket_is_told_to_connect_to_a_forbidden_address(category: str
 
 
 async def connects_where_it_may(case: Case, *, strict: bool) -> None:
-    client = HttptoolsUpstream(EgressPolicy(strict=strict), lookup=resolver(case), tls=TLS)
+    client = HttptoolsUpstream(WayOut(EgressPolicy(strict=strict), lookup=resolver(case), tls=TLS))
     outcomes: list[type[Exception]] = []
     _sockets.on, _sockets.reached = True, []
     try:
@@ -151,7 +151,7 @@ async def test_our_own_listener_is_refused_by_any_of_its_addresses(listener: str
         return ["127.0.0.1"]
 
     policy = EgressPolicy(own=((listener, 8765),), allow=parse_allow(["127.0.0.0/8"]))
-    client = HttptoolsUpstream(policy, lookup=lookup)
+    client = HttptoolsUpstream(WayOut(policy, lookup=lookup))
     for url in ("http://127.0.0.1:8765/", "http://llm.example:8765/"):
         with pytest.raises(EgressRefusedError):
             await start(client, url)
@@ -165,7 +165,7 @@ async def test_our_own_database_known_by_name_is_refused_by_its_address() -> Non
         return addresses[host]
 
     async with listening(answering(OK)) as port:
-        client = HttptoolsUpstream(EgressPolicy(own=(("db.internal.example", port),)), lookup=lookup)
+        client = HttptoolsUpstream(WayOut(EgressPolicy(own=(("db.internal.example", port),)), lookup=lookup))
         for url in (f"http://127.0.0.1:{port}/", f"http://llm.example:{port}/"):
             assert await body_of(await start(client, url)) == b"ok"
         addresses["db.internal.example"] = ["127.0.0.1"]  # it moved
@@ -185,7 +185,7 @@ async def test_the_name_is_sent_and_the_judged_address_connected() -> None:
     async def lookup(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.1"]
 
-    client = HttptoolsUpstream(EgressPolicy(), lookup=lookup)
+    client = HttptoolsUpstream(WayOut(EgressPolicy(), lookup=lookup))
     async with listening(handle) as port:
         answer = await start(client, f"http://llm.example:{port}/v1?x=%2Fy")
         assert (answer.status, await body_of(answer)) == (200, b"ok")
@@ -206,7 +206,7 @@ async def test_the_certificate_is_checked_against_the_name(name: str, *, good: b
     async def lookup(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.1"]
 
-    client = HttptoolsUpstream(EgressPolicy(), lookup=lookup, tls=authority.client_context())
+    client = HttptoolsUpstream(WayOut(EgressPolicy(), lookup=lookup, tls=authority.client_context()))
     async with listening(answering(OK), authority.server_context()) as port:
         if good:
             assert await body_of(await start(client, f"https://{name}:{port}/")) == b"ok"

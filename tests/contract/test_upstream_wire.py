@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keycairn.adapters.httptools_upstream import HttptoolsUpstream
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream, WayOut
 from keycairn.adapters.httptools_upstream.answer import READ_AHEAD
 from keycairn.adapters.httptools_upstream.pool import Pool
 from keycairn.domain.egress import EgressPolicy
@@ -84,7 +84,7 @@ async def serving(server: Server, handle: Callable[..., Awaitable[None]] | None 
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttptoolsUpstream]:
-    client = HttptoolsUpstream(EgressPolicy())
+    client = HttptoolsUpstream(WayOut(EgressPolicy()))
     yield client
     await client.aclose()
 
@@ -468,7 +468,7 @@ def test_packets_make_no_difference(wire: bytes, cuts: set[int]) -> None:
             await asyncio.sleep(0)
 
     async def play() -> None:
-        client = HttptoolsUpstream(EgressPolicy())
+        client = HttptoolsUpstream(WayOut(EgressPolicy()))
         async with serving(server := Server(), handle):
             status, headers, body = await whole(client, server.url)
             await client.aclose()
@@ -482,7 +482,7 @@ def test_packets_make_no_difference(wire: bytes, cuts: set[int]) -> None:
 @given(wire=st.one_of(st.binary(max_size=200), st.sampled_from(WIRES).flatmap(lambda w: st.just(w).map(bytearray))))
 def test_any_bytes_end_in_an_answer_or_in_a_typed_error(wire: bytes | bytearray) -> None:
     async def play() -> None:
-        client = HttptoolsUpstream(EgressPolicy())
+        client = HttptoolsUpstream(WayOut(EgressPolicy()))
         async with serving(Server(bytes(wire), then="close")) as server:
             with suppress(CannotConnectError, GarbledAnswerError):
                 await whole(client, server.url)

@@ -16,6 +16,7 @@ from tests.servers.handling import handling
 from tests.tls import make_authority
 from websockets.server import ServerProtocol
 
+from keycairn.adapters.httptools_upstream import WayOut
 from keycairn.adapters.websockets_upstream import WebsocketsUpstream
 from keycairn.adapters.websockets_upstream.connection import SLICE
 from keycairn.domain.egress import EgressPolicy, parse_allow
@@ -90,7 +91,9 @@ def peer(*sent: bytes, head: bytes | None = None) -> tuple[Peer, list[str]]:
 async def opened(*sent: bytes, **fields: Any) -> AsyncIterator[Any]:
     handle, _ = peer(*sent)
     async with handling(handle) as port:
-        socket = await open_at(WebsocketsUpstream(EgressPolicy()), f"http://127.0.0.1:{port}/v1/realtime", **fields)
+        socket = await open_at(
+            WebsocketsUpstream(WayOut(EgressPolicy())), f"http://127.0.0.1:{port}/v1/realtime", **fields
+        )
         try:
             yield socket
         finally:
@@ -104,7 +107,7 @@ async def test_no_socket_is_told_to_connect_to_a_forbidden_address(category: str
 
 
 async def connects_where_it_may(case: Case, *, strict: bool) -> None:
-    client = WebsocketsUpstream(EgressPolicy(strict=strict), lookup=resolver(case), tls=TLS)
+    client = WebsocketsUpstream(WayOut(EgressPolicy(strict=strict), lookup=resolver(case), tls=TLS))
     outcomes: list[type[Exception]] = []
     _reached.on, _reached.addresses = True, []
     try:
@@ -137,7 +140,7 @@ async def test_our_own_listener_is_refused_by_any_of_its_addresses(listener: str
         return ["127.0.0.1"]
 
     client = WebsocketsUpstream(
-        EgressPolicy(own=((listener, 8765),), allow=parse_allow(["127.0.0.0/8"])), lookup=lookup
+        WayOut(EgressPolicy(own=((listener, 8765),), allow=parse_allow(["127.0.0.0/8"])), lookup=lookup)
     )
     for url in ("http://127.0.0.1:8765/", "http://llm.example:8765/"):
         with pytest.raises(EgressRefusedError):
@@ -151,7 +154,7 @@ async def test_tls_holds_to_the_accounts_own_authorities_and_goes_by_the_proxy()
     async with handling(handle, authority.server_context()) as port, connect_proxy() as proxy:
         proxy.places[f"voice.example:{port}"] = port
         way = parse_proxy(Secret(f"http://who:secret@127.0.0.1:{proxy.port}"))
-        client = WebsocketsUpstream(EgressPolicy(), proxy=way)
+        client = WebsocketsUpstream(WayOut(EgressPolicy(), proxy=way))
         with pytest.raises(NotSentError, match="certificate"):
             await open_at(client, f"https://voice.example:{port}/v1/realtime")
         assert not heads
@@ -172,7 +175,9 @@ async def test_the_handshake_holds_what_it_is_given_and_nothing_that_speaks_of_t
         headers += [("sec-websocket-protocol", "smuggled"), ("sec-websocket-extensions", "permessage-deflate")]
         headers += [("connection", "close"), ("transfer-encoding", "chunked"), ("accept-encoding", "identity")]
         url = f"http://127.0.0.1:{port}/v1/realtime"
-        socket = await open_at(WebsocketsUpstream(EgressPolicy()), url, headers=headers, subprotocols=("realtime",))
+        socket = await open_at(
+            WebsocketsUpstream(WayOut(EgressPolicy())), url, headers=headers, subprotocols=("realtime",)
+        )
         socket.close()
     head = heads[0].lower()
     assert f"authorization: bearer {KEY}\r\n" in head
@@ -188,7 +193,7 @@ async def test_the_handshake_holds_what_it_is_given_and_nothing_that_speaks_of_t
 @pytest.mark.parametrize("header", [("x", "a\r\nb: c"), ("a b", "c"), ("x", "\x00"), ("x", "\u0100")])
 async def test_a_header_that_http_does_not_allow_is_not_sent(header: tuple[str, str]) -> None:
     with pytest.raises(InvalidInputError):
-        await open_at(WebsocketsUpstream(EgressPolicy()), "http://127.0.0.1:9/", headers=[header])
+        await open_at(WebsocketsUpstream(WayOut(EgressPolicy())), "http://127.0.0.1:9/", headers=[header])
 
 
 NO = b"HTTP/1.1 %b\r\ncontent-length: 2\r\n\r\nno"
@@ -217,7 +222,7 @@ YES = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: up
 async def test_what_is_no_yes_is_a_refusal_or_a_typed_error(head: bytes, outcome: int | type[KeycairnError]) -> None:
     handle, heads = peer(head=head)
     async with handling(handle) as port:
-        client = WebsocketsUpstream(EgressPolicy())
+        client = WebsocketsUpstream(WayOut(EgressPolicy()))
         url = f"http://127.0.0.1:{port}/"
         if isinstance(outcome, int):
             answer = await open_at(client, url)
@@ -236,7 +241,7 @@ async def test_who_hangs_up_at_the_handshake_said_nothing() -> None:
 
     async with handling(handle) as port:
         with pytest.raises(CannotConnectError):
-            await open_at(WebsocketsUpstream(EgressPolicy()), f"http://127.0.0.1:{port}/")
+            await open_at(WebsocketsUpstream(WayOut(EgressPolicy())), f"http://127.0.0.1:{port}/")
 
 
 def frame(payload: bytes, opcode: int = 1, *, first: int = 0x80, length: int | None = None) -> bytes:
@@ -311,7 +316,7 @@ async def test_what_nobody_takes_is_not_read() -> None:
             sent += 1
 
     async with handling(handle) as port:
-        socket = await open_at(WebsocketsUpstream(EgressPolicy()), f"http://127.0.0.1:{port}/")
+        socket = await open_at(WebsocketsUpstream(WayOut(EgressPolicy())), f"http://127.0.0.1:{port}/")
         await asyncio.sleep(0.6)
         held = sent
         await asyncio.sleep(0.2)

@@ -12,7 +12,7 @@ from tests.nowhere import Ended, admit, invoking, keycairn
 from tests.servers.vertex_api import VertexServer, service_account
 
 from keycairn.adapters.guarded_http import GuardedHttp
-from keycairn.adapters.httptools_upstream import HttptoolsUpstream
+from keycairn.adapters.httptools_upstream import HttptoolsUpstream, WayOut
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
@@ -43,7 +43,7 @@ class Google:
     def __init__(self, seller: VertexServer) -> None:
         policy = EgressPolicy()
         self._seller = seller
-        self._http, self._upstream = GuardedHttp(policy), HttptoolsUpstream(policy)
+        self._http, self._upstream = GuardedHttp(policy), HttptoolsUpstream(WayOut(policy))
         self.tokens = self._http.tokens
         self.calls: list[UpstreamRequest] = []
 
