@@ -2,6 +2,7 @@
 
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
+from functools import cache
 from urllib.parse import quote, quote_plus
 
 from tests.spelled import SPELLINGS
@@ -10,6 +11,7 @@ SHORTEST_PIECE = 12
 """Characters of a key that count as a leak; a masked hint of the last four is none."""
 
 
+@cache
 def forms(key: str) -> frozenset[bytes]:
     """`key` as it is, in its pieces, in base64 at every alignment, and in every spelling of `tests.spelled`."""
     raw = key.encode()
