@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.errors import InvalidInputError, SecretLikeFieldError
-from keycairn.domain.passing import own_header_fault
+from keycairn.domain.pass_through import own_header_fault
 from keycairn.domain.secret import Secret
 from keycairn.domain.secretlike import looks_secret
 

@@ -38,7 +38,7 @@ class ProviderSpec(Struct, frozen=True, kw_only=True):
     also be present for the environment to count as configured (a field with a default can still be demanded there).
     `preferred_models`: beginnings of model names, best first, that auto-assignment favours. `native_operations`: the
     calls under its base URL that the gateway passes through as they are, such as `POST chat/completions`, as
-    `keycairn.domain.passing.is_operation` reads them. `native_paths`: beginnings of paths that may be called so with
+    `keycairn.domain.pass_through` reads them. `native_paths`: beginnings of paths that may be called so with
     POST, whole segments; an operation says it more closely. `request_headers`: the client's headers, in lower case,
     that go on to this provider besides those every provider gets. `signs_body`: its authorization depends on the body
     of a call, so the gateway takes the whole body in before it asks for it; see `Request.body_sha256`. `dialect`: the

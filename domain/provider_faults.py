@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from keycairn.domain.env_variable import env_faults
 from keycairn.domain.errors import InvalidInputError
 from keycairn.domain.key_management import management_faults
-from keycairn.domain.passing import passing_faults
+from keycairn.domain.pass_through import passing_faults
 from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, is_provider_name
 
 

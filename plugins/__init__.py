@@ -16,7 +16,7 @@ from keycairn.plugins.hookspecs import API_VERSION, hookimpl
 from keycairn.plugins.openai_base import OpenAICompatible, keyed_spec
 from keycairn.ports.http import Http, Request, Response
 from keycairn.ports.provider import Provider
-from keycairn.ports.tokens import BoughtToken
+from keycairn.ports.token_cache import BoughtToken
 
 __all__ = [
     "API_VERSION",

@@ -16,7 +16,7 @@ from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
 from keycairn.plugins.boundary import UnfitAnswerError, shown
 from keycairn.ports.http import Request
-from keycairn.ports.tokens import BoughtToken
+from keycairn.ports.token_cache import BoughtToken
 
 MOST_MODELS = 10_000
 """Models of one discovery, and names in one report; further ones are left out."""

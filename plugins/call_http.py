@@ -11,7 +11,7 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins import answers
 from keycairn.plugins.boundary import Boundary
 from keycairn.ports.http import Http, Request, Response
-from keycairn.ports.tokens import BoughtToken, Buy, TokenCache
+from keycairn.ports.token_cache import BoughtToken, Buy, TokenCache
 
 BUY_WITHIN = 120.0
 """Seconds a token may take to be bought."""

@@ -11,7 +11,7 @@ from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import origin_of
 from keycairn.ports.http import Http, Request, Response
-from keycairn.ports.tokens import TokenCache
+from keycairn.ports.token_cache import TokenCache
 
 MAKE_DEADLINE = 60.0
 """Seconds that one request may take at most: whoever began a creation has to be done before others take it for cut

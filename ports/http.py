@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from keycairn.domain.errors import GarbledAnswerError
 from keycairn.domain.options import NO_OPTIONS, Options
 from keycairn.domain.secret import Secret
-from keycairn.ports.tokens import TokenCache
+from keycairn.ports.token_cache import TokenCache
 
 JSON_HEADERS: Mapping[str, str | Secret] = {"Content-Type": "application/json"}
 

@@ -2,7 +2,7 @@
 
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, VettingBackend, resolve
 from keycairn.adapters.guarded_http.client import GuardedHttp
-from keycairn.adapters.guarded_http.tokens import MemoryTokenCache
+from keycairn.adapters.guarded_http.token_cache import MemoryTokenCache
 from keycairn.adapters.guarded_http.trust import Trust
 
 __all__ = [

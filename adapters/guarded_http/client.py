@@ -10,7 +10,7 @@ import httpcore
 import httpx
 
 from keycairn.adapters.guarded_http.backend import Destination, Resolve, VettingBackend, resolve, under_way
-from keycairn.adapters.guarded_http.tokens import MemoryTokenCache
+from keycairn.adapters.guarded_http.token_cache import MemoryTokenCache
 from keycairn.adapters.guarded_http.trust import Trust
 from keycairn.domain.egress import EgressPolicy
 from keycairn.domain.egress_proxy import EgressProxy

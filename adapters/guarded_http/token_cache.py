@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
-from keycairn.ports.tokens import BoughtToken, Buy
+from keycairn.ports.token_cache import BoughtToken, Buy
 
 MOST_TOKENS = 1000
 MARGIN = 300.0
@@ -40,7 +40,7 @@ class _Entry(Struct):
 
 
 class MemoryTokenCache:
-    """A `keycairn.ports.tokens.TokenCache`. `clock` tells seconds; the token used longest ago goes first."""
+    """A `keycairn.ports.token_cache.TokenCache`. `clock` tells seconds; the token used longest ago goes first."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = MOST_TOKENS) -> None:
         self._clock = clock

@@ -29,8 +29,8 @@ from keycairn.domain.errors import (
     StoreUnavailableError,
 )
 from keycairn.domain.record import Record
+from keycairn.domain.removals import takes_away
 from keycairn.domain.state import Images, State
-from keycairn.domain.taking import takes_away
 from keycairn.ports.store import Finish
 
 ATTEMPTS = 32

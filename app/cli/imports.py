@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keycairn.app.cli.bringing import bring
 from keycairn.app.cli.connected import with_client
 from keycairn.app.cli.group import Group
+from keycairn.app.cli.sending_rows import bring
 from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.settings import settings
 from keycairn.app.sources import Kind, SourceSpec

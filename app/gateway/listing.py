@@ -19,7 +19,7 @@ from keycairn.domain.errors import MethodError, ModelNotFoundError, NoRouteError
 from keycairn.domain.ids import ModelId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, Slot
-from keycairn.domain.passing import has_openai_form
+from keycairn.domain.pass_through import has_openai_form
 from keycairn.domain.reach import Reach
 from keycairn.ports.provider import ProviderRegistry
 

@@ -15,7 +15,7 @@ from keycairn.app.gateway.routes import below_base, check_native
 from keycairn.domain.credential import Credential, account
 from keycairn.domain.dialect import Dialect
 from keycairn.domain.errors import CredentialNotFoundError, KeycairnError, ListedModelsError, RequestRefusedError
-from keycairn.domain.passing import WEBSOCKET
+from keycairn.domain.pass_through import WEBSOCKET
 from keycairn.domain.routing import Draw, Serving, by_chance, by_conversation, weighted_order
 from keycairn.ports.provider import LoadedProvider, ProviderRegistry
 

@@ -14,7 +14,7 @@ from keycairn.app.gateway.request_body import Incoming
 from keycairn.app.services.access import Principal
 from keycairn.domain.errors import MethodError, NoRouteError, RequestRefusedError
 from keycairn.domain.modality import Modality
-from keycairn.domain.passing import is_operation, names_identity
+from keycairn.domain.pass_through import is_operation, names_identity
 from keycairn.domain.provider import ProviderSpec
 
 OPENAI, ANTHROPIC, NATIVE = "/v1/", "/anthropic/", "/native/"

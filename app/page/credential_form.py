@@ -5,8 +5,8 @@ from hashlib import sha256
 
 from msgspec import Struct
 
+from keycairn.app.page.form_reader import FormReader, written
 from keycairn.app.page.forms import BETWEEN, SECRET, Difference, PageForm
-from keycairn.app.page.reading import FormReader, written
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import InvalidInputError, SecretReentryRequiredError

@@ -8,10 +8,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from keycairn.app.lookup import spec_of
+from keycairn.app.page.credential_states import STATES, host_of, state_of
 from keycairn.app.page.key_rotations import shown_rotation
 from keycairn.app.page.rows import Rows
-from keycairn.app.page.spending import calls_by_credential
-from keycairn.app.page.states import STATES, host_of, state_of
+from keycairn.app.page.usage_sums import calls_by_credential
 from keycairn.app.page.view import TheView
 from keycairn.app.services.credentials import Listed
 from keycairn.app.turns import each

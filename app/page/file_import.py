@@ -9,8 +9,8 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
+from keycairn.app.page.env_import import TheJobs, plan_page
 from keycairn.app.page.jobs import MOST_SHOWN
-from keycairn.app.page.moving import TheJobs, plan_page
 from keycairn.app.page.view import TheView, View
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.web.auth import Options

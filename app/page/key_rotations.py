@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from keycairn.app.lookup import spec_of
 from keycairn.app.page.credential_form import FormField, fields_of, form_errors, labels_of
+from keycairn.app.page.form_reader import FormReader, written
 from keycairn.app.page.forms import SECRET, PageForm
-from keycairn.app.page.reading import FormReader, written
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.key_rotations import Shown
 from keycairn.app.web.auth import READ_CREDENTIAL, WRITE_CREDENTIAL

@@ -2,8 +2,8 @@
 
 from msgspec import UNSET
 
+from keycairn.app.page.form_reader import FormReader, written
 from keycairn.app.page.forms import Difference, PageForm
-from keycairn.app.page.reading import FormReader, written
 from keycairn.app.services.models import ModelPatch
 from keycairn.domain.errors import InvalidIdError
 from keycairn.domain.ids import CredentialId, credential_id

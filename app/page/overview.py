@@ -8,11 +8,11 @@ from typing import Any
 from litestar import Response, get
 from msgspec import Struct
 
+from keycairn.app.page.attention import last_backup, of_credentials, of_environment, of_held_back, of_keeping, of_keys
 from keycairn.app.page.credentials import TheRows
-from keycairn.app.page.needs import last_backup, of_credentials, of_environment, of_held_back, of_keeping, of_keys
 from keycairn.app.page.plots import Bars, bars
 from keycairn.app.page.rows import Row
-from keycairn.app.page.spending import usage_between
+from keycairn.app.page.usage_sums import usage_between
 from keycairn.app.page.view import TheView, View
 from keycairn.app.turns import each, in_turns
 from keycairn.app.web.auth import Access, Touches

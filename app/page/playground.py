@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from msgspec import Struct
 
 from keycairn.app.gateway import PRINCIPAL
-from keycairn.app.page.reading import FormReader
+from keycairn.app.page.form_reader import FormReader
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.access import Principal
 from keycairn.app.web.auth import Options, Touches

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from keycairn.app.keycairn import Keycairn
-from keycairn.app.page.states import AccountState, host_of, state_of
+from keycairn.app.page.credential_states import AccountState, host_of, state_of
 from keycairn.app.services.credentials import Listed
 from keycairn.app.turns import in_turns
 from keycairn.domain.provider import ProviderSpec

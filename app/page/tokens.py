@@ -6,8 +6,8 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
+from keycairn.app.page.form_reader import FormReader
 from keycairn.app.page.forms import PageForm
-from keycairn.app.page.reading import FormReader
 from keycairn.app.page.view import TheView, View
 from keycairn.domain.errors import BeyondMakerError, InvalidIdError, InvalidInputError
 from keycairn.domain.ids import credential_id

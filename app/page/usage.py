@@ -10,7 +10,7 @@ from litestar import Response, get
 from msgspec import Struct
 
 from keycairn.app.page.plots import bars
-from keycairn.app.page.spending import summed, usage_between
+from keycairn.app.page.usage_sums import summed, usage_between
 from keycairn.app.page.view import TheView, View
 from keycairn.app.turns import each
 from keycairn.domain.price import NANOS

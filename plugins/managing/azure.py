@@ -18,7 +18,7 @@ from keycairn.domain.secret import Secret
 from keycairn.plugins.failures import decode
 from keycairn.plugins.managing.common import MAKE_WITHIN, ask, managed_at, managing_secret, managing_url, segment
 from keycairn.ports.http import Http, Request
-from keycairn.ports.tokens import BoughtToken
+from keycairn.ports.token_cache import BoughtToken
 
 API_VERSION = "2025-09-01"
 MANAGEMENT = KeyManagement(

@@ -12,7 +12,7 @@ from keycairn.plugins.failures import decode
 from keycairn.plugins.managing.assertions import GRANT, TOKEN_URL, assertion
 from keycairn.plugins.managing.common import MAKE_WITHIN, managing_url
 from keycairn.ports.http import Http, Request
-from keycairn.ports.tokens import BoughtToken
+from keycairn.ports.token_cache import BoughtToken
 
 TOKEN_FIELD = "management_token_url"  # noqa: S105  # the name of a setting
 

@@ -24,7 +24,7 @@ from keycairn.plugins.managing.assertions import GRANT, LIFE, TOKEN_URL, UNUSABL
 from keycairn.plugins.managing.google_accounts import MANAGEMENT, GoogleAccountKeys
 from keycairn.plugins.payloads import ANSWER_TOKENS, GREETING
 from keycairn.ports.http import Http, Request, Response
-from keycairn.ports.tokens import BoughtToken
+from keycairn.ports.token_cache import BoughtToken
 
 KNOWN = {
     "gemini-3.5-flash": Modality.LANGUAGE,

@@ -10,7 +10,7 @@ from keycairn.adapters.guarded_http import MemoryTokenCache
 from keycairn.domain.errors import InvalidAuthError
 from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
-from keycairn.ports.tokens import BoughtToken
+from keycairn.ports.token_cache import BoughtToken
 
 MINE = Account(
     provider="acme",

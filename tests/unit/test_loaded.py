@@ -28,7 +28,7 @@ from keycairn.domain.provider import Account
 from keycairn.domain.secret import Secret
 from keycairn.plugins.loaded import GuardedProvider, loaded
 from keycairn.ports.http import Http, Request
-from keycairn.ports.tokens import BoughtToken
+from keycairn.ports.token_cache import BoughtToken
 
 
 class SpeechlessError(ProviderError):

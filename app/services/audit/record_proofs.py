@@ -6,11 +6,11 @@ from itertools import islice
 import structlog
 from msgspec import Struct
 
-from keycairn.app.services.audit.accounts import Present, accounts_of, wrong_ones
 from keycairn.app.services.audit.chain import SETTLED, Flaw, FlawKind, Walk, last_link, walked
 from keycairn.app.services.audit.journal import Journal
 from keycairn.app.services.audit.linking import Known
 from keycairn.app.services.audit.record_sums import ATTEMPTS, RecordSums, SeenRecords
+from keycairn.app.services.audit.record_weights import Present, weights_of, wrong_ones
 from keycairn.app.turns import batches
 from keycairn.domain.audit import SYSTEM, Action, AuditEvent, Details
 from keycairn.domain.change import Change, PutKeyset, Touch
@@ -169,11 +169,11 @@ class RecordProofs:
             raise RecordsUnknownError
         keys = self._journal.keys
         present = Present(digests=seen.digests, weights=seen.weights)
-        accounts = await accounts_of(self._store, present, lambda event: _sum_in(event, keys))
+        weights = await weights_of(self._store, present, lambda event: _sum_in(event, keys))
         missing = added(unmasked(seen.head.state, seen.head.seq, keys), -seen.total)
-        gone = {*found.removed, *(accounts.told() - seen.digests.keys() - {*found.forged})}
+        gone = {*found.removed, *(weights.told() - seen.digests.keys() - {*found.forged})}
         doubts = {*found.rolled_back, *gone, *found.forged}
-        wrong = wrong_ones(missing, doubts, present, accounts)
+        wrong = wrong_ones(missing, doubts, present, weights)
         if wrong is not None:
             rolled_back = [name for name in found.rolled_back if name in wrong]
             removed = sorted(gone & wrong)

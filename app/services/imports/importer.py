@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from keycairn.app.services.audit import Deleted, Deletions, Journal
-from keycairn.app.services.imports.accounts import AccountRows
+from keycairn.app.services.imports.credential_rows import CredentialRows
 from keycairn.app.services.imports.ids import ImportIds
 from keycairn.app.services.imports.loose_rows import LooseRows
 from keycairn.app.services.imports.mapped_rows import RowMapper
@@ -49,7 +49,7 @@ class Importer:
         self._deletions = deletions
         self._journal = journal
         ids = ImportIds(store)
-        self._accounts = AccountRows(store, mapper, ids, journal, clock)
+        self._credentials = CredentialRows(store, mapper, ids, journal, clock)
         self._loose = LooseRows(store, mapper, ids, journal, clock)
 
     async def run(
@@ -128,7 +128,7 @@ class Importer:
                 return await self._loose.model(row, batch)
             redactor = Redactor((*row.secrets.values(), *row.values.values()))
             row = replace(row, where=redactor.masked(row.where), notes=tuple(map(redactor.masked, row.notes)))
-            return replace(await self._accounts.plan(row, batch), row=row)
+            return replace(await self._credentials.plan(row, batch), row=row)
         except InvalidInputError as error:
             refused = Refused(where=row.where or "a model", reason=str(error))
             return ImportPlan(row=row, report=ImportReport(dry_run=batch.dry_run, refused=(refused,)))

@@ -20,7 +20,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import Outcome, Provenance
-from keycairn.domain.passing import passing_faults
+from keycairn.domain.pass_through import passing_faults
 from keycairn.domain.provider import FieldKind, ProviderSpec
 from keycairn.domain.secret import Secret
 from keycairn.plugins.declared import vetted

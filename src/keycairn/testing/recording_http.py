@@ -1,7 +1,7 @@
 """An Http that keeps what it sent, and cuts deadlines short."""
 
 from keycairn.ports.http import Http, Request, Response
-from keycairn.ports.tokens import TokenCache
+from keycairn.ports.token_cache import TokenCache
 
 
 class RecordingHttp:

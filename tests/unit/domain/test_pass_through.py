@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from tests.headers import FUNCTIONAL, IDENTITY
 from tests.house import plain_spec
 
-from keycairn.domain.passing import header_fault, is_operation, names_identity, operation_fault
+from keycairn.domain.pass_through import header_fault, is_operation, names_identity, operation_fault
 from keycairn.domain.provider_faults import spec_faults
 
 

@@ -28,7 +28,7 @@ class Present(Struct, frozen=True, kw_only=True):
     weights: Mapping[str, int]
 
 
-class Accounts:
+class RecordWeights:
     """Goes along the chain, and keeps what the latest version of each record weighs, where the sums tell."""
 
     def __init__(self, present: Present, total_of: Callable[[AuditEvent], int | None]) -> None:
@@ -82,24 +82,26 @@ class Accounts:
         return self._present.weights[name] if self._present.digests.get(name) == digest else None
 
 
-async def accounts_of(store: Store, present: Present, total_of: Callable[[AuditEvent], int | None]) -> Accounts:
-    """The accounts by the whole chain."""
-    accounts, seq = Accounts(present, total_of), 0
+async def weights_of(store: Store, present: Present, total_of: Callable[[AuditEvent], int | None]) -> RecordWeights:
+    """The weights by the whole chain."""
+    weights, seq = RecordWeights(present, total_of), 0
     while page := await store.chain(after=seq, limit=AT_ONCE):
         for part in weighed(page, event_weight, A_TURN):
-            await asyncio.to_thread(accounts.over, part)
+            await asyncio.to_thread(weights.over, part)
         seq = page[-1].seq
-    return accounts
+    return weights
 
 
-def wrong_ones(missing: int, doubts: Collection[str], present: Present, accounts: Accounts) -> frozenset[str] | None:
+def wrong_ones(
+    missing: int, doubts: Collection[str], present: Present, weights: RecordWeights
+) -> frozenset[str] | None:
     """Which of the doubtful records are wrong, so that all together come to the sum; None where that cannot be told.
 
     `missing` is what the records that are there lack of it. A doubtful record may be right as it is, or as it is gone.
     """
     lacks: dict[str, int] = {}
     for name in doubts:
-        weight = accounts.weight(name)
+        weight = weights.weight(name)
         if weight is not None and weight != present.weights.get(name, 0):  # else it is as the damaged event told
             lacks[name] = weight - present.weights.get(name, 0)
     there = {name for name in lacks if name not in present.weights}

@@ -1,4 +1,4 @@
-"""What an incoming credential becomes: a new account, a healed one, or one that stays as it is."""
+"""What an incoming credential becomes: a new one, a healed one, or one that stays as it is."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ from keycairn.ports.store import Store
 PROVIDER_TAKEN = "The database has a credential of this provider, with another key. Nothing was changed."
 
 
-class AccountRows:
+class CredentialRows:
     """Plans the rows of credentials."""
 
     def __init__(self, store: Store, mapper: RowMapper, ids: ImportIds, journal: Journal, clock: Clock) -> None:
