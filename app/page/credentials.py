@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from keycairn.app.lookup import spec_of
 from keycairn.app.page.credential_states import STATES, host_of, state_of
 from keycairn.app.page.key_rotations import shown_rotation
-from keycairn.app.page.rows import Rows
+from keycairn.app.page.rows import ListedCredentials
 from keycairn.app.page.usage_sums import calls_by_credential
 from keycairn.app.page.view import TheView
 from keycairn.app.services.credentials import Listed
@@ -24,7 +24,7 @@ from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST, Position
 
 ROWS = 100
-TheRows = NamedDependency[Rows]
+TheRows = NamedDependency[ListedCredentials]
 EVENTS = 10
 
 

@@ -28,7 +28,7 @@ from keycairn.app.page import (
 )
 from keycairn.app.page.errors import EXCEPTION_HANDLERS
 from keycairn.app.page.jobs import Jobs
-from keycairn.app.page.rows import Rows
+from keycairn.app.page.rows import ListedCredentials
 from keycairn.app.page.sessions import by_session, from_our_pages
 from keycairn.app.page.view import View
 from keycairn.app.web.inputs import TheKeycairn
@@ -41,7 +41,7 @@ async def _view(request: Request[Any, Any, Any], keycairn: TheKeycairn) -> View:
 
 def page_state(settings: Sequence[tuple[str, str, str]]) -> Mapping[str, object]:
     """What the page needs in the state of each request. `settings` are shown as they are: name, value, meaning."""
-    return {"rows": Rows(), "jobs": Jobs(), "shown_settings": settings}
+    return {"rows": ListedCredentials(), "jobs": Jobs(), "shown_settings": settings}
 
 
 def page_router() -> Router:

@@ -27,7 +27,7 @@ class Row(Struct, frozen=True, kw_only=True):
     words: str
 
 
-class Rows:
+class ListedCredentials:
     """All rows of a workspace, in the order of the list. Made anew when the store's revision or the keys change."""
 
     def __init__(self) -> None:
