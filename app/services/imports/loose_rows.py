@@ -1,4 +1,4 @@
-"""Rows that stand beside the accounts: models that are linked to nothing, and the models of task slots."""
+"""Rows that stand beside the credentials: models that are linked to nothing, and the models of task slots."""
 
 from msgspec.structs import replace
 

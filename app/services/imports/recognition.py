@@ -1,4 +1,4 @@
-"""Knowing an account again: by the id of its source, else by its key, never by its position or name alone."""
+"""Knowing a credential again: by the id of its source, else by its key, never by its position or name alone."""
 
 import asyncio
 
