@@ -10,9 +10,13 @@ from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
+from msgspec import UNSET, Struct
+from msgspec.structs import asdict
 
 QUIET = ("httpx", "httpcore", "uvicorn", "uvicorn.access", "aiohttp", "websockets", "asyncio")
 """Libraries whose informational lines may hold URLs and headers."""
+
+_json = msgspec.json.Encoder()
 
 
 LINES_A_MINUTE = 60
@@ -71,22 +75,26 @@ class CallLines:
 
     def __init__(self, stream: TextIO | _Tolerant, *, terminal: bool) -> None:
         self._stream = stream
-        self._form = _readable if terminal else msgspec.json.encode
+        self._terminal = terminal
 
-    def __call__(self, lines: Sequence[Mapping[str, object]]) -> None:
-        """Write them, each with `event` and `level`. Raises nothing."""
-        texts = [self._form({"event": "call", "level": "info", **line}) for line in lines]
-        self._stream.write(b"\n".join([*texts, b""]).decode("utf-8", "replace"))
+    def __call__(self, lines: Sequence[Struct]) -> None:
+        """Write them; each has its `event`, `level` and `timestamp`. Raises nothing."""
+        form = _readable if self._terminal else _json.encode_lines
+        self._stream.write(form(lines).decode("utf-8", "replace"))
         self._stream.flush()
 
 
-def _readable(line: Mapping[str, object]) -> bytes:
+def _readable(lines: Sequence[Struct]) -> bytes:
+    return "".join(f"{_text(asdict(line))}\n" for line in lines).encode("utf-8", "replace")
+
+
+def _text(line: Mapping[str, object]) -> str:
     values = " ".join(
         f"{name}={value}"
         for name, value in line.items()
-        if name not in {"event", "level", "timestamp"} and value not in ("", None)
+        if name not in {"event", "level", "timestamp"} and value not in ("", None, UNSET)
     )
-    return f"{str(line.get('timestamp', ''))[:23]} [info     ] {line['event']:<30} {values}".encode("utf-8", "replace")
+    return f"{str(line['timestamp'])[:23]} [info     ] {line['event']:<30} {values}"
 
 
 def configure_logs(level: str) -> CallLines | None:

@@ -1,9 +1,11 @@
 """What the gateway costs, side by side in one run with the same upstream.
 
-    python benchmarks/gateway.py [--seconds 5] [--litellm PYTHON] [--json FILE] [--plot FILE]
+    python benchmarks/gateway.py [--seconds 5] [--litellm PYTHON] [--gomodel BINARY] [--json FILE] [--plot FILE]
+    python benchmarks/gateway.py --rounds 15
 
-Measured are a direct call, nginx, a bare handler in Python, Keycairn, and LiteLLM's proxy. nginx and the handler only
-add a header. nginx is left out where it is not installed, LiteLLM where `--litellm` names no interpreter that has it.
+Measured are a direct call, nginx, a bare handler in Python, Keycairn, GoModel and LiteLLM's proxy. nginx and the
+handler only add a header. nginx is left out where it is not installed, LiteLLM where `--litellm` names no interpreter
+that has it, GoModel where `--gomodel` names no binary (`go build ./cmd/gomodel` in its repository).
 Keycairn, started with `keycairn serve` as anybody would, checks the token, resolves the model, opens the sealed key,
 counts usage and metrics.
 
@@ -39,7 +41,6 @@ ADMIN = "bench-admin-0123456789abcdef0123456789"
 HERE = Path(__file__).resolve()
 WHOLE = json.dumps({"model": "bench", "messages": [{"role": "user", "content": "Hello " * 20}]}).encode()
 STREAM = json.dumps({"model": "bench", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}).encode()
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
@@ -101,8 +102,8 @@ class Process:
         total = 0.0
         for id in self.ids():
             with contextlib.suppress(OSError):
-                fields = Path(f"/proc/{id}/stat").read_text().rpartition(")")[2].split()
-                total += (int(fields[11]) + int(fields[12])) / _TICKS
+                for task in Path(f"/proc/{id}/task").iterdir():
+                    total += int((task / "schedstat").read_text().split()[0]) / 10**9
         return total
 
     def memory(self) -> float:
@@ -172,6 +173,29 @@ http {{ access_log off; client_body_temp_path {folder}; proxy_temp_path {folder}
 """
     )
     return Process("nginx", "-c", str(config), "-p", str(folder))
+
+
+def gomodel(folder: Path, binary: str, port: int, upstream: int) -> Process:
+    config = folder / "gomodel" / "config" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    settings = {
+        "server": {"port": str(port), "master_key": "sk-master"},
+        "storage": {"type": "sqlite", "sqlite": {"path": str(folder / "gomodel" / "gomodel.db")}},
+        "cache": {"model": {"local": {"cache_dir": str(folder / "gomodel" / "cache")}}},
+        "usage": {"enabled": True},
+        "logging": {"enabled": False},
+        "providers": {
+            "bench": {
+                "type": "openai",
+                "base_url": f"http://127.0.0.1:{upstream}/v1",
+                "api_key": KEY,
+                "models": ["bench"],
+            }
+        },
+    }
+    config.write_text(json.dumps(settings))  # JSON is YAML
+    command = f'cd "{config.parents[1]}" && exec "{Path(binary).resolve()}"'
+    return Process("/bin/sh", "-c", command, env={"CONFIGURED_PROVIDER_MODELS_MODE": "allowlist"})
 
 
 def litellm(folder: Path, python: str, port: int, upstream: int) -> Process:
@@ -264,7 +288,47 @@ def run(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
             with running(litellm(folder, arguments.litellm, port, upstream), port) as process:
                 time.sleep(5)
                 rows["litellm"] = measured(port, "sk-master", process)
+        if arguments.gomodel:
+            port = free_port()
+            with running(gomodel(folder, arguments.gomodel, port, upstream), port) as process:
+                rows["gomodel"] = measured(port, "sk-master", process)
     return rows
+
+
+def beside_bare(arguments: argparse.Namespace) -> str:
+    """What Keycairn costs to what the bare handler costs, in short rounds by turns: a busy machine slows both alike."""
+
+    async def turn(port: int, token: str, process: Process, concurrency: int) -> tuple[float, float]:
+        before = process.cpu()
+        clients = await load(port, token, WHOLE, concurrency=concurrency, seconds=0.5)
+        times = [seconds for client in clients for seconds in client.total]
+        return (process.cpu() - before) / len(times), median(times)
+
+    upstream = free_port()
+    mine = (sys.executable, str(HERE))
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        stack.enter_context(running(Process(*mine, "--serve-upstream", str(upstream)), upstream))
+        bare, ours = free_port(), free_port()
+        both = [
+            (bare, stack.enter_context(running(Process(*mine, "--serve-bare", str(bare), str(upstream)), bare))),
+            (ours, stack.enter_context(running(keycairn(Path(name), ours), ours))),
+        ]
+        tokens = {bare: KEY, ours: furnish(ours, upstream)}
+        for port, process in both:
+            asyncio.run(measure(port, tokens[port], process, 0.5))
+        ratios: dict[str, list[float]] = {"CPU at 32": [], "CPU at 1": [], "added p50 at 1": []}
+        for _ in range(arguments.rounds):
+            (direct,) = asyncio.run(load(upstream, KEY, WHOLE, concurrency=1, seconds=0.3))
+            none = median(direct.total)
+            many = [asyncio.run(turn(port, tokens[port], process, 32)) for port, process in both]
+            one = [asyncio.run(turn(port, tokens[port], process, 1)) for port, process in both]
+            ratios["CPU at 32"].append(many[1][0] / many[0][0])
+            ratios["CPU at 1"].append(one[1][0] / one[0][0])
+            ratios["added p50 at 1"].append((one[1][1] - none) / (one[0][1] - none))
+    return "\n".join(
+        f"{what}: {median(found):.2f}x the bare handler's ({min(found):.2f} to {max(found):.2f})"
+        for what, found in ratios.items()
+    )
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
@@ -276,7 +340,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
         shown: dict[str, Any] = {**row, "added p50 ms": row["p50 ms"] - direct["p50 ms"]}
         shown["added p99 ms"] = row["p99 ms"] - direct["p99 ms"]
         lines.append(f"| {name} | " + " | ".join(f"{shown[column]:,.2f}" for column in columns) + " |")
-    for other in ("nginx", "bare", "litellm"):
+    for other in ("nginx", "bare", "gomodel", "litellm"):
         if other in rows:
             ratios = (
                 f"{what} {rows['keycairn'][what] / rows[other][what]:.2f}x" for what in ("requests/s", "streams/s")
@@ -308,6 +372,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--litellm", help="a Python interpreter that has litellm[proxy]")
+    parser.add_argument("--gomodel", help="GoModel's binary")
+    parser.add_argument("--rounds", type=int, help="compare the bare handler and Keycairn alone, in turns, so often")
     parser.add_argument("--json", type=Path, help="write the numbers there")
     parser.add_argument("--plot", type=Path, help="draw the rates there, as SVG")
     parser.add_argument("--serve-upstream", type=int, help=argparse.SUPPRESS)
@@ -318,6 +384,8 @@ def main() -> None:
         asyncio.run(serve_upstream(arguments.serve_upstream))
     elif arguments.serve_bare:
         asyncio.run(serve_bare(*arguments.serve_bare))
+    elif arguments.rounds:
+        print(beside_bare(arguments))
     else:
         rows = run(arguments)
         print(table(rows))

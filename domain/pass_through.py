@@ -156,6 +156,8 @@ def names_identity(query: str) -> bool:
 
     A name with characters that print as nothing may be read without them.
     """
+    if not query:
+        return False
     if query.count("&") + query.count(";") > _MOST_NAMES:
         return True
     names = (name for name, _ in parse_qsl(query.replace(";", "&"), keep_blank_values=True))

@@ -161,7 +161,8 @@ _OUTPUT = ("completion_tokens", "output_tokens", "eval_count")
 def _cached(report: Mapping[str, Any]) -> int | None:
     for name in ("prompt_tokens_details", "input_tokens_details", "input_token_details"):
         details = report.get(name)
-        if isinstance(details, Mapping) and (count := _count(details.get("cached_tokens"))) is not None:
+        count = _count(details.get("cached_tokens")) if details and isinstance(details, Mapping) else None
+        if count is not None:
             return count
     return _first(report, ("prompt_cache_hit_tokens", "cached_tokens"))
 
@@ -200,6 +201,8 @@ def _first(report: Mapping[str, Any], names: Sequence[str]) -> int | None:
 
 
 def _count(value: object) -> int | None:
+    if value is None:
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None

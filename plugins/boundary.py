@@ -1,11 +1,14 @@
 """The boundary around a plugin's code: whatever it raises becomes an error of ours, without the secrets of the call."""
 
 import asyncio
+import dis
+import inspect
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import islice
-from typing import Generic, TypeVar
+from types import FunctionType
+from typing import Any, Generic, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -158,6 +161,28 @@ def _fields(given: object, redactor: Redactor) -> dict[str, str]:
     if not isinstance(given, Mapping):
         return {}
     return {shown(name, redactor): shown(why, redactor) for name, why in islice(given.items(), MOST_FIELDS)}
+
+
+def ends_at_once(method: object) -> bool:
+    """Whether what an async method gives ends at its first step, because nothing in it awaits.
+
+    Only a plain method is looked into: of anything else nobody knows.
+    """
+    function = getattr(method, "__func__", method)
+    if not isinstance(function, FunctionType) or not inspect.iscoroutinefunction(function):
+        return False
+    return all(step.opname != "GET_AWAITABLE" for step in dis.get_instructions(function))
+
+
+def at_once(running: Coroutine[Any, Any, _T]) -> _T:
+    """What a coroutine gives that ends at its first step, without a task of its own."""
+    try:
+        running.send(None)
+    except StopIteration as ended:
+        value: _T = ended.value
+        return value
+    running.close()
+    raise UnfitAnswerError("it waits, though nothing in it awaits")
 
 
 async def _ended(call: Callable[[], Awaitable[_T]]) -> _Ended[_T]:

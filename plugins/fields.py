@@ -99,7 +99,11 @@ def own_url(account: Account, *names: str, strip: Sequence[str] = ()) -> str:
 
     "" when none is set.
     """
-    text = next((account.text(name) for name in names if account.text(name)), "").rstrip("/")
+    text = ""
+    for name in names:
+        if text := account.text(name):
+            break
+    text = text.rstrip("/")
     for ending in strip:
         text = text.removesuffix(ending).rstrip("/")
     return text

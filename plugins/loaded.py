@@ -13,7 +13,7 @@ from keycairn.domain.provider import Account, ProviderSpec
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
 from keycairn.plugins import answers
-from keycairn.plugins.boundary import Boundary
+from keycairn.plugins.boundary import Boundary, at_once, ends_at_once
 from keycairn.plugins.call_http import CallHttp, CallSecrets
 from keycairn.plugins.declared import OPTIONAL, needed_to_manage, vetted
 from keycairn.plugins.key_http import KeyHttp
@@ -50,6 +50,8 @@ class GuardedProvider:
         self._provider = provider
         self._ask_within, self._authorize_within = ask_within, authorize_within
         self._boundary = Boundary(spec.name)
+        self._authorize = provider.authorize
+        self._authorizes_at_once = ends_at_once(provider.authorize)
         capabilities = {name: cast("Callable[..., object] | None", getattr(provider, name, None)) for name in OPTIONAL}
         self._openai_base_url = capabilities["openai_base_url"]
         self._openai_model_name = capabilities["openai_model_name"]
@@ -101,8 +103,15 @@ class GuardedProvider:
         secrets, own = CallSecrets(account), _copied(account)
         guarded = CallHttp(http, secrets, self._boundary)
 
+        if self._authorizes_at_once:  # as most do: a task would cost more than all they do
+            return self._boundary.run(
+                "authorize",
+                lambda: answers.request(at_once(self._authorize(own, request, guarded))),
+                secrets.redactor,
+            )
+
         async def call() -> Request:
-            return answers.request(await self._provider.authorize(own, request, guarded))
+            return answers.request(await self._authorize(own, request, guarded))
 
         return await self._boundary.wait("authorize", call, secrets.redactor, within=self._authorize_within)
 

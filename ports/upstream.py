@@ -1,6 +1,6 @@
 """The gateway's way out: a guarded client that starts an exchange and streams both bodies."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -32,6 +32,22 @@ class UpstreamRequest(Struct, frozen=True, kw_only=True):
         return f"UpstreamRequest({self.method} {origin}/..., headers={sorted(name for name, _ in self.headers)})"
 
 
+class Chunks(Protocol):
+    """What a body comes in: an asynchronous generator, or what is cheaper and as good."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Itself."""
+        ...
+
+    async def __anext__(self) -> bytes:
+        """The next one."""
+        ...
+
+    async def aclose(self) -> None:
+        """End it, whether it was drawn to its end or not. Repeatable."""
+        ...
+
+
 class UpstreamAnswer(Protocol):
     """An answer whose body has not been read. Its bytes are as the provider sent them, compressed ones too."""
 
@@ -52,7 +68,7 @@ class UpstreamAnswer(Protocol):
         """
         ...
 
-    def chunks(self) -> AsyncGenerator[bytes, None]:
+    def chunks(self) -> Chunks:
         """The body as it comes, never empty chunks. What is not drawn is not read from the network.
 
         Raises CannotConnectError when the provider breaks off, GarbledAnswerError when it breaks HTTP.

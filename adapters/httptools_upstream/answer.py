@@ -1,7 +1,7 @@
 """An answer while it comes: filled by its connection, emptied by its reader."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 from keycairn.domain.errors import CannotConnectError, ProviderTimeoutError
 from keycairn.ports.upstream import Headers
@@ -70,22 +70,29 @@ class Answer:
             await self._news()
         return self._chunks[0]
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """See `UpstreamAnswer.chunks`."""
-        while True:
-            if self._chunks:
-                chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-                self._chunks.clear()
-                if self.held >= READ_AHEAD and not self._ended:  # afterwards the connection is another one's
-                    self._resume()
-                self.held = 0
-                yield chunk
-            elif self._failure is not None:
+    def chunks(self) -> "Answer":
+        """See `UpstreamAnswer.chunks`. No generator: the loop keeps a list of those, which costs each call."""
+        return self
+
+    def __aiter__(self) -> "Answer":
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._failure is not None:
                 raise self._failure from None
-            elif self._ended:
-                return
-            else:
-                await self._news()
+            if self._ended:
+                raise StopAsyncIteration
+            await self._news()
+        chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        if self.held >= READ_AHEAD and not self._ended:  # afterwards the connection is another one's
+            self._resume()
+        self.held = 0
+        return chunk
+
+    async def aclose(self) -> None:
+        """See `Chunks.aclose`. The exchange is ended by `close`."""
 
     def close(self) -> None:
         """See `UpstreamAnswer.close`."""

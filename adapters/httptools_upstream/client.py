@@ -157,11 +157,17 @@ def in_the_clear(headers: Sequence[tuple[str, str | Secret]]) -> tuple[list[tupl
             secret, value = True, given.reveal().strip()
         else:
             value = given
-        lower = _token(name).lower()
-        if _VALUE.fullmatch(value) is None:
+        lower = _lower(name)
+        if not (value.isascii() and value.isprintable()) and _VALUE.fullmatch(value) is None:
             raise InvalidInputError(f"The header {lower} cannot be sent: it holds characters HTTP does not allow.")
         pairs.append((lower, value))
     return pairs, secret
+
+
+@lru_cache(maxsize=_KNOWN)
+def _lower(name: str) -> str:
+    """A header's name in lower case. Raises InvalidInputError."""
+    return _token(name).lower()
 
 
 @lru_cache(maxsize=_KNOWN)

@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from keycairn.adapters.httptools_upstream.connection import UpstreamConnection
 from keycairn.adapters.httptools_upstream.dialing import dialled
@@ -45,7 +47,11 @@ class Pool:
         self._proxy = proxy
         self._all: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
-        self._room = asyncio.Semaphore(most)
+        self._most = most
+        self._busy = 0
+        """Exchanges under way."""
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        """Those that wait for one of them to end."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._connecting = 0
         self._closed = False
@@ -60,14 +66,10 @@ class Pool:
 
         Raises EgressRefusedError or NotSentError.
         """
-        if self._room.locked():
-            try:
-                async with asyncio.timeout(within):
-                    await self._room.acquire()
-            except TimeoutError:
-                raise NotSentError(_LATE) from None
+        if self._busy < self._most and not self._waiting:
+            self._busy += 1
         else:
-            await self._room.acquire()
+            await self._turn(within)
         try:
             while self._idle and not fresh:
                 connection = self._idle.pop()
@@ -76,7 +78,7 @@ class Pool:
                 connection.cut()
             return await self._connected(within), False
         except BaseException:
-            self._room.release()
+            self._make_room()
             raise
 
     def close(self) -> None:
@@ -86,6 +88,32 @@ class Pool:
             self._sweeper.cancel()
         for connection in list(self._all):
             connection.cut()
+
+    async def _turn(self, within: float) -> None:
+        """Wait for room, first come, first served; it is taken then. Raises NotSentError."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(within):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._make_room()  # it was this one's turn already
+            else:
+                with suppress(ValueError):  # whoever made room has passed it by
+                    self._waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise NotSentError(_LATE) from None
+            raise
+
+    def _make_room(self) -> None:
+        """Hand the place of an exchange that ended to whoever waits longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy -= 1
 
     async def _connected(self, within: float) -> UpstreamConnection:
         self._connecting += 1
@@ -122,7 +150,7 @@ class Pool:
         return connection
 
     def _released(self, connection: UpstreamConnection, keep: bool) -> None:  # noqa: FBT001  # a callback
-        self._room.release()
+        self._make_room()
         if keep:
             loop = asyncio.get_running_loop()
             connection.idle_since = loop.time()

@@ -206,7 +206,7 @@ class _Joining:
     goes out as it comes.
     """
 
-    __slots__ = ("_held", "_loop", "_transport", "at_head")
+    __slots__ = ("_held", "_loop", "_transport", "at_head", "is_closing", "pause_reading", "resume_reading")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -214,6 +214,9 @@ class _Joining:
         self._held = b""
         self.at_head = False
         """Whether what is written next is a head."""
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
         if self.at_head:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from keycairn.app.security_headers import SECURITY_HEADERS
+from keycairn.domain.needles import SHORTEST_NEEDLE
 from keycairn.domain.redaction import Redactor
 
 PASSED = frozenset(
@@ -79,6 +80,7 @@ _READ_AS_DECLARED = frozenset(
         BYTES,
     }
 )
+_PLAIN_TYPES = frozenset(kind.encode() for kind in _READ_AS_DECLARED | {"application/json"})
 _MEDIA = ("audio/", "image/", "video/")
 _SECURITY = [*SECURITY_HEADERS]
 _BEGINNINGS = tuple(beginning.encode() for beginning in PASSED_BEGINNINGS)
@@ -115,8 +117,16 @@ def _without_secrets(kept: Pairs, redactor: Redactor) -> Pairs:
 
 
 def _tells(pairs: Pairs, redactor: Redactor) -> bool:
-    names = (name for name, _ in pairs if name.startswith(_BEGINNINGS))
-    return redactor.within(b"\n".join([*(value for _, value in pairs), b"", *names]))
+    values = [value for name, value in pairs if not _says_nothing(name, value)]
+    names = [name for name, _ in pairs if name.startswith(_BEGINNINGS)]
+    return bool(values or names) and redactor.within(b"\n".join([*values, b"", *names]))
+
+
+def _says_nothing(name: bytes, value: bytes) -> bool:
+    """Whether a header is no place for a secret: a plain type, or the body's own length."""
+    if name == b"content-type":
+        return value in _PLAIN_TYPES
+    return name == b"content-length" and len(value) < SHORTEST_NEEDLE and value.isdigit()
 
 
 @lru_cache(maxsize=_KNOWN)
@@ -134,9 +144,8 @@ def declared(value: str) -> str:
     return PLAIN if kind.startswith("text/") or kind.endswith(("xml", "html", "script")) else BYTES
 
 
-def is_media(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the body is declared as sound or a picture."""
-    kind = next((value for name, value in headers if name == b"content-type"), b"")
+def is_media(kind: bytes) -> bool:
+    """Whether a body of that type is sound or a picture."""
     return kind.startswith((b"audio/", b"image/", b"video/"))
 
 

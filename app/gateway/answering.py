@@ -55,60 +55,62 @@ async def pass_on(passing: PassedAnswer, send: Send, elapsed: Callable[[], float
     if answer.status >= 400:
         await _pass_error(exchange, headers, call, report, send, dialect)
         return
-    edits = _edits(passing, headers)
+    kind, length = _body_of(headers)
+    edits = _edits(passing, kind)
     if edits is not None:
-        headers = [(name, value) for name, value in headers if name != b"content-length"]
+        headers, length = [pair for pair in headers if pair[0] != b"content-length"], None
     report.begun = True
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:
-        await _pass_content(passing, edits, headers, send, elapsed)
+        await _pass_content(passing, edits, kind, length, send, elapsed)
     except KeycairnError as error:
         report.code = error.code
-        await _break_off(error, headers, send, dialect, report.id)
+        await _break_off(error, kind, send, dialect, report.id)
         raise BrokenOffError from None
 
 
 async def _pass_content(
     passing: PassedAnswer,
     edits: EventEdits | WholeEdits | None,
-    headers: list[tuple[bytes, bytes]],
+    kind: bytes,
+    left: int | None,
     send: Send,
     elapsed: Callable[[], float],
 ) -> None:
-    """The body as it comes. The last chunk, where its length was announced, goes out together with the end."""
+    """The body as it comes. The last chunk, where its length (`left`) was announced, goes out together with the end."""
     exchange, call, report = passing.exchange, passing.call, passing.report
-    usage, mask, left = UsageScanner(_type(headers)), ContentMask(exchange.redactor), _length(headers)
-    media = is_media(headers)
+    usage, mask, media = UsageScanner(kind), ContentMask(exchange.redactor), is_media(kind)
     ready = b""
+    chunks = exchange.answer.chunks()
     try:
-        async with aclosing(exchange.answer.chunks()) as chunks:
-            async for chunk in chunks:
-                if report.first_byte is None:
-                    report.first_byte = elapsed()
-                    media = media and not is_text(chunk)
-                    if not media and is_packed(chunk):
-                        raise GarbledAnswerError(status=exchange.answer.status)
-                usage.see(chunk)
-                left = None if left is None else left - len(chunk)
-                last = left is not None and left <= 0
-                ready = chunk if edits is None else edits.see(chunk)
-                ready = ready if media else await mask.see_long(ready, last=last)
-                if last:
-                    break
-                if ready:
-                    await send({"type": "http.response.body", "body": ready, "more_body": True})
-            else:
-                ready = b"" if edits is None else await mask.see_long(edits.rest())
+        async for chunk in chunks:
+            if report.first_byte is None:
+                report.first_byte = elapsed()
+                media = media and not is_text(chunk)
+                if not media and is_packed(chunk):
+                    raise GarbledAnswerError(status=exchange.answer.status)
+            usage.see(chunk)
+            left = None if left is None else left - len(chunk)
+            last = left is not None and left <= 0
+            ready = chunk if edits is None else edits.see(chunk)
+            ready = ready if media else await mask.see_long(ready, last=last)
+            if last:
+                break
+            if ready:
+                await send({"type": "http.response.body", "body": ready, "more_body": True})
+        else:
+            ready = b"" if edits is None else await mask.see_long(edits.rest())
     finally:
+        await chunks.aclose()
         if call.api.counts:
             answers = call.api.answers or call.api.native
             report.used = usage.counted(sent=report.sent, estimates=call.api.uses_tokens, answers=answers)
     await send({"type": "http.response.body", "body": ready + mask.rest(), "more_body": False})
 
 
-def _edits(passing: PassedAnswer, headers: list[tuple[bytes, bytes]]) -> EventEdits | WholeEdits | None:
-    """What is changed in the answer, None where nothing is."""
-    exchange, call, kind = passing.exchange, passing.call, _type(headers)
+def _edits(passing: PassedAnswer, kind: bytes) -> EventEdits | WholeEdits | None:
+    """What is changed in an answer of that type, None where nothing is."""
+    exchange, call = passing.exchange, passing.call
     edits: list[Edit] = [UsageEdit()] if exchange.usage_asked else []
     if call.resources is not None:
         edits.append(IdEdit(call.resources, exchange.credential, call.caller, call.referred))
@@ -183,11 +185,8 @@ def _error_object(body: bytes) -> bytes | None:
     return body if isinstance(decoded, dict) else None
 
 
-async def _break_off(
-    error: KeycairnError, headers: list[tuple[bytes, bytes]], send: Send, dialect: Dialect, call_id: str
-) -> None:
+async def _break_off(error: KeycairnError, kind: bytes, send: Send, dialect: Dialect, call_id: str) -> None:
     """Tell the reader of an event stream, in the way its API does, before the connection is cut."""
-    kind = _type(headers)
     if not kind.startswith(b"text/event-stream"):
         return
     _, _, body = render(error, dialect, call_id)
@@ -196,10 +195,12 @@ async def _break_off(
     await send({"type": "http.response.body", "body": event, "more_body": True})
 
 
-def _type(headers: list[tuple[bytes, bytes]]) -> bytes:
-    return next((value for name, value in headers if name == b"content-type"), b"")
-
-
-def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    text = next((value for name, value in headers if name == b"content-length"), b"")
-    return int(text) if text.isdigit() and len(text) < 16 else None
+def _body_of(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, int | None]:
+    """The type and the length of the body, as the first headers of these names say."""
+    kind = length = b""
+    for name, value in reversed(headers):
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-length":
+            length = value
+    return kind, int(length) if length.isdigit() and len(length) < 16 else None

@@ -21,7 +21,6 @@ from keycairn.domain.errors import NoRouteError, NotSentError
 from keycairn.domain.hidden_failure import NOTHING, is_suspect, is_undecided
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.outcome import Outcome
-from keycairn.domain.provider import Account
 from keycairn.domain.provider_failure import Failure, needs_body, read_failure
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.routing import Serving
@@ -114,7 +113,7 @@ class AttemptRunner:
         request = await self._authorized(call, opened, name, body)
         authorized = time.monotonic()
         report.sent = (body.length or 0) if body else 0
-        report.origin = "/".join(request.url.split("/", 3)[:3])
+        report.url = request.url.partition("?")[0]
         answer = await self._sent(call, opened, request, body, report, patient=patient)
         try:
             if answer.status == SWITCHING:
@@ -154,7 +153,7 @@ class AttemptRunner:
         body = outgoing or NO_BODY
         request = Request(
             method=call.method,
-            url=_url(call, provider, account, name),
+            url=_url(call, opened, name),
             headers=forwarded(call.headers, call.dialect, provider.spec.request_headers),
             body=body.beginning or None,
             whole=body.whole,
@@ -208,18 +207,11 @@ def _name(call: Call, serving: Serving, provider: LoadedProvider) -> str:
     return own if call.api.anthropic else provider.openai_model_name(own)
 
 
-def _url(call: Call, provider: LoadedProvider, account: Account, name: str) -> str:
+def _url(call: Call, opened: Opened, name: str) -> str:
     api = call.api
-    if api.anthropic:
-        if not provider.speaks_anthropic:
-            raise NoRouteError("This model's provider does not speak Anthropic's API.")
-        root = provider.anthropic_base_url(account)
-    elif api.native:
-        root = provider.base_url(account)
-        if api.version:
-            root = f"{root.rpartition('/')[0]}/{api.version}"
-    else:
-        root = provider.openai_base_url(account, api.type)
+    root = opened.root(call.dialect, api.type)
+    if api.version:
+        root = f"{root.rpartition('/')[0]}/{api.version}"
     query = call.query if call.model is None else query_with_model(call.query, name)
     return f"{root}{api.path}?{query.translate(_SPELLED)}" if query else root + api.path
 

@@ -126,8 +126,8 @@ class Report(Struct):
     provider: str = ""
     model: str = ""
     model_name: str = ""
-    origin: str = ""
-    """Scheme, host and port of the last attempt."""
+    url: str = ""
+    """Where the last attempt went, without its query."""
     status: int = 0
     begun: bool = False
     """Whether the client has the beginning of an answer."""

@@ -52,7 +52,8 @@ class KnownCaller(Struct, frozen=True):
 class Directory:
     """Answers from memory while `Store.revision` stands still, so that a revoked token or a rotated key holds at once.
 
-    Credentials are remembered as they are stored, sealed. Refusals are not remembered.
+    What is kept was worked out of several records, which takes longer than all else a call does before it goes out; a
+    record by itself the store has at hand. Refusals are not remembered.
     """
 
     def __init__(self, store: Store, tokens: Tokens, clock: Clock) -> None:
@@ -62,7 +63,6 @@ class Directory:
         self._revision = -1
         self._callers: dict[bytes, KnownCaller] = {}
         self._serving: dict[tuple[str, str, Modality | None, frozenset[str] | None, Reach], Sequence[Serving]] = {}
-        self._credentials: dict[tuple[str, str], Credential] = {}
         self._listings: dict[tuple[object, ...], Sequence[bytes]] = {}
         self._open_accounts: dict[tuple[str, str], Sequence[Credential]] = {}
 
@@ -146,16 +146,11 @@ class Directory:
 
     async def credential(self, workspace: str, key: str) -> Credential:
         """A credential by its id, with or without the `credential:` before it. Raises CredentialNotFoundError."""
-        memory = self._credentials
-        known = memory.get((workspace, key))
-        if known is None:
-            try:
-                id = credential_id(key if key.startswith("credential:") else f"credential:{key}")
-            except InvalidIdError:
-                raise CredentialNotFoundError from None
-            known = await self._load(workspace, id)
-            _remember(memory, (workspace, key), known)
-        return known
+        try:
+            id = credential_id(key if key.startswith("credential:") else f"credential:{key}")
+        except InvalidIdError:
+            raise CredentialNotFoundError from None
+        return await self._load(workspace, id)
 
     async def listing(
         self,
@@ -238,8 +233,7 @@ class Directory:
 
     def _forget(self, revision: int) -> None:
         self._revision = revision
-        self._callers, self._serving, self._credentials, self._listings = {}, {}, {}, {}
-        self._open_accounts = {}
+        self._callers, self._serving, self._listings, self._open_accounts = {}, {}, {}, {}
 
 
 def _within(model: Model, reach: Reach) -> bool:

@@ -23,12 +23,12 @@ class DisconnectGuard:
         self._watcher: asyncio.Task[None] | None = None
         self._why: type[Exception] | None = None
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         self._task = asyncio.current_task()
         self._timer = asyncio.get_running_loop().call_later(GRACE, self._watch)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timer.cancel()

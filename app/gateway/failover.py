@@ -63,7 +63,7 @@ class Failover:
         Raises KeycairnError where no provider gave one. `report` says at any time how far it came.
         """
         tried: set[tuple[str, int, str]] = set()
-        failure: KeycairnError = CredentialNotFoundError()
+        failure: KeycairnError | None = None
         candidates = call.candidates
         while report.attempts < report.most:
             if not self._health.clear:
@@ -101,7 +101,7 @@ class Failover:
             failure = ProviderError(status=exchange.answer.status)
             self.end(exchange, FREE)
             candidates = await self._resolver.renewed(candidates)
-        raise failure
+        raise failure or CredentialNotFoundError
 
     async def again(self, call: Call, report: Report, exchange: Exchange, failure: Failure) -> Exchange | None:
         """Another exchange in place of one that turned out to be a refusal while nothing of it was passed on.
@@ -132,7 +132,9 @@ class Failover:
         self, candidates: Sequence[Serving], tried: set[tuple[str, int, str]]
     ) -> tuple[Sequence[Serving], KeycairnError | None]:
         """Those left to ask, and where there are none the reason that is not in what was tried."""
-        untried = [one for one in candidates if tried.isdisjoint((_account(one), _offer(one)))]
+        untried = candidates
+        if tried:
+            untried = [one for one in candidates if tried.isdisjoint((_account(one), _offer(one)))]
         left, refusals = await self._within_limits(untried)
         if not left:
             return left, min(refusals, key=lambda refused: refused.retry_after, default=None)

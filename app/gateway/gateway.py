@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from contextlib import suppress
-from secrets import token_hex
+from random import Random
 from typing import Any
 
 import structlog
@@ -134,6 +134,7 @@ class Gateway:
         self.intake: Intake = Intake(spools=spools)
         self.call_log: CallLog = CallLog(clock.now)
         self._calls = 0
+        self._ids = Random()  # noqa: S311  # an id is no secret, and the system's own source costs a call of the system
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -158,7 +159,7 @@ class Gateway:
         over_http = scope["type"] == ScopeType.HTTP
         path: str = scope["path"]
         dialect = Dialect.ANTHROPIC if path.startswith(ANTHROPIC) else Dialect.OPENAI
-        report = Report(id=token_hex(8))
+        report = Report(id=f"{self._ids.getrandbits(64):016x}")
         begun = self._monotonic()
         try:
             serve = self._serve if over_http else self._serve_socket
@@ -262,6 +263,9 @@ class Gateway:
         """Count a call as under way. Raises OverloadedError or LimitReachedError."""
         if self._calls >= MOST_CALLS:
             raise OverloadedError
+        if not known.subjects:
+            self._calls += 1
+            return
         for _ in range(PREPARED):  # while one was prepared, others may have used up what was there for another
             if self._limiter.ready(*known.subjects):
                 break
@@ -295,7 +299,7 @@ class Gateway:
         begun = self._monotonic()
         span = self._tracing.begin(spans.operation(call), call.headers) if self._tracing else None
         try:
-            async with DisconnectGuard(incoming):
+            with DisconnectGuard(incoming):
                 exchange = await self._failover.run(call, report)
                 try:
                     answer = PassedAnswer(exchange, call, report, dialect, incoming.hold)

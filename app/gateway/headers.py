@@ -25,13 +25,8 @@ _KNOWN = 1024
 
 def received(headers: RawHeaders) -> list[tuple[str, str]]:
     """The client's headers as text, names in lower case, without those that `Connection` says are for us alone."""
-    named = {
-        token.strip().lower()
-        for name, value in headers
-        if name == b"connection"
-        for token in value.decode("latin-1").split(",")
-    }
     pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
+    named = {token.strip().lower() for name, value in pairs if name == "connection" for token in value.split(",")}
     return [pair for pair in pairs if pair[0] not in named] if named - {"keep-alive"} else pairs
 
 

@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.domain.credential import Credential
+from keycairn.domain.dialect import Dialect
+from keycairn.domain.errors import NoRouteError
+from keycairn.domain.modality import Modality
 from keycairn.domain.provider import Account
 from keycairn.domain.redaction import Redactor
 from keycairn.ports.provider import LoadedProvider, ProviderRegistry
@@ -21,9 +24,29 @@ class Opened(Struct, frozen=True):
     provider: LoadedProvider
     account: Account
     redactor: Redactor
+    _roots: dict[tuple[Dialect | None, Modality | None], str] = {}
 
     def __repr__(self) -> str:
         return f"Opened({self.account.provider!r})"
+
+    def root(self, dialect: Dialect | None, type: Modality | None) -> str:
+        """The URL that a call's path follows. `dialect` is None for the provider's own API. The plugin is asked once.
+
+        Raises as the methods of `LoadedProvider`; NoRouteError where the provider does not speak Anthropic's API.
+        """
+        root = self._roots.get((dialect, type))
+        if root is None:
+            root = self._roots[dialect, type] = self._asked(dialect, type)
+        return root
+
+    def _asked(self, dialect: Dialect | None, type: Modality | None) -> str:
+        if dialect is Dialect.ANTHROPIC:
+            if not self.provider.speaks_anthropic:
+                raise NoRouteError("This model's provider does not speak Anthropic's API.")
+            return self.provider.anthropic_base_url(self.account)
+        if dialect is None:
+            return self.provider.base_url(self.account)
+        return self.provider.openai_base_url(self.account, type)
 
 
 class OpenAccounts:

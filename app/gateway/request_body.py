@@ -1,7 +1,9 @@
 """A client's body as it comes in, within limits for each call and for all of them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from types import CoroutineType, coroutine
+from typing import Any, TypeVar, cast
 
 from litestar.types import Receive
 
@@ -16,6 +18,8 @@ MOST_SPOOLED = 2**30
 """Bytes of all calls together that are kept on disk at one time."""
 BODY_WITHIN = 60.0
 """Seconds a client may take for a body that is held in memory, and between two chunks of any other."""
+
+_T = TypeVar("_T")
 
 
 class ClientGoneError(Exception):
@@ -77,7 +81,7 @@ class Intake:
 class Incoming:
     """One request's body, drawn chunk by chunk. `close` gives back what it held in memory."""
 
-    __slots__ = ("_end", "_held", "_receive", "closing", "complete", "finished", "intake", "length")
+    __slots__ = ("_end", "_held", "_receive", "_watcher", "closing", "complete", "intake", "length")
 
     def __init__(self, receive: Receive, intake: Intake, length: int | None) -> None:
         self._receive = receive
@@ -88,8 +92,8 @@ class Incoming:
         self.complete: bool = False
         self.closing: Callable[[], None] | None = None
         """What else to give back at the end."""
-        self.finished: asyncio.Event = asyncio.Event()
-        """Set when the last byte came; until then nobody else may call `receive`."""
+        self._watcher: asyncio.Future[None] | None = None
+        """What waits for the last byte: until it came nobody else may call `receive`."""
 
     async def take(self) -> bytes:
         """The next chunk, counted as held until `close`.
@@ -128,7 +132,9 @@ class Incoming:
 
     async def gone(self) -> None:
         """Returns when the client is gone."""
-        await self.finished.wait()
+        if not self.complete:
+            self._watcher = asyncio.get_running_loop().create_future()
+            await self._watcher
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -140,20 +146,49 @@ class Incoming:
         self._held = 0
 
     async def _next(self, end: float) -> bytes:
-        try:
-            async with asyncio.timeout_at(end):
-                message = await self._receive()
-        except TimeoutError:
-            raise BodyTooSlowError from None
+        message = await _within(end, self._receive())
         if message["type"] == "http.disconnect":
-            self.complete = True
-            self.finished.set()
+            self._finish()
             raise ClientGoneError
         chunk: bytes = message.get("body", b"")  # type: ignore[assignment]  # a http.request, which holds bytes
         if not message.get("more_body", False):
-            self.complete = True
-            self.finished.set()
+            self._finish()
         return chunk
+
+    def _finish(self) -> None:
+        self.complete = True
+        if self._watcher is not None and not self._watcher.done():
+            self._watcher.set_result(None)
+
+
+async def _within(end: float, receiving: Awaitable[_T]) -> _T:
+    """What comes until then, by the clock of the loop. Raises BodyTooSlowError.
+
+    Most bodies came with their heads, and need no timer.
+    """
+    coming = receiving
+    if isinstance(receiving, CoroutineType):
+        try:
+            waits_for = receiving.send(None)
+        except StopIteration as came:
+            return cast("_T", came.value)
+        coming = _resumed(receiving, waits_for)
+    try:
+        async with asyncio.timeout_at(end):
+            return await coming
+    except TimeoutError:
+        raise BodyTooSlowError from None
+
+
+@coroutine
+def _resumed(begun: Coroutine[Any, Any, _T], waits_for: object) -> Generator[Any, Any, _T]:
+    """Goes on with a coroutine whose first step gave what it `waits_for`."""
+    try:
+        yield waits_for
+    except BaseException as error:
+        begun.throw(error)  # so that it ends in its own way
+        raise
+    return (yield from begun.__await__())
 
 
 def too_large() -> BodyTooLargeError:

@@ -8,7 +8,7 @@ import msgspec
 from keycairn.domain.error_body import of_json
 from keycairn.domain.hidden_failure import hidden_failure
 from keycairn.domain.provider_failure import Failure, classified
-from keycairn.ports.upstream import Headers
+from keycairn.ports.upstream import Chunks, Headers
 from keycairn.ports.websocket import Close, Message, UpstreamSocket
 
 FIRST_WITHIN = 5.0
@@ -69,7 +69,7 @@ class HeardSocket:
         """See `UpstreamAnswer.beginning`."""
         return b""
 
-    def chunks(self) -> AsyncGenerator[bytes, None]:
+    def chunks(self) -> Chunks:
         """See `UpstreamAnswer.chunks`."""
         return self._socket.chunks()
 

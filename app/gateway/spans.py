@@ -34,7 +34,7 @@ def operation(call: Call) -> str:
 
 def end(span: Span, call: Call, report: Report) -> None:
     """Report a call that is over. The model is named as it is registered, never by the client's own text."""
-    server = urlsplit(report.origin)
+    server = urlsplit(report.url)
     attributes: dict[str, str | int] = {
         "gen_ai.operation.name": operation(call),
         "gen_ai.provider.name": _PROVIDERS.get(report.provider, report.provider),

@@ -20,6 +20,8 @@ _CODED = frozenset({"content-encoding", "content-length"})
 def readable(answer: UpstreamAnswer) -> UpstreamAnswer:
     """The answer, unpacked where it is compressed. Raises GarbledAnswerError for an encoding that is not known here."""
     codings = [value.strip().lower() for name, value in answer.headers if name == "content-encoding"]
+    if not codings:
+        return answer
     coding = ",".join(codings)
     if coding in {"", "identity"}:
         return answer

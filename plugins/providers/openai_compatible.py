@@ -1,5 +1,6 @@
 """Any server that speaks OpenAI's API, such as LM Studio, vLLM or LocalAI; also a server for each kind of work."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -68,8 +69,7 @@ class Compatible(UnlistedProvider, OpenAICompatible):
 
         Any other server gets the key of what it is there for.
         """
-        path = urlsplit(request.url).path
-        type = next((type for ending, type in _TYPE_OF_PATH.items() if path.endswith(ending)), None)
+        type = _type_of(urlsplit(request.url).path)
         if not _below(request.url, self._own(account, type)):
             served = (one for one in SUFFIXES if account.text(f"endpoint_{SUFFIXES[one]}"))
             asked = [one for one in served if _below(request.url, self._own(account, one))]
@@ -109,6 +109,12 @@ class Compatible(UnlistedProvider, OpenAICompatible):
             else:
                 servers.append(_Server(url, headers, type if type in dedicated and url != general else None))
         return servers
+
+
+@lru_cache(maxsize=256)
+def _type_of(path: str) -> Modality | None:
+    """The kind of work of an operation, None where it is not known."""
+    return next((type for ending, type in _TYPE_OF_PATH.items() if path.endswith(ending)), None)
 
 
 def _below(url: str, base: str) -> bool:

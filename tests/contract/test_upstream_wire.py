@@ -431,6 +431,38 @@ async def test_a_call_beyond_the_most_waits_for_room_and_not_forever() -> None:
         await asyncio.sleep(0)
 
 
+async def test_room_is_given_in_turn_and_none_is_lost_to_those_who_left() -> None:
+    async with serving(Server(*[OK] * 8)) as server:
+        pool = Pool(parse_url(server.url), local, None, most=1)
+
+        async def one() -> bytes:
+            connection, _ = await pool.take(5)
+            answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", None, length=None, bodiless=False, within=5)
+            return b"".join([chunk async for chunk in answer.chunks()])
+
+        order: list[int] = []
+
+        async def numbered(number: int) -> None:
+            await one()
+            order.append(number)
+
+        busy, _ = await pool.take(5)
+        calls = [asyncio.create_task(numbered(number)) for number in range(6)]
+        late = asyncio.create_task(pool.take(0.01))
+        await asyncio.sleep(0.05)
+        with pytest.raises(NotSentError):
+            await late
+        calls[1].cancel()  # while it waits
+        held = busy.exchange(b"GET / HTTP/1.1\r\n\r\n", None, length=None, bodiless=False, within=5)
+        assert [chunk async for chunk in held.chunks()] == [b"ok"]
+        calls[0].cancel()  # at the moment it was its turn
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert order == [2, 3, 4, 5]
+        assert await one() == b"ok"
+        pool.close()
+        await asyncio.sleep(0)
+
+
 async def test_an_idle_connection_is_closed_after_a_while() -> None:
     async with serving(Server(OK)) as server:
         pool = Pool(parse_url(server.url), local, None, keep_alive=0.03)

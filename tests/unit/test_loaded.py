@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import suppress
+from functools import partial, partialmethod
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ from keycairn.domain.errors import (
     StoreError,
 )
 from keycairn.domain.provider import Account
+from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
+from keycairn.plugins.boundary import ends_at_once, kind_of
 from keycairn.plugins.loaded import GuardedProvider, loaded
 from keycairn.ports.http import Http, Request
 from keycairn.ports.token_cache import BoughtToken
@@ -261,3 +264,88 @@ async def test_every_error_a_plugin_may_raise_keeps_its_class_and_can_be_shown(k
         await ask("check", raising(error))
     assert type(caught.value) is kind
     assert (caught.value.code, KEY in str(caught.value)) == (kind.code, False)
+
+
+@pytest.mark.parametrize(
+    "error", [*ESCAPES, InvalidAuthError(KEY), ProviderError(KEY)], ids=lambda one: kind_of(one, Redactor())
+)
+async def test_a_method_that_awaits_nothing_fails_as_one_that_does(error: BaseException) -> None:
+    provider: Any = FakeProvider(plain_spec("openai"))
+
+    async def authorize(account: Account, request: Request, http: Http) -> Request:
+        raise error
+
+    provider.authorize = authorize
+    with pytest.raises(KeycairnError) as at_once:
+        await loaded(provider).authorize(ACCOUNT, REQUEST, NoHttp())
+    with pytest.raises(KeycairnError) as waited:
+        await ask("authorize", raising(error))
+    assert ends_at_once(authorize)
+    assert type(at_once.value) is type(waited.value)
+    assert not recoverable(KEY, str(at_once.value))
+
+
+async def test_a_method_that_awaits_nothing_costs_no_task() -> None:
+    tasks: set[asyncio.Task[Any] | None] = set()
+    provider: Any = FakeProvider(plain_spec("openai"))
+
+    async def authorize(account: Account, request: Request, http: Http) -> Request:
+        tasks.add(asyncio.current_task())
+        return request.with_header("Authorization", "yes")
+
+    provider.authorize = authorize
+    answered = await loaded(provider).authorize(ACCOUNT, REQUEST, NoHttp())
+    assert answered.headers["Authorization"] == "yes"
+    assert tasks == {asyncio.current_task()}
+
+
+class Waits:
+    async def plain(self) -> int:
+        return 1
+
+    async def awaits(self) -> int:
+        return await self.plain()
+
+    async def iterates(self) -> list[int]:
+        return [one async for one in self.numbers()]
+
+    async def enters(self) -> int:
+        async with asyncio.timeout(1):
+            return await self.plain()
+
+    async def numbers(self) -> AsyncIterator[int]:
+        yield 1
+
+    async def later(self) -> object:
+        async def inner() -> int:
+            return await self.plain()
+
+        return inner
+
+    def given(self) -> Awaitable[int]:
+        return self.plain()
+
+    wrapped = partialmethod(plain)
+
+    async def __call__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("name", "at_once"),
+    [
+        ("plain", True),
+        ("later", True),
+        ("awaits", False),
+        ("iterates", False),
+        ("enters", False),
+        ("numbers", False),
+        ("given", False),
+        ("wrapped", False),
+        ("__class__", False),
+    ],
+)
+def test_only_what_cannot_wait_is_known_to_end_at_once(name: str, *, at_once: bool) -> None:
+    assert ends_at_once(getattr(Waits(), name)) is at_once
+    assert not ends_at_once(Waits())
+    assert not ends_at_once(partial(Waits().plain))

@@ -116,6 +116,8 @@ def test_nothing_is_declared_as_what_a_browser_runs(theirs: str, ours: str) -> N
         f"request-id: {KEY[:8]}\r\nx-request-id: {KEY[8:]}",
         f"content-disposition: attachment; filename={KEY}",
         f"retry-after: {KEY}",
+        f"content-type: application/json\r\nopenai-version: {KEY}",
+        f"content-type: text/event-stream\r\nrequest-id: {KEY[:8]}\r\nx-request-id: {KEY[8:]}",
     ],
 )
 async def test_no_header_of_an_answer_holds_a_key_in_name_value_or_type(

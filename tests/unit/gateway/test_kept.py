@@ -11,7 +11,7 @@ from tests.bodies import FakeSpools, arriving, in_pieces
 
 from keycairn.app.gateway.kept import KEPT_IN_MEMORY, LARGEST_KEPT, KeptBody
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
-from keycairn.domain.errors import RequestRefusedError
+from keycairn.domain.errors import BodyTooSlowError, RequestRefusedError
 
 CHUNK = 65_536
 _NUMBERS = b"".join(b"%08d" % number for number in range(20 * KEPT_IN_MEMORY // 8))
@@ -166,3 +166,33 @@ async def test_a_client_that_leaves_leaves_nothing() -> None:
 
     assert intake.held == intake.spooled == 0
     assert spools.opened[0].closed
+
+
+async def test_a_body_that_does_not_come_in_time_ends_its_receive_in_its_own_way() -> None:
+    ended: list[str] = []
+
+    async def receive() -> Any:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("ended")
+
+    with pytest.raises(BodyTooSlowError):
+        await Incoming(receive, Intake(within=0.01), None).take()
+    reading = asyncio.create_task(Incoming(receive, Intake(), None).draw())
+    await asyncio.sleep(0.01)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert ended == ["ended", "ended"]
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_body_that_comes_later_is_taken_whole_from_any_server(steps: int) -> None:
+    async def receive() -> Any:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"whole", "more_body": False}
+
+    assert await Incoming(receive, Intake(), None).read() == b"whole"
+    assert await Incoming(lambda: asyncio.ensure_future(receive()), Intake(), None).read() == b"whole"
