@@ -26,8 +26,12 @@ from keycairn.app.data_folder import (
 )
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import Settings
+from keycairn.domain.audit import SYSTEM
 from keycairn.domain.errors import MissingDatabaseError, SettingsError
 from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope
+
+RESTORED_TOKEN_NAME = "admin token of a restore"  # noqa: S105  # a name
 
 
 class FirstRun(Struct, frozen=True):
@@ -95,6 +99,20 @@ async def _opens(keycairn: Keycairn, file: Path) -> bool:
 async def untouched(keycairn: Keycairn) -> bool:
     """Whether no secret can depend on a root key yet."""
     return await keycairn.store.keyset() is None and not await keycairn.store.any_sealed()
+
+
+async def way_in(keycairn: Keycairn, settings: Settings) -> Path | None:
+    """Where an admin token was put for the commands beside the service, None where there is one, or a fixed one is set.
+
+    For a database that came from elsewhere: what its tokens are, nobody here may know. Raises DataFolderError.
+    """
+    with suppress(OSError, UnicodeDecodeError):
+        if await keycairn.tokens.holds(Secret((settings.data_dir / FIRST_TOKEN_FILE).read_text().strip())):
+            return None
+    if settings.admin_token:
+        return None
+    await keycairn.tokens.create(RESTORED_TOKEN_NAME, (Scope.ADMIN,), by=SYSTEM, keep=_stage_token(settings))
+    return keep_first_token(settings.data_dir)
 
 
 def _stage_token(settings: Settings) -> Callable[[Secret], None]:

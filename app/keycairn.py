@@ -12,7 +12,7 @@ from keycairn.app.services.doctor import Checkup, Repair, Replay
 from keycairn.app.services.imports import EnvironmentAccounts, Importer, RowMapper
 from keycairn.app.services.key_rotations import KeyRotations
 from keycairn.app.services.keys import RetiredKeys, RootKeys, Rotation, Vault
-from keycairn.app.services.models import Models, Probing
+from keycairn.app.services.models import Models, Probing, Proving
 from keycairn.app.sources import SourceSpec
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock, Ids
@@ -83,6 +83,7 @@ class Keycairn:
         self.probing: Probing = Probing(
             store, registry, self.credential_opener, http, clock, ids, self.journal, environment
         )
+        self.proving: Proving = Proving(self.credentials, self.probing)
         self.models: Models = Models(store, registry, clock, ids, self.journal)
         self.provisioning: Provisioning = Provisioning(store, registry, self.credential_opener)
         self.env_export: EnvExport = EnvExport(store, registry, self.credential_opener, self.journal)

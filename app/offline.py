@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from keycairn.app.data_folder import former_root_keys, root_key_of, use_root_key
-from keycairn.app.first_run import FirstRun
+from keycairn.app.first_run import FirstRun, way_in
 from keycairn.app.services.backups import Progress, Restore, Restored, right_key
 from keycairn.app.settings import Settings
 from keycairn.app.wiring import (
@@ -25,7 +25,7 @@ async def restore_backup(
 ) -> tuple[Restored, FirstRun]:
     """Put a backup into the empty database of `settings`, and prove record by record that it is there.
 
-    Gives what is there, and what was made on the way: a first token where the backup has none.
+    Gives what is there, and what was made on the way: an admin token where the data folder has none that is good.
 
     With a root key at hand, one must open the backup: the one that is `given`, else the one that is set or a former one
     of the data folder; the one that does is that of the data folder from then on, where none is set otherwise. Without
@@ -78,4 +78,5 @@ async def _record(settings: Settings, restored: Restored) -> FirstRun:
         details: Details = {"records": restored.records, "from": restored.install_id}
         event = keycairn.journal.event(IN_PROCESS, Action.STORE_RESTORED, "database", details=details)
         await keycairn.journal.commit((*await keycairn.key_rotations.rest(), event))
-    return first_run
+        token_file = first_run.token_file or await way_in(keycairn, settings)
+    return replace(first_run, token_file=token_file)

@@ -1,6 +1,7 @@
 """All accounts that variables describe, several of one provider among them, and the rows they come in as."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -10,8 +11,9 @@ from keycairn.domain.environment import EnvironmentAccount, Place, read_account
 from keycairn.domain.incoming import IncomingCredential, Refused
 from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, SecretForm
 from keycairn.domain.secret import Secret
+from keycairn.domain.token import token_key
 
-MIGRATED_NAME = "Default (Migrated from env)"
+LEADS_HERE = "its key is a Keycairn token: these variables lead an application here, and are no account of a provider"
 SEPARATOR = ";"
 """Between several keys, or addresses, in one variable, as Open WebUI has them."""
 _NOT_PAIRED = "several keys need as many addresses, in the same order, with ; between. Give each its own import."
@@ -25,7 +27,12 @@ def read_accounts(
 
     A key is read with the addresses of its own place alone, the first that has one of the provider's keys.
     """
-    return [account for spec in specs for account in _of_provider(spec, specs, places, anyway=anyway)]
+    found = [_not_ours(account) for spec in specs for account in _of_provider(spec, specs, places, anyway=anyway)]
+    counted: Counter[str] = Counter()
+    for at, account in enumerate(found):
+        counted[account.provider] += account.configured
+        found[at] = replace(account, number=counted[account.provider])
+    return found
 
 
 def incoming(
@@ -38,7 +45,7 @@ def incoming(
     return IncomingCredential(
         where=where,
         provider=account.provider,
-        name=MIGRATED_NAME,
+        name=account.provider if account.number < 2 else f"{account.provider}-{account.number}",  # the second
         settings=account.settings,
         secrets=account.secrets,
         variables=account.variables if migrated else {},
@@ -47,6 +54,13 @@ def incoming(
         alone=alone,
         notes=account.notes,
     )
+
+
+def _not_ours(account: EnvironmentAccount) -> EnvironmentAccount:
+    """The account; refused where its secret is a token of ours, with which an application calls Keycairn."""
+    if any(token_key(secret) is not None for secret in account.secrets.values()):
+        return replace(account, refused=LEADS_HERE)
+    return account
 
 
 def _of_provider(

@@ -39,6 +39,8 @@ class EnvironmentAccount(Struct, frozen=True, kw_only=True):
     missing: tuple[tuple[str, ...], ...] = ()
     refused: str = ""
     notes: tuple[str, ...] = ()
+    number: int = 0
+    """Which one it is of those of its provider, from 1; 0 where nobody counted."""
 
     @property
     def configured(self) -> bool:

@@ -28,6 +28,9 @@ COMMON_SETTINGS = frozenset(
 """Settings that Open Notebook has for all providers alike."""
 
 
+PROVIDER_TAKEN = "The database has a credential of this provider, with another key. That one stays, and this stays out."
+
+
 class IncomingModel(Struct, frozen=True, kw_only=True, tag_field="row", tag="model", forbid_unknown_fields=True):
     """A model. Inside an `IncomingCredential` it is linked to that; as a row of its own it is linked to nothing.
 

@@ -42,6 +42,10 @@ IfMatch = Annotated[
 IfNoneMatch = Annotated[
     str | None, HeaderParameter(name="If-None-Match", description="The ETag of the list you have; 304 when it holds.")
 ]
+ProvenFirst = Annotated[
+    bool,
+    QueryParameter(description="Ask the provider first, and store nothing where it does not take the key (422)."),
+]
 ProviderFilter = Annotated[str | None, QueryParameter(description="Only this provider; case and hyphens are alike.")]
 
 
@@ -137,13 +141,19 @@ class CredentialController(Controller):
 
     @post("/", opt=WRITE_CREDENTIALS, operation_id="create_credential", summary="Create a credential")
     async def create(
-        self, keycairn: TheKeycairn, caller: TheCaller, data: JSONBody[CreateCredential]
+        self,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
+        data: JSONBody[CreateCredential],
+        *,
+        test: ProvenFirst = False,
     ) -> Response[CredentialView]:
         """Seal the secrets and store the credential. Well-known fields are flat, a plugin's own stand in `config`."""
         spec = keycairn.registry.get(data.provider).spec
         if not caller.reach.holds(spec.name):
             raise OutOfReachError
-        listed = await keycairn.credentials.create_from(spec.name, data.patch(spec), by=caller)
+        service = keycairn.proving if test else keycairn.credentials
+        listed = await service.create_from(spec.name, data.patch(spec), by=caller)
         return single(keycairn, listed, caller, status=201)
 
     @put("/{id:str}", opt=WRITE_CREDENTIAL, operation_id="update_credential", summary="Change a credential")
@@ -154,6 +164,8 @@ class CredentialController(Controller):
         id: PathText,
         data: JSONBody[UpdateCredential],
         if_match: IfMatch = None,
+        *,
+        test: ProvenFirst = False,
     ) -> Response[CredentialView]:
         """Absent fields stay, null clears. A change of host needs the secret again, for it is bound to its host."""
         key, version = credential_id(id), expected_version(if_match)
@@ -163,7 +175,8 @@ class CredentialController(Controller):
             raise InvalidInputError(message, {"provider": "cannot change"})
         spec = keycairn.registry.get(before.provider).spec
         patch = data.patch(spec, before.extra)
-        return single(keycairn, await keycairn.credentials.update(key, patch, if_match=version, by=caller), caller)
+        service = keycairn.proving if test else keycairn.credentials
+        return single(keycairn, await service.update(key, patch, if_match=version, by=caller), caller)
 
     @delete(
         "/{id:str}",

@@ -20,9 +20,10 @@ NO_TOKEN: list[SecurityRequirement] = [{}]
 
 
 class HealthView(Struct, frozen=True):
-    """`status` is `ok`; what is not ok is a problem document."""
+    """`status` is `ok`; what is not ok is a problem document. By `service` a client knows where a token may go."""
 
     status: str = "ok"
+    service: str = "keycairn"
 
 
 class HealthController(Controller):

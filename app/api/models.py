@@ -107,9 +107,17 @@ class ModelController(Controller):
         operation_id="assign_defaults",
         summary="Fill the empty chat and embedding slots",
     )
-    async def auto_assign(self, keycairn: TheKeycairn, caller: TheCaller) -> AssignmentView:
+    async def auto_assign(
+        self,
+        keycairn: TheKeycairn,
+        caller: TheCaller,
+        *,
+        every: Annotated[
+            bool, QueryParameter(description="Fill the slots of speech too: all that chat does not stand in for.")
+        ] = False,
+    ) -> AssignmentView:
         """By the best registered model; a slot that has a model keeps it."""
-        done = await keycairn.models.auto_assign(by=caller)
+        done = await keycairn.models.auto_assign(every=every, by=caller)
         assigned = {slot.value: id for slot, id in done.assigned.items()}
         return AssignmentView(assigned, [*done.skipped], [*done.missing])
 

@@ -15,6 +15,8 @@ from keycairn.app.cli.root_key import current_root_key, present_root_key, root_k
 from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.settings import settings
 from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
+from keycairn.app.cli.where import named
+from keycairn.app.data_folder import ROOT_KEY_FILE
 from keycairn.app.services.backups import examine, placed
 from keycairn.domain.errors import BackupFileError, DamagedBackupError, SettingsError
 from keycairn.domain.rootkey import parse_root_key
@@ -81,10 +83,9 @@ async def backup(client: "Client", *, file: Path, key_file: Path | None, current
         return
     say(f"Wrote {file}: {counted(summary['counts'])}.", GOOD)
     if key_file is None:
-        which = f", {summary['root_key']}" if summary["root_key"] else ""
         say(
-            f"It opens with the root key of this installation and of today only{which}, also after that was changed. "
-            "Keep it in another place.",
+            f"To open it you need the root key in use today{_place_of_the_root_key(client)}, even if you change the "
+            "key later. Keep a copy of that key in another place than this file.",
             DULL,
         )
     elif summary["broken"]:
@@ -92,6 +93,14 @@ async def backup(client: "Client", *, file: Path, key_file: Path | None, current
             f"{summary['broken']} secrets did not open, and will not open there either; their keys must be sent again.",
             BAD,
         )
+
+
+def _place_of_the_root_key(client: "Client") -> str:
+    """Where the generated root key is, if this machine's data folder has it; else ""."""
+    chosen = settings()
+    file = chosen.data_dir / ROOT_KEY_FILE
+    here = named() is None and chosen.root_key is None and not client.empty and file.exists()
+    return f" (in {file})" if here else ""
 
 
 def _check_replaceable(file: Path) -> None:

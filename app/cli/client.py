@@ -23,7 +23,13 @@ from keycairn.app.cli.running import RunningServer, announced, proving_client, r
 from keycairn.app.cli.where import is_default, named, said_token
 from keycairn.app.data_folder import FIRST_TOKEN_FILE, traces
 from keycairn.app.settings import Settings
-from keycairn.domain.errors import RequestFailedError, SettingsError, StoreLockedError, UnprovenServerError
+from keycairn.domain.errors import (
+    NotKeycairnError,
+    RequestFailedError,
+    SettingsError,
+    StoreLockedError,
+    UnprovenServerError,
+)
 from keycairn.domain.secret import Secret
 
 QueryValue = str | int | list[str]
@@ -66,9 +72,9 @@ class Client:
         except httpx.TransportError as error:
             raise RequestFailedError(0, {"detail": f"{self.where} {_trouble(error)}"}) from None
 
-    async def put(self, path: str, body: object) -> Any:
+    async def put(self, path: str, body: object, **query: str | int) -> Any:
         """The decoded answer. Raises RequestFailedError."""
-        return await self._call("PUT", path, {}, body)
+        return await self._call("PUT", path, query, body)
 
     async def delete(self, path: str, **query: str | int) -> Any:
         """The decoded answer. Raises RequestFailedError."""
@@ -141,8 +147,9 @@ async def connect(settings: Settings, *, reads: bool = False) -> AsyncIterator[C
     """A client of the service that is named, else of the one running on the data folder, else of one in here.
 
     Named is what `--url`, KEYCAIRN_URL or a login says. Where nobody says which data folder is meant and the usual one
-    is not here, a service that runs on this machine is taken. A named server gets the token as it is; others have to
-    prove themselves first, on each connection. `reads`: nothing is made where nothing is, an empty Keycairn answers.
+    is not here, a service that runs on this machine is taken. A named server gets the token as it is, once it
+    answers as Keycairn does; others have to prove themselves first, on each connection. `reads`: nothing is made where
+    nothing is, an empty Keycairn answers.
 
     Raises SettingsError for an address that is none, without a token for a server, or when several services run;
     UnprovenServerError when something else answers in place of the service that uses the data folder, and what opening
@@ -168,12 +175,28 @@ async def connect(settings: Settings, *, reads: bool = False) -> AsyncIterator[C
 
 @asynccontextmanager
 async def client_of(url: str, token: Secret) -> AsyncIterator[Client]:
-    """A client of the service at an address, which gets the token as it is."""
+    """A client of the service at an address. It gets the token as it is, once it answered as Keycairn does.
+
+    Raises NotKeycairnError for anything else, such as a provider whose address was meant as one of an account.
+    """
     verify = trusting_nobody() if url.startswith("http://") else True
-    async with httpx.AsyncClient(
-        base_url=url, verify=verify, headers=_bearer(token), timeout=PATIENCE, trust_env=False
-    ) as http:
-        yield Client(http, url)
+    async with httpx.AsyncClient(base_url=url, verify=verify, timeout=PATIENCE, trust_env=False) as http:
+        client = Client(http, url)
+        if not await _is_keycairn(client):
+            raise NotKeycairnError(url)
+        http.headers.update(_bearer(token))
+        yield client
+
+
+async def _is_keycairn(client: Client) -> bool:
+    """Whether a Keycairn answers. Raises RequestFailedError where nothing does, or a proxy has nobody behind it."""
+    try:
+        answer = await client.get("/health/live")
+    except RequestFailedError as error:
+        if error.status == 0 or error.status >= 500:
+            raise
+        return False
+    return isinstance(answer, dict) and answer.get("service") == "keycairn"
 
 
 @asynccontextmanager

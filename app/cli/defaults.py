@@ -72,8 +72,8 @@ async def clear_default(client: "Client", *, slot: str, as_json: bool) -> None:
 @as_json
 @with_client
 async def auto_assign(client: "Client", *, as_json: bool) -> None:
-    """Fill the empty slots with the best registered models."""
-    done = await client.post("/api/models/auto-assign")
+    """Fill the empty slots with the best registered models, apart from those that chat's model stands in for."""
+    done = await client.post("/api/models/auto-assign", every="true")
     if shown(done, as_json=as_json):
         return
     known = await client.all("/api/models") if done["assigned"] else []
@@ -83,7 +83,7 @@ async def auto_assign(client: "Client", *, as_json: bool) -> None:
     if done["missing"]:
         say(f"There is no model for: {', '.join(_called(name) for name in done['missing'])}", DULL)
     if not done["assigned"] and not done["missing"]:
-        say("Every slot has a model.", DULL)
+        say("Every slot has a model, or that of chat stands in for it.", DULL)
 
 
 def _called(value: str) -> str:

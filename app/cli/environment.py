@@ -11,6 +11,7 @@ from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.service_options import as_json, service_options
 from keycairn.app.cli.show import BAD, DULL, say, shown, table
 from keycairn.domain.errors import RequestFailedError
+from keycairn.domain.incoming import PROVIDER_TAKEN
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
@@ -193,6 +194,12 @@ async def migrate_env(client: "Client", *, dry_run: bool, again: bool, anyway: b
         ),
         empty="No provider variable is set.",
     )
+    for entry in (e for e in entries if e["reason"] == PROVIDER_TAKEN):
+        say(
+            f"\nThe {entry['provider']} key of the environment is not in the database. To bring it in beside the other:"
+        )
+        say("  keycairn import env .env")
+        say("To put it in the other's place: keycairn credential set-key NAME")
     if entries and not done["migrated"] and not failed:
         say("There is nothing to do.", DULL)
     for entry in entries:

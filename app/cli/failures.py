@@ -19,10 +19,14 @@ _HINTS: Mapping[str, str] = {
     "token_not_found": "keycairn token list",
     "invalid_id": "Names are taken too: keycairn credential list, keycairn model list, keycairn token list",
     "no_default_model": "keycairn default set SLOT MODEL",
+    "key_rotation_not_found": (
+        "For a new key by hand: keycairn credential set-key NAME. To have it rotated: keycairn credential policy NAME"
+    ),
     "model_unlinked": "keycairn model edit MODEL --credential CREDENTIAL",
     "secret_reentry_required": "keycairn credential edit NAME --set FIELD=VALUE --key -",
     "missing_field": "keycairn provider show PROVIDER",
     "undeclared_field": "keycairn provider show PROVIDER",
+    "not_proven": "Add --anyway to store it untested.",
     "sealed": "keycairn doctor",
     "undecryptable": "keycairn credential set-key NAME",
     "stale_version": "It was changed meanwhile; try again.",
@@ -73,4 +77,7 @@ def exit_code(error: KeycairnError) -> int:
 
 
 def _faults(error: KeycairnError) -> Mapping[str, Any]:
+    """What is wrong with each field, where the sentence does not say it."""
+    if code_of(error) == "not_proven":
+        return {}
     return error.faults if isinstance(error, RequestFailedError) else {}

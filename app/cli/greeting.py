@@ -13,6 +13,7 @@ from keycairn.app.data_folder import FIRST_TOKEN_FILE, SIGN_IN_FILE, write_priva
 from keycairn.app.first_run import FirstRun
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.settings import Settings
+from keycairn.domain.env_accounts import LEADS_HERE
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import token_key
 
@@ -41,13 +42,17 @@ def greet(here: Settings, url: str, keycairn: Keycairn, first_run: FirstRun, sto
         invite(here, url, keycairn, first_run.token_file)
     elif not here.admin_token and (here.data_dir / FIRST_TOKEN_FILE).exists():
         say(f"  The first admin token: {here.data_dir / FIRST_TOKEN_FILE}")
+        say(
+            "    Commands on this machine find it by themselves; on the page, sign in with what is in it.",
+            "dim",
+        )
     _greet_environment(keycairn, stored)
 
 
 def _greet_environment(keycairn: Keycairn, stored: Collection[str]) -> None:
     for fault in keycairn.environment.faults():
         say(f"  {fault}", "bold yellow")
-    found = [account for account in keycairn.environment.found() if account.variables]
+    found = [one for one in keycairn.environment.found() if one.variables and one.refused != LEADS_HERE]
     for account in found:
         names = ", ".join(account.variables.values())
         say(f"  Found {account.provider}: {names}" + (f" ({account.why_not})" if account.why_not else ""))

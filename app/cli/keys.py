@@ -26,7 +26,24 @@ LOOKING = 5
 """A look passes over all secrets: at most one second in so many is spent on it."""
 
 
-@click.group(cls=Group)
+class _RotateGroup(Group):
+    """Says where keys of providers are replaced, to whoever looks for that here."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(
+                f"{error.message} This is about the keys that encrypt everything; a provider's key is replaced by "
+                "`keycairn credential set-key NAME`, or rotates itself: `keycairn credential rotate-key NAME`.",
+                ctx,
+            ) from None
+
+
+@click.group(cls=_RotateGroup)
 def rotate() -> None:
     """Rotate the keys that encrypt everything, while the service runs."""
 

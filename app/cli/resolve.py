@@ -81,7 +81,7 @@ def _described(record: Record, among: Iterable[Record]) -> str:
     """By which words one of several is meant: `provider/name` where that tells it apart, and its id."""
     whole = _qualified(record)
     unique = [_qualified(each) for each in among].count(whole) == 1 and "provider" in record
-    return "  ".join([spoken(whole), record["id"]] if unique else [record["id"], whole])
+    return f"{spoken(whole)}  {record['id']}" if unique else f"{record['id']}  (called {whole}, as is another)"
 
 
 def _qualified(record: Record) -> str:

@@ -12,7 +12,8 @@ from keycairn.app.cli.failures import FAILED
 from keycairn.app.cli.secret_input import SOURCES, check_source, secret_text
 from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.settings import settings
-from keycairn.app.cli.show import BAD, DULL, GOOD, say, shown
+from keycairn.app.cli.show import BAD, GOOD, say, shown
+from keycairn.app.data_folder import ROOT_KEY_FILE
 from keycairn.domain.errors import BackupKeyError
 from keycairn.domain.rootkey import RootKey, parse_root_key
 from keycairn.domain.secret import Secret
@@ -42,7 +43,8 @@ def restore(file: Path, source: str | None, *, as_json: bool) -> None:
     `KEYCAIRN_DATA_DIR=new-data keycairn restore all.backup.gz`
 
     A backup needs the root key of its time. Former ones that were kept in the data folder are tried; another one is
-    given with `--root-key`, or asked for at a terminal, and becomes that of the data folder.
+    given with `--root-key`, or asked for at a terminal, and becomes that of the data folder. An admin token is made
+    where the data folder has none, so that commands beside the service find a way in.
     """
     import asyncio  # noqa: PLC0415  # with the service 1 s, which `--help` does not need
 
@@ -69,20 +71,27 @@ def restore(file: Path, source: str | None, *, as_json: bool) -> None:
             say(str(error), "yellow")
             restored, first_run = asyncio.run(restore_backup(chosen, file, advance, given=_root_key(None)))
     failed = FAILED if restored.broken else None
+    place = str(chosen.data_dir if chosen.embedded and not chosen.database_url else chosen.store_url)
     token_file = str(first_run.token_file) if first_run.token_file else None
-    if not shown({**to_builtins(restored), "token_file": token_file}, as_json=as_json):
+    if not shown({**to_builtins(restored), "into": place, "token_file": token_file}, as_json=as_json):
         say(
-            f"Restored and compared: {counted(restored.counts)}, as of {restored.created:%Y-%m-%d %H:%M} UTC.",
+            f"Restored into {place} and compared: {counted(restored.counts)}, "
+            f"as of {restored.created:%Y-%m-%d %H:%M} UTC.",
             GOOD,
         )
         if restored.opened is None:
-            say("No root key is set, so no secret was tried. Bring the root key of the backup's installation.", DULL)
+            say(
+                f"No root key is there, so no secret was tried. Copy the former installation's root-key file to "
+                f"{chosen.data_dir / ROOT_KEY_FILE}, or set KEYCAIRN_ROOT_KEY_FILE to it; a new one opens nothing. "
+                "Then make yourself a token, before the service starts: keycairn token create NAME --scope admin",
+                "yellow",
+            )
         else:
             say(f"Secrets that open: {restored.opened}.", GOOD)
         if restored.broken:
             say(f"Secrets that do not: {restored.broken}. `keycairn doctor` lists them.", BAD)
         if token_file:
-            say(f"Made an admin token: {token_file}")
+            say(f"Made an admin token: {token_file}. Commands beside the service find it; the backup's are good too.")
     sys.exit(failed)
 
 

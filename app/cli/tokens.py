@@ -13,10 +13,11 @@ from keycairn.app.cli.completing import credential_names, token_names
 from keycairn.app.cli.connected import reading, segment, with_client
 from keycairn.app.cli.endings import OutputLost
 from keycairn.app.cli.group import Group
-from keycairn.app.cli.resolve import credential
+from keycairn.app.cli.resolve import credential, spoken
 from keycairn.app.cli.resolve import token as resolved
 from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import GOOD, note, say, shown, table
+from keycairn.app.cli.token_bounds import bounds, names_of, reach_of, unmet
 from keycairn.domain.token import Scope
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ def token() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     help="What it may do; give it more than once for more.",
 )
-@click.option("--provider", "providers", multiple=True, help="Reach credentials of this provider only; repeatable.")
+@click.option("--provider", "providers", multiple=True, help="Reach this provider only, or these.")
 @click.option(
     "--credential",
     "credentials",
     multiple=True,
     shell_complete=credential_names,
-    help="Reach this one only; repeatable.",
+    help="Reach this credential only, or these where it is given again.",
 )
 @click.option("--model", "models", multiple=True, help="Call these models only: a name, or openai/*; repeatable.")
 @click.option("--workspace", help="Make it for another workspace, which begins to exist by that.")
@@ -65,6 +66,7 @@ def token() -> None:
     "--expires", callback=read_time, help="When it stops working: 2027-01-31, or with a time, in UTC or as told."
 )
 @limit_option
+@click.option("--anyway", is_flag=True, help="Also where a token of that name is in use.")
 @as_json
 @with_client
 async def create(  # noqa: PLR0913  # one for each option
@@ -78,6 +80,7 @@ async def create(  # noqa: PLR0913  # one for each option
     workspace: str | None,
     expires: datetime | None,
     limits: tuple[str, ...],
+    anyway: bool,
     as_json: bool,
 ) -> None:
     """Make a token and print its text, which nobody can ask for again.
@@ -88,6 +91,8 @@ async def create(  # noqa: PLR0913  # one for each option
     One that needs one account only: add `--credential NAME`. The text alone is on standard output, for
     `TOKEN=$(keycairn token create ...)`; a token whose text cannot be written there is revoked.
     """
+    if not anyway:
+        await _check_free(client, name, workspace)
     wish = {
         "name": name,
         "scopes": list(scopes),
@@ -109,6 +114,9 @@ async def create(  # noqa: PLR0913  # one for each option
         raise OutputLost(lost.why, "Nobody saw the token, so it was revoked.") from None
     if not as_json:
         note(f"{made['name']} may: {', '.join(made['scopes'])}. Keep its text, which is not shown again.")
+        note(await bounds(client, made))
+    for pattern in await unmet(client, made):
+        note(f"No registered model is called {pattern}: until one is, calls of it are refused.")
 
 
 @token.command("list")
@@ -119,6 +127,7 @@ async def list_tokens(client: "Client", *, workspace: str | None, as_json: bool)
     """List the tokens, revoked ones included."""
     found = await client.get("/api/tokens", **({"workspace": workspace} if workspace else {}))
     if not shown(found, as_json=as_json):
+        names = None if workspace else await names_of(client, found)
         table(
             ("id", "name", "workspace", "scopes", "reach", "last used", "expires", "revoked"),
             (
@@ -127,8 +136,7 @@ async def list_tokens(client: "Client", *, workspace: str | None, as_json: bool)
                     t["name"],
                     t["workspace"],
                     ", ".join(t["scopes"]),
-                    ", ".join(one for kind in ("providers", "credentials", "models") for one in t["reach"][kind] or ())
-                    or "all",
+                    reach_of(t, names),
                     t["last_used"],
                     t["expires"],
                     t["revoked"],
@@ -159,6 +167,16 @@ async def revoke(client: "Client", *, token: str, yes: bool, as_json: bool) -> N
     gone = await client.delete(f"/api/tokens/{segment(found['id'])}")
     if not shown(gone, as_json=as_json):
         say(f"{gone['id']} ({gone['name']}) is revoked.", GOOD)
+
+
+async def _check_free(client: "Client", name: str, workspace: str | None) -> None:
+    """Raise click.UsageError where a token that is in use is called so: names stand for ids."""
+    for there in await client.get("/api/tokens", **({"workspace": workspace} if workspace else {})):
+        if there["name"].casefold() == name.casefold() and not there["revoked"]:
+            raise click.UsageError(
+                f"A token is called {there['name']} already ({there['id']}). Choose another name, revoke that one "
+                f"(keycairn token revoke {spoken(there['name'])}), or add --anyway."
+            )
 
 
 async def _is_last_admin(client: "Client", token: Mapping[str, Any]) -> bool:

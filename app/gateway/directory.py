@@ -198,7 +198,7 @@ class Directory:
             if within := [row for row in rows if _within(row, reach)]:
                 return within
         if not named:
-            raise ModelNotFoundError
+            raise ModelNotFoundError(bounded=not reach.whole)
         return named
 
     async def _by_id(self, workspace: str, name: str) -> Model | None:
@@ -214,7 +214,7 @@ class Directory:
             raise ModelNotFoundError
         id = (await defaults_within(self._store, workspace, reach)).model_for(slot)
         if id is None:
-            raise NoDefaultError(slot)
+            raise NoDefaultError(slot.called, bounded=not reach.whole)
         model = await self._store.model(workspace, id)
         if model is None:
             raise ModelNotFoundError

@@ -75,7 +75,8 @@ async def create(view: TheView) -> Response[Any]:
     key = credential_id(id)
     try:
         patch = patch_of(spec, form, None)
-        made = await keycairn.credentials.create_from(spec.name, patch, id=key, by=caller)
+        service = keycairn.proving if form.text("then") == "test" else keycairn.credentials
+        made = await service.create_from(spec.name, patch, id=key, by=caller)
     except InvalidInputError as error:
         return _form_page(view, spec, None, dict(form.shown()), form_errors(spec, error), form=form)
     except DuplicateError:
@@ -83,8 +84,6 @@ async def create(view: TheView) -> Response[Any]:
         if there is None or not caller.reach.holds(there.provider, key):
             raise
         return view.seen(f"/credentials/{key}", "created")
-    if form.text("then") == "test":
-        await keycairn.probing.test(key, by=caller)
     return view.seen(f"/credentials/{made.credential.id}", "created")
 
 
@@ -106,13 +105,12 @@ async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
         raise BadRequestError("This form is not whole. Open it anew.", {})
     try:
         patch = patch_of(spec, form, before)
-        done = await view.keycairn.credentials.update(key, patch, if_match=version, by=view.caller)
+        service = view.keycairn.proving if form.text("then") == "test" else view.keycairn.credentials
+        done = await service.update(key, patch, if_match=version, by=view.caller)
     except PreconditionFailedError:
         return await _conflict(view, spec, key, form)
     except InvalidInputError as error:
         return _form_page(view, spec, before, dict(form.shown()), form_errors(spec, error), form=form)
-    if form.text("then") == "test":
-        await view.keycairn.probing.test(key, by=view.caller)
     return view.seen(f"/credentials/{key}", "unchanged" if done.credential.version == version else "saved")
 
 

@@ -142,7 +142,7 @@ async def slots(view: TheView) -> Response[Any]:
     if name := form.text("clear"):
         await view.keycairn.models.set_defaults({_slot(name): None}, by=view.caller)
     else:
-        await view.keycairn.models.auto_assign(by=view.caller)
+        await view.keycairn.models.auto_assign(every=True, by=view.caller)
     return view.seen("/models", "saved")
 
 

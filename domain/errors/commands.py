@@ -56,6 +56,19 @@ class UnprovenServerError(KeycairnError):
         )
 
 
+class NotKeycairnError(KeycairnError):
+    """What answers at the address that was named is no Keycairn. It got no token."""
+
+    code = "not_keycairn"
+    remedy = "Look at the address; that of a provider is given with `--base-url`."
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"What answers at {url} is no Keycairn, so it got no token. The address of your Keycairn is given "
+            "with --url or KEYCAIRN_URL, that of a provider with --base-url, or --set base_url=ADDRESS."
+        )
+
+
 class NoSuchNameError(KeycairnError):
     """No record is called what was typed. It is not echoed: it may be a misplaced key."""
 

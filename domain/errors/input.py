@@ -1,6 +1,6 @@
 """What a caller sent cannot be used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from keycairn.domain.errors.root import KeycairnError
 
@@ -34,6 +34,20 @@ class UnknownProviderError(InvalidInputError):
 
     def __init__(self) -> None:
         super().__init__("No loaded plugin supplies this provider. GET /api/providers lists the known ones.")
+
+
+class NotProvenError(InvalidInputError):
+    """An account was to be proven at its provider before it is stored, and was not. `why` is the check's sentence.
+
+    `secrets` are those that were sent; `stored` says whether a former state of the account stays.
+    """
+
+    code = "not_proven"
+    remedy = "Send another key, or the same without `test`, which stores it untested."
+
+    def __init__(self, why: str, secrets: Iterable[str], *, stored: bool) -> None:
+        kept = "Nothing was changed; what was stored stays." if stored else "Nothing was stored."
+        super().__init__(f"{why} {kept}", dict.fromkeys(secrets, f"was not proven: {why}"))
 
 
 class MissingFieldError(InvalidInputError):

@@ -33,13 +33,17 @@ class RecordNotRefusedError(NotFoundError):
 
 
 class ModelNotFoundError(NotFoundError):
-    """No such model in the caller's workspace."""
+    """No such model in the caller's workspace, or for one whose token is `bounded`, within its reach."""
 
     code = "model_not_found"
     remedy = "Look it up with `GET /api/models`."
 
-    def __init__(self) -> None:
-        super().__init__("There is no such model.")
+    def __init__(self, *, bounded: bool = False) -> None:
+        super().__init__(
+            "There is no such model, or this token may not call it: GET /v1/models lists those it may."
+            if bounded
+            else "There is no such model."
+        )
 
 
 class TokenNotFoundError(NotFoundError):
@@ -63,13 +67,17 @@ class UnlinkedModelError(NotFoundError):
 
 
 class NoDefaultError(NotFoundError):
-    """The slot has no model, and nothing to fall back to."""
+    """The slot has no model, and nothing to fall back to; or for a token that is `bounded`, none within its reach."""
 
     code = "no_default_model"
     remedy = "Assign a model to the slot: `PUT /api/models/defaults`."
 
-    def __init__(self, slot: str) -> None:
-        super().__init__(f"{slot} is not set. Assign a model to it.")
+    def __init__(self, slot: str, *, bounded: bool = False) -> None:
+        super().__init__(
+            f"default:{slot} is not set, or its model is not among those this token may call."
+            if bounded
+            else f"default:{slot} is not set. Assign a model to it."
+        )
 
 
 class ConflictError(KeycairnError):

@@ -53,7 +53,7 @@ async def arrive(keycairn: Keycairn, _: CredentialId) -> dict[str, str]:
 async def migrate(keycairn: Keycairn, _: CredentialId) -> dict[str, str]:
     done = await keycairn.environment.migrate()
     assert [entry.provider for entry in done.entries if entry.credential] == ["anthropic"]
-    return {"one": "sk-1", "Default (Migrated from env)": "sk-environment"}
+    return {"one": "sk-1", "anthropic": "sk-environment"}
 
 
 async def sweep(keycairn: Keycairn, _: CredentialId) -> dict[str, str]:

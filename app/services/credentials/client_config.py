@@ -72,5 +72,5 @@ class Provisioning:
     async def _default(self, slot: Slot, workspace: str) -> ModelId:
         id = (await self._store.defaults(workspace)).model_for(slot)
         if id is None:
-            raise NoDefaultError(slot)
+            raise NoDefaultError(slot.called)
         return id

@@ -145,6 +145,18 @@ class Credentials:
         )
         return await self.create_from(provider, patch, id=id, by=by)
 
+    def draft(
+        self, provider: str, patch: CredentialPatch, *, id: CredentialId | None = None, by: Caller = IN_PROCESS
+    ) -> Credential:
+        """What `create_from` would store. Raises as it does."""
+        return self._sealer.patched(self._blank(provider, by, id), replace(patch, name=patch.name or "")).credential
+
+    async def changed(self, id: CredentialId, patch: CredentialPatch, *, by: Caller = IN_PROCESS) -> Credential:
+        """What `update` would make of the credential as it is stored, in the same version. Raises as it does."""
+        before = await require_credential(self._store, by.workspace, id)
+        await self._opener.learn([before])
+        return self._sealer.patched(before, patch).credential
+
     async def create_from(
         self, provider: str, patch: CredentialPatch, *, id: CredentialId | None = None, by: Caller = IN_PROCESS
     ) -> Listed:

@@ -21,12 +21,10 @@ from keycairn.domain.audit import Action, Details
 from keycairn.domain.change import AddCredential, AddModel, Change, ExpectNoCredential
 from keycairn.domain.env_variable import is_variable_name
 from keycairn.domain.errors import InvalidInputError
-from keycairn.domain.incoming import Imported, ImportReport, IncomingCredential, Refused, Skipped
+from keycairn.domain.incoming import PROVIDER_TAKEN, Imported, ImportReport, IncomingCredential, Refused, Skipped
 from keycairn.domain.model import Model
 from keycairn.ports.clock import Clock
 from keycairn.ports.store import Store
-
-PROVIDER_TAKEN = "The database has a credential of this provider, with another key. Nothing was changed."
 
 
 class CredentialRows:

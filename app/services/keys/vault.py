@@ -23,6 +23,10 @@ _NO_KEY = (
     "No root key is set. Set KEYCAIRN_ROOT_KEY (or KEYCAIRN_ROOT_KEY_FILE) to base64: and 32 random bytes, "
     "for example base64:$(openssl rand -base64 32), and start again."
 )
+_KEY_MISSING = (
+    "The root key is not there that everything in this database is sealed under. Put its file back as root-key in the "
+    "data folder, or set KEYCAIRN_ROOT_KEY_FILE to it, and start again. A new one opens nothing of it."
+)
 _MOVED_ON = (
     "Another instance changed the keys, and the root key this one was started with opens them no longer. "
     "Start it again with the newest root key."
@@ -126,7 +130,7 @@ class Vault:
         """
         stored = await self._store.keyset()
         if root_key is None:
-            self.seal(_NO_KEY)
+            self.seal(_NO_KEY if stored is None else _KEY_MISSING)
             return False
         if stored is None and await self._store.any_sealed():
             self.seal(_LOST_KEYSET)

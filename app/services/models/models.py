@@ -49,7 +49,7 @@ from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import MOST, Store
 
 AUTO_ASSIGNED = (Slot.CHAT, Slot.EMBEDDING)
-"""The slots that auto-assignment fills."""
+"""The slots that auto-assignment fills where it is not asked for more."""
 
 
 class Assignment(Struct, frozen=True):
@@ -208,13 +208,17 @@ class Models:
 
         return await self._journal.retried(plan)
 
-    async def auto_assign(self, *, by: Caller = IN_PROCESS) -> Assignment:
-        """Fill the chat and the embedding slot where they are empty, by the best registered model."""
+    async def auto_assign(self, *, every: bool = False, by: Caller = IN_PROCESS) -> Assignment:
+        """Fill the chat and the embedding slot where they are empty, by the best registered model.
+
+        `every`: all slots besides that chat does not stand in for.
+        """
+        slots = tuple(slot for slot in Slot if not slot.falls_back) if every else AUTO_ASSIGNED
         preferred = {p.spec.name: p.spec.preferred_models for p in self._registry.all()}
 
         async def plan() -> tuple[Changeset, Assignment]:
             defaults = await self._store.defaults(by.workspace)
-            empty = [slot for slot in AUTO_ASSIGNED if slot not in defaults.slots]
+            empty = [slot for slot in slots if slot not in defaults.slots]
             chosen: dict[Slot, Model] = {}
             for slot in empty:
                 best: Model | None = None
@@ -231,7 +235,7 @@ class Models:
             changes, _ = self._assigned(defaults, wishes, {model.id: model.type for model in chosen.values()}, by)
             return changes, Assignment(
                 assigned=wishes,
-                skipped=tuple(slot for slot in AUTO_ASSIGNED if slot not in empty),
+                skipped=tuple(slot for slot in slots if slot not in empty),
                 missing=tuple(slot for slot in empty if slot not in chosen),
             )
 

@@ -38,6 +38,13 @@ _OF_ONE_ACCOUNT = (ProviderError, UndecryptableError, ConflictError, InvalidInpu
 """What can be wrong with one account, whatever the others do."""
 
 
+class Checked(Struct, frozen=True):
+    """What a provider said of an account, and how many milliseconds it took."""
+
+    report: ConnectionReport
+    duration_ms: int
+
+
 class AccountSync(Struct, frozen=True, kw_only=True):
     """One account brought up to date. `account` is a credential's id, or `ENVIRONMENT`; `message` says what failed.
 
@@ -123,6 +130,10 @@ class Probing:
         A failure is a report, not an exception. Raises CredentialNotFoundError or SealedError.
         """
         credential = await require_credential(self._store, by.workspace, id)
+        return await self.keep(credential, await self.checked(credential), by=by)
+
+    async def checked(self, credential: Credential) -> Checked:
+        """What its provider says of a credential, stored or not; nothing is kept of it. Raises SealedError."""
         started = self._clock.monotonic()
         try:
             account = await self._opener.open(credential, purpose="")
@@ -134,17 +145,22 @@ class Probing:
             if outcome_of(error) is Outcome.UNKNOWN:
                 raise
             report = ConnectionReport(outcome=outcome_of(error), message=str(error))
+        return Checked(report, round((self._clock.monotonic() - started) * 1000))
+
+    async def keep(self, credential: Credential, checked: Checked, *, by: Caller) -> ConnectionReport:
+        """Store with a credential what was said of it."""
+        report = checked.report
         check = CheckRecord(
             outcome=report.outcome,
             message=report.message,
             at=self._clock.now(),
-            duration_ms=round((self._clock.monotonic() - started) * 1000),
+            duration_ms=checked.duration_ms,
             success=report.success,
             version=credential.version,
             account=account_mark(credential),
         )
-        event = self._journal.event(by, Action.CREDENTIAL_TESTED, id, outcome=report.outcome)
-        await self._journal.commit((RecordCheck(by.workspace, id, check), event))
+        event = self._journal.event(by, Action.CREDENTIAL_TESTED, credential.id, outcome=report.outcome)
+        await self._journal.commit((RecordCheck(by.workspace, credential.id, check), event))
         if report.success:
             self.proven(credential)
         return report

@@ -187,7 +187,7 @@ async def test_the_environment_is_shown_and_migrated_once(api: Client, house: Ho
     summary = {name: done[name] for name in ("migrated", "skipped", "not_configured", "errors")}
     assert summary == {"migrated": ["openai"], "skipped": [], "not_configured": ["anthropic"], "errors": []}
     assert (again["migrated"], again["skipped"]) == ([], ["openai"])
-    assert [c["name"] for c in (await api.get("/api/credentials")).json()] == ["Default (Migrated from env)"]
+    assert [c["name"] for c in (await api.get("/api/credentials")).json()] == ["openai"]
     assert (await api.get("/api/credentials/status")).json()["source"]["openai"] == "database"
 
 

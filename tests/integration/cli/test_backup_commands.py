@@ -11,6 +11,8 @@ from keycairn.app import open_keycairn, read_settings
 from keycairn.app.services.backups import examine
 from keycairn.domain.change import Discard
 from keycairn.domain.ids import key_of
+from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope
 
 OTHER = "base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA="
 
@@ -43,9 +45,13 @@ async def test_a_backup_is_restored_elsewhere_and_works(stocked: Shell) -> None:
     after = await stocked.read("status", **moved(stocked))
     assert [c["id"] for c in after["credentials"]] == [c["id"] for c in before["credentials"]]
     assert "came with a backup, and rests" in after["key_warnings"][account]
+    assert restored["into"] == str(stocked.folder / "elsewhere")
+    assert Path(restored["token_file"]) == stocked.folder / "elsewhere/first-token"
     assert (await stocked.run("test", "--all", **moved(stocked))).exit_code == 0
     assert (await stocked.run("doctor", **moved(stocked))).exit_code == 0
     async with open_keycairn(read_settings({**stocked.variables, **moved(stocked)} | {"OPENAI_API_KEY": ""})) as kc:
+        token = await kc.tokens.authenticate(Secret(Path(restored["token_file"]).read_text().strip()))
+        assert token.scopes == (Scope.ADMIN,)  # a way in for the commands beside the service
         assert (await kc.audit.verify()).flaws == ()
         assert [event.action.value for event in await kc.audit.events()].count("store.restored") == 1
 
@@ -53,17 +59,24 @@ async def test_a_backup_is_restored_elsewhere_and_works(stocked: Shell) -> None:
 @pytest.mark.night
 async def test_people_are_told_what_happened(stocked: Shell) -> None:
     file = stocked.folder / "x.backup.gz"
-    assert "credential 1" in (await stocked.run("backup", str(file))).stdout
+    written = (await stocked.run("backup", str(file))).stdout
+    assert "credential 1" in written
+    assert f"the root key in use today (in {stocked.data / 'root-key'})" in written
     told = (await stocked.run("restore", str(file), **moved(stocked))).stdout
     assert "Secrets that open: 1" in told
 
 
-@pytest.mark.night
-async def test_without_the_root_key_it_is_restored_sealed(stocked: Shell) -> None:
+async def test_without_the_root_key_it_is_restored_sealed_and_said_what_is_missing(stocked: Shell) -> None:
     file = await backed_up(stocked)
-    restored = await stocked.read("restore", str(file), **moved(stocked, root_key=False))
-    assert restored["opened"] is None
-    assert (await stocked.run("doctor", **moved(stocked, root_key=False))).exit_code == 1
+    told = (await stocked.run("restore", str(file), **moved(stocked, root_key=False))).stdout
+    place = stocked.folder / "elsewhere"
+    assert f"Restored into {place}" in told
+    assert str(place / "root-key") in told
+    assert "keycairn token create" in told
+    examined = await stocked.run("doctor", **moved(stocked, root_key=False))
+    assert examined.exit_code == 1
+    assert "Put its file back" in examined.output
+    assert "openssl" not in told + examined.output  # a new one would never open it
     assert (await stocked.run("test", "--all", **moved(stocked))).exit_code == 0
 
 

@@ -44,6 +44,9 @@ async def test_the_environment_with_another_key_than_the_database_is_refused_wit
     refused = await shell.run("migrate-env", "--json")
     report = json.loads(refused.stdout)
     assert (refused.exit_code, report["skipped"], len(report["refused"])) == (1, ["groq"], 1)
+    told = (await shell.run("migrate-env", "--dry-run")).output
+    assert "keycairn import env" in told
+    assert "keycairn credential set-key" in told
     assert "may be removed" not in (await shell.run("env")).output
 
 

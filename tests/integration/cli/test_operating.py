@@ -138,6 +138,57 @@ async def test_a_test_of_a_former_key_is_none_of_the_present_one(
         assert "not since it changed" in (await beside.run(*command)).output
 
 
+async def test_a_wrong_key_takes_no_good_ones_place(beside: Shell, service: str, openai: OpenAIServer) -> None:
+    url, good, wrong = ("--base-url", openai.url), key_file(beside), key_file(beside, OTHER_KEY)
+    await beside.read("credential", "add", "openai", "--name", "Work", *url, "--key", good, "--test")
+    told = failed(await beside.run("credential", "set-key", "Work", "--key", wrong, "--test"))
+    assert "what was stored stays" in told
+    assert "--anyway" in told
+    told = failed(await beside.run("credential", "edit", "Work", "--name", "Else", "--key", wrong, "--test"))
+    assert "what was stored stays" in told
+    assert (await beside.read("test", "Work"))[0]["success"]
+
+    second = ("credential", "add", "openai", "--name", "Trial", *url, "--key", wrong, "--test")
+    assert "Nothing was stored" in failed(await beside.run(*second))
+    refused = json.loads((await beside.run(*second, "--json")).stdout)
+    assert refused["error"]["code"] == "not_proven"
+    assert [each["name"] for each in await beside.read("credential", "list")] == ["Work"]
+    assert "FAILED" in (await beside.run(*second, "--anyway")).output
+    assert len(await beside.read("credential", "list")) == 2
+
+
+async def test_two_of_one_name_are_made_on_purpose_only(beside: Shell, service: str) -> None:
+    add = ("credential", "add", "openai", "--name", "Same", "--key", key_file(beside))
+    made = await beside.read(*add)
+    told = failed(await beside.run(*add), 2)
+    assert made["id"] in told
+    assert "set-key Same" in told
+    assert (await beside.run(*add, "--anyway")).exit_code == 0
+    told = failed(await beside.run("credential", "show", "Same"))
+    assert told.count(made["id"]) == 1
+    assert "\n  openai/Same  " not in told  # which would be none of the two
+
+    create = ("token", "create", "one-of-a-name", "--scope", "invoke")
+    first = await beside.read(*create)
+    assert first["id"] in failed(await beside.run(*create), 2)
+    assert (await beside.run(*create, "--anyway")).exit_code == 0
+    for each in await beside.read("token", "list"):
+        if each["name"] == "one-of-a-name":
+            await beside.run("token", "revoke", each["id"])
+    assert (await beside.run(*create)).exit_code == 0  # what is revoked has no name any more
+
+
+async def test_a_token_goes_to_a_keycairn_only(beside: Shell, service: str, openai: OpenAIServer) -> None:
+    file = str(beside.data / "first-token")
+    root = openai.url.removesuffix("/v1")
+    for words in (("--url", openai.url, "status"), ("credential", "add", "openai", "--url", root, "--key", "-")):
+        told = failed(await beside.run(*words, "--token-file", file))
+        assert "is no Keycairn, so it got no token" in told
+        assert "--base-url" in told
+    assert "is no Keycairn" in failed(await beside.run("login", openai.url, "--token", f"@{file}"))
+    assert [one.headers.get("authorization") for one in openai.requests] == [None] * 3
+
+
 async def test_a_name_of_several_is_answered_with_all_of_them(beside: Shell, service: str) -> None:
     for provider in ("openai", "mistral"):
         key = f"sk-{provider}-0123456789"
@@ -254,6 +305,12 @@ async def test_words_are_those_of_a_command_line(beside: Shell, service: str) ->
     assert "openai" in told
     assert "GET /api" not in told
     assert "keycairn token create" in failed(await beside.run("token", "list", KEYCAIRN_TOKEN=await invoking(beside)))
+
+
+async def test_who_looks_for_a_new_key_at_the_wrong_place_is_told_the_right_one(beside: Shell, service: str) -> None:
+    assert "keycairn credential set-key" in failed(await beside.run("rotate", "Home"), 2)
+    await beside.run("credential", "add", "openai", "--name", "Home", "--key", key_file(beside))
+    assert "keycairn credential set-key" in failed(await beside.run("credential", "rotate-key", "Home"))
 
 
 async def invoking(shell: Shell) -> str:

@@ -55,6 +55,7 @@ async def test_a_bounded_token_uses_its_own_account_even_for_a_name_that_others_
     refused = await client.post("/v1/chat/completions", json=body("gpt-4o"), headers=headers)
     nothing = await client.post("/v1/chat/completions", json=body("no-such"), headers=headers)
     assert (refused.status_code, refused.json()) == (404, nothing.json())
+    assert "GET /v1/models lists those it may" in refused.text
     listed = (await client.get("/v1/models", headers=headers)).json()["data"]
     assert first.id not in str(listed)
     native = await client.get(f"/native/{first.id}/models", headers=headers)
@@ -76,6 +77,7 @@ async def test_a_default_out_of_reach_is_as_one_that_is_not_set(
         return [(answer.status_code, answer.json()) for answer in sent]
 
     unset = await answers()
+    assert "default:chat is not set, or its model is not among those this token may call" in str(unset)
     await models.set_defaults({Slot.CHAT: other.id, Slot.TOOLS: other.id})
     assert await answers() == unset
     await models.set_defaults({Slot.CHAT: own.id})

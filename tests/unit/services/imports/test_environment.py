@@ -3,9 +3,10 @@ from tests.house import LANGUAGE, House
 
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.services.imports.environment import Source, Step
-from keycairn.domain.env_accounts import MIGRATED_NAME
+from keycairn.domain.env_accounts import LEADS_HERE
 from keycairn.domain.errors import SealedError
 from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope
 
 KEY = "sk-canary-0123456789"
 
@@ -29,7 +30,7 @@ async def test_a_configured_provider_becomes_a_credential_and_twice_changes_noth
         "anthropic": Step.NOT_CONFIGURED,
     }
     listed = await kc.credentials.list()
-    assert [item.credential.name for item in listed] == [MIGRATED_NAME]
+    assert [item.credential.name for item in listed] == ["openai"]
     await kc.probing.test(listed[0].credential.id)
     assert house.openai.keys == [KEY]
 
@@ -85,3 +86,23 @@ async def test_a_sealed_vault_migrates_nothing(house: House) -> None:
     with pytest.raises(SealedError):
         await kc.environment.migrate()
     assert await kc.credentials.list() == []
+
+
+async def test_accounts_of_one_provider_are_told_apart_by_their_names(house: House, kc: Keycairn) -> None:
+    house.environment.values |= {
+        "OPENAI_API_KEYS": "sk-one-0123456789;sk-two-0123456789",
+        "OPENAI_BASE_URLS": "https://one.example.com/v1;https://two.example.com/v1",
+        "OPENAI_API_KEY": "",
+    }
+    await kc.environment.migrate()
+    names = [item.credential.name for item in await kc.credentials.list(provider="openai")]
+    assert len(names) == len(set(names)) == 2
+    assert all(name == name.split()[0] for name in names)  # none needs quotes in a shell
+
+
+async def test_variables_that_lead_an_application_here_are_no_account(house: House, kc: Keycairn) -> None:
+    _, text = await kc.tokens.create("app", [Scope.INVOKE])
+    house.environment.values = {"OPENAI_API_KEY": text.reveal()}
+    [found] = [account for account in kc.environment.found() if account.variables]
+    assert found.refused == LEADS_HERE
+    assert (await kc.environment.migrate()).of(Step.MIGRATE) == []

@@ -117,6 +117,18 @@ class TestAutoAssign:
         done = await kc.models.auto_assign()
         assert (done.assigned, done.skipped) == ({}, (Slot.CHAT,))
 
+    async def test_fills_speech_too_where_it_is_asked_to(self, kc: Keycairn, credential: Credential) -> None:
+        offered = [
+            NewModel("gpt-4o", LANGUAGE),
+            NewModel("tts-1", Modality.TEXT_TO_SPEECH),
+            NewModel("w", Modality.SPEECH_TO_TEXT),
+        ]
+        await kc.probing.register(credential.id, offered)
+        assert (await kc.models.auto_assign()).missing == (Slot.EMBEDDING,)
+        done = await kc.models.auto_assign(every=True)
+        assert done.assigned.keys() == {Slot.TEXT_TO_SPEECH, Slot.SPEECH_TO_TEXT}
+        assert (done.skipped, done.missing) == ((Slot.CHAT,), (Slot.EMBEDDING,))  # chat stands in for all others
+
     async def test_passes_over_models_nobody_pays_for(self, kc: Keycairn) -> None:
         await kc.models.create("gpt-4o", provider="openai", type=LANGUAGE)
         assert (await kc.models.auto_assign()).missing == (Slot.CHAT, Slot.EMBEDDING)
@@ -143,7 +155,7 @@ class TestProvisioning:
         loose = await kc.models.create("gpt", provider="openai", type=LANGUAGE)
         with pytest.raises(UnlinkedModelError):
             await kc.provisioning.provision(loose.id)
-        with pytest.raises(NoDefaultError, match="default_chat_model"):
+        with pytest.raises(NoDefaultError, match="default:chat"):
             await kc.provisioning.provision(Slot.CHAT)
         with pytest.raises(ModelNotFoundError):
             await kc.provisioning.provision(ModelId("model:NOBODY"))
