@@ -23,6 +23,8 @@ COUNTS = ("concurrent", "requests_per_minute", "tokens_per_day")
 MONEY = {"money_per_day": "micros_per_day", "money_per_month": "micros_per_month"}
 TIMES = ("first_byte_timeout", "idle_timeout", "total_timeout")
 MICROS = 1_000_000
+SHOWN_ALTERNATIVES = 2
+"""Of fields of which one is needed: how many are shown at once, besides those in use."""
 REENTER = "enter it again here: a key is bound to the host it goes to, and that changes"
 LABELS = {
     "name": "Name",
@@ -63,10 +65,13 @@ def fields_of(spec: ProviderSpec, credential: Credential | None = None) -> tuple
     """The fields that are needed, or in use, and the rest."""
     sealed = credential.sealed if credential else {}
     settings = credential.settings if credential else {}
-    needed = {name for group in spec.required_groups for name in group}
+    fields = spec.ordered_fields
+    needed = {field.name for field in spec.secrets[:1]}
+    for group in spec.required_groups:
+        needed |= {*[field.name for field in fields if field.name in group][:SHOWN_ALTERNATIVES]}
     first: list[FormField] = []
     rest: list[FormField] = []
-    for field in spec.ordered_fields:
+    for field in fields:
         made = FormField(
             key=f"{SECRET if field.secret else SETTING}{field.name}",
             label=field.label,
@@ -81,7 +86,7 @@ def fields_of(spec: ProviderSpec, credential: Credential | None = None) -> tuple
             default="" if field.default is None else str(field.default),
             mark=mark_of(credential, field.name) if credential else "",
         )
-        (first if field.secret or field.name in needed or field.name in settings else rest).append(made)
+        (first if field.name in {*needed, *settings, *sealed} else rest).append(made)
     return first, rest
 
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from keycairn.app.page.jobs import MOST_SHOWN, Jobs, Tested
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.audit import DELETED_HERE
-from keycairn.app.services.imports import MigrationEntry, Step
+from keycairn.app.services.imports import HERE, MigrationEntry, Step
 from keycairn.domain.errors import UnknownProviderError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.token import Scope
@@ -96,6 +96,7 @@ async def plan_page(
         count=len(planned.of(Step.MIGRATE)),
         step=Step,
         why=why,
+        here=HERE,
         errors=errors or {},
         kind=kind,
         again=anyway,

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from keycairn.app.page.env_import import TheJobs, plan_page
 from keycairn.app.page.jobs import MOST_SHOWN
 from keycairn.app.page.view import TheView, View
+from keycairn.app.services.imports import HERE
 from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.web.auth import Options
 from keycairn.app.web.limits import LARGEST_IMPORT
@@ -74,7 +75,7 @@ async def plan(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[Any
         raise NotFoundError("This plan was carried out, or dropped.")
     source = HeldRows(found.name, found.rows)
     report = await view.keycairn.importer.run(source, dry_run=True, by=view.caller)
-    return view.page("move_in_file.html", job=found, report=report, most=MOST_SHOWN)
+    return view.page("move_in_file.html", job=found, report=report, most=MOST_SHOWN, here=HERE)
 
 
 @post("/move-in/file/{job:str}", opt=WRITE, include_in_schema=False)

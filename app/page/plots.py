@@ -48,7 +48,10 @@ def bars(values: Sequence[tuple[str, float]], title: str, unit: str, *, bad: boo
         )
     total = sum(value for _, value in values)
     top = next((name for name, value in values if value == peak), "")
-    description = f"{_said(total)} {unit} in all; most on {top}: {_said(peak)}." if peak else f"No {unit} in this time."
+    unit = f" {unit}" if unit else ""
+    description = (
+        f"{_said(total)}{unit} in all; most on {top}: {_said(peak)}." if peak else f"No{unit or 'thing'} in this time."
+    )
     return Bars(
         title=title,
         description=description,

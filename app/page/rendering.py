@@ -1,5 +1,6 @@
 """Templates, and the words that pages put times and numbers in."""
 
+import re
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -8,6 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from litestar.plugins.jinja import JinjaTemplateEngine
 from markupsafe import Markup
 
+_AFTER = re.compile(r"(?<=[./:-])(?=[^./:-])")
+"""Where the name of a host may break."""
 _STEPS = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (30 * 86_400, 86_400, "days"))
 
 
@@ -24,6 +27,7 @@ def engine() -> JinjaTemplateEngine:
     )
     environment.filters["count"] = counted
     environment.filters["plain"] = plain
+    environment.filters["host"] = host
     environment.filters["pair"] = lambda text: (text, text)
     return JinjaTemplateEngine(engine_instance=environment)
 
@@ -52,9 +56,14 @@ def plain(text: str) -> str:
     return str(text).replace("_", " ")
 
 
+def host(name: str) -> Markup:
+    """The name of a host, or an address, that breaks after its dots and slashes, and not within words."""
+    return Markup("<wbr>").join(_AFTER.split(name))
+
+
 def moment(at: datetime, now: datetime) -> Markup:
     """A time in words, with the exact one behind it."""
-    words = ago(now - at) if at <= now else f"in {span(at - now)}"
+    words = ago(now - at) if at <= now else f"in {span(at - now, nearest=True)}"
     exact = f"{at:%a %d %b %Y, %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), exact, words)
 
@@ -64,11 +73,11 @@ def ago(passed: timedelta) -> str:
     return "just now" if passed < timedelta(seconds=10) else f"{span(passed)} ago"
 
 
-def span(time: timedelta) -> str:
-    """A span of time in its largest unit: `3 min`, `2 h`, `12 days`."""
+def span(time: timedelta, *, nearest: bool = False) -> str:
+    """A span of time in its largest unit, whole ones, or with `nearest` rounded: `3 min`, `2 h`, `12 days`."""
     seconds = max(0, int(time.total_seconds()))
     for below, unit, word in _STEPS:
-        if seconds < below:
-            number = seconds // unit
+        number = (seconds + unit // 2 * nearest) // unit
+        if number * unit < below:
             return f"{number} {'day' if word == 'days' and number == 1 else word}"
-    return f"{seconds // 86_400} days"
+    return f"{(seconds + 43_200 * nearest) // 86_400} days"

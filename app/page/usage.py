@@ -67,7 +67,7 @@ async def usage(view: TheView) -> Response[Any]:
     for one in sums.values():
         whole = whole.plus(one)
     if whole.nanos:
-        plots.append(bars([(time, one.nanos / NANOS) for time, one in shown], f"Money {_A[kind]}", "of money"))
+        plots.append(bars([(time, one.nanos / NANOS) for time, one in shown], f"Money {_A[kind]}", ""))
     return view.page(
         "usage.html",
         asked=asked,

@@ -9,7 +9,7 @@ from litestar.datastructures import FormMultiDict
 from keycairn.app.page.assets import ASSETS
 from keycairn.app.page.forms import PageForm, check_key, masked
 from keycairn.app.page.plots import bars
-from keycairn.app.page.rendering import counted, moment, span
+from keycairn.app.page.rendering import counted, host, moment, span
 from keycairn.domain.errors import ForeignOriginError
 
 FOLDER = Path(__file__).parents[2] / "app/page"
@@ -41,6 +41,13 @@ def test_a_moment_has_the_exact_time_behind_it() -> None:
     assert ">3 min ago<" in said
     assert "11:57:00 UTC" in said
     assert ">in 2 h<" in moment(NOW + timedelta(hours=2), NOW)
+    assert ">in 90 days<" in moment(NOW + timedelta(days=90) - timedelta(seconds=3), NOW)
+    assert ">in 1 h<" in moment(NOW + timedelta(minutes=59, seconds=40), NOW)
+
+
+def test_the_name_of_a_host_breaks_between_its_words_only() -> None:
+    assert host("my-own.api.example:8080") == "my-<wbr>own.<wbr>api.<wbr>example:<wbr>8080"
+    assert host("<b>.example") == "&lt;b&gt;.<wbr>example"
 
 
 def test_numbers_have_their_word() -> None:

@@ -3,5 +3,6 @@
 from keycairn.app.services.imports.environment import EnvironmentAccounts, Migration, MigrationEntry, Source, Step
 from keycairn.app.services.imports.importer import Importer
 from keycairn.app.services.imports.mapped_rows import RowMapper
+from keycairn.app.services.imports.recognition import HERE
 
-__all__ = ["EnvironmentAccounts", "Importer", "Migration", "MigrationEntry", "RowMapper", "Source", "Step"]
+__all__ = ["HERE", "EnvironmentAccounts", "Importer", "Migration", "MigrationEntry", "RowMapper", "Source", "Step"]

@@ -1,59 +1,17 @@
 """What an operator does on the page, done in a browser."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
-from tests.browser import KEY, Place, a_place, needs_chromium
-from tests.nights import by_day
+from tests.browser import KEY, Place, needs_chromium
 
 from keycairn.domain.credential import Credential
 from keycairn.domain.secret import Secret
-from keycairn.domain.token import Scope
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium, pytest.mark.timeout(180)]
 MOST_CLICKS = 6
-PAGES = (
-    "/credentials/{id}/edit",
-    "/",
-    "/credentials",
-    "/move-in",
-    "/credentials/{id}",
-    "/tokens/new",
-    "/models",
-    "/encryption",
-    "/usage",
-    "/audit",
-    "/credentials/new",
-    "/credentials/new?provider=vertex",
-    "/credentials/{id}/delete",
-    "/credentials/{id}/models",
-    "/playground",
-    "/tokens",
-    "/backups",
-    "/plugins",
-    "/settings",
-    "/credentials/credential:NOBODY",
-)
-LOOKS = [(dark, width) for dark in (False, True) for width in (1280, 320)]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    async with a_place(tmp_path_factory.mktemp("page")) as place:
-        yield place
-
-
-@pytest_asyncio.fixture(autouse=True, loop_scope="module")
-async def closed(place: Place) -> AsyncIterator[None]:
-    """No window of a test before, and no fault that a browser told of."""
-    place.trouble.clear()
-    yield
-    await place.close_all()
-    assert not place.trouble
 
 
 async def a_credential(place: Place, name: str = "work") -> Credential:
@@ -87,7 +45,7 @@ def clicking(page: Page) -> tuple[Callable[[str, str], Any], list[str]]:
     return click, clicks
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize("scripts", [True, pytest.param(False, marks=pytest.mark.night)], ids=["scripts", "no scripts"])
 async def test_from_the_first_link_to_a_tested_key_in_six_clicks(place: Place, *, scripts: bool) -> None:
     await emptied(place)
     token = (await place.keycairn.tokens.list())[0]
@@ -167,55 +125,3 @@ async def test_by_keyboard_alone_the_palette_leads_anywhere(place: Place) -> Non
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     assert "#main" in page.url, "the first stop leads past the navigation"
-
-
-@pytest.mark.night
-async def test_a_model_is_found_registered_and_says_hello(place: Place) -> None:
-    credential = await a_credential(place, "playing")
-    page = await place.opened(f"/credentials/{credential.id}/models")
-    await page.get_by_role("button", name="Ask the provider").click()
-    box = page.locator("input[name=model]").first
-    await box.check()
-    name = (await box.get_attribute("value") or "").partition(":")[2]
-    await page.get_by_role("button", name="Register what is ticked").click()
-    await expect(page.get_by_text("Registered.")).to_be_visible()
-    await page.goto(f"/playground?model=openai_compatible/{name}")
-    await page.get_by_role("button", name="Say it").click()
-    await expect(page.get_by_text("It answered")).to_be_visible()
-    await expect(page.locator("main")).to_contain_text("playing")
-
-
-@pytest.mark.night
-async def test_a_token_is_shown_once_with_the_lines_its_client_needs(place: Place) -> None:
-    page = await place.opened("/tokens/new")
-    await page.get_by_label("Name").fill("notebook")
-    await page.get_by_role("button", name="Make it").click()
-    text = await page.locator("#token").inner_text()
-    assert (await place.keycairn.tokens.authenticate(Secret(text))).scopes == (Scope.INVOKE,)
-    assert f'OPENAI_BASE_URL="{place.url}/v1"' in await page.locator("#openai").inner_text()
-    await page.goto("/tokens")
-    assert text not in await page.content()
-
-
-@pytest.mark.night
-async def test_a_rotation_is_watched_as_it_goes(place: Place) -> None:
-    for number in range(30):
-        await a_credential(place, f"many {number}")
-    page = await place.opened("/encryption")
-    await page.get_by_role("button", name="Rotate").click()
-    await expect(page.locator("#keys")).to_contain_text("retired", timeout=20_000)
-
-
-@pytest.mark.parametrize("path", by_day(PAGES, one_in=7))
-async def test_everyone_can_use_every_page(place: Place, path: str) -> None:
-    """axe finds no fault of any level, and nothing sticks out at the side; by day each in one of its four looks."""
-    number = PAGES.index(path)
-    credential = await a_credential(place, "Donaudampfschifffahrtsgesellschaft " + "x" * 120)
-    for dark, width in LOOKS if number % 7 else [LOOKS[number // 7 % len(LOOKS)]]:
-        page = await place.opened(path.replace("{id}", credential.id), dark=dark, width=width)
-        found = await Axe().run(page)
-        assert not found.response["violations"], (path, dark, width, found.generate_report())
-        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, (path, width)
-        await place.close_all()
-    await place.keycairn.credentials.delete(credential.id)
