@@ -1,6 +1,7 @@
 """Write docs/files.md: every file of the package by its folder, with the first line of what it says of itself."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def said_of(file: Path) -> str:
     return " ".join(text.partition("\n\n")[0].split())
 
 
+def said_of_template(file: Path) -> str:
+    """The comment that a template begins with. Raises ValueError for a template that says nothing."""
+    said = re.match(r"{# (.+?) -#}", file.read_text())
+    if not said:
+        message = f"{file.relative_to(ROOT)} does not say what it shows."
+        raise ValueError(message)
+    return said[1]
+
+
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
@@ -30,8 +40,10 @@ def page() -> str:
         folders = sorted({file.parent for file in (ROOT / layer).rglob("*.py")})
         for folder in folders:
             face = folder / "__init__.py"
+            shown = sorted(folder.glob("templates/*.html"))
             files = sorted(file for file in folder.glob("*.py") if file != face)
             rows = [f"| `{file.name}` | {said_of(file).replace('|', chr(92) + '|')} |" for file in files]
+            rows += [f"| `templates/{file.name}` | {said_of_template(file)} |" for file in shown]
             table = "\n".join(["| file | |", "|-|-|", *rows])
             parts.append(f"## {folder.relative_to(ROOT)}\n\n{said_of(face)}\n" + (f"\n{table}\n" if rows else ""))
     return "\n".join(parts)
