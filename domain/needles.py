@@ -103,15 +103,15 @@ class Needles:
                 hexes += _hexes(raw)
             if len(folded(raw)) < SHORTEST_NEEDLE:
                 exact += [raw, raw[::-1]]
-        self.often = Rows((*plain, *encoded))
+        self.often: Rows = Rows((*plain, *encoded))
         """Among letters and digits, in lower case: a secret in its pieces, and its base64."""
-        self.rare = Rows(rare)
+        self.rare: Rows = Rows(rare)
         """The same, of what is seldom written: base64 backwards, base32, letters turned by 13."""
-        self.squeezed = Rows((*self.often.all, *self.rare.all))
+        self.squeezed: Rows = Rows((*self.often.all, *self.rare.all))
         """All that are looked for among letters and digits."""
-        self.digits = Rows(digits)
+        self.digits: Rows = Rows(digits)
         """Among decimal digits: the codes of characters, as lists and calls of `chr` have them."""
-        self.hexes = Rows(hexes)
+        self.hexes: Rows = Rows(hexes)
         """Among hexadecimal digits."""
         self.exact: tuple[bytes, ...] = tuple(exact)
         """As bytes: secrets with few letters and digits."""

@@ -25,8 +25,8 @@ class KeysetContents:
     __slots__ = ("keys", "macs")
 
     def __init__(self, macs: Key, keys: Mapping[int, Key]) -> None:
-        self.macs = macs
-        self.keys = dict(keys)
+        self.macs: Key = macs
+        self.keys: dict[int, Key] = dict(keys)
 
     def packed(self) -> bytes:
         """The keys in one text of bytes, which is to be wrapped."""
