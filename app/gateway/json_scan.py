@@ -6,11 +6,11 @@ only `model` must be unique, and only in the outermost object.
 """
 
 from collections.abc import Iterator
-from enum import Enum, auto
 from json import JSONDecoder
 
 from keycairn.app.gateway import json_grammar as grammar
 from keycairn.app.gateway.encodings import Utf8Check, check_beginning
+from keycairn.app.gateway.json_expected import EXPECTED, Next, not_json
 from keycairn.domain.errors import ModelNameError, RequestRefusedError
 from keycairn.domain.model import LONGEST_CALLED_NAME
 
@@ -31,7 +31,6 @@ LONGEST_NUMBER = 64
 _CONTROLS = bytes(range(32))
 _QUOTE, _BACKSLASH, _COMMA, _COLON = b'"\\,:'
 _LIST, _LIST_END, _OBJECT, _OBJECT_END = b"[]{}"
-_NOT_JSON = {b"NaN": "NaN", b"Infinity": "Infinity", b"-Infinity": "-Infinity"}
 
 
 def _refuse(constant: str) -> None:
@@ -39,28 +38,6 @@ def _refuse(constant: str) -> None:
 
 
 _decode = JSONDecoder(parse_constant=_refuse).raw_decode
-
-
-class _Next(Enum):
-    """What may come next."""
-
-    VALUE = auto()
-    ITEM_OR_END = auto()
-    NAME = auto()
-    NAME_OR_END = auto()
-    COLON = auto()
-    COMMA_OR_END = auto()
-    NOTHING = auto()
-
-
-_EXPECTED = {
-    _Next.VALUE: "a value is expected",
-    _Next.ITEM_OR_END: 'a value or "]" is expected',
-    _Next.NAME: "a name in double quotes is expected",
-    _Next.NAME_OR_END: 'a name in double quotes or "}" is expected',
-    _Next.COLON: '":" is expected',
-    _Next.NOTHING: "nothing may follow the object",
-}
 
 
 class JsonScanner:
@@ -75,7 +52,7 @@ class JsonScanner:
         """Whether the outermost object says `"stream": true`."""
         self.options_at: int | None = None
         """Where its member `stream_options` begins, the last one where there are several; None for none."""
-        self._next = _Next.VALUE
+        self._next = Next.VALUE
         self._open = bytearray()
         self._carry = b""
         self._fed = 0
@@ -119,7 +96,7 @@ class JsonScanner:
         """The body has ended."""
         if not self._fed:
             raise RequestRefusedError("The body is empty. It must be a JSON object with the model's name.")
-        if self._next is not _Next.NOTHING:
+        if self._next is not Next.NOTHING:
             raise self._error(self._fed, "it ends too early")
         if self.model is None:
             raise RequestRefusedError('The body has no member "model".')
@@ -127,44 +104,44 @@ class JsonScanner:
     def _token(self, buffer: bytes, at: int) -> tuple[int, bool]:
         """Past the token at `at`, or many of them; and whether it may go on in the next piece."""
         state = self._next
-        if state is _Next.NAME or state is _Next.NAME_OR_END:
+        if state is Next.NAME or state is Next.NAME_OR_END:
             return self._name(buffer, at)
-        if state is _Next.VALUE or state is _Next.ITEM_OR_END:
+        if state is Next.VALUE or state is Next.ITEM_OR_END:
             return self._value(buffer, at)
         byte = buffer[at]
-        if state is _Next.COLON and byte == _COLON:
-            self._next = _Next.VALUE
-        elif state is _Next.COMMA_OR_END:
+        if state is Next.COLON and byte == _COLON:
+            self._next = Next.VALUE
+        elif state is Next.COMMA_OR_END:
             inside = self._open[-1]
             if byte == _COMMA:
-                self._next = _Next.NAME if inside == _OBJECT else _Next.VALUE
+                self._next = Next.NAME if inside == _OBJECT else Next.VALUE
             elif byte == inside + 2:  # in ASCII, each closing bracket follows its opening one by two
                 self._close()
             else:
                 raise self._error(self._base + at, f'"," or "{chr(inside + 2)}" is expected')
         else:
-            raise self._error(self._base + at, _EXPECTED[state])
+            raise self._error(self._base + at, EXPECTED[state])
         return at + 1, False
 
     def _name(self, buffer: bytes, at: int) -> tuple[int, bool]:
         top = len(self._open) == 1
         run = (grammar.top_members if top else grammar.members)(buffer, at)
         if run and run.end() > at:
-            self._next = _Next.NAME
+            self._next = Next.NAME
             return run.end(), False
         if buffer[at] == _QUOTE:
             return self._text(buffer, at, of_name=True)
-        if buffer[at] == _OBJECT_END and self._next is _Next.NAME_OR_END:
+        if buffer[at] == _OBJECT_END and self._next is Next.NAME_OR_END:
             self._close()
             return at + 1, False
-        raise self._error(self._base + at, _EXPECTED[self._next])
+        raise self._error(self._base + at, EXPECTED[self._next])
 
     def _value(self, buffer: bytes, at: int) -> tuple[int, bool]:
         inside = self._open[-1] if self._open else None
         if inside == _LIST:
             run = grammar.items(buffer, at)
             if run and run.end() > at:
-                self._next = _Next.VALUE
+                self._next = Next.VALUE
                 return run.end(), False
         byte = buffer[at]
         if inside is None and byte != _OBJECT:
@@ -177,7 +154,7 @@ class JsonScanner:
             return self._text(buffer, at, of_name=False)
         if byte in {_LIST, _OBJECT}:
             return self._opened(buffer, at)
-        if byte == _LIST_END and self._next is _Next.ITEM_OR_END:
+        if byte == _LIST_END and self._next is Next.ITEM_OR_END:
             self._close()
             return at + 1, False
         return self._scalar(buffer, at)
@@ -185,12 +162,12 @@ class JsonScanner:
     def _opened(self, buffer: bytes, at: int) -> tuple[int, bool]:
         """Past a list or an object, or into it."""
         if self._open and (past := self._whole(buffer, at)):
-            self._next = _Next.COMMA_OR_END
+            self._next = Next.COMMA_OR_END
             return past, False
         if len(self._open) >= DEEPEST:
             raise RequestRefusedError(f"The body has more than {DEEPEST} lists and objects within each other.")
         self._open.append(buffer[at])
-        self._next = _Next.NAME_OR_END if buffer[at] == _OBJECT else _Next.ITEM_OR_END
+        self._next = Next.NAME_OR_END if buffer[at] == _OBJECT else Next.ITEM_OR_END
         return at + 1, False
 
     def _whole(self, buffer: bytes, at: int) -> int:
@@ -216,21 +193,21 @@ class JsonScanner:
             if word.end() == len(buffer) and word.end() - at < 9:
                 return at, True
             if word[0] not in (b"true", b"false", b"null"):
-                raise self._error(self._base + at, _not_json(word[0], self._next))
+                raise self._error(self._base + at, not_json(word[0], self._next))
             if self._of_stream and len(self._open) == 1:
                 self.streams = word[0] == b"true"
-            self._next = _Next.COMMA_OR_END
+            self._next = Next.COMMA_OR_END
             return word.end(), False
         digits = grammar.of_number(buffer, at)
         if digits is None:
-            raise self._error(self._base + at, _EXPECTED[self._next])
+            raise self._error(self._base + at, EXPECTED[self._next])
         if digits.end() == len(buffer):
             return at, True
         number = grammar.number(buffer, at)
         if number is None or number.end() != digits.end():
-            reason = _not_json(buffer[at : at + 9], None) if buffer[at : at + 2] == b"-I" else "this is no number"
+            reason = not_json(buffer[at : at + 9], None) if buffer[at : at + 2] == b"-I" else "this is no number"
             raise self._error(self._base + at, reason)
-        self._next = _Next.COMMA_OR_END
+        self._next = Next.COMMA_OR_END
         return number.end(), False
 
     def _text(self, buffer: bytes, at: int, *, of_name: bool) -> tuple[int, bool]:
@@ -254,7 +231,7 @@ class JsonScanner:
             self._of_model = False
             self.model = buffer[at : end + 1]
             self.place = (self._base + at, self._base + end + 1)
-        self._next = _Next.COLON if of_name else _Next.COMMA_OR_END
+        self._next = Next.COLON if of_name else Next.COMMA_OR_END
         return end + 1, False
 
     def _check_model(self, name: bytes) -> None:
@@ -274,7 +251,7 @@ class JsonScanner:
         elif end < 0:
             return len(buffer), True
         self._in_text = False
-        self._next = _Next.COLON if self._of_name else _Next.COMMA_OR_END
+        self._next = Next.COLON if self._of_name else Next.COMMA_OR_END
         return end + 1, False
 
     def _ends_here(self, buffer: bytes, at: int) -> bool:
@@ -299,14 +276,7 @@ class JsonScanner:
 
     def _close(self) -> None:
         self._open.pop()
-        self._next = _Next.COMMA_OR_END if self._open else _Next.NOTHING
+        self._next = Next.COMMA_OR_END if self._open else Next.NOTHING
 
     def _error(self, at: int, why: str) -> RequestRefusedError:
         return RequestRefusedError(f"The body is not valid JSON: {why} (byte {at}).")
-
-
-def _not_json(word: bytes, state: _Next | None) -> str:
-    name = _NOT_JSON.get(word)
-    if name:
-        return f"{name} is no value in JSON"
-    return "this is no number" if state is None else _EXPECTED[state]

@@ -10,15 +10,12 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
-from keycairn.app.gateway.form_scan import FormScanner
+from keycairn.app.gateway.form_naming import NamedForm, checked_name
 from keycairn.app.gateway.json_scan import PIECE, JsonScanner
-from keycairn.app.gateway.kept import KeptBody
-from keycairn.app.gateway.outgoing import Outgoing, StreamedBody, WholeBody
+from keycairn.app.gateway.outgoing import Outgoing, WholeBody
 from keycairn.app.gateway.request_body import Incoming
 from keycairn.app.gateway.resource_ids import MARK, sealed_in
 from keycairn.app.gateway.stream_usage import ASKED, LONGEST_OPTIONS, Unasked, unasked
-from keycairn.domain.errors import ModelNameError, RequestRefusedError
-from keycairn.domain.model import LONGEST_CALLED_NAME
 
 READ_AT_ONCE = 2**16
 """Bytes of a JSON body that are decoded in one; a larger one is scanned piece by piece while it comes in."""
@@ -30,10 +27,6 @@ JOINED_AT_ONCE = 2**20
 """Bytes that are copied without a thread. From here on, `bytes.join` lets other threads go on."""
 
 _VALUE = re.compile(rb'[ \t\n\r]*+:[ \t\n\r]*+("(?:[^"\\]++|\\.)*+")', re.DOTALL)
-_BOUNDARY = re.compile(r";[ \t]*boundary[ \t]*\*?[ \t]*=", re.IGNORECASE)
-_PARAMETER = re.compile(
-    r';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"\\]{1,70})"|([^\s;"]{1,70}))(?=[ \t]*(?:;|$))', re.IGNORECASE
-)
 
 
 class _Call(Struct):
@@ -169,26 +162,6 @@ class NamedJson:
         return body
 
 
-class NamedForm:
-    """A form and the place of the model's name in it."""
-
-    __slots__ = ("_kept", "_place", "name")
-
-    def __init__(self, name: str, place: tuple[int, int], kept: KeptBody) -> None:
-        self.name: str = name
-        self._place = place
-        self._kept = kept
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether it can be sent again."""
-        return self._kept.whole
-
-    async def renamed(self, new: str, *, ask_usage: bool = False) -> StreamedBody:  # noqa: ARG002  # no form asks
-        """The form with the model `new`."""
-        return StreamedBody(self._kept, self._place, new.encode())
-
-
 class NativeBody(Struct, frozen=True):
     """The body of a native call, in which the provider's own names stand."""
 
@@ -245,7 +218,7 @@ def json_model(body: bytes) -> Named:
     """The outermost `model` of a JSON body. Raises RequestRefusedError."""
     quick = _quickly(body)
     if quick is not None:
-        _checked(quick.name)
+        checked_name(quick.name)
         return quick
     scanner = JsonScanner()
     for _ in scanner.feed(body):
@@ -278,7 +251,7 @@ def _quickly(body: bytes) -> Named | None:
 
 
 def _named(scanner: JsonScanner, pieces: Sequence[bytes]) -> Named:
-    name = _checked(msgspec.json.decode(scanner.model or b'""', type=str))
+    name = checked_name(msgspec.json.decode(scanner.model or b'""', type=str))
     at = scanner.options_at
     if not scanner.streams or at is None:
         return Named(name, scanner.place, scanner.streams)
@@ -312,38 +285,3 @@ def _replaced(pieces: Sequence[bytes], place: tuple[int, int], value: bytes) -> 
                 found.append(memoryview(piece)[end - at :])
         at = after
     return found
-
-
-def boundary_of(content_type: str) -> bytes | None:
-    """The boundary of a form, None for another kind of body. Raises RequestRefusedError where it is not clear."""
-    kind, _, _ = content_type.partition(";")
-    if kind.strip().lower() != "multipart/form-data":
-        return None
-    found = _PARAMETER.findall(content_type)
-    if len(found) != 1 or len(_BOUNDARY.findall(content_type)) != 1:
-        raise RequestRefusedError("A form needs one boundary in its content-type.")
-    boundary: str = found[0][0] or found[0][1]
-    return boundary.rstrip().encode("latin-1")
-
-
-async def named_form(incoming: Incoming, boundary: bytes) -> NamedForm:
-    """The form and its part `model`. No more is read than needed; what follows is read while it is sent.
-
-    A second such part is refused whenever it comes. Raises RequestRefusedError, or as `KeptBody.draw`.
-    """
-    scanner = FormScanner(boundary)
-    kept = KeptBody(incoming, scanner.feed)
-    while scanner.model is None and not kept.complete:
-        await kept.draw(needed=True)
-    scanner.finish()
-    try:
-        name = (scanner.model or b"").decode()
-    except UnicodeDecodeError:
-        raise RequestRefusedError('The form\'s part "model" is not text.') from None
-    return NamedForm(_checked(name), scanner.place, kept)
-
-
-def _checked(name: str) -> str:
-    if not name or len(name) > LONGEST_CALLED_NAME or not name.isprintable():
-        raise ModelNameError(LONGEST_CALLED_NAME)
-    return name

@@ -6,10 +6,11 @@ from msgspec import Struct
 
 from keycairn.app.gateway.body_members import in_background
 from keycairn.app.gateway.call import Api, Call
+from keycairn.app.gateway.form_naming import boundary_of
 from keycairn.app.gateway.headers import RawHeaders, received
 from keycairn.app.gateway.kept import KeptBody
 from keycairn.app.gateway.message_batch import message_batch
-from keycairn.app.gateway.naming import NamedJson, NativeBody, boundary_of
+from keycairn.app.gateway.naming import NamedJson, NativeBody
 from keycairn.app.gateway.outgoing import StreamedBody, WholeBody
 from keycairn.app.gateway.query_naming import model_in_query, without_model
 from keycairn.app.gateway.request_body import Incoming

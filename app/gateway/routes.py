@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from keycairn.app.gateway.call import Api, Call
+from keycairn.app.gateway.form_naming import boundary_of, named_form
 from keycairn.app.gateway.headers import RawHeaders, received
 from keycairn.app.gateway.kept import KeptBody
-from keycairn.app.gateway.naming import NativeBody, boundary_of, named_form, named_json
+from keycairn.app.gateway.naming import NativeBody, named_json
 from keycairn.app.gateway.outgoing import StreamedBody, WholeBody
 from keycairn.app.gateway.query_naming import check_query_model
 from keycairn.app.gateway.request_body import Incoming

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.app.lookup import linked, require_credential, require_model
 from keycairn.app.services.audit import Journal
+from keycairn.app.services.models.defaults import Assignment, defaults_within, put_defaults
 from keycairn.app.services.models.naming import (
     ModelPatch,
     check_public_name,
@@ -27,7 +27,6 @@ from keycairn.domain.change import (
     DeleteModel,
     ExpectCredential,
     ExpectModel,
-    PutDefaults,
     ReplaceModel,
 )
 from keycairn.domain.credential import DEFAULT_WORKSPACE
@@ -50,14 +49,6 @@ from keycairn.ports.store import MOST, Store
 
 AUTO_ASSIGNED = (Slot.CHAT, Slot.EMBEDDING)
 """The slots that auto-assignment fills where it is not asked for more."""
-
-
-class Assignment(Struct, frozen=True):
-    """What auto-assignment did: slots filled, slots that had a model, slots for which there is none."""
-
-    assigned: Mapping[Slot, ModelId]
-    skipped: tuple[Slot, ...]
-    missing: tuple[Slot, ...]
 
 
 class Models:
@@ -186,7 +177,7 @@ class Models:
             after = before.without({id})
             cleared = tuple(slot for slot in before.slots if slot not in after.slots)
             event = self._journal.event(by, Action.MODEL_DELETED, id, details={"cleared": [*cleared]})
-            return (DeleteModel(by.workspace, id), _put(before, after), event), cleared
+            return (DeleteModel(by.workspace, id), put_defaults(before, after), event), cleared
 
         return await self._journal.retried(plan)
 
@@ -261,7 +252,7 @@ class Models:
         after = before.assigned(wishes, types)
         if after.slots == before.slots:
             return (), before
-        put = _put(before, after)
+        put = put_defaults(before, after)
         details: Details = {"slots": sorted(wishes)}
         event = self._journal.event(by, Action.DEFAULTS_CHANGED, f"defaults:{by.workspace}", details=details)
         return (*(ExpectModel(by.workspace, id) for id in types), put, event), put.defaults
@@ -283,20 +274,6 @@ class Models:
         return [ExpectCredential(model.workspace, credential.id)]
 
 
-async def defaults_within(store: Store, workspace: str, reach: Reach) -> Defaults:
-    """The defaults of a workspace; a slot whose model is out of `reach` is as one that is empty."""
-    defaults = await store.defaults(workspace)
-    if reach.whole:
-        return defaults
-    models = {id: await store.model(workspace, id) for id in set(defaults.slots.values())}
-    out = {id for id, model in models.items() if model is None or not reach.serves(model)}
-    return defaults.without(out)
-
-
 def _names(model: Model) -> Details:
     """What the audit log says of a name that was given on purpose: whose calls go where."""
     return {"name": model.name, "provider_model": model.own_name} if model.pooled else {}
-
-
-def _put(before: Defaults, after: Defaults) -> PutDefaults:
-    return PutDefaults(replace(after, version=before.version + 1), expected=before.version)

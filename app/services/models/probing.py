@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
-
 from keycairn.app.lookup import linked, require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.models.registration import NewModel, Registered, Registration
+from keycairn.app.services.models.synced import AccountSync, Checked, Synced
 from keycairn.domain.audit import IN_PROCESS, Action, Caller
 from keycairn.domain.change import RecordCheck
 from keycairn.domain.credential import DEFAULT_WORKSPACE, Credential, account_mark
@@ -36,66 +35,6 @@ ENVIRONMENT = "environment"
 _NOT_STORED = "This account is in the environment only. Migrate it, and its models can be registered and used."
 _OF_ONE_ACCOUNT = (ProviderError, UndecryptableError, ConflictError, InvalidInputError, EgressRefusedError)
 """What can be wrong with one account, whatever the others do."""
-
-
-class Checked(Struct, frozen=True):
-    """What a provider said of an account, and how many milliseconds it took."""
-
-    report: ConnectionReport
-    duration_ms: int
-
-
-class AccountSync(Struct, frozen=True, kw_only=True):
-    """One account brought up to date. `account` is a credential's id, or `ENVIRONMENT`; `message` says what failed.
-
-    `withheld`: discovered models that were left out because their names cannot be kept; see `Discovery`.
-    """
-
-    account: str
-    outcome: Outcome = Outcome.OK
-    message: str = ""
-    discovered: int = 0
-    new: int = 0
-    existing: int = 0
-    missing: int = 0
-    withheld: int = 0
-
-
-class Synced(Struct, frozen=True, kw_only=True):
-    """One provider brought up to date, account by account; the numbers are their sums."""
-
-    provider: str
-    accounts: tuple[AccountSync, ...] = ()
-
-    @property
-    def discovered(self) -> int:
-        """Models that were found."""
-        return sum(one.discovered for one in self.accounts)
-
-    @property
-    def new(self) -> int:
-        """Models that were registered."""
-        return sum(one.new for one in self.accounts)
-
-    @property
-    def existing(self) -> int:
-        """Found models that were registered before."""
-        return sum(one.existing for one in self.accounts)
-
-    @property
-    def missing(self) -> int:
-        """Registered models that were not found any more."""
-        return sum(one.missing for one in self.accounts)
-
-    @property
-    def withheld(self) -> int:
-        """Found models that were left out."""
-        return sum(one.withheld for one in self.accounts)
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """Why an account was passed over, by the account."""
-        return {one.account: one.message for one in self.accounts if one.message}
 
 
 class Probing:

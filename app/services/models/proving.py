@@ -3,7 +3,8 @@
 from msgspec.structs import replace
 
 from keycairn.app.services.credentials import CredentialPatch, Credentials, Listed
-from keycairn.app.services.models.probing import Checked, Probing
+from keycairn.app.services.models.probing import Probing
+from keycairn.app.services.models.synced import Checked
 from keycairn.domain.audit import IN_PROCESS, Caller
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import NotProvenError

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bodies import a_form, arriving, in_pieces
 
+from keycairn.app.gateway.form_naming import boundary_of, named_form
 from keycairn.app.gateway.form_scan import MOST_PARTS
-from keycairn.app.gateway.naming import boundary_of, named_form
 from keycairn.domain.errors import BodyTooLargeError, KeycairnError, RequestRefusedError
 
 SIZES = st.lists(st.integers(1, 60), max_size=12)
