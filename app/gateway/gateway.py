@@ -12,6 +12,7 @@ from litestar.types import Receive, Scope, Send
 
 from keycairn.app.gateway import spans
 from keycairn.app.gateway.accounting import Accounting
+from keycairn.app.gateway.admission import Admission
 from keycairn.app.gateway.answering import BrokenOffError, PassedAnswer, marks, pass_on
 from keycairn.app.gateway.attempt import AttemptRunner
 from keycairn.app.gateway.bookkeeping import usage_key, usage_of
@@ -41,7 +42,7 @@ from keycairn.app.gateway.sockets import Sockets
 from keycairn.app.gateway.usage_scanner import unanswered
 from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.security_headers import SECURITY_HEADERS
-from keycairn.app.services.access import Attempts, Principal, Tokens
+from keycairn.app.services.access import Attempts, Tokens
 from keycairn.app.services.audit import ANONYMOUS, AuditCounters
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.keys import Vault
@@ -51,12 +52,8 @@ from keycairn.domain.errors import (
     AuthenticationError,
     ForbiddenError,
     KeycairnError,
-    OverloadedError,
     TooManyAttemptsError,
 )
-from keycairn.domain.secret import Secret
-from keycairn.domain.token import Scope as TokenScope
-from keycairn.domain.token import carries
 from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http
 from keycairn.ports.provider import ProviderRegistry
@@ -66,12 +63,6 @@ from keycairn.ports.tracing import Tracing
 from keycairn.ports.upstream import Upstream
 from keycairn.ports.websocket import Websockets
 
-PRINCIPAL = "keycairn_principal"
-"""The scope key under which this process says for whom it calls itself; no request from outside can have it."""
-PREPARED = 8
-"""How often the limits of a call are prepared anew."""
-MOST_CALLS = 4000
-"""Calls under way at one time."""
 _log = structlog.get_logger()
 
 
@@ -99,7 +90,6 @@ class Gateway:
         websockets: Websockets | None = None,
     ) -> None:
         self._tracing = tracing
-        self._attempts = attempts
         self._counters = audit_counters
         self._clock = clock
         self._monotonic = clock.monotonic
@@ -109,6 +99,7 @@ class Gateway:
         self.accounting: Accounting = Accounting(store)
         held = (self.accounting.between, clock, tokens.family)
         self._limiter = Limiter(*held) if store.shares is None else SharedLimiter(*held, store.shares)
+        self._admission = Admission(self.directory, attempts, audit_counters, self._limiter)
         self._recovery = Recovery(self.health, accounts, registry, http)
         self._resources = ResourceIds(vault)
         self._resolver = Resolver(self.directory, registry)
@@ -133,7 +124,6 @@ class Gateway:
         )
         self.intake: Intake = Intake(spools=spools)
         self.call_log: CallLog = CallLog(clock.now)
-        self._calls = 0
         self._ids = Random()  # noqa: S311  # an id is no secret, and the system's own source costs a call of the system
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -193,14 +183,14 @@ class Gateway:
         headers: RawHeaders = scope["headers"]
         given = dict(headers)
         token = presented_token(given)
-        known = await self._admitted(scope, token, report)
+        known = await self._admission.admitted(scope, token, report)
         caller = known.principal
         method = scope["method"]
         api = APIS.get(path)
         if api is None and not path.startswith(NATIVE) and kind_of(path) is None:
             await self._lists.serve(path, method, caller, send)
             return
-        await self._begin(known)
+        await self._admission.begin(known)
         incoming = Incoming(receive, self.intake, _length(given))
         try:
             call = await read_call(scope, path, caller, incoming, self._resources)
@@ -212,7 +202,7 @@ class Gateway:
             call.token = token
             await self._carry_out(call, incoming, send, dialect, report)
         finally:
-            self._end(known, report)
+            self._admission.end(known, report)
             incoming.close()
 
     async def _serve_socket(  # a handshake and its session
@@ -222,10 +212,10 @@ class Gateway:
         check_socket(scope, path)
         await self.directory.refresh()
         offered = Offered(scope)
-        known = await self._admitted(scope, offered.token, report)
+        known = await self._admission.admitted(scope, offered.token, report)
         call = socket_call(scope, path, offered.query, known.principal)
         call.token, call.subprotocols = offered.token, offered.passed
-        await self._begin(known)
+        await self._admission.begin(known)
         begun = self._monotonic()
         span = self._tracing.begin(spans.operation(call), call.headers) if self._tracing else None
         try:
@@ -246,53 +236,10 @@ class Gateway:
             report.code = error.code
             raise
         finally:
-            self._end(known, report)
+            self._admission.end(known, report)
             self._account(call, report)
             if span is not None:
                 spans.end(span, call, report)
-
-    async def _admitted(self, scope: Any, token: Secret, report: Report) -> KnownCaller:
-        """Who calls, and may. Raises as `_known`, and ForbiddenError."""
-        known = await self._known(scope, token)
-        report.caller = known.principal.actor
-        if not carries(known.principal.scopes, TokenScope.INVOKE):
-            raise ForbiddenError(TokenScope.INVOKE)
-        return known
-
-    async def _begin(self, known: KnownCaller) -> None:
-        """Count a call as under way. Raises OverloadedError or LimitReachedError."""
-        if self._calls >= MOST_CALLS:
-            raise OverloadedError
-        if not known.subjects:
-            self._calls += 1
-            return
-        for _ in range(PREPARED):  # while one was prepared, others may have used up what was there for another
-            if self._limiter.ready(*known.subjects):
-                break
-            for subject in known.subjects:
-                await self._limiter.prepare(subject)
-        self._limiter.begin(*known.subjects)
-        self._calls += 1
-
-    def _end(self, known: KnownCaller, report: Report) -> None:
-        self._calls -= 1
-        for subject in known.subjects:
-            self._limiter.end(subject, report.due)
-
-    async def _known(self, scope: Any, token: Secret) -> KnownCaller:
-        """Who calls. Wrong tokens are subject to the limit on failed attempts, as on every door.
-
-        Raises AuthenticationError, TooManyAttemptsError or SealedError.
-        """
-        if isinstance(principal := scope.get(PRINCIPAL), Principal):
-            return await self.directory.known(principal)
-        known = self.directory.remembered(token)
-        if known is not None:
-            if (id := known.principal.token) is not None:
-                self._counters.token_used(id)
-            return known
-        address = scope["client"][0] if scope.get("client") else ""
-        return await self._attempts.proven(token, address, self.directory.caller)
 
     async def _carry_out(self, call: Call, incoming: Incoming, send: Send, dialect: Dialect, report: Report) -> None:
         """The call, its answer passed on, and its accounting, under the watch of the client's connection."""

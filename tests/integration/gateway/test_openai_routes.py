@@ -173,11 +173,11 @@ async def test_a_timeout_of_the_async_client_ends_the_call(
     with pytest.raises(openai.APITimeoutError):
         await client.with_options(timeout=0.2).chat.completions.create(model="gpt-4o", messages=GREETING)
     for _ in range(100):
-        if not house.gateway._calls:
+        if not house.gateway._admission._calls:
             break
         await asyncio.sleep(0.01)
 
-    assert not house.gateway._calls
+    assert not house.gateway._admission._calls
     assert (await client.chat.completions.create(model="gpt-4o", messages=GREETING)).choices
 
 

@@ -89,7 +89,7 @@ async def test_a_session_of_a_model_is_passed_on_and_counted(house: GatewayHouse
             assert (running.requests, running.input_tokens, running.output_tokens) == (0, 40, 20)
         await until(lambda: server.closes)
         assert server.closes == [(1000, "")]
-        await until(lambda: not house.gateway._calls)
+        await until(lambda: not house.gateway._admission._calls)
         [(key, used)] = (await house.usage()).items()
         assert key.credential == account.id
         assert (used.requests, used.failed, used.input_tokens, used.output_tokens) == (1, 0, 40, 20)
@@ -106,7 +106,7 @@ async def test_a_turn_that_tells_nothing_or_is_cut_off_is_estimated(house: Gatew
         async with opened(house, "/v1/realtime?model=gpt-realtime") as socket:
             await socket.send(RESPOND)
             await heard(socket, "response.done" if done else "response.output_audio.delta")
-        await until(lambda: not house.gateway._calls)
+        await until(lambda: not house.gateway._admission._calls)
         [used] = (await house.usage()).values()
         assert used.estimated == 1
         assert used.output_tokens == 2 + 2
@@ -207,7 +207,7 @@ async def test_the_live_api_answers_in_binary_and_is_counted(house: GatewayHouse
                 assert isinstance(told, bytes)
                 assert b"Hello!" in told
                 await socket.recv()
-        await until(lambda: not house.gateway._calls)
+        await until(lambda: not house.gateway._admission._calls)
         [used] = (await house.usage()).values()
         assert (used.input_tokens, used.output_tokens, used.estimated) == (21, 9, 0)
 
@@ -237,7 +237,7 @@ async def test_a_bad_key_that_is_told_in_the_end_alone_is_told_as_ours(house: Ga
             code, reason = await ended(socket)
             assert code == 1014
             assert reason.startswith("provider_invalid_auth")
-        await until(lambda: not house.gateway._calls)
+        await until(lambda: not house.gateway._admission._calls)
         [used] = (await house.usage()).values()
         assert (used.requests, used.failed) == (1, 1)
         status, body = await refusal(house, path)
@@ -309,7 +309,7 @@ async def test_a_lost_provider_and_a_lost_client_are_told(house: GatewayHouse) -
             await heard(socket, "session.created")
             socket.transport.abort()
             await until(lambda: len(server.closes) == 2)
-        await until(lambda: not house.gateway._calls)
+        await until(lambda: not house.gateway._admission._calls)
 
 
 async def test_no_key_comes_back_in_any_frame(house: GatewayHouse) -> None:
@@ -446,4 +446,4 @@ async def test_a_slow_client_holds_the_provider_back(house: GatewayHouse) -> Non
             assert 0 < held < 400
             await socket.recv()
             socket.transport.abort()
-        await until(lambda: not house.gateway._calls)
+        await until(lambda: not house.gateway._admission._calls)
