@@ -118,7 +118,7 @@ class Keyboard:
 
     async def go(self, label: str) -> None:
         await self.page.keyboard.press("Control+k")
-        await expect(self.page.get_by_role("combobox", name="Page, credential or model")).to_be_focused()
+        await expect(self.page.get_by_role("combobox", name="Page, credential, model or token")).to_be_focused()
         await self.page.keyboard.type(label)
         await expect(self.page.get_by_role("dialog").get_by_role("option").first).to_have_text(label)
         await self.page.keyboard.press("Enter")

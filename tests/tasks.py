@@ -113,7 +113,8 @@ async def rotate_a_key(hands: Hands, place: Place, _: Path) -> None:
     await hands.fill("Days between rotations", "90")
     await hands.press("Save")
     await shows(hands, "in 90 days")
-    await hands.press("Rotate it no more")
+    await hands.unfold("Rotate it no more")
+    await hands.press("Forget the policy")
     await shows(hands, "rotated no more")
 
 

@@ -25,6 +25,8 @@ WRITE: Options = {"scope": Scope.CREDENTIALS_WRITE, "installation": True}
 KINDS = {"env": (Kind.ENV, ".env"), "litellm": (Kind.LITELLM, ".yaml"), "table": (Kind.TABLE, ""),
          "open-notebook": (Kind.OPEN_NOTEBOOK, "")}  # fmt: skip
 MOST_ROWS = 5_000
+AT_ONCE = 0.5
+"""Seconds: what is done by then is shown at once, and the rest as it goes."""
 
 
 class HeldRows:
@@ -63,7 +65,7 @@ async def read_file(view: TheView, jobs: TheJobs) -> Response[Any]:
     if any(map(touches_models, rows)):
         view.need(Scope.MODELS_WRITE)
     job = jobs.begin(view.caller.actor)
-    job.rows, job.name = rows, Path(upload.filename).name[:100]
+    job.rows, job.total, job.name = rows, len(rows), Path(upload.filename).name[:100]
     return view.seen(f"/move-in/file/{job.id}")
 
 
@@ -71,7 +73,7 @@ async def read_file(view: TheView, jobs: TheJobs) -> Response[Any]:
 async def plan(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[Any]:
     """What would come in. Nothing is done yet."""
     found = jobs.of(view.caller.actor, job)
-    if not found.rows:
+    if not found.rows or found.passed:
         raise NotFoundError("This plan was carried out, or dropped.")
     source = HeldRows(found.name, found.rows)
     report = await view.keycairn.importer.run(source, dry_run=True, by=view.caller)
@@ -83,12 +85,11 @@ async def bring(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[An
     """Bring in what was planned. What is here stays as it is."""
     await view.form()
     found = jobs.of(view.caller.actor, job)
-    if not found.rows:
-        return view.seen(f"/move-in/{job}")
     if any(map(touches_models, found.rows)):
         view.need(Scope.MODELS_WRITE)
-    found.report = await view.keycairn.importer.run(HeldRows(found.name, found.rows), by=view.caller)
-    found.rows = []
+    importer, by = view.keycairn.importer, view.caller
+    if found.rows and (task := jobs.bring(found, lambda rows: importer.run(HeldRows(found.name, rows), by=by))):
+        await asyncio.wait({task}, timeout=AT_ONCE)
     return view.seen(f"/move-in/{job}")
 
 

@@ -5,13 +5,13 @@ Jobs are in memory. What they did is stored as it is done; a restart only loses 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from secrets import token_urlsafe
 from typing import Any
 
 from msgspec import Struct
 
-from keycairn.app.services.imports import MigrationEntry
+from keycairn.app.services.imports import MigrationEntry, merged
 from keycairn.domain.errors import KeycairnError, NotFoundError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.incoming import ImportReport, IncomingRow
@@ -21,6 +21,9 @@ MOST_SHOWN = 200
 """Rows of one outcome that a page lists; the others are counted."""
 AT_ONCE = 4
 """Providers that are asked at one time."""
+PIECE = 25
+"""Rows that are brought in before the page is told."""
+STOPPED = "It stopped at a fault, of which the log says more. What came in until then stays."
 
 
 class Tested(Struct, frozen=True):
@@ -31,16 +34,27 @@ class Tested(Struct, frozen=True):
 
 
 class Job(Struct, kw_only=True, eq=False):
-    """One job, of the token that began it. `tests` maps credentials to results, None while one is under way."""
+    """One job, of the token that began it. `tests` maps credentials to results, None while one is under way.
+
+    `rows` of a file are those that have not come in yet, of `total`; `report` is of those that have. `why` says what
+    stopped them.
+    """
 
     id: str
     actor: str
     entries: tuple[MigrationEntry, ...] = ()
     rows: list[IncomingRow] = []
+    total: int = 0
     report: ImportReport | None = None
+    why: str = ""
     name: str = ""
     tests: dict[CredentialId, Tested | None] = {}
     running: bool = False
+
+    @property
+    def passed(self) -> int:
+        """Rows that are done."""
+        return self.total - len(self.rows)
 
 
 class Jobs:
@@ -65,15 +79,44 @@ class Jobs:
             raise NotFoundError("There is no such job.")
         return job
 
+    def bring(
+        self, job: Job, take: Callable[[Sequence[IncomingRow]], Awaitable[ImportReport]]
+    ) -> "asyncio.Task[None] | None":
+        """Take the job's rows in the background, some at a time; None while the job goes on already.
+
+        Where that fails, the job says why, and may be begun again with what is left.
+        """
+        if job.running:
+            return None
+        job.running, job.why = True, STOPPED
+        return self._begun(self._brought(job, take))
+
     def test(self, job: Job, ids: list[CredentialId], test: Callable[[CredentialId], Awaitable[Tested]]) -> None:
         """Test these in the background, some at a time; a no-op while the job's tests run."""
         if job.running:
             return
         job.running = True
         job.tests = dict.fromkeys(ids)
-        task = asyncio.create_task(self._all(job, ids, test))
+        self._begun(self._all(job, ids, test))
+
+    def _begun(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _brought(self, job: Job, take: Callable[[Sequence[IncomingRow]], Awaitable[ImportReport]]) -> None:
+        try:
+            while job.rows:
+                piece = job.rows[:PIECE]
+                done = await take(piece)
+                job.report = done if job.report is None else merged([job.report, done])
+                del job.rows[: len(piece)]
+            job.why = ""
+        except KeycairnError as error:
+            job.why = str(error)
+        finally:
+            job.running = False
 
     async def _all(self, job: Job, ids: list[CredentialId], test: Callable[[CredentialId], Awaitable[Tested]]) -> None:
         room = asyncio.Semaphore(AT_ONCE)

@@ -20,6 +20,8 @@ class MenuPlace(Struct, frozen=True, kw_only=True):
     whole: bool = False
     words: str = ""
     """What else the palette finds it by."""
+    inside: bool = False
+    """Whether only the palette leads there at once: a part of another page, or what is done on it."""
 
 
 PLACES = (
@@ -47,6 +49,35 @@ PLACES = (
     MenuPlace(path="/backups", label="Backups", scope=Scope.ADMIN, installation=True, words="restore download"),
     MenuPlace(path="/plugins", label="Plugins", scope=Scope.CREDENTIALS_READ, words="providers loaded"),
     MenuPlace(path="/settings", label="Settings", scope=Scope.ADMIN, installation=True, words="configuration"),
+    MenuPlace(
+        path="/credentials/new",
+        label="Add a credential",
+        scope=Scope.CREDENTIALS_WRITE,
+        words="new key account",
+        inside=True,
+    ),
+    MenuPlace(
+        path="/tokens/new", label="Make a token", scope=Scope.ADMIN, words="new application sdk access", inside=True
+    ),
+    MenuPlace(
+        path="/usage?by=hour", label="Usage by hour", scope=Scope.AUDIT_READ, whole=True, words="calls", inside=True
+    ),
+    MenuPlace(
+        path="/audit?follow=1",
+        label="Follow the audit log",
+        scope=Scope.AUDIT_READ,
+        whole=True,
+        words="live",
+        inside=True,
+    ),
+    MenuPlace(
+        path="/encryption#root",
+        label="Change the root key",
+        scope=Scope.ADMIN,
+        installation=True,
+        words="rotate",
+        inside=True,
+    ),
 )
 
 
@@ -57,12 +88,13 @@ class MenuEntry(Struct, frozen=True):
     label: str
     current: bool
     words: str
+    inside: bool
 
 
 def entries(view: "View", path: str) -> list[MenuEntry]:
     """The links a session sees."""
     return [
-        MenuEntry(place.path, place.label, _within(path, place.path), place.words)
+        MenuEntry(place.path, place.label, _within(path, place.path), place.words, place.inside)
         for place in PLACES
         if place.scope is None or view.may(place.scope, installation=place.installation, whole=place.whole)
     ]

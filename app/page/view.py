@@ -147,6 +147,7 @@ class View:
         form_key = Markup('<input type="hidden" name="{}" value="{}">').format(FORM_KEY, KEY_PLACE)
         return {
             "url": self.url,
+            "base": self.base,
             "may": self.may,
             "when": lambda at: moment(at, self.now),
             "now": self.now,

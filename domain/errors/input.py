@@ -33,7 +33,7 @@ class UnknownProviderError(InvalidInputError):
     remedy = "Choose one of `GET /api/providers`; install the plugin if it is not among them."
 
     def __init__(self) -> None:
-        super().__init__("No loaded plugin supplies this provider. GET /api/providers lists the known ones.")
+        super().__init__("No loaded plugin supplies this provider. The list of providers names those there are.")
 
 
 class NotProvenError(InvalidInputError):

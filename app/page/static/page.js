@@ -183,45 +183,70 @@ if (palette) {
   const field = $("[role=combobox]", palette);
   const list = $("[role=listbox]", palette);
   const slash = $("[data-palette-key]", palette);
-  let places = all(".side a").map((link) => ({ label: link.textContent, words: link.dataset.words, href: link.href }));
+  const places = all(".side a, [data-place]").map((link) => ({ label: link.textContent, words: link.dataset.words, href: link.href }));
+  let answered = { words: "", places: [] };
+  let asking = 0;
   let chosen = 0;
-  let asked = false;
+  let entered = false;
   try { slash.checked = localStorage.getItem("keycairn-slash") !== "off"; } catch { slash.checked = true; }
   slash.addEventListener("change", () => { try { localStorage.setItem("keycairn-slash", slash.checked ? "on" : "off"); } catch { /* a browser that keeps nothing */ } });
+  const typed = () => field.value.trim().toLowerCase();
   const draw = () => {
-    const words = field.value.toLowerCase().split(/\s+/);
-    const found = places.filter((place) => words.every((word) => `${place.label} ${place.words}`.toLowerCase().includes(word))).slice(0, 20);
+    const words = typed().split(/\s+/);
+    const pages = places.filter((place) => words.every((word) => `${place.label} ${place.words}`.toLowerCase().includes(word)));
+    const found = [...pages, ...(answered.words === typed() ? answered.places : [])].slice(0, 20);
     chosen = Math.max(0, Math.min(chosen, found.length - 1));
     list.replaceChildren(...found.map((place, number) => {
       const row = document.createElement("li");
       row.id = `place-${number}`;
       row.role = "option";
       row.setAttribute("aria-selected", String(number === chosen));
-      row.textContent = place.label;
-      row.dir = "auto";
+      const name = document.createElement("bdi");
+      name.textContent = place.label;
+      row.append(name);
+      if (place.kind) {
+        const kind = document.createElement("span");
+        kind.className = "muted small";
+        kind.textContent = ` ${place.kind}`;
+        row.append(kind);
+      }
       row.addEventListener("click", () => location.assign(place.href));
       row.dataset.href = place.href;
       return row;
     }));
     if (found.length) field.setAttribute("aria-activedescendant", `place-${chosen}`); else field.removeAttribute("aria-activedescendant");
   };
-  const open = async () => {
+  const go = () => { const row = list.children[chosen]; if (row) location.assign(row.dataset.href); };
+  const look = async () => {
+    const words = typed();
+    const answer = await fetch(`${base}/places.json?q=${encodeURIComponent(words)}`).catch(() => null);
+    if (words !== typed()) return;
+    answered = { words, places: answer?.ok ? await answer.json() : [] };
+    draw();
+    if (entered) go();
+  };
+  const open = () => {
     field.value = "";
     chosen = 0;
+    entered = false;
     draw();
     palette.showModal();
-    if (!asked) {
-      asked = true;
-      const answer = await fetch(`${base}/places.json`).catch(() => null);
-      if (answer?.ok) { places = [...places, ...await answer.json()]; draw(); }
-    }
   };
   for (const button of all("[data-palette-open]")) { button.hidden = false; button.addEventListener("click", open); }
-  field.addEventListener("input", () => { chosen = 0; draw(); });
+  field.addEventListener("input", () => {
+    chosen = 0;
+    entered = false;
+    draw();
+    clearTimeout(asking);
+    if (typed()) asking = setTimeout(look, 120);
+  });
   field.addEventListener("keydown", (event) => {
     const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (move) { event.preventDefault(); chosen = (chosen + move + list.children.length) % Math.max(1, list.children.length); draw(); list.children[chosen]?.scrollIntoView({ block: "nearest" }); }
-    if (event.key === "Enter") { event.preventDefault(); const row = list.children[chosen]; if (row) location.assign(row.dataset.href); }
+    if (event.key === "Enter") {
+      event.preventDefault();
+      if (list.children.length || answered.words === typed()) go(); else entered = true;  // what is asked for may still come
+    }
   });
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches("input, textarea, select");
