@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keycairn.app.gateway import Gateway
-from keycairn.app.services.access import Attempts, Sessions, Tokens
+from keycairn.app.services.access import Attempts, Sessions, TokenChanges, Tokens
 from keycairn.app.services.audit import AuditCounters, AuditLog, AuditWatch, Deletions, Journal, RecordProofs, Retention
 from keycairn.app.services.backups import Backups
 from keycairn.app.services.credentials import CredentialOpener, Credentials, CredentialSealer, EnvExport, Provisioning
@@ -94,7 +94,7 @@ class Keycairn:
             store, self.vault, registry, self.rotation, self.backups, self.journal, clock
         )
         self.checkup: Checkup = Checkup(
-            store, self.vault, self.credential_opener, registry, self.rotation, self.audit, self.key_rotations
+            store, self.vault, self.credential_opener, registry, self.rotation, self.audit, self.key_rotations, clock
         )
         self.replay: Replay = Replay(store, self.journal)
         self.repair: Repair = Repair(
@@ -103,6 +103,7 @@ class Keycairn:
         self.tokens: Tokens = Tokens(
             store, self.vault, clock, ids, self.journal, self.audit_counters, registry, admin_token
         )
+        self.token_changes: TokenChanges = TokenChanges(store, registry, self.tokens, clock, self.journal)
         self.sessions: Sessions = Sessions(store, self.vault, self.tokens, clock, ids, self.journal)
         self.attempts: Attempts = Attempts(clock.monotonic)
         """Failed attempts by address, at every door."""

@@ -42,6 +42,7 @@ class Action(StrEnum):
     ROOT_KEY_DROPPED = "root_key.dropped"
     ROOT_KEY_REFUSED = "root_key.refused"
     TOKEN_CREATED = "token.created"  # noqa: S105  # a name
+    TOKEN_UPDATED = "token.updated"  # noqa: S105  # a name
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  # a name
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"

@@ -151,9 +151,13 @@ class PutKeyset(Struct, frozen=True):
 
 
 class PutToken(Struct, frozen=True):
-    """Insert or overwrite a token."""
+    """Insert or overwrite a token; where `expected` is given, only in place of that one; else StaleVersionError.
+
+    When it was last used, and its proof, are none of that.
+    """
 
     token: Token
+    expected: Token | None = None
 
 
 class PutKeyRotation(Struct, frozen=True):

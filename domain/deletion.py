@@ -20,6 +20,7 @@ from keycairn.domain.errors import InvalidMigrationTargetError
 from keycairn.domain.ids import ModelId
 from keycairn.domain.model import Defaults, Model, Slot
 from keycairn.domain.pools import joined
+from keycairn.domain.token import Token
 
 NO_TARGET = "There is no such credential to move the models to."
 
@@ -29,6 +30,8 @@ class Deletion(Struct, frozen=True, kw_only=True):
 
     `moved` models go to the target. `merged` ones are dropped in favour of the same model the target already has.
     `deleted` ones go with the credential. `cleared` slots lose their model, `redirected` ones follow a merged model.
+    `followed` tokens, as they become, reach the target in place of the credential; `stranded` ones reach no credential
+    any more.
     """
 
     moved: tuple[Model, ...] = ()
@@ -36,6 +39,8 @@ class Deletion(Struct, frozen=True, kw_only=True):
     deleted: tuple[Model, ...] = ()
     cleared: tuple[Slot, ...] = ()
     redirected: tuple[Slot, ...] = ()
+    followed: tuple[Token, ...] = ()
+    stranded: tuple[Token, ...] = ()
     changes: Changeset = ()
 
 

@@ -122,9 +122,8 @@ class Draft(Overlay):
                 self.put(own(defaults))
             case PutKeyset():
                 self._put_keyset(change)
-            case PutToken(token=token):
-                check_text(token)
-                self.put(token)
+            case PutToken():
+                self._put_token(change)
             case PutKeyRotation(rotation=rotation, expected=expected):
                 check_text(rotation)
                 self._check_sealed(rotation, unless=self._rotation(rotation.id, expected))
@@ -224,6 +223,14 @@ class Draft(Overlay):
             if states and kid is not None and not known and states.get(kid) in {None, KeyState.RETIRED}:
                 raise StaleVersionError
 
+    def _put_token(self, change: PutToken) -> None:
+        check_text(change.token)
+        if change.expected is not None:
+            stored = self.get(Token, key_of(change.token.id))
+            if stored is None or _unused(stored) != _unused(change.expected):
+                raise StaleVersionError
+        self.put(change.token)
+
     def _put_keyset(self, change: PutKeyset) -> None:
         stored = self.get(Keyset, CURRENT)
         if (stored.generation if stored else 0) != change.expected:
@@ -279,6 +286,11 @@ def worked_out(base: Base, changes: Iterable[Change]) -> Draft:
     for _ in draft.references():
         pass
     return draft
+
+
+def _unused(token: Token) -> Token:
+    """The token without what changes by its use, and by its proof being made anew."""
+    return replace(token, last_used=None, proof="")
 
 
 def _dropped(change: DropEvent | DropUsage | DropToken) -> Key:

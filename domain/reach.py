@@ -28,6 +28,13 @@ class Reach(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             self.credentials is None or (credential is not None and credential in self.credentials)
         )
 
+    def following(self, gone: CredentialId, heir: CredentialId) -> "Reach":
+        """The same, with `heir` in the place of a credential that goes."""
+        if self.credentials is None or gone not in self.credentials:
+            return self
+        ids = dict.fromkeys(heir if id == gone else id for id in self.credentials)
+        return Reach(providers=self.providers, credentials=tuple(ids), models=self.models)
+
     def names(self, provider: str, name: str) -> bool:
         """Whether a model of that name is among those that may be called, whosever account it is linked to."""
         return self.models is None or any(

@@ -107,6 +107,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/models/{id}/test"): bounded(MODELS_WRITE),
     ("GET", "/api/tokens"): ADMIN,
     ("POST", "/api/tokens"): answering(422, ADMIN),
+    ("PUT", "/api/tokens/{id}"): answering(404, ADMIN),
     ("DELETE", "/api/tokens/{id}"): answering(404, ADMIN),
     ("GET", "/api/audit"): AUDIT,
     ("GET", "/api/audit/verify"): Rule(Scope.AUDIT_READ, installation=True),

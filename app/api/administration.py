@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, delete, get, post
+from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody, QueryParameter
 from msgspec import to_builtins
@@ -17,7 +17,7 @@ from keycairn.app.api.administration_views import (
     new_token_view,
     token_view,
 )
-from keycairn.app.api.bodies import CreateToken
+from keycairn.app.api.bodies import CreateToken, UpdateToken
 from keycairn.app.services.audit import ChainReport
 from keycairn.app.web.inputs import PathText, TheCaller, TheKeycairn
 from keycairn.app.web.paging import Cursor, Cursors, Limit, listed, next_link
@@ -63,6 +63,13 @@ class TokenController(Controller):
             by=caller,
         )
         return new_token_view(token, text.reveal())
+
+    @put("/{id:str}", opt=ADMIN, operation_id="update_token", summary="Change a token")
+    async def update(
+        self, keycairn: TheKeycairn, caller: TheCaller, id: PathText, data: JSONBody[UpdateToken]
+    ) -> TokenView:
+        """Its text stays good. It becomes no more than your own token, and the one it was made with, may."""
+        return token_view(await keycairn.token_changes.update(id, data.patch(), by=caller))
 
     @delete("/{id:str}", opt=ADMIN, status_code=200, operation_id="revoke_token", summary="Revoke a token")
     async def revoke(self, keycairn: TheKeycairn, caller: TheCaller, id: PathText) -> TokenView:

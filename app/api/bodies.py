@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
+from keycairn.app.services.access import TokenPatch
 from keycairn.app.services.credentials import CredentialPatch
 from keycairn.app.services.models import ModelPatch
 from keycairn.domain.errors import InvalidDefaultError, InvalidIdError, InvalidInputError, UndeclaredFieldError
@@ -255,6 +256,24 @@ class CreateToken(Struct, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = NO_LIMITS
     reach: Reach = EVERYWHERE
     workspace: str | None = None
+
+
+class UpdateToken(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A change of a token. Absent: keep. null takes the end, all limits, or all bounds of what it reaches away."""
+
+    name: str | UnsetType = UNSET
+    expires: datetime | UnsetType | None = UNSET
+    limits: Limits | UnsetType | None = UNSET
+    reach: Reach | UnsetType | None = UNSET
+
+    def patch(self) -> TokenPatch:
+        """The change for the service."""
+        return TokenPatch(
+            name=self.name,
+            expires=self.expires,
+            limits=NO_LIMITS if self.limits is None else self.limits,
+            reach=EVERYWHERE if self.reach is None else self.reach,
+        )
 
 
 def _blank(value: Secret | None) -> bool:

@@ -102,6 +102,7 @@ FIELDS: Mapping[str, Mapping[str, Facts]] = {
         "scopes": {"minItems": 1},
         "workspace": {"pattern": f"^{WORKSPACE}$"},
     },
+    "UpdateToken": {"name": _name(LONGEST_NAME)},
     "Reach": {
         "providers": {"minItems": 1},
         "credentials": {"minItems": 1, "items": {"type": "string", **_id("credential")}},

@@ -104,7 +104,11 @@ def credential_view(listed: Listed, spec: ProviderSpec | None, reach: Reach) -> 
 
 
 class DeletionView(Struct, frozen=True, kw_only=True):
-    """What a deletion did or, with `dry_run`, would do. The model lists hold ids."""
+    """What a deletion did or, with `dry_run`, would do. The lists of models and tokens hold ids.
+
+    `followed_tokens` were bounded to the credential, and reach the one that took the models over; an administrator's
+    deletion does that. `stranded_tokens` reach no credential any more.
+    """
 
     message: str
     deleted_models: int
@@ -114,3 +118,5 @@ class DeletionView(Struct, frozen=True, kw_only=True):
     merged: Sequence[str]
     cleared_defaults: Sequence[str]
     redirected_defaults: Sequence[str]
+    followed_tokens: Sequence[str]
+    stranded_tokens: Sequence[str]

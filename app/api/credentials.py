@@ -18,6 +18,7 @@ from keycairn.app.services.credentials import Listed
 from keycairn.app.web.auth import (
     READ_CREDENTIAL,
     READ_CREDENTIALS,
+    SCOPES,
     WRITE_CREDENTIAL,
     WRITE_CREDENTIALS,
     reaches,
@@ -34,6 +35,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.provider import canonical_name
+from keycairn.domain.token import Scope, carries
 from keycairn.ports.store import Position
 
 IfMatch = Annotated[
@@ -190,6 +192,7 @@ class CredentialController(Controller):
         keycairn: TheKeycairn,
         caller: TheCaller,
         id: PathText,
+        request: Request[Any, Any, Any],
         *,
         migrate_to: Annotated[
             str | None, QueryParameter(description="The credential that takes the models over; else they are deleted.")
@@ -208,6 +211,7 @@ class CredentialController(Controller):
             migrate_to=target,
             if_match=expected_version(if_match),
             dry_run=dry_run,
+            redirect_tokens=carries(request.state[SCOPES], Scope.ADMIN),
             by=caller,
         )
         return DeletionView(
@@ -219,6 +223,8 @@ class CredentialController(Controller):
             merged=[model.id for model in plan.merged],
             cleared_defaults=plan.cleared,
             redirected_defaults=plan.redirected,
+            followed_tokens=[token.id for token in plan.followed],
+            stranded_tokens=[token.id for token in plan.stranded],
         )
 
 

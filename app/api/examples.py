@@ -17,6 +17,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     },
     "SetDefaults": {"default_chat_model": "model:01J9ZK3V6Q8M2T4B7N5R0XWYCF", "default_tools_model": None},
     "CreateToken": {"name": "notebook", "scopes": ["models:read", "invoke"], "expires": "2031-01-01T00:00:00Z"},
+    "UpdateToken": {"name": "notebook, EU", "limits": {"requests_per_minute": 60}},
     "Problem": {
         "type": "urn:keycairn:problem:credential_not_found",
         "title": "Not Found",

@@ -49,7 +49,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     ),
     "status": CommandEntry("environment:status", "Show where each provider is configured, and the stored credentials."),
     "test": CommandEntry("probing:test", "Prove a key at its provider."),
-    "token": CommandEntry("tokens:token", "Make, list and revoke the tokens clients use."),
+    "token": CommandEntry("tokens:token", "Make, list, change and revoke the tokens clients use."),
     "usage": CommandEntry(
         "usage:usage",
         "Sum up calls through the gateway: requests, tokens and cost.",

@@ -10,16 +10,21 @@ from keycairn.app.cli.show import BAD, GOOD, record, say
 
 
 def impact(plan: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    """What becomes of the models, by their names, and of the slots."""
+    """What becomes of the models and tokens, by their `names`, and of the slots."""
     models = {
         "deleted": "models deleted with it",
         "moved": "models moved",
         "merged": "models that are there already",
     }
     slots = {"cleared_defaults": "default slots left empty", "redirected_defaults": "default slots that follow"}
+    tokens = {
+        "followed_tokens": "tokens bounded to it that follow the models",
+        "stranded_tokens": "tokens that reach nothing any more (keycairn token edit)",
+    }
     return [
         *(f"{text}: {', '.join(names.get(id, id) for id in plan[key])}" for key, text in models.items() if plan[key]),
         *(f"{text}: {', '.join(SLOTS[one] for one in plan[key])}" for key, text in slots.items() if plan[key]),
+        *(f"{text}: {', '.join(names.get(id, id) for id in plan[key])}" for key, text in tokens.items() if plan[key]),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ from keycairn.app.cli.probing import prove
 from keycairn.app.cli.resolve import credential as resolved
 from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import DULL, GOOD, note, say, shown, table
+from keycairn.domain.errors import RequestFailedError
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
@@ -87,8 +89,7 @@ async def delete_credential(
     query = {"migrate_to": (await resolved(client, migrate_to))["id"]} if migrate_to else {}
     path = f"/api/credentials/{segment(found['id'])}"
     plan = await client.delete(path, dry_run="true", **query)
-    touched = any(plan[name] for name in ("deleted", "moved", "merged"))
-    names = {m["id"]: m["name"] for m in await client.all("/api/models")} if touched else {}
+    names = await _names(client, plan)
     if not dry_run:
         _confirm(found, impact(plan, names), sure=yes)
         plan = await client.delete(path, **query)
@@ -96,6 +97,17 @@ async def delete_credential(
         say(plan["message"], DULL if dry_run else GOOD)
         for line in impact(plan, names):
             say(f"  {line}", DULL)
+
+
+async def _names(client: "Client", plan: Mapping[str, Any]) -> dict[str, str]:
+    """What the models and tokens are called that a deletion is about, by id, as far as that may be looked up."""
+    found: list[Mapping[str, Any]] = []
+    if any(plan[name] for name in ("deleted", "moved", "merged")):
+        found += await client.all("/api/models")
+    if plan["followed_tokens"] or plan["stranded_tokens"]:
+        with suppress(RequestFailedError):
+            found += await client.get("/api/tokens")
+    return {each["id"]: each["name"] for each in found}
 
 
 def _confirm(found: Mapping[str, Any], lines: list[str], *, sure: bool) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,29 +17,21 @@ from keycairn.app.cli.resolve import credential, spoken
 from keycairn.app.cli.resolve import token as resolved
 from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import GOOD, note, say, shown, table
+from keycairn.app.cli.times import read_time
 from keycairn.app.cli.token_bounds import bounds, names_of, reach_of, unmet
+from keycairn.app.cli.token_editing import edit
 from keycairn.domain.token import Scope
 
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
 
 
-def read_time(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
-    """A day or a time as people and programs write it; UTC where it does not say."""
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise click.BadParameter(
-            "write it as 2027-01-31, 2027-01-31T12:00:00Z or 2027-01-31T12:00:00+02:00", context, parameter
-        ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
 @click.group(cls=Group)
 def token() -> None:
-    """Make, list and revoke the tokens clients use."""
+    """Make, list, change and revoke the tokens clients use."""
+
+
+token.add_command(edit)
 
 
 @token.command()

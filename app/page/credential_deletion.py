@@ -19,6 +19,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.ids import CredentialId, credential_id
 from keycairn.domain.model import Slot
+from keycairn.domain.token import Scope
 from keycairn.ports.store import MOST
 
 TARGETS = 200
@@ -41,7 +42,9 @@ async def remove(view: TheView, id: FromPath[str]) -> Response[Any]:
         raise BadRequestError("This form is not whole. Open it anew.", {})
     try:
         target = await _target(view, to)
-        await view.keycairn.credentials.delete(key, migrate_to=target, if_match=version, by=view.caller)
+        await view.keycairn.credentials.delete(
+            key, migrate_to=target, if_match=version, redirect_tokens=view.may(Scope.ADMIN), by=view.caller
+        )
     except PreconditionFailedError:
         why = "It was changed meanwhile. Look at what would happen now, and decide again."
         return await _page(view, key, to, why, status=412)
@@ -66,7 +69,9 @@ async def _page(view: View, key: CredentialId, to: str, why: str = "", *, status
     listed = await keycairn.credentials.get(key, workspace=caller.workspace)
     credential = listed.credential
     target = await _target(view, to)
-    plan = await keycairn.credentials.delete(key, migrate_to=target, dry_run=True, by=caller)
+    plan = await keycairn.credentials.delete(
+        key, migrate_to=target, dry_run=True, redirect_tokens=view.may(Scope.ADMIN), by=caller
+    )
     others = await keycairn.store.credentials(caller.workspace, provider=credential.provider, limit=MOST)
     reached = [one for one in others if one.id != key and _reached(view, one)]
     targets = [one for number, one in enumerate(reached) if number < TARGETS or one.id == target]

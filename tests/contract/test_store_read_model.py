@@ -65,6 +65,7 @@ from keycairn.domain.ids import ModelId, key_of
 from keycairn.domain.keyset import KeyState
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Defaults, Slot
+from keycairn.domain.reach import Reach
 from keycairn.domain.sealed import join
 from keycairn.domain.usage import Usage
 from keycairn.ports.store import Position, Store
@@ -87,6 +88,7 @@ WALK: tuple[Changeset, ...] = (
     (PutKeyset(a_keyset(), expected=0),),
     (AddCredential(ONE), AddCredential(TWO), AddCredential(FAR), Append(EVENT)),
     (*map(AddModel, LINKED), AddModel(LOOSE), PutToken(TOKEN)),
+    (PutToken(replace(TOKEN, reach=Reach(credentials=(ONE.id,))), expected=TOKEN),),
     (PutDefaults(Defaults(workspace=WORKSPACE, slots={Slot.CHAT: LINKED[0].id}, version=1), expected=0),),
     (PutKeyRotation(ROTATION, expected=0),),
     (PutKeyRotation(replace(ROTATION, key_id="key_2", version=2), expected=1),),

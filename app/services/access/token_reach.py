@@ -1,20 +1,41 @@
-"""What a new token is to reach, checked against what there is."""
+"""What a token is called, reaches and lasts, checked against what there is."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from keycairn.domain.errors import (
-    InvalidInputError,
-)
+from keycairn.domain.errors import InvalidInputError
+from keycairn.domain.ids import check_no_id
 from keycairn.domain.names import check_patterns
 from keycairn.domain.provider import canonical_name
 from keycairn.domain.reach import Reach
+from keycairn.domain.secretlike import check_no_key
 from keycairn.domain.token import Scope
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
+LONGEST_NAME = 200
+
+
+def checked_name(name: str) -> str:
+    """The name as it is stored. Raises InvalidInputError."""
+    label = name.strip()
+    if not label or len(label) > LONGEST_NAME or not label.isprintable():
+        message = f"The name must be 1 to {LONGEST_NAME} printable characters."
+        raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_NAME} printable characters"})
+    check_no_key({"name": label})
+    check_no_id(label, "token")
+    return label
+
+
+def check_expiry(expires: datetime | None, now: datetime) -> None:
+    """Raise InvalidInputError for an end that has passed, or has no time zone."""
+    if expires is not None and (expires.tzinfo is None or expires <= now):
+        message = "A token's expiry must lie in the future and carry a time zone."
+        raise InvalidInputError(message, {"expires": "must be in the future, with a time zone"})
+
 
 class ReachCheck:
-    """Checks which credentials and models a new token is to be bounded to."""
+    """Checks which credentials and models a token is to be bounded to."""
 
     def __init__(self, store: Store, registry: ProviderRegistry) -> None:
         self._store = store

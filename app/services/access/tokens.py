@@ -10,11 +10,11 @@ from hashlib import sha256
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.services.access.token_reach import ReachCheck
+from keycairn.app.services.access.token_reach import ReachCheck, check_expiry, checked_name
 from keycairn.app.services.audit import AuditCounters, Journal
 from keycairn.app.services.keys import Vault
 from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, Caller
-from keycairn.domain.change import PutToken
+from keycairn.domain.change import Changeset, PutToken
 from keycairn.domain.credential import DEFAULT_WORKSPACE
 from keycairn.domain.errors import (
     AuthenticationError,
@@ -23,17 +23,15 @@ from keycairn.domain.errors import (
     InvalidInputError,
     TokenNotFoundError,
 )
-from keycairn.domain.ids import TokenId, check_no_id, key_of
+from keycairn.domain.ids import TokenId, key_of
 from keycairn.domain.limits import NO_LIMITS, Limits, check_limits
 from keycairn.domain.reach import EVERYWHERE, Reach
 from keycairn.domain.secret import Secret
-from keycairn.domain.secretlike import check_no_key
 from keycairn.domain.token import Scope, Token, beyond, token_key, token_text
 from keycairn.ports.clock import Clock, Ids
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
-LONGEST_NAME = 200
 DEEPEST = 8
 """Generations of tokens with an end or limits, each made with the one before."""
 WORKSPACE = "[a-z0-9][a-z0-9_-]{0,63}"
@@ -138,19 +136,12 @@ class Tokens:
         by that. Made with a token that has an end or limits, it has the same where none are asked for, and at most
         the same where some are. Raises InvalidInputError, BeyondMakerError, ForbiddenError or SealedError.
         """
-        label = name.strip()
-        if not label or len(label) > LONGEST_NAME or not label.isprintable():
-            message = f"The name must be 1 to {LONGEST_NAME} printable characters."
-            raise InvalidInputError(message, {"name": f"must be 1 to {LONGEST_NAME} printable characters"})
-        check_no_key({"name": label})
-        check_no_id(label, "token")
+        label = checked_name(name)
         if not scopes:
             message = f"A token needs a scope: {', '.join(Scope)}."
             raise InvalidInputError(message, {"scopes": "must name at least one scope"})
         now = self._clock.now()
-        if expires is not None and (expires.tzinfo is None or expires <= now):
-            message = "A token's expiry must lie in the future and carry a time zone."
-            raise InvalidInputError(message, {"expires": "must be in the future, with a time zone"})
+        check_expiry(expires, now)
         check_limits(limits)
         place = by.workspace if workspace is None else _checked_workspace(workspace)
         if by.workspace not in {place, DEFAULT_WORKSPACE}:
@@ -169,7 +160,7 @@ class Tokens:
             limits=limits,
             reach=reach,
         )
-        if (maker := await self._maker(by)) is not None:
+        if (maker := await self.maker(by)) is not None:
             token = replace(
                 token,
                 maker=maker.id,
@@ -232,14 +223,23 @@ class Tokens:
 
         `key` is a token's id, with or without the `token:` before it.
         """
+
+        async def plan() -> tuple[Changeset, Token]:
+            token = await self.get(key, by)
+            if token.revoked:
+                return (), token
+            revoked = replace(token, revoked=self._clock.now())
+            event = self._journal.event(by, Action.TOKEN_REVOKED, token.id)
+            return (PutToken(revoked, expected=token), event), revoked
+
+        return await self._journal.retried(plan)
+
+    async def get(self, key: str, by: Caller) -> Token:
+        """One token that `by` may see; `key` as that of `revoke`. Raises TokenNotFoundError."""
         token = await self._store.token(TokenId(f"token:{key_of(key) or key}"))
         if token is None or by.workspace not in {token.workspace, DEFAULT_WORKSPACE}:
             raise TokenNotFoundError
-        if token.revoked:
-            return token
-        revoked = replace(token, revoked=self._clock.now())
-        await self._journal.commit((PutToken(revoked), self._journal.event(by, Action.TOKEN_REVOKED, token.id)))
-        return revoked
+        return token
 
     async def _recognised(self, text: Secret) -> Token | None:
         mac = self._vault.keyset.token_mac(text.reveal().encode())
@@ -254,7 +254,7 @@ class Tokens:
         now = self._clock.now()
         return token.valid_at(now) and all(maker.valid_at(now) for maker in await self.makers(token))
 
-    async def _maker(self, by: Caller) -> Token | None:
+    async def maker(self, by: Caller) -> Token | None:
         """The token a caller came with, None for one who came with none of ours. Raises AuthenticationError."""
         if not by.actor.startswith("token:"):
             return None

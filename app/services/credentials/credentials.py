@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal, deletion_details
+from keycairn.app.services.credentials.bounded_tokens import BoundedTokens
 from keycairn.app.services.credentials.opener import CredentialOpener
 from keycairn.app.services.credentials.sealing import CredentialPatch, CredentialSealer
 from keycairn.app.turns import in_turns
@@ -71,6 +72,7 @@ class Credentials:
         self._clock = clock
         self._ids = ids
         self._journal = journal
+        self._bounded = BoundedTokens(store, journal)
 
     async def list(
         self,
@@ -214,12 +216,14 @@ class Credentials:
         migrate_to: CredentialId | None = None,
         if_match: int | None = None,
         dry_run: bool = False,
+        redirect_tokens: bool = True,
         by: Caller = IN_PROCESS,
     ) -> Deletion:
         """Delete a credential, its models with it, or handed to `migrate_to`. With `dry_run`, only say what would be.
 
-        Works on a record whose secrets do not open. Raises CredentialNotFoundError, InvalidMigrationTargetError or
-        PreconditionFailedError.
+        With `redirect_tokens`, tokens that are bounded to it reach `migrate_to` in its place from then on: for callers
+        who may give out tokens. Works on a record whose secrets do not open. Raises CredentialNotFoundError,
+        InvalidMigrationTargetError or PreconditionFailedError.
         """
 
         async def plan() -> tuple[Changeset, Deletion]:
@@ -227,6 +231,9 @@ class Credentials:
             if if_match is not None and credential.version != if_match:
                 raise PreconditionFailedError
             deletion = await self._plan(credential, migrate_to)
+            heir = migrate_to if redirect_tokens else None
+            now = self._clock.now()
+            deletion = await self._bounded.with_tokens(deletion, credential, heir, now=now, by=by)
             if dry_run:
                 return (), deletion
             details = {**_impact(deletion, migrate_to), **deletion_details(credential)}
@@ -282,5 +289,7 @@ def _impact(plan: Deletion, migrate_to: CredentialId | None) -> Details:
         "deleted_models": len(plan.deleted),
         "moved_models": len(plan.moved),
         "merged_models": len(plan.merged),
+        "followed_tokens": len(plan.followed),
+        "stranded_tokens": len(plan.stranded),
     }
     return {**counts, "migrate_to": migrate_to} if migrate_to else counts

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from keycairn.app.services.audit import AuditLog
 from keycairn.app.services.credentials import CredentialOpener
 from keycairn.app.services.doctor.findings import FIX, Finding, Survey, of_flaw, of_links, of_rotations, of_secrets
+from keycairn.app.services.doctor.idle import failed, idle_tokens, of_failed, of_idle
 from keycairn.app.services.key_rotations import KeyRotations
 from keycairn.app.services.keys import FORMER_WAITS, Rotation, Vault
 from keycairn.app.turns import in_turns
@@ -14,6 +15,7 @@ from keycairn.domain.credential_index import sealing_keys
 from keycairn.domain.errors import UnknownProviderError
 from keycairn.domain.keyset import Keyset, KeyState
 from keycairn.domain.model import Defaults, Model
+from keycairn.ports.clock import Clock
 from keycairn.ports.provider import ProviderRegistry
 from keycairn.ports.store import Store
 
@@ -33,7 +35,9 @@ class Checkup:
         rotation: Rotation,
         audit: AuditLog,
         key_rotations: KeyRotations,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._store = store
         self._vault = vault
         self._opener = opener
@@ -46,8 +50,10 @@ class Checkup:
         """Everything worth saying about the records of all workspaces, the worst first. Raises SealedError."""
         encryption = await self._encryption()
         survey = await self.survey()
+        idle = await idle_tokens(self._store, self._clock.now())
+        rotations = of_rotations(await self._key_rotations.listed())
         findings = [encryption, *self._former()]
-        for found in (of_secrets(survey), of_links(survey), of_rotations(await self._key_rotations.listed())):
+        for found in (of_secrets(survey), of_links(survey), rotations, of_failed(survey.failed), of_idle(idle)):
             findings += await in_turns(found, lambda one: one)
         chain = await self._audit.verify()
         findings += [of_flaw(flaw) for flaw in chain.flaws]
@@ -87,6 +93,8 @@ class Checkup:
         states = self._vault.keyset.record.keys
         if any(states.get(kid) is KeyState.RETIRED for kid in sealing_keys(credential)):
             seen.retired.append(credential)
+        if failed(credential):
+            seen.failed.append(credential)
         try:
             self._registry.get(credential.provider)
         except UnknownProviderError:

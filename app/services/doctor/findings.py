@@ -62,6 +62,8 @@ class Survey:
         """Those of providers that no plugin supplies."""
         self.retired: list[Credential] = []
         """Those that need a retired key."""
+        self.failed: list[Credential] = []
+        """Those whose last test failed."""
 
     def see(self, record: Model | Defaults) -> None:
         """Take a model, after all credentials; or defaults, after all models."""

@@ -71,11 +71,13 @@ async def test_what_is_good_by_the_document_is_taken(api: Client) -> None:
     ).json()
     model = {"name": "m", "provider": "openai", "type": "language", "credential": account["id"]}
     made = (await api.post("/api/models", json=model)).json()
+    token = (await api.post("/api/tokens", json={"name": "t", "scopes": ["invoke"]})).json()
+    ids = {"/models/": made["id"], "/tokens/": token["id"], "": account["id"]}
     there = {"provider": "openai", "type": "language", "credential": account["id"], "like": account["id"]}
     refused: list[tuple[str, str, str]] = []
     asked = 0
     for path, verb, operation in operations(document):
-        url = path.replace("{id}", made["id"] if "/models/" in path else account["id"])
+        url = path.replace("{id}", next(id for part, id in ids.items() if part in path))
         for body in bodies(document, path, verb):
             if isinstance(body, dict):  # of what there is, so that what comes behind is looked at as well
                 body |= {name: value for name, value in there.items() if body.get(name, None) is not None}

@@ -233,6 +233,28 @@ async def test_models_move_to_another_credential_of_the_provider(api: Client) ->
     assert (await api.get("/api/models")).json()[0]["credential"] == heir["id"]
 
 
+async def test_tokens_follow_the_models_where_an_administrator_moves_them(api: Client) -> None:
+    one, two, three = [(await create(api, name=name))["id"] for name in ("One", "Two", "Three")]
+    wish = {"name": "app", "scopes": ["invoke"], "reach": {"credentials": [one]}}
+    app = (await api.post("/api/tokens", json=wish)).json()["id"]
+    writer = (await api.post("/api/tokens", json={"name": "w", "scopes": ["credentials:write"]})).json()["token"]
+
+    done = (await api.delete(f"/api/credentials/{one}", params={"migrate_to": two})).json()
+    assert (done["followed_tokens"], done["stranded_tokens"]) == ([app], [])
+
+    lesser = {"Authorization": f"Bearer {writer}"}
+    done = (await api.delete(f"/api/credentials/{two}", params={"migrate_to": three}, headers=lesser)).json()
+    assert (done["followed_tokens"], done["stranded_tokens"]) == ([], [app])
+    reach = [each["reach"]["credentials"] for each in (await api.get("/api/tokens")).json() if each["id"] == app]
+    assert reach == [[two]]
+
+    changed = (await api.put(f"/api/tokens/{app}", json={"reach": {"credentials": [three]}, "name": "new"})).json()
+    assert (changed["reach"]["credentials"], changed["name"]) == ([three], "new")
+    freed = (await api.put(f"/api/tokens/{app}", json={"reach": None, "limits": None, "expires": None})).json()
+    assert freed["reach"]["credentials"] is None
+    assert (await api.put(f"/api/tokens/{app}", json={"scopes": ["admin"]})).status_code == 422
+
+
 async def test_models_move_neither_to_themselves_nor_to_another_provider(api: Client) -> None:
     made, other = await create(api), await create(api, provider="anthropic")
     path = f"/api/credentials/{made['id']}"

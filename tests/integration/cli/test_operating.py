@@ -15,7 +15,7 @@ from tests.nights import by_day
 from tests.served import COMMAND, KEPT
 from tests.shell import KEY, Shell
 
-from keycairn.app.cli.tokens import read_time
+from keycairn.app.cli.times import read_time
 from keycairn.testing.openai_server import OpenAIServer
 
 READING = [("status",), ("credential", "list"), ("provider", "list"), ("migrate-env", "--dry-run")]
@@ -276,6 +276,39 @@ async def test_tokens_are_limited_and_named(beside: Shell) -> None:
     assert made["limits"]["requests_per_minute"] == 5
     assert made["expires"].startswith("2127-01-01T00:00:00")
     assert (await beside.run("token", "revoke", "app")).exit_code == 0
+
+
+async def test_tokens_of_a_deleted_account_follow_its_models_or_are_named_and_given_other_bounds(
+    beside: Shell, service: str
+) -> None:
+    for name in ("One", "Two", "Three"):
+        await beside.read(
+            "credential", "add", "openai", "--name", name, "--key", key_file(beside, f"sk-{name}-0123456")
+        )
+    made = await beside.run("token", "create", "bound", "--scope", "invoke", "--credential", "One", "--model", "gpt-x")
+    assert "It reaches: credentials One; models gpt-x. Limits: none. It ends: never." in made.stderr
+    assert "No registered model is called gpt-x" in made.stderr
+
+    delete = ("credential", "delete", "One", "--migrate-to", "Two")
+    assert "follow the models: bound" in (await beside.run(*delete, "--dry-run")).output
+    assert len((await beside.read(*delete, "--yes"))["followed_tokens"]) == 1
+    assert "credentials Two" in (await beside.run("token", "list")).output
+    assert (
+        "reach nothing any more (keycairn token edit): bound"
+        in (await beside.run("credential", "delete", "Two", "--yes")).output
+    )
+    assert "token bound" in (await beside.run("doctor")).output
+    assert "(gone)" in (await beside.run("token", "list")).output
+
+    edited = await beside.run("token", "edit", "bound", "--credential", "Three", "--limit", "concurrent=2")
+    assert "credentials Three; models gpt-x. Limits: concurrent 2." in edited.output
+    freed = await beside.read("token", "edit", "bound", "--anywhere", "--expires", "2127-01-01", "--name", "free")
+    assert (freed["reach"]["credentials"], freed["name"]) == (None, "free")
+    assert "token free" not in (await beside.run("doctor")).output
+    assert (await beside.read("token", "edit", "free", "--expires", "never"))["expires"] is None
+    assert "Say what to change" in failed(await beside.run("token", "edit", "free"), 2)
+    await beside.run("token", "revoke", "free")
+    assert "is revoked" in failed(await beside.run("token", "edit", "free", "--name", "again"))
 
 
 async def test_the_last_token_that_makes_others_is_asked_about(alone: Shell) -> None:

@@ -10,8 +10,11 @@ from tests.house import LANGUAGE, House
 from tests.page import Browser, browsing, fields_of
 
 from keycairn.domain.audit import Caller
+from keycairn.domain.errors import InvalidAuthError
 from keycairn.domain.ids import CredentialId, credential_id
+from keycairn.domain.reach import Reach
 from keycairn.domain.secret import Secret
+from keycairn.domain.token import Scope
 
 ADMIN = "admin-0123456789-0123456789-0123456789"
 KEY = "sk-canary-4f9A7c2E81b6D05x"
@@ -119,6 +122,22 @@ async def test_sending_a_form_twice_makes_one_record(house: House, browser: Brow
     assert len(await house.store.credentials("default")) == 1
 
 
+async def test_save_and_test_saves_what_is_proven_only(house: House, browser: Browser) -> None:
+    house.openai.error_for = {OTHER: InvalidAuthError()}
+    fields = await browser.filled("/credentials/new?provider=openai", name="tested")
+    refused = await browser.post("/credentials/new", {**fields, "secret:api_key": OTHER, "then": "test"})
+    assert (refused.status_code, await house.store.credentials("default")) == (422, [])
+    assert "was not proven" in refused.text
+    await browser.post("/credentials/new", {**fields, "secret:api_key": KEY, "then": "test"})
+    [made] = await house.store.credentials("default")
+    path = f"/credentials/{made.id}/edit"
+    edited = {**await browser.filled(path), "secret:api_key": OTHER}
+    assert (await browser.post(path, {**edited, "then": "test"})).status_code == 422
+    assert await house.key_of(made.id) == KEY
+    assert (await browser.post(path, {**edited, "then": "save"})).status_code == 303
+    house.openai.error_for = {}
+
+
 async def test_another_host_asks_for_the_key_in_the_same_form(house: House, browser: Browser) -> None:
     id = await stored(house, base_url="https://api.example.com")
     path = f"/credentials/{id}/edit"
@@ -194,13 +213,18 @@ async def test_deleting_shows_its_impact_and_happens_to_what_was_shown_only(hous
     page = await browser.get(f"/credentials/{id}/delete")
     assert "1 model" in page.text
     assert "gpt-4o" in page.text
-    assert "moved to" in (await browser.get(f"/credentials/{id}/delete?to={spare}")).text
+    await house.keycairn.tokens.create("bounded", [Scope.INVOKE], reach=Reach(credentials=(credential_id(id),)))
+    assert "reach nothing any more: <bdi>bounded</bdi>" in (await browser.get(f"/credentials/{id}/delete")).text
+    moving = (await browser.get(f"/credentials/{id}/delete?to={spare}")).text
+    assert "moved to" in moving
+    assert "reach <bdi>spare</bdi> from then on: <bdi>bounded</bdi>" in moving
     stale = await browser.post(f"/credentials/{id}/delete", {"version": "7", "to": ""})
     assert stale.status_code == 412
     gone = await browser.post(f"/credentials/{id}/delete", {"version": "1", "to": spare})
     assert gone.headers["location"] == f"/credentials/{spare}?done=moved"
     [model] = await house.store.models("default")
     assert model.credential == spare
+    assert (await house.keycairn.tokens.list())[-1].reach == Reach(credentials=(credential_id(spare),))
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
