@@ -1,7 +1,7 @@
 """Keycairn as an application of its own."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from threading import Thread
 
 from litestar import Litestar
@@ -74,16 +74,18 @@ def hosts_of(settings: Settings) -> Hosts:
 
 
 def guarded(app: ASGIApp, hosts: Hosts) -> ASGIApp:
-    """`app` for requests with exactly one good Host header. Health is told to everyone: probes use any name."""
+    """`app` for requests with exactly one good Host header. Health is told to everyone: probes use any name.
 
-    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+    As the layers below, it gives the awaitable of the next: a coroutine of its own for each would cost every call. A
+    server has to be told that it is ASGI 3.
+    """
+
+    def guard(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan" or scope["path"].startswith("/health/"):  # type: ignore[comparison-overlap]  # Litestar leaves lifespan out of Scope
-            await app(scope, receive, send)
-            return
+            return app(scope, receive, send)
         named = [value for name, value in scope["headers"] if name == b"host"]
         if len(named) == 1 and hosts.accept(named[0]):
-            await app(scope, receive, send)
-        else:
-            await send_problem(send if scope["type"] == ScopeType.HTTP else as_refusal(send), HostNotAllowedError())
+            return app(scope, receive, send)
+        return send_problem(send if scope["type"] == ScopeType.HTTP else as_refusal(send), HostNotAllowedError())
 
     return guard

@@ -102,7 +102,6 @@ class GuardedProvider:
         """See the port."""
         secrets, own = CallSecrets(account), _copied(account)
         guarded = CallHttp(http, secrets, self._boundary)
-
         if self._authorizes_at_once:  # as most do: a task would cost more than all they do
             return self._boundary.run(
                 "authorize",

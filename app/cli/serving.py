@@ -134,6 +134,7 @@ async def _run(
             server = GracefulServer(
                 uvicorn.Config(
                     cast("Any", guarded(fronted(app), hosts_of(here))),  # two ASGIs
+                    interface="asgi3",
                     http=BoundedHttp,
                     lifespan="on",
                     log_config=None,

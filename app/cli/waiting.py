@@ -85,6 +85,7 @@ async def _waited(
     server = GracefulServer(
         uvicorn.Config(
             cast("Any", guarded(waiting, hosts_of(here))),  # two ASGIs
+            interface="asgi3",
             http=BoundedHttp,
             lifespan="off",
             log_config=None,

@@ -93,7 +93,8 @@ async def _pass_content(
             left = None if left is None else left - len(chunk)
             last = left is not None and left <= 0
             ready = chunk if edits is None else edits.see(chunk)
-            ready = ready if media else await mask.see_long(ready, last=last)
+            if not media:
+                ready = mask.see(ready, last=last) if len(ready) <= SLICE else await mask.see_long(ready, last=last)
             if last:
                 break
             if ready:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import cast
 
 from msgspec import Struct
@@ -184,14 +185,14 @@ class AttemptRunner:
         report.attempts += 1
         return await self._start(outgoing, call)
 
-    async def _start(self, outgoing: UpstreamRequest, call: Call) -> UpstreamAnswer:
+    def _start(self, outgoing: UpstreamRequest, call: Call) -> Awaitable[UpstreamAnswer]:
         if call.api.websocket:
             if self._websockets is None:
                 raise NoRouteError("This service opens no websockets.")
-            return await self._websockets.open(
+            return self._websockets.open(
                 outgoing, call.subprotocols, connect_within=CONNECT_WITHIN, answer_within=HANDSHAKE_WITHIN
             )
-        return await self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)
+        return self._upstream.start(outgoing, connect_within=CONNECT_WITHIN, answer_within=ANSWER_WITHIN)
 
 
 def credential_subject(credential: Credential) -> Subject:

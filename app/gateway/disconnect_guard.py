@@ -8,9 +8,9 @@ from keycairn.app.gateway.call import CALL_WITHIN
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming
 from keycairn.domain.errors import ProviderTimeoutError
 
-GRACE = 0.02
-"""Seconds before the client's connection is watched. A call that is over by then, as many embeddings are, is spared the
-cost of a task."""
+GRACE = 0.1
+"""Seconds before the client's connection is watched. A call that is over by then, as embeddings are even where many are
+under way, is spared the cost of a task."""
 
 
 class DisconnectGuard:

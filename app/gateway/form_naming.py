@@ -1,6 +1,7 @@
 """The model's name in a form: found in its part `model`, and replaced while the rest streams."""
 
 import re
+from functools import lru_cache
 
 from keycairn.app.gateway.form_scan import FormScanner
 from keycairn.app.gateway.kept import KeptBody
@@ -35,6 +36,7 @@ class NamedForm:
         return StreamedBody(self._kept, self._place, new.encode())
 
 
+@lru_cache(maxsize=256)
 def boundary_of(content_type: str) -> bytes | None:
     """The boundary of a form, None for another kind of body. Raises RequestRefusedError where it is not clear."""
     kind, _, _ = content_type.partition(";")

@@ -290,9 +290,12 @@ class Gateway:
 
 def _counts_use(known: KnownCaller, call: Call) -> bool:
     """Whether somebody is held to what the call will have used."""
-    return any(one.limits.counts_use for one in known.subjects) or any(
-        one.credential.limits.counts_use for one in call.candidates
-    )
+    if known.subjects and any(one.limits.counts_use for one in known.subjects):
+        return True
+    for one in call.candidates:  # noqa: SIM110  # a generator costs more than the few there are
+        if one.credential.limits.counts_use:
+            return True
+    return False
 
 
 def _length(headers: dict[bytes, bytes]) -> int | None:

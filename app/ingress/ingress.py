@@ -1,6 +1,6 @@
 """What every request passes before anyone looks who sends it, as an ASGI application around another."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -30,25 +30,21 @@ class Ingress:
         self._refused = refused
         self._open = prefix + OPEN
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request."""
         seen = self._with_source(scope)
         socket = scope["type"] != ScopeType.HTTP
         if scope["path"].startswith(self._open):
-            await self._app(seen, receive, send)
-            return
+            return self._app(seen, receive, send)
         try:
             sender, origin = self._origins.judge(seen)
         except ForeignOriginError as error:
-            await _answer(as_refusal(send) if socket else send, *self._refused(seen, error))
-            return
+            return _answer(as_refusal(send) if socket else send, *self._refused(seen, error))
         if socket:
-            await self._app(seen, receive, send)
-            return
+            return self._app(seen, receive, send)
         if sender is From.ALLOWED_PAGE and is_preflight(seen):
-            await _answer(send, 204, preflight_headers(seen, origin), b"")
-            return
-        await self._app(seen, receive, readable_by(origin, send) if self._origins.allowed or origin else send)
+            return _answer(send, 204, preflight_headers(seen, origin), b"")
+        return self._app(seen, receive, readable_by(origin, send) if self._origins.allowed or origin else send)
 
     def _with_source(self, scope: Any) -> Any:
         client = scope.get("client")

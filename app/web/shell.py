@@ -1,7 +1,7 @@
 """What surrounds every request: its id, the headers of every answer, the log line, the metrics."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from secrets import token_hex
 from types import MappingProxyType
 from typing import Any
@@ -57,12 +57,14 @@ class Shell:
         self._state = state
         self._strangers = LogBudget("requests without a valid token")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request. Calls of models go to the gateway, which has authorization and errors of its own."""
         path = scope["path"].removeprefix(self._prefix) or "/"
         if path.startswith(GATEWAY_PATHS) and (gateway := self._gateway()) is not None:
-            await gateway({**scope, "path": path, PUBLIC_URL: self._public}, receive, send)  # type: ignore[arg-type]  # a scope's copy
-            return
+            return gateway({**scope, "path": path, PUBLIC_URL: self._public}, receive, send)  # type: ignore[arg-type]  # a scope's copy
+        return self._serve(path, scope, receive, send)
+
+    async def _serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await send_problem(as_refusal(send), AmbiguousRequestError(_NO_WEBSOCKET))
             return

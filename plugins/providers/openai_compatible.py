@@ -26,6 +26,8 @@ _TYPE_OF_PATH = {
     "/audio/speech": Modality.TEXT_TO_SPEECH,
 }
 
+_OF_ONE_KIND = ("endpoint_", "api_key_")
+
 
 class _Server(Struct):
     """A place models are listed at. `only` is the one kind of work it serves, when it is dedicated to one."""
@@ -70,6 +72,8 @@ class Compatible(UnlistedProvider, OpenAICompatible):
         Any other server gets the key of what it is there for.
         """
         type = _type_of(urlsplit(request.url).path)
+        if not _has_several(account):
+            return authorized(request, self.headers(account))
         if not _below(request.url, self._own(account, type)):
             served = (one for one in SUFFIXES if account.text(f"endpoint_{SUFFIXES[one]}"))
             asked = [one for one in served if _below(request.url, self._own(account, one))]
@@ -109,6 +113,11 @@ class Compatible(UnlistedProvider, OpenAICompatible):
             else:
                 servers.append(_Server(url, headers, type if type in dedicated and url != general else None))
         return servers
+
+
+def _has_several(account: Account) -> bool:
+    """Whether the account has a server or a key for one kind of work alone."""
+    return any(name.startswith(_OF_ONE_KIND) for names in (account.settings, account.secrets) for name in names)
 
 
 @lru_cache(maxsize=256)

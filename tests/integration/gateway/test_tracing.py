@@ -137,3 +137,22 @@ def test_without_opentelemetry_keycairn_runs_and_traces_nothing(tmp_path: Path) 
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
 
     assert result.stdout.splitlines()[-1:] == ["tracing: None"], result.stderr
+
+
+def test_a_provider_that_is_set_while_keycairn_runs_is_seen() -> None:
+    """In a process of its own: a global provider is set once for all."""
+    script = """
+import time
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from keycairn.adapters.otel import OpenTelemetryTracing
+
+tracing = OpenTelemetryTracing(look_again=0.05)
+before = [tracing.begin("chat", ()) for _ in range(3)]
+trace.set_tracer_provider(TracerProvider())
+time.sleep(0.06)
+print(before, tracing.begin("chat", ()) is not None)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603  # our own words
+    assert done.stdout.strip() == "[None, None, None] True"
