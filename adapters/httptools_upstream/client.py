@@ -21,8 +21,8 @@ from keycairn.domain.url import Url
 from keycairn.ports.upstream import UpstreamRequest
 
 _KNOWN = 1024
-_FRAMING = frozenset({"host", "connection", "content-length", "transfer-encoding"})
-"""Headers this client alone sets, since it alone knows how the request goes out."""
+_OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
+"""Headers this client alone sets: it knows how the request goes out, and answers have to be looked into."""
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 """Methods to which no body means none, rather than an empty one (RFC 9110, 8.6)."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -139,13 +139,14 @@ def _head(request: UpstreamRequest, place: _Place, headers: str) -> bytes:
         framing = "transfer-encoding: chunked\r\n"
     elif method not in _BODILESS:
         framing = "content-length: 0\r\n"
-    return f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\n{headers}{framing}\r\n".encode("latin-1")
+    first = f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}\r\naccept-encoding: identity\r\n"
+    return f"{first}{headers}{framing}\r\n".encode("latin-1")
 
 
 def _written(headers: Sequence[tuple[str, str | Secret]]) -> tuple[str, bool]:
     """The lines of the headers, and whether a secret is among them. Raises InvalidInputError."""
     pairs, secret = in_the_clear(headers)
-    return "".join([f"{name}: {value}\r\n" for name, value in pairs if name not in _FRAMING]), secret
+    return "".join([f"{name}: {value}\r\n" for name, value in pairs if name not in _OURS]), secret
 
 
 def in_the_clear(headers: Sequence[tuple[str, str | Secret]]) -> tuple[list[tuple[str, str]], bool]:

@@ -171,7 +171,7 @@ class AttemptRunner:
         outgoing = UpstreamRequest(
             method=request.method,
             url=request.url,
-            headers=[*options.added_to(request.headers).items(), ("accept-encoding", "identity")],
+            headers=[*options.added_to(request.headers).items()],
             body=body.content if body else None,
             length=body.length if body else None,
             options=options,

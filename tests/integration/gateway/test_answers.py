@@ -1,8 +1,11 @@
 """What of a provider's answer reaches the client: headers by a list, bodies that were looked into."""
 
+import asyncio
 import gzip
 import json
+import re
 import zlib
+from contextlib import closing, suppress
 
 import pytest
 from tests.gateway_house import GatewayHouse, behind
@@ -148,6 +151,43 @@ async def test_an_answer_that_is_compressed_unasked_is_unpacked_and_looked_into(
 
     assert answer.json()["content"] == f"the key is {'*' * len(KEY)}"
     assert "content-encoding" not in answer.headers
+
+
+WISHES = ("br", "zstd", "br, zstd, gzip", "gzip;q=0.1, br", "*", "zstd, *;q=0.1", "identity;q=0.5, br;q=1.0", "")
+
+
+async def test_a_client_that_asks_for_any_encoding_gets_an_answer_it_can_read(house: GatewayHouse) -> None:
+    """The stand-in packs what it is asked to pack, in an encoding that nobody here could read."""
+    asked: list[list[str]] = []
+
+    async def packing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer), suppress(asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                size = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
+                await reader.readexactly(int(size[1]) if size else 0)
+                wishes = re.findall(r"accept-encoding: *([^\r]*)", head, re.IGNORECASE)
+                asked.append(wishes)
+                text = b'data: {"content": "read"}\n\n' if "/completions" in head else b'{"content": "read"}'
+                if any(one in ",".join(wishes) for one in ("br", "zstd", "gzip", "*")):
+                    writer.write(said("200 OK", b"\x0b" + text, content_encoding="br"))
+                else:
+                    writer.write(said("200 OK", text))
+
+    server = await asyncio.start_server(packing, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    try:
+        async with await behind(house, url) as client:
+            (account,) = await house.keycairn.store.credentials("default", limit=1)
+            for wish in WISHES:
+                for path in ("/v1/chat/completions", "/v1/rerank", f"/native/{account.id}/chat/completions"):
+                    answer = await client.post(path, json=BODY, headers={"accept-encoding": wish})
+                    assert '"read"' in answer.text, (wish, path, answer.status_code, answer.text)
+                    assert "content-encoding" not in answer.headers
+    finally:
+        server.close()
+        await server.wait_closed()
+    assert asked == [["identity"]] * 3 * len(WISHES)
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "identity, br", KEY])
