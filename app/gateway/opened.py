@@ -17,6 +17,8 @@ OPEN_FOR = 1.0
 """Seconds an account stays open. Opening it for every one of thousands of calls a second would not shorten the time
 its key is in memory; an idle one is closed after this."""
 
+NOT_ANTHROPICS = "This model's provider does not speak Anthropic's API. Call it by OpenAI's, below /v1."
+
 
 class Opened(Struct, frozen=True):
     """An open account, its provider, and what knows its secrets in an answer. Its repr shows no key."""
@@ -42,7 +44,7 @@ class Opened(Struct, frozen=True):
     def _asked(self, dialect: Dialect | None, type: Modality | None) -> str:
         if dialect is Dialect.ANTHROPIC:
             if not self.provider.speaks_anthropic:
-                raise NoRouteError("This model's provider does not speak Anthropic's API.")
+                raise NoRouteError(NOT_ANTHROPICS)
             return self.provider.anthropic_base_url(self.account)
         if dialect is None:
             return self.provider.base_url(self.account)

@@ -10,11 +10,20 @@ from keycairn.app.gateway.call import Call
 from keycairn.app.gateway.conversation import conversation_key
 from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.naming import NamedJson
+from keycairn.app.gateway.opened import NOT_ANTHROPICS
 from keycairn.app.gateway.resources import NEW_BATCHES
 from keycairn.app.gateway.routes import below_base, check_native
 from keycairn.domain.credential import Credential, account
 from keycairn.domain.dialect import Dialect
-from keycairn.domain.errors import CredentialNotFoundError, KeycairnError, ListedModelsError, RequestRefusedError
+from keycairn.domain.errors import (
+    CredentialNotFoundError,
+    KeycairnError,
+    ListedModelsError,
+    ModelNotFoundError,
+    NoRouteError,
+    RequestRefusedError,
+    UnlinkedModelError,
+)
 from keycairn.domain.pass_through import WEBSOCKET
 from keycairn.domain.routing import Draw, Serving, by_chance, by_conversation, weighted_order
 from keycairn.ports.provider import LoadedProvider, ProviderRegistry
@@ -33,13 +42,13 @@ class Resolver:
         """What can do the call, in the order in which it is asked, at least one.
 
         Raises as `Directory.serving` and `Directory.credential`; NoRouteError for a native call that is not declared,
-        ListedModelsError for one of a token that may not call every model of the provider, for its batches, and for a
-        body that names other models to fall back to.
+        and for one in Anthropic's API of a model whose providers do not speak it; ListedModelsError for a native call
+        of a token that may not call every model of the provider, for its batches, and for a body that names other
+        models to fall back to.
         """
         workspace, reach = call.caller.workspace, call.caller.reach
         if call.model is not None:
-            providers = self.anthropic if call.api.anthropic else None
-            found = await self._directory.serving(workspace, call.model, call.api.type, providers, reach)
+            found = await self._serving(call, call.model)
             bounded = reach.models is not None and not all(
                 reach.everything_of(one.credential.provider) for one in found
             )
@@ -60,6 +69,17 @@ class Resolver:
             call.api = replace(call.api, path=path, version=version)
             check_native(provider.spec, WEBSOCKET if call.api.websocket else call.method, call.api.path)
         return [Serving(None, credential)]
+
+    async def _serving(self, call: Call, model: str) -> Sequence[Serving]:
+        """What serves the model in the API that is called. Raises as `candidates`."""
+        workspace, reach, type = call.caller.workspace, call.caller.reach, call.api.type
+        if not call.api.anthropic:
+            return await self._directory.serving(workspace, model, type, None, reach)
+        try:
+            return await self._directory.serving(workspace, model, type, self.anthropic, reach)
+        except (ModelNotFoundError, UnlinkedModelError):
+            await self._directory.serving(workspace, model, type, None, reach)
+        raise NoRouteError(NOT_ANTHROPICS)
 
     async def dialect(self, call: Call) -> Dialect:
         """The form of errors that clients of a native call's provider understand. Raises CredentialNotFoundError."""

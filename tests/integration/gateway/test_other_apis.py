@@ -16,10 +16,12 @@ from tests.servers.anthropic_api import AnthropicServer
 from tests.servers.azure_api import AzureServer
 from tests.servers.vertex_api import PLACE, VertexServer, service_account
 
+from keycairn.app.services.credentials import CredentialPatch
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import NotFoundError
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Slot
+from keycairn.domain.options import Options
 from keycairn.domain.secret import Secret
 from keycairn.plugins.payloads import silent_wav
 from keycairn.testing.openai_server import OpenAIServer
@@ -75,6 +77,28 @@ async def test_errors_are_in_anthropics_form(claude: AsyncAnthropic, anthropic_s
     assert unknown.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]  # the SDK says object
     assert unknown.value.response.headers["x-keycairn-error"] == "model_not_found"
     assert KEY not in refused.value.response.text
+
+
+@pytest.mark.parametrize("path", ["/messages", "/messages/count_tokens"])
+async def test_a_model_whose_provider_does_not_speak_anthropics_api_is_said_to_be_that(
+    house: GatewayHouse, openai_server: OpenAIServer, path: str
+) -> None:
+    credential = await house.credential("openai", KEY, base_url=openai_server.url)
+    model = await house.model(credential, "gpt-4o")
+    await house.keycairn.models.set_defaults({Slot.CHAT: model.id})
+    await house.keycairn.credentials.update(credential.id, CredentialPatch(options=Options(any_model=True)))
+    async with httpx.AsyncClient(base_url=house.url, headers={"x-api-key": house.token}) as client:
+
+        async def refusal(name: str) -> tuple[int, str, str]:
+            answer = await client.post(f"/anthropic/v1{path}", json={"model": name, "max_tokens": 9, "messages": []})
+            return answer.status_code, answer.json()["error"]["code"], answer.json()["error"]["message"]
+
+        for name in ("gpt-4o", "openai/gpt-4o", model.id, "default:chat", "openai/gpt-not-registered"):
+            status, code, message = await refusal(name)
+            assert (status, code) == (404, "not_found"), name
+            assert "does not speak Anthropic's API" in message
+        assert (await refusal("nobody-has-it"))[:2] == (404, "model_not_found")
+    assert not openai_server.requests
 
 
 async def test_anthropics_list_of_models(claude: AsyncAnthropic) -> None:
