@@ -134,7 +134,7 @@ async def test_an_endless_stream_is_passed_on_in_bounded_memory(house: GatewayHo
             tracemalloc.start()
             async for chunk in answer.aiter_raw():
                 received += len(chunk)
-                if received > 64 * 2**20:
+                if received > 32 * 2**20:
                     break
             grown = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
