@@ -1,7 +1,7 @@
 """What a run found, as a table in docs/reliability.md."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by make torture -->", "<!-- end -->"
@@ -16,15 +16,39 @@ def write_report(rows: dict[str, dict[str, Any]]) -> None:
 
 
 def tables(rows: dict[str, dict[str, Any]], former: str) -> str:
-    """One table for each group of tortures, and a line of sums. Groups of a former run that were not run again stay."""
-    ran = {row["group"] for row in rows.values()}
-    kept = [part for part in former.split("\n\n**")[1:] if part.partition("**")[0] not in ran]
-    parts = [f"\n**{part.rstrip()}" for part in kept]
-    for group in dict.fromkeys(row["group"] for row in rows.values()):
-        its = [row for row in rows.values() if row["group"] == group]
-        total, broken = sum(row["done"] for row in its), sum(len(row["broken"]) for row in its)
-        seeds = ", ".join(sorted({str(row["seed"]) for row in its}))
-        lines = [f"| {row['name']} | {row['promise']} | {row['done']:,} | {len(row['broken'])} |" for row in its]
+    """One table for each group of tortures, and a line of sums. What a former run did and this one did not stays."""
+    groups = _read(former)
+    for row in rows.values():
+        line = _Line(row["name"], row["promise"], row["done"], len(row["broken"]), str(row["seed"]))
+        groups.setdefault(row["group"], {})[row["name"]] = line
+    parts = []
+    for group, lines in groups.items():
+        total, broken = sum(line.done for line in lines.values()), sum(line.broken for line in lines.values())
+        seeds = ", ".join(sorted({line.seed for line in lines.values()}))
         head = ["", f"**{group}**: {total:,}, promises broken: {broken} (seed {seeds})", ""]
-        parts += [*head, "| what | promise | done | broken |", "|-|-|-|-|", *lines]
+        body = [f"| {line.name} | {line.promise} | {line.done:,} | {line.broken} |" for line in lines.values()]
+        parts += [*head, "| what | promise | done | broken |", "|-|-|-|-|", *body]
     return "\n".join(parts)
+
+
+class _Line(NamedTuple):
+    name: str
+    promise: str
+    done: int
+    broken: int
+    seed: str
+
+
+def _read(former: str) -> dict[str, dict[str, _Line]]:
+    """What `tables` wrote."""
+    groups: dict[str, dict[str, _Line]] = {}
+    for part in former.split("\n**")[1:]:
+        title, _, rest = part.partition("**")
+        seed = rest.partition("(seed ")[2].partition(")")[0]
+        cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in rest.split("\n") if line.startswith("| ")]
+        groups[title] = {
+            name: _Line(name, promise, int(done.replace(",", "")), int(broken), seed)
+            for name, promise, done, broken in cells
+            if name != "what"
+        }
+    return groups

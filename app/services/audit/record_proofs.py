@@ -1,5 +1,6 @@
 """Whether the stored records are those that were left: none forged, none put back, none removed."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -11,7 +12,7 @@ from keycairn.app.services.audit.journal import Journal
 from keycairn.app.services.audit.linking import Known
 from keycairn.app.services.audit.record_sums import ATTEMPTS, RecordSums, SeenRecords
 from keycairn.app.services.audit.record_weights import Present, weights_of, wrong_ones
-from keycairn.app.turns import batches
+from keycairn.app.turns import batches, each
 from keycairn.domain.audit import SYSTEM, Action, AuditEvent, Details
 from keycairn.domain.change import Change, PutKeyset, Touch
 from keycairn.domain.errors import ConflictError, DamagedAnchorError, RecordsUnknownError, UnreadableRecordError
@@ -80,7 +81,9 @@ class RecordProofs:
             try:
                 different = await self._different(seen, walk)
             except RecordsUnknownError as unknown:
-                if self._compared(seen, walk) != _Differences(rolled_back=[], removed=[], forged=[]):
+                if await asyncio.to_thread(self._compared, seen, walk) != _Differences(
+                    rolled_back=[], removed=[], forged=[]
+                ):
                     flaws.append(Flaw(kind=FlawKind.UNPROVEN, detail=str(unknown)))
             else:
                 self._leave_out(seen, different)
@@ -89,7 +92,7 @@ class RecordProofs:
                 gone = "it is gone, and the audit log does not know why"
                 flaws += list(_told(FlawKind.REMOVED, different.removed, gone))
         told = {flaw.record for flaw in flaws}
-        for error in self._store.unreadable():
+        async for error in each(self._store.unreadable()):
             if _called(error) not in told:
                 kind = _KINDS.get(error.why, FlawKind.FORGED)
                 flaws.append(Flaw(kind=kind, detail=str(error), record=_called(error)))
@@ -160,7 +163,7 @@ class RecordProofs:
         Where those do not tell, what the log says nothing of since the damage is uncertain, and left out too. Raises
         RecordsUnknownError where nothing would be left, or the end of the log is gone.
         """
-        found = self._compared(seen, walk)
+        found = await asyncio.to_thread(self._compared, seen, walk)  # of all records, and all that the log tells of
         if self._sums.adds_up(seen):
             return _Differences(rolled_back=(), removed=(), forged=found.forged, right=found.rolled_back)
         if not walk.unsure:
