@@ -165,9 +165,11 @@ async def test_no_request_that_reads_holds_the_loop(tmp_path: Path) -> None:
 async def test_no_request_that_writes_holds_the_loop(tmp_path: Path) -> None:
     slow = {}
     share = json.encode({"priority": 3})
+    many = json.encode({"models": [{"name": f"new-{number}", "model_type": "language"} for number in range(1_000)]})
     async with serving(tmp_path) as service:
         for method, target, body in [
             ("PATCH", "/api/models/model:M000001", share),
+            ("POST", f"/api/credentials/{LAST}/register-models", many),
             ("POST", "/api/encryption/verify", b""),
             ("POST", "/api/checkup/fix", b""),
             ("POST", "/api/models/auto-assign", b""),
