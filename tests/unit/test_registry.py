@@ -128,8 +128,8 @@ def test_a_hook_that_hangs_is_left_behind(installed: Installed) -> None:
             return ()
 
     started = time.monotonic()
-    registry = PluginRegistry(found=[installed("slow", Plugin())], time_limit=0.05)
-    assert "longer than 0.05 seconds" in failure(registry, "slow")
+    registry = PluginRegistry(found=[installed("slow", Plugin())], time_limit=0.5)
+    assert "longer than 0.5 seconds" in failure(registry, "slow")
     assert time.monotonic() - started < 2
 
 
