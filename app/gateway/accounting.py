@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from keycairn.domain.change import AddUsage
 from keycairn.domain.errors import KeycairnError
@@ -17,23 +19,51 @@ EVERY = 2.0
 _log = structlog.get_logger()
 
 
+class _Sum(Struct):
+    """What calls used, added up in place: a new `Usage` for each would cost more than the rest of counting it."""
+
+    requests: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: int = 0
+    nanos: int = 0
+    last_used: datetime | None = None
+
+    def add(self, usage: Usage) -> None:
+        self.requests += usage.requests
+        self.failed += usage.failed
+        self.input_tokens += usage.input_tokens
+        self.output_tokens += usage.output_tokens
+        self.cached_tokens += usage.cached_tokens
+        self.estimated += usage.estimated
+        self.nanos += usage.nanos
+        if self.last_used is None or (usage.last_used is not None and usage.last_used > self.last_used):
+            self.last_used = usage.last_used
+
+
 class Accounting:
     """Sums of what was not written yet, by key and hour."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._pending: dict[tuple[UsageKey, int], Usage] = {}
+        self._pending: dict[tuple[UsageKey, int], _Sum] = {}
 
     def add(self, key: UsageKey, usage: Usage, hour: int) -> None:
         """Count one call, in that hour of the key's day."""
-        before = self._pending.get((key, hour))
-        self._pending[key, hour] = usage if before is None else before.plus(usage)
+        place = (key, hour)
+        total = self._pending.get(place)
+        if total is None:
+            total = self._pending[place] = _Sum()
+        total.add(usage)
 
     async def flush(self) -> None:
         """Write everything counted so far in one changeset. What cannot be written is kept for the next time."""
         if not self._pending:
             return
-        batch, self._pending = self._pending, {}
+        pending, self._pending = self._pending, {}
+        batch = {place: Usage(**asdict(total)) for place, total in pending.items()}
         sums: dict[UsageKey, Usage] = {}
         for (key, hour), usage in batch.items():
             part = usage.within(hour)

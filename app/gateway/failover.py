@@ -147,7 +147,10 @@ class Failover:
 
     async def _within_limits(self, untried: Sequence[Serving]) -> tuple[Sequence[Serving], Sequence[LimitReachedError]]:
         """Those whose credential's own limits allow a call now, and why the others are passed over."""
-        if all(one.credential.limits == NO_LIMITS for one in untried):
+        for one in untried:
+            if one.credential.limits != NO_LIMITS:
+                break
+        else:
             return untried, ()
         for one in untried:
             await self._limiter.prepare(credential_subject(one.credential))

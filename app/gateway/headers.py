@@ -20,12 +20,17 @@ _OF_AN_API = {
 }
 _ALONE = frozenset({"content-encoding", "content-type", "idempotency-key", "traceparent", "user-agent"})
 """Those that are no lists: of several the last one counts."""
+FOR_US = frozenset({b"host", b"content-length", b"authorization", b"accept-encoding"})
+"""Those that nearly every client sends and no plugin may declare: about the connection, and the token for us."""
 _KNOWN = 1024
 
 
 def received(headers: RawHeaders) -> list[tuple[str, str]]:
-    """The client's headers as text, names in lower case, without those that `Connection` says are for us alone."""
-    pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
+    """The client's headers as text, names in lower case, without those that `Connection` says are for us alone.
+
+    Those that never go on are left out: see `FOR_US`.
+    """
+    pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers if name not in FOR_US]
     named = {token.strip().lower() for name, value in pairs if name == "connection" for token in value.split(",")}
     return [pair for pair in pairs if pair[0] not in named] if named - {"keep-alive"} else pairs
 

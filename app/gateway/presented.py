@@ -16,7 +16,8 @@ def presented_token(headers: dict[bytes, bytes]) -> Secret:
 
     Raises AmbiguousRequestError where two headers hold different ones.
     """
-    given = {_bare(name, headers[name]) for name in CREDENTIAL_HEADERS if name in headers} - {b""}
+    given = {_bare(name, headers[name]) for name in CREDENTIAL_HEADERS if name in headers}
+    given.discard(b"")
     if len(given) > 1:
         raise AmbiguousRequestError("Two headers hold different tokens. Send one, as Authorization: Bearer TOKEN.")
     text = given.pop() if given else b""

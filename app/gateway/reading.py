@@ -12,13 +12,17 @@ from keycairn.app.services.access import Principal
 
 PUBLIC_URL = "keycairn.public_url"
 """In a scope: the address people use, with what stands before our paths."""
+_PLAIN = {path: path.encode() for path in APIS}
 _NAMES = ("/v1/models/", "/anthropic/v1/models/")
 """Below these, the rest of a path is the name of a model, and goes nowhere."""
 
 
 def check_request(scope: Any, path: str) -> None:
     """Raise IngressError for a request of ambiguous form; of a native path only its size is looked at here."""
-    if path.startswith(NATIVE):
+    plain = _PLAIN.get(path)
+    if plain is not None and plain == scope.get("raw_path") and not scope["query_string"]:
+        check_headers(scope)  # the target is as it is spelled here
+    elif path.startswith(NATIVE):
         check_headers(scope)
         check_target(scope)
     else:

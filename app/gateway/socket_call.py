@@ -8,7 +8,7 @@ from keycairn.app.gateway.call import Api, Call
 from keycairn.app.gateway.headers import received
 from keycairn.app.gateway.presented import LONGEST_TOKEN, presented_token
 from keycairn.app.gateway.query_naming import model_in_query
-from keycairn.app.gateway.routes import NATIVE, check_plain, check_query
+from keycairn.app.gateway.routes import APIS, NATIVE, check_plain, check_query
 from keycairn.app.services.access import Principal
 from keycairn.domain.errors import AmbiguousRequestError, NoRouteError, RequestRefusedError
 from keycairn.domain.modality import Modality
@@ -79,6 +79,8 @@ def socket_call(scope: Any, path: str, query: str, caller: Principal) -> Call:
         if not model:
             raise RequestRefusedError('The query must name a model, as in "?model=gpt-realtime".')
         return Call(api=api, method="GET", query=query, headers=headers, caller=caller, model=model)
+    if path in APIS:
+        raise NoRouteError("The gateway serves this path over HTTP alone, streams too: it opens no websocket here.")
     if not path.startswith(NATIVE):
         raise NoRouteError("The gateway has no websocket at this path.")
     raw = scope.get("raw_path")

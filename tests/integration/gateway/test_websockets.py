@@ -153,6 +153,8 @@ async def test_the_token_is_taken_from_wherever_a_client_puts_its_key(
         ("/v1/realtime?model=gpt-realtime&call_id=rtc_1", None, 400, "invalid_request"),
         ("/v1/realtime?model=gpt-realtime&api_key=x", None, 400, "invalid_request"),
         ("/v1/chat/completions", None, 404, "not_found"),
+        ("/v1/responses", None, 404, "not_found"),
+        ("/v1/nothing", None, 404, "not_found"),
         ("/v1/realtime/../realtime?model=gpt-realtime", None, 400, "ambiguous_request"),
         ("/native/nobody/realtime", None, 404, "credential_not_found"),
     ],
