@@ -1,7 +1,7 @@
 """Asking for the usage of a stream that the client did not ask for, or turned off, and taking it out of the answer.
 
 OpenAI's API tells the tokens of a stream only where `stream_options` asks for them: in an event of its own, the last
-one. Source: platform.openai.com/docs/api-reference/chat/create.
+one; all others say that their `usage` is null. Source: platform.openai.com/docs/api-reference/chat/create.
 """
 
 import json
@@ -19,6 +19,7 @@ APIS_THAT_ASK = frozenset({"chat", "completions"})
 LONGEST_OPTIONS = 4096
 """Bytes of a member `stream_options` that is looked at, its name included."""
 _MEMBER = re.compile(r'"stream_options"[ \t\r\n]*+:[ \t\r\n]*+')
+_NULL = re.compile(rb',[ \t]*+"usage"[ \t]*+:[ \t]*+null(?=[ \t]*+[,}])')
 _NO_CHOICES = re.compile(rb'"choices"[ \t]*+:[ \t]*+\[[ \t]*+\]')
 
 
@@ -59,13 +60,13 @@ def unasked(text: bytes, at: int) -> Unasked | None:
 
 
 class UsageEdit:
-    """A `keycairn.app.gateway.answer_edits.Edit` that takes out the events which only tell the usage."""
+    """A `keycairn.app.gateway.answer_edits.Edit` that takes out the events which only tell the usage, and its nulls."""
 
     marks: tuple[bytes, ...] = (b'"usage"',)
 
     def __call__(self, text: bytes) -> bytes:
-        """Nothing for such an event; another one as it is."""
-        return b"" if _NO_CHOICES.search(text) and _only_tells_usage(text) else text
+        """Nothing for such an event; another one without the member that is there because it was asked for."""
+        return b"" if _NO_CHOICES.search(text) and _only_tells_usage(text) else _NULL.sub(b"", text)
 
 
 def _only_tells_usage(event: bytes) -> bool:

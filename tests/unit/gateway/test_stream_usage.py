@@ -16,14 +16,20 @@ WORD = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}],"usage":null}'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":8,"completion_tokens":2}}'
 SPACED = b'data: {"choices": [ ], "usage": {"prompt_tokens": 8, "completion_tokens": 2}}'
 FILTERED = b'data: {"choices":[],"prompt_filter_results":[],"usage":null}'
+HIDING = b'data: {"choices":[{"delta":{"content":"a"}}], "usage": null ,"obfuscation":"x"}'
 QUOTING = b'data: {"choices":[{"delta":{"content":"\\"choices\\":[],\\"usage\\":{}"}}],"usage":null}'
 DONE = b"data: [DONE]"
 PAD = {"messages": [{"role": "user", "content": "x" * READ_AT_ONCE}]}
 
 
+def unasked(event: bytes) -> bytes:
+    """The event as it would be if nobody had asked."""
+    return event.replace(b',"usage":null', b"")
+
+
 def passed(pieces: Sequence[bytes]) -> bytes:
-    unasked = EventEdits([UsageEdit()])
-    return b"".join(unasked.see(piece) for piece in pieces) + unasked.rest()
+    edits = EventEdits([UsageEdit()])
+    return b"".join(edits.see(piece) for piece in pieces) + edits.rest()
 
 
 @given(
@@ -33,23 +39,23 @@ def passed(pieces: Sequence[bytes]) -> bytes:
 )
 def test_only_the_events_that_tell_the_usage_are_taken_out(events: list[bytes], end: bytes, sizes: list[int]) -> None:
     stream = b"".join(event + end for event in events)
-    left = b"".join(event + end for event in events if event not in {USAGE, SPACED})
+    left = b"".join(unasked(event) + end for event in events if event not in {USAGE, SPACED})
     assert passed(in_pieces(stream, sizes)) == left
 
 
 @pytest.mark.parametrize("rest", [b"", WORD, b"data: {", b"\xff"])
 def test_what_comes_behind_the_last_event_is_passed_on(rest: bytes) -> None:
-    assert passed([WORD + b"\n\n" + rest]) == WORD + b"\n\n" + rest
+    assert passed([WORD + b"\n\n" + rest]) == unasked(WORD) + b"\n\n" + unasked(rest)
 
 
 def test_a_stream_that_ends_in_its_usage_ends_without_it() -> None:
-    assert passed([WORD + b"\n\n", USAGE]) == WORD + b"\n\n"
+    assert passed([WORD + b"\n\n", USAGE]) == unasked(WORD) + b"\n\n"
 
 
 def test_an_event_passes_on_as_soon_as_it_is_whole() -> None:
-    unasked = EventEdits([UsageEdit()])
-    assert unasked.see(WORD + b"\n\n" + WORD[:20]) == WORD + b"\n\n"
-    assert unasked.see(WORD[20:] + b"\n\n") == WORD + b"\n\n"
+    edits = EventEdits([UsageEdit()])
+    assert edits.see(WORD + b"\n\n" + WORD[:20]) == unasked(WORD) + b"\n\n"
+    assert edits.see(WORD[20:] + b"\n\n") == unasked(WORD) + b"\n\n"
 
 
 @settings(deadline=None, max_examples=20)
@@ -57,14 +63,28 @@ def test_an_event_passes_on_as_soon_as_it_is_whole() -> None:
 def test_an_event_as_long_as_a_picture_passes_on_as_it_comes(sizes: list[int], end: bytes) -> None:
     picture = b"data: " + b"x" * (2 * LONGEST_EVENT)
     stream = [WORD, picture, USAGE, picture, USAGE, WORD]
-    left = b"".join(event + end for event in stream if event is not USAGE)
+    left = b"".join(unasked(event) + end for event in stream if event is not USAGE)
     assert passed(in_pieces(b"".join(event + end for event in stream), sizes)) == left
 
 
 def test_an_event_without_an_end_is_not_held_for_ever() -> None:
-    unasked = EventEdits([UsageEdit()])
+    edits = EventEdits([UsageEdit()])
     long = b"data: " + b"x" * LONGEST_EVENT
-    assert unasked.see(long) + unasked.see(b"y") == long + b"y"
+    assert edits.see(long) + edits.see(b"y") == long + b"y"
+
+
+@pytest.mark.parametrize(
+    ("event", "left"),
+    [
+        (HIDING, b'data: {"choices":[{"delta":{"content":"a"}}] ,"obfuscation":"x"}'),
+        (b'data: {"choices":[{"text":",\\"usage\\":null}"}]}', None),
+        (b'data: {"choices":[{}],"usage":nullish}', None),
+        (b'data: {"choices":[{}],"usage":{"total_tokens":1}}', None),
+        (b'data: {"choices":[{}],"cousage":null}', None),
+    ],
+)
+def test_only_the_member_that_was_asked_for_is_taken_out_of_an_event(event: bytes, left: bytes | None) -> None:
+    assert passed([event + b"\n\n"]) == (event if left is None else left) + b"\n\n"
 
 
 class Renaming:
