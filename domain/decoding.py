@@ -28,6 +28,8 @@ SAMPLE = 40
 """Characters at either end of a long run that say whether it is base64 of a text."""
 FEW = 64
 """Runs of base64, or stretches of text, that are told apart."""
+SEVERAL = 4
+"""Pieces of base64 with padding that may be one text."""
 MOST_PACKED = 8
 """How many compressed texts of one text are unpacked."""
 
@@ -47,10 +49,11 @@ _PACKED = (
     re.compile(rb"H4sI(?<![A-Za-z0-9+/]H4sI)[A-Za-z0-9+/_-]{14,}"),
     re.compile(rb"e[JNAF](?<![A-Za-z0-9+/]e[JNAF])[A-Za-z0-9+/_-]{14,}"),
     re.compile(rb"Qlpo(?<![A-Za-z0-9+/]Qlpo)[A-Za-z0-9+/_-]{14,}"),
+    re.compile(rb"UEsDB(?<![A-Za-z0-9+/]UEsDB)[A-Za-z0-9+/_-]{14,}"),
     re.compile(rb"/Td6WFo(?<![A-Za-z0-9+/]/Td6WFo)[A-Za-z0-9+/_-]{14,}"),
     re.compile(rb"_Td6WFo(?<![A-Za-z0-9+/]_Td6WFo)[A-Za-z0-9+/_-]{14,}"),
 )
-"""How the base64 of gzip, zlib, bzip2 and xz begins."""
+"""How the base64 of gzip, zlib, bzip2, zip and xz begins."""
 
 
 class Unpacker(Protocol):
@@ -60,10 +63,20 @@ class Unpacker(Protocol):
         """The first `max_length` bytes of what is compressed in `data`."""
 
 
+class _Unzip:
+    """The first file of an archive of zip. Source: APPNOTE 6.3.10, section 4.3.7."""
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """The first `max_length` bytes of it."""
+        name, extra = int.from_bytes(data[26:28], "little"), int.from_bytes(data[28:30], "little")
+        return zlib.decompressobj(-15).decompress(data[30 + name + extra :], max_length)
+
+
 _UNPACKERS: Sequence[tuple[bytes, Callable[[], Unpacker]]] = (
-    (b"\x1f\x8b", partial(zlib.decompressobj, 47)),
-    (b"\x78", partial(zlib.decompressobj, 47)),
+    (b"\x1f\x8b\x08", partial(zlib.decompressobj, 47)),
+    *((b"\x78" + level, partial(zlib.decompressobj, 47)) for level in (b"\x01", b"\x5e", b"\x9c", b"\xda")),
     (b"BZh", bz2.BZ2Decompressor),
+    (b"PK\x03\x04", _Unzip),
     (b"\xfd7zXZ", partial(lzma.LZMADecompressor, memlimit=MOST_MEMORY)),
 )
 
@@ -102,6 +115,9 @@ def dense(text: bytes) -> Iterator[bytes]:
     if len(letters) >= SHORTEST_RUN:
         yield _from_base32(letters)
     yield from _from_hex(text.replace(b"0x", b""))
+    padded = [piece[len(piece.rstrip(_BASE64)) :] for piece in text.split(b"=")[:-1]]
+    if len(padded) >= SEVERAL:
+        yield b"".join(_aligned(one.translate(_STANDARD)) for one in padded if one)
     codes = _NUMBERS.findall(text)
     if len(codes) >= SHORTEST_TEXT:
         yield bytes(map(int, codes))
@@ -111,15 +127,31 @@ def unpacked(parts: Sequence[bytes], most: int) -> Iterator[bytes]:
     """What is compressed in the first few runs that begin as such: of all together, little more than `most` bytes."""
     text = b" ".join(parts)
     for match in islice((one for head in _PACKED for one in head.finditer(text)), MOST_PACKED):
-        packed = _aligned(match[0].translate(_STANDARD))
-        for begins, unpacker in _UNPACKERS:
-            if packed.startswith(begins):
-                try:
-                    found = unpacker().decompress(packed, max(0, most) + 1)
-                except (zlib.error, lzma.LZMAError, OSError, EOFError):
-                    continue
+        for found in _opened(_aligned(match[0].translate(_STANDARD)), most):
+            most -= len(found)
+            yield found
+
+
+def unpacked_bytes(raw: bytes, most: int) -> Iterator[bytes]:
+    """What is compressed somewhere in `raw`, as `unpacked` gives it."""
+    for begins, _ in _UNPACKERS:
+        place = raw.find(begins)
+        for _ in range(MOST_PACKED):
+            if place < 0:
+                break
+            for found in _opened(raw[place:], most):
                 most -= len(found)
                 yield found
+            place = raw.find(begins, place + 1)
+
+
+def _opened(packed: bytes, most: int) -> Iterator[bytes]:
+    for begins, unpacker in _UNPACKERS:
+        if packed.startswith(begins):
+            try:
+                yield unpacker().decompress(packed, max(0, most) + 1)
+            except (zlib.error, lzma.LZMAError, OSError, EOFError):
+                continue
 
 
 def texts(raw: bytes) -> bytes:

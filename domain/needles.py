@@ -24,6 +24,9 @@ LONG_ROW = 3 * WORD - 1
 MOST_WHOLE = 4
 """Parts of secrets that are looked for in every spelling; of a key file with more lines each counts as it is."""
 
+PUBLIC_KEYS = frozenset({"sk-no-key-required", "no-key-required", "not-required", "your-api-key-here"})
+"""What local servers and their documentation have people write where no key is needed. They protect nothing."""
+
 
 class Rows:
     """Rows of characters that are looked for, of ASCII.
@@ -174,23 +177,26 @@ def _base32_cores(raw: bytes) -> Iterable[bytes]:
 
 
 def _numbers(raw: bytes) -> Iterable[str]:
-    """The codes of its characters in a row: decimal and octal, with leading zeros and without, binary, numbered."""
+    """The codes of its characters in a row: decimal and octal, with zeros around and without, binary, numbered."""
     for half in _halves(raw):
         for codes in (half, half[::-1]):
             yield "".join(str(code) for code in codes)
             yield "".join(f"{code:03}" for code in codes)
             yield "".join(f"{code:o}" for code in codes)
             yield "".join(f"{code:03o}" for code in codes)
+            yield "".join(f"0{code:o}" for code in codes)
+            yield "".join(f"{code}0" for code in codes)
     first = _halves(raw)[0]
     yield "".join(f"{code:08b}" for code in first)
+    yield "".join(f"{code:07b}" for code in first)
     yield "".join(f"{place}{code}" for place, code in enumerate(first))
 
 
 def _hexes(raw: bytes) -> Iterable[str]:
-    """The codes of its characters in hexadecimal, of two digits, three, four and eight (UTF-16 and UTF-32)."""
+    """The codes of its characters in hexadecimal, of two digits, three, four, six and eight (UTF-16 and UTF-32)."""
     for half in _halves(raw):
         yield half.hex()
         yield half.hex()[::-1]
         yield half[::-1].hex()
-        for zeros in ("0", "00", "000000"):
+        for zeros in ("0", "00", "0000", "000000"):
             yield zeros.join(f"{code:02x}" for code in half)

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from keycairn.domain.decoding import SHORTEST_TEXT, decoded, dense, parts_of, texts, unpacked
-from keycairn.domain.needles import PIECE, SHORTEST, SHORTEST_NEEDLE, Needles, parts
+from keycairn.domain.decoding import SHORTEST_TEXT, decoded, dense, parts_of, texts, unpacked, unpacked_bytes
+from keycairn.domain.needles import PIECE, PUBLIC_KEYS, SHORTEST, SHORTEST_NEEDLE, Needles, parts
 from keycairn.domain.placing import everywhere, from_end, located, merged, replaced
 from keycairn.domain.secret import MASK, Secret
 from keycairn.domain.spellings import FOLD, SEPARATORS, Span, even, folded, plain_forms, readings
@@ -40,16 +40,15 @@ UNPACKED = 8
 MOST_UNITS = 96
 """Lines, values and words of a text that are looked at one by one; where there are more, all of them count as one."""
 MOST_KEPT = 16
+WIDEST_DIGIT = 3
+"""Bytes for each digit of words in hexadecimal, with what stands before and between them."""
 NEAR_END = 16
 """Bytes within which codes of characters follow one another."""
-
-PUBLIC_KEYS = frozenset({"sk-no-key-required", "no-key-required", "not-required", "your-api-key-here"})
-"""What local servers and their documentation have people write where no key is needed. They protect nothing."""
 
 _NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
 _NO_HEX = bytes(byte for byte in range(256) if byte not in b"0123456789abcdef")
 _NO_HEX_OF_ANY_CASE = bytes(byte for byte in range(256) if byte not in b"0123456789abcdefABCDEF")
-_DIGITS = bytes(97 if byte in b"0123456789abcdefxu" else 32 for byte in range(256))
+_DIGITS = bytes(97 if byte in b"0123456789abcdefxuh" else 32 for byte in range(256))
 LEAST_DIGITS = 20
 _MANY_DIGITS = b"a" * LEAST_DIGITS
 """A row of digits that may be the codes of characters, once all separators are gone."""
@@ -120,6 +119,9 @@ class Redactor:
                 found = min(found, from_end(text, _NO_DIGITS, size))
             if size := needles.hexes.begun(_hexes(text), PIECE):
                 found = min(found, from_end(text, _NO_HEX_OF_ANY_CASE, size))
+            if b"0x" in text:
+                size = needles.hexes.begun(_hexes(text.replace(b"0x", b"")), PIECE)
+                found = min(found, len(text) - WIDEST_DIGIT * size)
         return found
 
     def within(self, data: bytes, *, depth: int = DEPTH, thorough: bool = False) -> bool:
@@ -155,14 +157,16 @@ class Redactor:
         """What `data` may be decoded to; None where that is more than may be read."""
         for one in dense(data) if thorough else decoded(parts):
             yield one if effort.allows(len(one) // READ_AT_ONCE) else None
-        for one in unpacked(parts, effort.room):
-            yield one if effort.has_room(len(one)) else None
+        yield from _fitting(unpacked(parts, effort.room), effort)
 
     def _holds_decoded(self, data: bytes | None, depth: int, effort: "_Effort", *, thorough: bool) -> bool:
         if data is None or self._stands_in(data):
             return True
         text = texts(data)
-        return len(text) >= SHORTEST_TEXT and self._below(text, depth - 1, effort, thorough=thorough)
+        if len(text) >= SHORTEST_TEXT and self._below(text, depth - 1, effort, thorough=thorough):
+            return True
+        inner = _fitting(unpacked_bytes(data, effort.room), effort) if depth > 1 else ()
+        return any(self._holds_decoded(one, depth - 1, effort, thorough=thorough) for one in inner)
 
     def _stands_in(self, data: bytes) -> bool:
         """Whether a secret stands in `data` in a spelling that needs no decoding."""
@@ -170,7 +174,7 @@ class Redactor:
         if self._needles.often.stand_in(squeezed) or any(one in data for one in self._needles.exact):
             return True
         return self._needles.digits.stand_in(_digits(data)) or (
-            _has_hex(squeezed) and self._needles.hexes.stand_in(_hexes(data))
+            _has_hex(squeezed) and any(map(self._needles.hexes.stand_in, _ways_of_hexes(data)))
         )
 
     def spans(self, data: bytes, *, depth: int = DEPTH, thorough: bool = False) -> list[Span]:
@@ -270,6 +274,11 @@ class _Effort:
         return self.room >= 0
 
 
+def _fitting(unpacked: Iterable[bytes], effort: _Effort) -> Iterator[bytes | None]:
+    for one in unpacked:
+        yield one if effort.has_room(len(one)) else None
+
+
 def _has_hex(squeezed: str) -> bool:
     """Whether there are so many digits in a row that they may be the codes of characters."""
     return _MANY_DIGITS in squeezed.encode().translate(_DIGITS)
@@ -277,6 +286,12 @@ def _has_hex(squeezed: str) -> bool:
 
 def _digits(data: bytes) -> str:
     return data.translate(None, _NO_DIGITS).decode("ascii")
+
+
+def _ways_of_hexes(data: bytes) -> Iterator[str]:
+    yield _hexes(data)
+    if b"0x" in data:
+        yield _hexes(data.replace(b"0x", b""))
 
 
 def _hexes(data: bytes) -> str:

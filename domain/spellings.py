@@ -27,7 +27,7 @@ class _Letters(dict[bytes, bytes]):
 
 
 _BLANK = re.compile(rb"\\[bfnrt]")
-_FOREIGN = re.compile(rb"\\u(?!00[2-7]|20[789]|21[0-4]|24[6-9a-f]|ff[0-5]|d83[5c])[0-9a-f]{4}", re.IGNORECASE)
+_FOREIGN = re.compile(rb"\\u(?!00[2-7]|20[789]|21[0-4]|24[6-9a-f]|ff[0-5]|d83[5c]|db40)[0-9a-f]{4}", re.IGNORECASE)
 """Escapes of JSON that stand for no part of a key, in any form of its characters."""
 
 _MARKUP = (
@@ -49,13 +49,13 @@ _OCTAL_CODES = _Letters({b"%03o" % code: bytes((code,)) for code in range(32, 12
 _WIDE = re.compile(rb"\\[uU](?![0-9a-fA-F]{4})")
 """What begins like an escape of four digits and is none."""
 _QUOTED = re.compile(rb"=[2-7][0-9a-fA-F]")
-_AN_ESCAPE = re.compile(rb"\\[0-7uUx]")
-_SURROGATES = ("\ud835", "\ud83c")
+_AN_ESCAPE = re.compile(rb"\\[0-7uUxN]")
+_SURROGATES = ("\ud835", "\ud83c", "\udb40")
 """The first halves of letters in other forms beyond 16 bits."""
 _AT_ONCE = 64
 """Characters that get their plain forms at a time: putting accents in order takes the square of their number."""
 _TELLING_JSON = re.compile(
-    rb"\\(?:x|[uU](?:\{|0{2,6}[2-7]|0001[dD]|20[789]|21[0-4]|24[6-9a-fA-F]|[fF]{2}[0-5]|[dD]83[5cC])"
+    rb"\\(?:x|N\{U|[uU](?:\{|0{2,6}[2-7]|0001[dD]|20[789]|21[0-4]|24[6-9a-fA-F]|[fF]{2}[0-5]|[dD]83[5cC]|[dD][bB]40)"
     rb"|[2-7][0-7]{0,2}\\|[01][0-7]{2}\\)"
 )
 _TELLING_URL = re.compile(rb"%(?:[2-7][0-9a-fA-F]|[eE][fF]|[fF]0|[eE]2|u00)")
@@ -67,9 +67,16 @@ FORMS: Mapping[int, int] = {
     if len(plain) == 1 and plain.isascii()
 }
 """Letters and digits in other forms: full width, mathematical, in circles."""
+_PICTURED: Mapping[int, int] = {
+    **{0xE0000 + code: code for code in range(0x20, 0x7F)},
+    **{begin + place: 65 + place for begin in (0x1F150, 0x1F170, 0x1F1E6) for place in range(26)},
+}
+"""Letters of tags, which print as nothing; white ones in black circles and squares; those that flags are made of."""
 _TELLING_FORMS = (
     (b"\xef", re.compile(rb"\xef(?:\xbc[\x90-\x99\xa1-\xba]|\xbd[\x81-\x9a])")),
     (b"\xf0\x9d", re.compile(rb"\xf0\x9d[\x90-\x9f]")),
+    (b"\xf0\x9f", re.compile(rb"\xf0\x9f(?:\x84[\xb0-\xbf]|[\x85\x86]|\x87[\xa6-\xbf])")),
+    (b"\xf3\xa0", re.compile(rb"\xf3\xa0[\x80\x81]")),
     (b"\xe2", re.compile(rb"\xe2(?:\x81[\xb0-\xbf]|\x82[\x80-\x9f]|[\x84\x85]|\x91[\xa0-\xbf]|[\x92\x93])")),
 )
 """How these begin, and how they are written, in UTF-8."""
@@ -150,6 +157,8 @@ def plainer(text: bytes) -> bytes:
         text = _without_backslashes(text)
     if in_other_forms(text):
         text = plain_forms(text)
+    if b"<![CDATA[" in text:
+        text = text.replace(b"<![CDATA[", b"").replace(b"]]>", b"")
     for begin, markup in _MARKUP:
         if begin in text:
             text = markup.sub(b"", text)
@@ -159,6 +168,8 @@ def plainer(text: bytes) -> bytes:
 def plain_forms(text: bytes) -> bytes:
     """`text` in ASCII: letters in other forms, circled or accented, become plain, and no others are left."""
     read = text.decode("utf-8", "ignore")
+    if b"\xf3\xa0" in text or b"\xf0\x9f" in text:
+        read = read.translate(_PICTURED)
     pieces = (read[begin : begin + _AT_ONCE] for begin in range(0, len(read), _AT_ONCE))
     return b"".join(
         piece.encode() if piece.isascii() else unicodedata.normalize("NFKD", piece).encode("ascii", "ignore")

@@ -5,11 +5,13 @@ import bz2
 import codecs
 import gzip
 import html
+import io
 import itertools
 import json
 import lzma
 import re
 import unicodedata
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, unquote
@@ -48,6 +50,13 @@ def _in_form(text: str, lower: int, upper: int, digit: int) -> str:
 
 def _long_escapes(text: str) -> str:
     return "".join(f"\\U{ord(one):08x}" if ord(one) > 127 else one for one in text)
+
+
+def _zipped(text: str) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as files:
+        files.writestr("key.txt", text)
+    return archive.getvalue()
 
 
 SPELLINGS: Mapping[str, Callable[[str], str]] = {
@@ -107,6 +116,10 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "mathematical, escaped": lambda text: json.dumps(_in_form(text, 0x1D41A, 0x1D400, 0x1D7CE))[1:-1],
     "mathematical, long escapes": lambda text: _long_escapes(_in_form(text, 0x1D41A, 0x1D400, 0x1D7CE)),
     "full width, URL": lambda text: quote(_in_form(text, 0xFF41, 0xFF21, 0xFF10)),
+    "tags": lambda text: "".join(chr(0xE0000 + ord(one)) for one in text),
+    "tags, escaped": lambda text: json.dumps("".join(chr(0xE0000 + ord(one)) for one in text))[1:-1],
+    "in black squares": lambda text: text.upper().translate({65 + place: 0x1F170 + place for place in range(26)}),
+    "letters of flags": lambda text: text.upper().translate({65 + place: 0x1F1E6 + place for place in range(26)}),
     "in circles, escaped": lambda text: json.dumps(_in_form(text, 0x24D0, 0x24B6, 0x30))[1:-1],
     "base64 within bytes": lambda text: base64.b64encode(NOISE + text.encode() + NOISE).decode(),
     "base64 of it backwards within bytes": lambda text: base64.b64encode(NOISE + text[::-1].encode() + NOISE).decode(),
@@ -118,6 +131,14 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "hex codes": lambda text: ", ".join(f"0x{ord(one):02x}" for one in text),
     "upper hex codes": lambda text: ",".join(f"0X{ord(one):02X}" for one in text),
     "binary codes": lambda text: " ".join(f"{ord(one):08b}" for one in text),
+    "binary codes of seven": lambda text: " ".join(f"{ord(one):07b}" for one in text),
+    "octal codes of Python": lambda text: ", ".join(f"0o{ord(one):o}" for one in text),
+    "codes of UTF-16": lambda text: ", ".join(f"{ord(one)}, 0" for one in text),
+    "hex codes of assemblers": lambda text: ", ".join(f"{ord(one):02X}h" for one in text),
+    "hex in words": lambda text: " ".join(f"0x{word}" for word in re.findall(".{1,8}", text.encode().hex())),
+    "style escapes of six digits": lambda text: "".join(f"\\\\{ord(one):06x}" for one in text),
+    "named escapes": lambda text: "".join(f"\\\\N{{U+{ord(one):04X}}}" for one in text),
+    "sections of XML": lambda text: "".join(f"<![CDATA[{one}]]>" for one in text),
     "numbered codes": lambda text: ",".join(f"{place}: {ord(one)}" for place, one in enumerate(text)),
     "calls of chr": lambda text: " + ".join(f"chr({ord(one)})" for one in text),
     "a call of fromCharCode": lambda text: f"String.fromCharCode({','.join(str(ord(one)) for one in text)})",
@@ -153,6 +174,9 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "base64 of gzip": lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
     "base64 of zlib": lambda text: base64.b64encode(zlib.compress(text.encode())).decode(),
     "base64 of bzip2": lambda text: base64.b64encode(bz2.compress(text.encode())).decode(),
+    "base64 of zip": lambda text: base64.b64encode(_zipped(text)).decode(),
+    "hex of gzip": lambda text: gzip.compress(text.encode()).hex(),
+    "base64 of gzip of gzip": lambda text: base64.b64encode(gzip.compress(gzip.compress(text.encode()))).decode(),
     "base64 of xz": lambda text: base64.b64encode(lzma.compress(text.encode())).decode(),
     "base64 of URLs of xz": lambda text: base64.urlsafe_b64encode(lzma.compress(text.encode())).decode(),
 }

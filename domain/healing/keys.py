@@ -7,8 +7,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from keycairn.domain.errors import UnusableKeyError
-from keycairn.domain.needles import SHORTEST
-from keycairn.domain.redaction import PUBLIC_KEYS
+from keycairn.domain.needles import PUBLIC_KEYS, SHORTEST
 
 
 class Healed(Struct, frozen=True):

@@ -65,6 +65,12 @@ def test_an_equals_sign_before_a_secret_that_begins_as_hex_hides_nothing_of_it()
     assert Redactor([secret]).holds(f"=\r{SPELLINGS['all JSON escapes'](secret)}\n")
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_a_secret_in_many_pieces_of_base64_is_found_in_what_is_kept(size: int) -> None:
+    pieces = [base64.b64encode(KEY[place : place + size].encode()).decode() for place in range(0, len(KEY), size)]
+    assert SEEN.holds(f"It is {' '.join(pieces)}, sorry.")
+
+
 def test_what_cannot_be_looked_into_is_left_out() -> None:
     assert SEEN.masked("x" * (LONGEST + 1)) == WITHHELD
 
