@@ -21,6 +21,7 @@ from keycairn.app.web.inside import KEYCAIRN, from_state, keycairn_of
 from keycairn.app.web.limits import LARGEST_BODY
 from keycairn.app.web.metrics import METER, Metrics
 from keycairn.app.web.problems import EXCEPTION_HANDLERS
+from keycairn.app.web.query import check_query
 from keycairn.app.web.refusals import note_refusal
 from keycairn.domain.audit import Caller
 
@@ -37,7 +38,7 @@ def built_routes(handlers: tuple[ControllerRouterHandler, ...], base: str) -> Li
     """
     return Litestar(
         [*handlers, page_router()],
-        guards=[Guard()],
+        guards=[Guard(), check_query],
         dependencies={
             "keycairn": Provide(keycairn_of, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),

@@ -251,6 +251,18 @@ GATEWAY_RULES: dict[tuple[str, str], Rule] = {
     **{(method, "/v1/nothing"): answering(404, LISTING) for method in METHODS},
     **{(method, "/native/{id}"): answering(404, CALL) for method in METHODS[:6]},
 }
+NO_SOCKET = answering(404, INVOKE)
+SOCKET_RULES: dict[str, Rule] = {
+    "/v1/realtime?model=m-openai": NO_SOCKET,
+    "/v1/realtime": answering(400, INVOKE),
+    "/v1/realtime/translations?model=m-openai": NO_SOCKET,
+    "/v1/chat/completions": NO_SOCKET,
+    "/v1/nothing": NO_SOCKET,
+    "/anthropic/v1/messages": NO_SOCKET,
+    "/native/{id}/callable": NO_SOCKET,
+    "/native/{id}/readable": NO_SOCKET,
+}
+"""The gateway's paths as websockets, at providers that have none. All others are none, whoever asks."""
 WORKSPACES = ("default", "theirs")
 OPENAI_ONLY = Reach(providers=("openai",))
 

@@ -197,11 +197,17 @@ class CredentialController(Controller):
         migrate_to: Annotated[
             str | None, QueryParameter(description="The credential that takes the models over; else they are deleted.")
         ] = None,
+        delete_models: Annotated[
+            bool, QueryParameter(description="As clients of Open Notebook send it; `false` needs `migrate_to`.")
+        ] = True,
         dry_run: Annotated[bool, QueryParameter(description="Only say what would happen.")] = False,
         if_match: IfMatch = None,
     ) -> DeletionView:
         """Delete it with its models, or move them to another credential of the provider; all of it or nothing."""
         target = _target(migrate_to) if migrate_to else None
+        if not (delete_models or target):
+            why = "A model is never without an account: name the credential that takes them over in migrate_to."
+            raise InvalidInputError(why, {"delete_models": "needs migrate_to when it is false"})
         if target and caller.reach.credentials is not None and target not in caller.reach.credentials:
             raise OutOfReachError
         if target and not await reaches(keycairn, caller, target):

@@ -33,12 +33,18 @@ _ONCE = frozenset(
         b"sec-fetch-dest",
         b"access-control-request-method",
         b"if-match",
+        b"range",
+        b"cookie",
+        b"idempotency-key",
+        b"anthropic-version",
         b"upgrade",
         b"sec-websocket-key",
         b"sec-websocket-version",
     }
 )
 """Headers of which a second one would let one reader go by the first, another by the last."""
+_NEEDLESS = re.compile(rb"%(?:3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])")
+"""Escapes of letters and digits: they hide a path's words from whoever compares it without decoding."""
 _PATH = re.compile(rb"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*")
 _QUERY = re.compile(rb"[!-~]*")
 _MEANINGFUL = frozenset("/\\%;?#")
@@ -71,6 +77,8 @@ def check_path(raw: bytes, *, names: bool = False) -> None:
     """The part of `check_form` that concerns the path, from its first slash."""
     if not _PATH.fullmatch(raw):
         raise AmbiguousRequestError("The path holds a character that must be percent-encoded, or must not be there.")
+    if b"%" in raw and _NEEDLESS.search(raw):
+        raise AmbiguousRequestError("The path holds a letter or a digit that is percent-encoded.")
     if b"//" in raw or b"/." in raw or b"%" in raw:
         _check_decoded(raw, names=names)
 

@@ -9,7 +9,7 @@ import msgspec
 from litestar.datastructures import FormMultiDict, UploadFile
 from msgspec import Struct
 
-from keycairn.domain.errors import ForeignOriginError
+from keycairn.domain.errors import AmbiguousRequestError, ForeignOriginError
 from keycairn.domain.secret import MASK, Secret
 from keycairn.domain.secretlike import is_key
 
@@ -48,13 +48,21 @@ class PageForm:
         self._data = data
 
     def text(self, name: str) -> str:
-        """The text of a field, trimmed; "" where it is not there."""
+        """The text of a field, trimmed; "" where it is not there. Raises AmbiguousRequestError where there are two."""
+        self._check_once(name)
+        return self._first(name)
+
+    def _check_once(self, name: str) -> None:
+        if len(self._data.getall(name, [])) > 1:
+            raise AmbiguousRequestError("A field of the form is there more than once.")
+
+    def _first(self, name: str) -> str:
         value = self._data.get(name, "")
         return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
 
     def meant(self, name: str) -> str:
         """The text that is meant for a field: where two people changed it, the one that was chosen."""
-        return self.text(f"{THEIRS}{name}" if self._takes_theirs(name) else name)
+        return self.text(self._chosen(name))
 
     def ticks(self, name: str) -> list[str]:
         """The boxes of a name that are meant to be ticked."""
@@ -68,6 +76,9 @@ class PageForm:
             return msgspec.json.decode(self.text(WAS), type=dict[str, str])
         except msgspec.DecodeError:
             return {}
+
+    def _chosen(self, name: str) -> str:
+        return f"{THEIRS}{name}" if self._takes_theirs(name) else name
 
     def _takes_theirs(self, name: str) -> bool:
         return self.text(f"{TAKE}{name}") == "theirs"
@@ -87,12 +98,13 @@ class PageForm:
 
     def file(self, name: str) -> UploadFile | None:
         """The file of a field, None where none was chosen."""
+        self._check_once(name)
         value = self._data.get(name)
         return value if isinstance(value, UploadFile) and value.filename else None
 
     def again(self, name: str) -> str:
         """The text of a field as it may stand in a page again: "" for one that is a key."""
-        text = self.meant(name)
+        text = self._first(self._chosen(name))
         return "" if is_key(text) else text
 
     def given(self) -> list[str]:

@@ -13,7 +13,7 @@ from keycairn.app.page.forms import PageForm
 from keycairn.app.services.access import PageSession, Principal
 from keycairn.app.web.auth import UNTRIED
 from keycairn.app.web.paging import PREFIX
-from keycairn.domain.errors import AuthenticationError, ForeignOriginError
+from keycairn.domain.errors import AmbiguousRequestError, AuthenticationError, ForeignOriginError
 
 SESSION = "keycairn_session"
 """The key of the request's session in its state."""
@@ -53,7 +53,10 @@ def cookie(connection: Connection, text: str, *, lasts: int) -> Cookie:
 async def by_session(connection: Connection, keycairn: Keycairn) -> Principal:
     """Who asks, by the session's cookie and nothing else. Raises AuthenticationError or SealedError."""
     keycairn.vault.check_open()
-    text = connection.cookies.get(cookie_name(connection))
+    name = cookie_name(connection)
+    if connection.headers.get("cookie", "").count(f"{name}=") > 1:
+        raise AmbiguousRequestError("The session's cookie is there more than once: somebody else set one.")
+    text = connection.cookies.get(name)
     try:
         session, principal = await keycairn.sessions.recognised(text or "")
     except AuthenticationError:

@@ -8,6 +8,7 @@ from httpx import Response
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 from tests.app_client import AppClient
+from tests.handshakes import handshake
 from tests.house import House
 from tests.nights import by_day
 from tests.permissions import (
@@ -15,6 +16,7 @@ from tests.permissions import (
     METHODS,
     PAGE_RULES,
     RULES,
+    SOCKET_RULES,
     STRANGE_METHOD,
     UNSAFE_METHODS,
     Kind,
@@ -84,6 +86,23 @@ async def test_the_answer_is_what_the_table_says(
         assert answer.status_code == expected(rules, method, path, kind), (kind, answer.text)
         if method == "DELETE" and rule and may(rule, kind):
             await scene.accounts(kind.workspace)
+
+
+@pytest.mark.parametrize("path", SOCKET_RULES)
+async def test_the_gateways_websockets_ask_for_the_same_tokens(service: tuple[Http, Scene], path: str) -> None:
+    http, scene = service
+    for kind in kinds():
+        scene.house.clock.tick(61)
+        answer = await handshake(http.app, filled(scene, path, kind.workspace), scene.tokens[kind])
+        rule = SOCKET_RULES[path]
+        assert answer == (rule.gives if may(rule, kind) else 403 if kind.works else 401), kind
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path in (*RULES, *PAGE_RULES)}))
+async def test_nothing_else_is_a_websocket_whoever_asks(service: tuple[Http, Scene], path: str) -> None:
+    http, scene = service
+    for kind in A_FEW:
+        assert await handshake(http.app, filled(scene, path, kind.workspace), scene.tokens[kind]) == 400, kind
 
 
 async def asked(http: Http, method: str, path: str, token: str) -> Response:

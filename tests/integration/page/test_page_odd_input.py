@@ -74,6 +74,15 @@ async def test_an_address_that_only_takes_forms_answers_a_person_with_a_page(bro
     assert answer.headers["allow"]
 
 
+async def test_a_field_or_a_parameter_that_is_there_twice_is_refused(browser: Browser) -> None:
+    """Which of the two counts would be the reader's choice: somebody may have looked at the other one."""
+    twice = await browser.post("/tokens/new", {"name": "app", "scopes": "invoke", "days": ["1", "9"]})
+    assert (twice.status_code, "more than once" in twice.text) == (400, True)
+    asked = [(await browser.client.get(f"/credentials?{query}")).status_code for query in ("q=a&q=b", "q=a;q=b")]
+    assert asked == [400, 400]
+    assert (await browser.client.get("/credentials?q=a&unknown=b")).status_code == 200
+
+
 async def test_a_bounded_token_sees_no_calls_of_others(house: House, browser: Browser) -> None:
     made = await house.keycairn.credentials.create(
         "openai", name="its", secrets={"api_key": Secret("sk-its-0123456789")}

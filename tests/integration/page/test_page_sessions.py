@@ -122,6 +122,18 @@ async def test_a_cookie_that_we_did_not_make_is_none(house: House, damage: Calla
         assert answer.status_code == (401 if damage(text) != text else 200)
 
 
+async def test_of_two_cookies_of_ours_none_counts(house: House) -> None:
+    """A page on another port, or below the same name, can set one of its own session."""
+    _, text = await a_token(house)
+    async with browsing(house) as browser:
+        cookie = (await browser.sign_in(text)).headers["set-cookie"].partition(";")[0]
+        name = cookie.partition("=")[0]
+        browser.client.cookies.clear()
+        for sent, expected in ((cookie, 200), (f"{name}=theirs; {cookie}", 400), (f"{cookie}; {name}=theirs", 400)):
+            answer = await browser.client.get("/signed-in", headers={"Cookie": sent})
+            assert answer.status_code == expected
+
+
 async def test_a_code_signs_in_once_within_its_hour(house: House) -> None:
     id, _ = await a_token(house)
     code = house.keycairn.sessions.code(id).reveal()
