@@ -4,12 +4,13 @@ The cases are made from the columns that the tables have: a column that is neith
 with the reason, fails.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from surrealdb import RecordID
 from tests.nights import ENGINES, by_day
 from tests.samples import THEN
@@ -18,8 +19,20 @@ from tests.tampering import RECORDS, WORKSPACES, Place, Row, a_place, filled_bef
 from keycairn.app.keycairn import Keycairn
 from keycairn.app.offline import accept_database
 from keycairn.app.services.audit import FlawKind
-from keycairn.domain.audit import SYSTEM, Action, EventFilter
-from keycairn.domain.change import PutDefaults
+from keycairn.domain.audit import IN_PROCESS, SYSTEM, Action, EventFilter
+from keycairn.domain.change import (
+    Change,
+    DeleteCredential,
+    DeleteModel,
+    DeleteModelsOf,
+    DropKeyRotation,
+    DropToken,
+    PutDefaults,
+    PutKeyRotation,
+    PutToken,
+    ReplaceCredential,
+    ReplaceModel,
+)
 from keycairn.domain.errors import RecordNotRefusedError
 from keycairn.domain.ids import CredentialId, ModelId, TokenId
 from keycairn.domain.key_rotation.record import KeyRotationId
@@ -252,22 +265,54 @@ async def test_a_removed_record_is_noticed(place: Place, table: str) -> None:
         assert any(flaw.kind is FlawKind.LOST for flaw in (await kc.audit.verify()).flaws), "and stays on record"
 
 
-async def test_a_record_put_back_from_an_older_state_is_noticed_and_works_for_nobody(place: Place) -> None:
-    """The key that leaked and was rotated away, the token that was revoked, the model that was unlinked."""
-    before = {table: await place.rows(table) for table in PROVEN}
+async def moved_on(kc: Keycairn, table: str, changed: str, gone: str) -> None:
+    """Edit one record and delete another: the key that leaked, the token that was revoked, the model that was moved."""
+    match table:
+        case "credential":
+            one, other = [await kc.store.credential("default", CredentialId(name)) for name in (changed, gone)]
+            assert one is not None
+            assert other is not None
+            edit: Change = ReplaceCredential(replace(one, name="moved on", version=one.version + 1), one.version)
+            end: Sequence[Change] = (
+                DeleteModelsOf("default", other.id),
+                DeleteCredential("default", other.id, other.version),
+            )
+        case "model":
+            model = await kc.store.model("default", ModelId(changed))
+            assert model is not None
+            edit = ReplaceModel(replace(model, weight=9, version=model.version + 1), model.version)
+            end = (DeleteModel("default", ModelId(gone)),)
+        case "token":
+            token = await kc.store.token(TokenId(changed))
+            assert token is not None
+            edit, end = PutToken(replace(token, revoked=THEN, name="moved on")), (DropToken(TokenId(gone)),)
+        case "key_rotation":
+            first, second = [await kc.store.key_rotation(KeyRotationId(name)) for name in (changed, gone)]
+            assert first is not None
+            assert second is not None
+            edit = PutKeyRotation(replace(first, version=first.version + 1), first.version)
+            end = (DropKeyRotation(second.id, second.version),)
+        case _:
+            stored = [await kc.store.defaults(name.removeprefix("defaults:")) for name in (changed, gone)]
+            edit, *end = (PutDefaults(replace(one, slots={}, version=one.version + 1), one.version) for one in stored)
+    await kc.journal.commit((edit, *end, kc.journal.event(IN_PROCESS, Action.STORE_REPAIRED, "database")))
+
+
+@pytest.mark.parametrize("table", by_day(PROVEN, one_in=2))
+async def test_a_record_put_back_from_an_older_state_is_noticed_and_works_for_nobody(place: Place, table: str) -> None:
+    """With the proof that it had then: an edited one, and one that is no longer there."""
+    older = (await place.rows(table))[4:6]
+    changed, gone = map(name_of, older)
     async with place.open() as kc:
-        token = next(one for one in await kc.tokens.list() if one.name == "later 0")
-        await kc.tokens.revoke(token.id)
-    row = next(row for row in before["token"] if name_of(row) == token.id)
-    await place.run("UPDATE $id CONTENT $row", id=row["id"], row={k: v for k, v in row.items() if k != "id"})
-    async with place.open() as kc:
-        assert await names(kc) == {token.id: FlawKind.ROLLED_BACK}
-        assert not await works(kc, token.id)
-        [event] = await kc.audit.events(matching=EventFilter(action=Action.RECORDS_REFUSED))
-        assert event.details[FlawKind.ROLLED_BACK] == [token.id]
-    async with place.open() as kc:
-        assert await names(kc) == {token.id: FlawKind.ROLLED_BACK}, "as long as it is there"
-        assert not await works(kc, token.id)
+        await moved_on(kc, table, changed, gone)
+    for row in older:
+        await place.run("UPSERT $id CONTENT $row", id=row["id"], row={k: v for k, v in row.items() if k != "id"})
+    for _ in range(2):
+        async with place.open() as kc:
+            assert await names(kc) == dict.fromkeys((changed, gone), FlawKind.ROLLED_BACK), "as long as it is there"
+            assert [await works(kc, name) for name in (changed, gone)] == [False, False]
+            [event] = await kc.audit.events(matching=EventFilter(action=Action.RECORDS_REFUSED))
+            assert set(event.details[FlawKind.ROLLED_BACK]) == {changed, gone}
 
 
 @pytest.mark.parametrize("column", by_day(COVERED["event"], one_in=4))
