@@ -185,7 +185,6 @@ PAGES = (
     "/api/credentials/status",
     "/api/credentials/env-status",
     "/api/models?limit=100",
-    "/api/models?limit=100&provider=groq",
     "/api/models?limit=1000",
     "/api/models/defaults",
     "/api/models/count/openai",

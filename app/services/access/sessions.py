@@ -2,14 +2,17 @@
 
 A session is what its cookie says, under a MAC; the token it stands on is looked up each time. What cannot stand in a
 cookie is kept in the audit log, whose events are the only record of it: an ended session is an event with the id of
-that session, a used code the beginning of a session with the id of that code. No two events have one id.
+that session, a used code the beginning of a session with the id of that code. No two events have one id. Where events
+of the last hours are gone or altered, no session and no code from before that was found is good.
 """
 
+import asyncio
 import hmac
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +21,7 @@ from msgspec.structs import replace
 from keycairn.app.services.access.tokens import Principal, Tokens
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.keys import Vault
-from keycairn.domain.audit import Action, AuditEvent, Caller
+from keycairn.domain.audit import Action, AuditEvent, Caller, Head, chained
 from keycairn.domain.change import Append
 from keycairn.domain.errors import AuthenticationError, DuplicateError
 from keycairn.domain.ids import EventId, TokenId, key_of
@@ -34,6 +37,8 @@ RENEWED_AFTER = timedelta(minutes=1)
 """A cookie older than this is written anew when it is used."""
 CODE_LASTS = timedelta(hours=1)
 LONGEST_COOKIE = 1024
+AT_ONCE = 64
+"""Events whose links are checked before others are served."""
 _OVER = frozenset({Action.SESSION_STARTED, Action.SESSION_ENDED})
 _CODE = re.compile(r"([0-9A-HJKMNP-TV-Z]{26})\.([0-9A-HJKMNP-TV-Z]{26})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
 
@@ -72,6 +77,8 @@ class Sessions:
         self._journal = journal
         self._ended: dict[str, datetime] = {}
         self._read_to: int | None = None
+        self._trusted_from = 0
+        """Seconds since 1970: what was begun before may have been ended by an event that somebody took away."""
 
     async def begin(self, principal: Principal, by: Caller) -> PageSession:
         """A session of a token that was proven just now, on record."""
@@ -91,10 +98,11 @@ class Sessions:
         match = _CODE.fullmatch(code.reveal())
         if match is None or not hmac.compare_digest(self._mac("code", code.reveal().rpartition(".")[0]), match[4]):
             raise AuthenticationError
-        if self._clock.now().timestamp() >= int(match[3]):
+        until = int(match[3])
+        if self._clock.now().timestamp() >= until:
             raise AuthenticationError
         found = Code(key=match[1], token=TokenId(f"token:{match[2]}"))
-        if await self._is_over(found.key):
+        if await self._is_over(found.key, begun=until - int(CODE_LASTS.total_seconds())):
             raise AuthenticationError
         await self._tokens.again(found.token)
         return found
@@ -116,7 +124,7 @@ class Sessions:
     async def recognised(self, cookie: str) -> tuple[PageSession, Principal]:
         """The session of a cookie, and who it stands for by now. Raises AuthenticationError."""
         session = self._opened(cookie)
-        if self._clock.now() >= session.ends or await self._is_over(session.key):
+        if self._clock.now() >= session.ends or await self._is_over(session.key, begun=session.started):
             raise AuthenticationError
         return session, await self._tokens.again(session.actor)
 
@@ -145,6 +153,7 @@ class Sessions:
         return bytes.fromhex(self._mac("form", session.key))
 
     async def _begun(self, key: str, actor: str, by: Caller, details: dict[str, str]) -> PageSession:
+        await self._catch_up()  # first: what is found of the log ends the sessions of before, and not this one
         await self._journal.commit(
             (self._journal.event(by, Action.SESSION_STARTED, f"session:{key}", details=dict(details)),)
         )
@@ -166,8 +175,13 @@ class Sessions:
     def _mac(self, purpose: str, said: str) -> str:
         return self._vault.keyset.session_mac(f"{purpose}\n{said}".encode())
 
-    async def _is_over(self, key: str) -> bool:
-        """Whether the session was ended, or the code used, here or by another instance."""
+    async def _is_over(self, key: str, *, begun: int) -> bool:
+        """Whether the session was ended, or the code used, here or by another instance, or nothing can tell."""
+        await self._catch_up()
+        return key in self._ended or begun < self._trusted_from
+
+    async def _catch_up(self) -> None:
+        """Read what the log tells of sessions since the last time."""
         head = await self._store.head()
         last = head.seq if head else 0
         if self._read_to is None or self._read_to > last:
@@ -176,21 +190,40 @@ class Sessions:
             events = await self._store.chain(after=self._read_to, limit=MOST)
             if not events:
                 break
+            if events[0].seq != self._read_to + 1:
+                self._distrust()
             self._note(events)
             self._read_to = events[-1].seq
-        return key in self._ended
 
     async def _read_back(self, last: int) -> None:
         """Read the log from its end to where no session that is recorded there can still be good."""
         oldest = self._clock.now() - LONGEST - CODE_LASTS
-        end = last
+        end, following = last, None
         while end > 0:
             events = await self._store.chain(after=max(0, end - MOST), limit=min(MOST, end))
             self._note(events)
+            page = [*events, following] if following else [*events]
+            if not page or (not following and page[-1].seq != last) or not await self._linked(page):
+                self._distrust()
+            following = page[0] if page else None
             end -= MOST
             if events and events[0].at < oldest:
                 break
         self._read_to = last
+
+    async def _linked(self, events: Sequence[AuditEvent]) -> bool:
+        """Whether each event is the one after the event before it."""
+        mac = self._journal.mac
+        for number, (before, event) in enumerate(pairwise(events)):
+            if event.seq != before.seq + 1 or event.mac != mac(chained(event, Head(before.seq, before.mac))):
+                return False
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return True
+
+    def _distrust(self) -> None:
+        """End every session, and every code, of before: the event that ended one may be among those that are gone."""
+        self._trusted_from = int(self._clock.now().timestamp())
 
     def _note(self, events: Sequence[AuditEvent]) -> None:
         now = self._clock.now()

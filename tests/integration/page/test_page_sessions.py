@@ -5,10 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from tests.house import House
 from tests.page import SAME, Browser, browsing, form_key
 
-from keycairn.domain.audit import EventFilter
+from keycairn.adapters.memory import MemoryStore
+from keycairn.domain.audit import Action, AuditEvent, EventFilter
+from keycairn.domain.errors import AuthenticationError
 from keycairn.domain.ids import TokenId
 from keycairn.domain.token import Scope
 
@@ -175,6 +178,38 @@ async def test_another_instance_knows_of_signing_out_and_of_used_codes(house: Ho
     await beside.keycairn.tokens.revoke(id)
     with pytest.raises(Exception, match="valid token"):
         await house.keycairn.sessions.recognised(cookie)
+
+
+@pytest.mark.parametrize("how", ["removed", "altered"])
+async def test_a_session_that_was_ended_stays_so_where_somebody_takes_the_event_away(how: str) -> None:
+    house = House(admin_token=ADMIN)
+    await house.open()
+    id, text = await a_token(house)
+    code = house.keycairn.sessions.code(id)
+    await house.keycairn.sessions.spend(code, source="", request_id="")
+    async with browsing(house, token=text) as browser:
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+        await browser.post("/sign-out")
+    await house.keycairn.tokens.create("later", (Scope.INVOKE,))
+    assert isinstance(house.store, MemoryStore)
+    events = house.store.state.tables["event"]
+    for key, event in list(events.items()):
+        assert isinstance(event, AuditEvent)
+        if event.action in {Action.SESSION_ENDED, Action.SESSION_STARTED}:
+            if how == "removed":
+                del events[key]
+            else:
+                events[key] = replace(event, action=Action.TOKEN_CREATED)
+    house.clock.tick(2)
+
+    after = House(store=house.store, ids=house.ids, clock=house.clock, admin_token=ADMIN)
+    await after.open()
+    async with browsing(after) as browser:
+        assert (await browser.client.get("/", headers={"Cookie": cookie})).status_code == 401
+        with pytest.raises(AuthenticationError):
+            await after.keycairn.sessions.known(code)
+        assert (await browser.sign_in(text)).status_code == 303
+        assert (await browser.get("/")).status_code == 200, "one that is begun after that is good"
 
 
 async def test_a_session_opens_no_api_and_a_bearer_token_no_page(house: House) -> None:
