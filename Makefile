@@ -119,7 +119,7 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "Keycairn needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "This Python has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Setting up $(VENV): an environment of its own; the first time takes a minute or two."
+	@echo "Setting up $(VENV): an environment of its own; the first time takes two to four minutes."
 	@$(PYTHON) -m venv $(VENV)
 	@echo "  installing $$(grep -c '^[a-z]' requirements.lock) packages, each by its hash ..."
 	@if command -v uv >/dev/null 2>&1; then \

@@ -19,7 +19,8 @@ Written by `make docs` from the commands themselves; a test compares. `keycairn 
 Commands talk to the service named by `--url` or `KEYCAIRN_URL`, else to the one `keycairn login` remembers, else to the
 one of the data folder, else to the one that runs on this machine; without a service they work by themselves, and those
 that only read create nothing. `KEYCAIRN_DATA_DIR` and `KEYCAIRN_DATABASE_URL` go before a login. The token is that of
-`--token-file`, `KEYCAIRN_TOKEN`, `KEYCAIRN_TOKEN_FILE` or the login; on the service's own machine none is needed.
+`--token-file`, `KEYCAIRN_TOKEN`, `KEYCAIRN_TOKEN_FILE` or the login; on the service's own machine that of
+`first-token` in its data folder is found by itself.
 
 Wherever an id is asked for, a name will do, and `provider/name` where several have it. A key is typed at a hidden
 prompt, comes from standard input (`-`) or from a file (`@FILE`), and never stands in a command. Every command that

@@ -76,6 +76,10 @@ class Client:
         """The decoded answer. Raises RequestFailedError."""
         return await self._call("PUT", path, query, body)
 
+    async def patch(self, path: str, body: object) -> Any:
+        """The decoded answer. Raises RequestFailedError."""
+        return await self._call("PATCH", path, {}, body)
+
     async def delete(self, path: str, **query: str | int) -> Any:
         """The decoded answer. Raises RequestFailedError."""
         return await self._call("DELETE", path, query)

@@ -14,7 +14,7 @@ def impact(plan: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     models = {
         "deleted": "models deleted with it",
         "moved": "models moved",
-        "merged": "models that are there already",
+        "merged": "models that the other one has already, and that go with it",
     }
     slots = {"cleared_defaults": "default slots left empty", "redirected_defaults": "default slots that follow"}
     tokens = {

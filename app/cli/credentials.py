@@ -84,7 +84,7 @@ async def test_credential(client: "Client", *, credential: str, as_json: bool) -
 async def delete_credential(
     client: "Client", *, credential: str, migrate_to: str | None, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
-    """Delete a credential with its models, or move them to another one of the provider first."""
+    """Delete a credential with its models, or move them to another one of the provider first; doubles go with it."""
     found = await resolved(client, credential)
     query = {"migrate_to": (await resolved(client, migrate_to))["id"]} if migrate_to else {}
     path = f"/api/credentials/{segment(found['id'])}"

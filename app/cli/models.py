@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from keycairn.app.cli.asking import agreed
-from keycairn.app.cli.assignments import fields_of
+from keycairn.app.cli.assignments import fields_of, pairs
 from keycairn.app.cli.completing import credential_names, model_names, provider_names
 from keycairn.app.cli.connected import reading, segment, with_client
 from keycairn.app.cli.defaults import SLOTS
@@ -22,6 +23,7 @@ from keycairn.domain.modality import Modality
 if TYPE_CHECKING:
     from keycairn.app.cli.client import Client
 
+_PRICES = ("input", "cached", "output")
 _TYPES = click.Choice([modality.value for modality in Modality])
 
 
@@ -111,20 +113,47 @@ async def add_model(
 @click.option("--priority", type=int, help="Of several of one name, the smallest serves first.")
 @click.option("--weight", type=click.IntRange(1), help="Equals share calls by it.")
 @click.option("--context-length", type=click.IntRange(1), help="Tokens it can be given.")
+@click.option(
+    "--price",
+    "prices",
+    metavar="PART=AMOUNT|none",
+    multiple=True,
+    help=f"What it costs: {', '.join(_PRICES)} for a million tokens, call for each call; or none. Repeatable.",
+)
 @as_json
 @with_client
-async def edit_model(client: "Client", *, model: str, as_json: bool, **changes: Any) -> None:
-    """Change what a model is called, which account serves it, or its part among those of its name."""
+async def edit_model(client: "Client", *, model: str, prices: tuple[str, ...], as_json: bool, **changes: Any) -> None:
+    """Change what a model is called or costs, which account serves it, or its part among those of its name.
+
+    By its price, budgets and `keycairn usage` count: `keycairn model edit gpt-4o --price input=2.5 --price output=10`
+    """
     before = await resolved(client, model)
     body = {name: value for name, value in changes.items() if value is not None}
+    if prices:
+        body["price"] = _price(prices, before["price"])
     if not body:
-        raise click.UsageError("Say what to change: --name, --credential, --priority, --weight and so on.")
+        raise click.UsageError("Say what to change: --name, --credential, --priority, --weight, --price and so on.")
     if "credential" in body:
         word = body["credential"]
         body["credential"] = None if word == "none" else (await resolved_credential(client, word))["id"]
-    after = await client.put(f"/api/models/{segment(before['id'])}", body)
+    after = await client.patch(f"/api/models/{segment(before['id'])}", body)
     if not shown(after, as_json=as_json):
         record(after.items())
+
+
+def _price(texts: tuple[str, ...], before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The price that is meant; what is not named of it stays. Raises click.UsageError."""
+    if texts == ("none",):
+        return None
+    price = dict(before or {})
+    for name, text in pairs(texts, "--price").items():
+        try:
+            price[name] = None if text == "none" and name == "cached" else float(text)
+        except ValueError:
+            price[name] = -1.0
+        if name not in {*_PRICES, "call"} or not 0 <= (price[name] or 0) < inf:
+            raise click.UsageError(f"--price takes a number for one of: {', '.join(_PRICES)}, call.")
+    return price
 
 
 @model.command("test")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keycairn.app.cli.connected import reading
+from keycairn.app.cli.names import names_by_id
 from keycairn.app.cli.service_options import as_json
 from keycairn.app.cli.show import shown, table
 from keycairn.app.cli.watching import watch_option, watched
@@ -27,7 +28,8 @@ async def usage(
 ) -> int | None:
     """Sum up calls through the gateway: requests, tokens and cost.
 
-    By day, hour, token, credential or model, whose names are shown. Days and hours are UTC's.
+    By day, hour, token, credential or model, whose names are shown. Days and hours are UTC's. Calls of a model cost
+    something once its price is known: `keycairn model edit gpt-4o --price input=2.5 --price output=10`
     """
     kept = by or ("model",)
     query: dict[str, str | list[str]] = {"by": list(kept)}
@@ -36,7 +38,7 @@ async def usage(
     async def look() -> int | None:
         found = await client.get("/api/usage", **query)
         if not shown(found, as_json=as_json):
-            names = await _names(client, kept)
+            names = await names_by_id(client, kept)
             table(
                 (*kept, "requests", "failed", "in", "out", "cost"),
                 (
@@ -55,15 +57,3 @@ async def usage(
         return None
 
     return await watched(look, watch)
-
-
-async def _names(client: "Client", kept: tuple[str, ...]) -> dict[str, str]:
-    """What people call the records that sums are of."""
-    names: dict[str, str] = {}
-    if "model" in kept:
-        names |= {m["id"]: f"{m['provider']}/{m['name']}" for m in await client.all("/api/models")}
-    if "credential" in kept:
-        names |= {c["id"]: c["name"] for c in await client.all("/api/credentials")}
-    if "token" in kept:
-        names |= {t["id"]: t["name"] for t in await client.get("/api/tokens")}
-    return names

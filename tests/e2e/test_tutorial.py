@@ -60,22 +60,27 @@ def read(page: str) -> str:
     return (DOCS / page).read_text()
 
 
-async def test_the_pages_for_newcomers_run_as_they_are_written(
+async def test_the_tutorial_runs_as_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shell = Shell(tmp_path)
-    async with (
-        OpenAIServer(key=KEY) as openai,
-        OpenAIServer(key=None) as other,
-        AnthropicServer() as claude,
-        serving(shell) as served,
-    ):
-        key = ("--key", "@first.key")
+    async with OpenAIServer(key=KEY) as openai, serving(shell) as served:
         here = {"http://127.0.0.1:9876/v1": openai.url, "http://127.0.0.1:8765": served.url}
         await done(shell, "tutorial.md", here)
-        assert "Hello!" in capsys.readouterr().out
+    assert "Hello!" in capsys.readouterr().out
+    assert KEY not in shell.said
 
+
+@pytest.mark.night
+async def test_the_pages_for_those_who_come_from_elsewhere_run_as_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell = Shell(tmp_path)
+    async with OpenAIServer(key=None) as other, AnthropicServer() as claude, serving(shell) as served:
+        key = ("--key", "@first.key")
+        (tmp_path / "first.key").write_text(KEY)
         (tmp_path / ".env").write_text(ENV.format(key=f"{KEY}-env", url=other.url))
         (tmp_path / "other.env").write_text(ENV.format(key=f"{KEY}-other", url=other.url))
         (tmp_path / "config.yaml").write_text(LITELLM.format(key=KEY, url=other.url))

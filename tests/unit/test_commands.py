@@ -1,3 +1,4 @@
+import re
 import runpy
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 from tests.loading import COMMAND, SERVICE, loaded_by
+from tests.permissions import RULES
 
 from keycairn import __version__, app
 from keycairn.app.cli import main
@@ -83,3 +85,28 @@ def test_every_command_that_answers_answers_programs_too() -> None:
     for name, command in PAGE["all_commands"](main, "keycairn"):
         if name not in silent and not isinstance(command, click.Group):
             assert any("--json" in parameter.opts for parameter in command.params), name
+
+
+CALL = re.compile(r'client\.(get|all|post|put|patch|delete)\(\s*f?"(/api/[^"?]*)"')
+VERBS = {"all": "GET"}
+
+
+def test_every_request_of_a_command_has_a_route_of_that_method() -> None:
+    routes = {(verb, re.sub(r"{[^}]*}", "{}", path)) for verb, path in RULES}
+    asked = [
+        (file.name, VERBS.get(call[1], call[1].upper()), re.sub(r"{[^}]*}", "{}", call[2]))
+        for file in sorted((ROOT / "app/cli").glob("*.py"))
+        for call in CALL.finditer(file.read_text())
+    ]
+    assert len(asked) > 40
+    # the kind of a record stands in the path
+    assert [one for one in asked if one[1:] not in routes and one[2] != "/api/{}s"] == []
+
+
+def test_every_command_is_run_by_a_test() -> None:
+    texts = [file.read_text() for file in (ROOT / "tests").rglob("*.py")]
+    texts += [(ROOT / page).read_text() for page in ("README.md", "docs/tutorial.md")]  # run as they are written
+    tried = "\n".join(texts)
+    for name, command in PAGE["all_commands"](main, "keycairn"):
+        words = ", ".join(f'"{word}"' for word in name.split()[1:])
+        assert isinstance(command, click.Group) or words in tried or f"$ {name} " in tried, name

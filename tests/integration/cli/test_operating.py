@@ -102,6 +102,9 @@ async def test_an_account_lives_its_whole_life_by_commands(beside: Shell, servic
     assert (await beside.run("default", "set", "chat", f"openai/{name}")).exit_code == 0
     assert f"openai/{name}" in (await beside.run("default", "list")).output
     assert "works" in (await beside.run("model", "test", name)).output
+    assert "works" in (await beside.run("credential", "test", "Work")).output
+    await beside.read("default", "set", "tools", name)
+    assert "default:tools has no model" in (await beside.run("default", "clear", "tools")).output
 
     edited = await beside.read("credential", "edit", "Work", "--name", "Office", "--limit", "requests_per_minute=60")
     assert edited["limits"]["requests_per_minute"] == 60
@@ -434,6 +437,39 @@ async def test_failures_are_json_for_programs(beside: Shell, service: str) -> No
         assert json.loads(told.stdout)["error"]["code"] == code
     assert isinstance(await beside.read("plugins"), list)
     assert any(each["variable"] == "KEYCAIRN_URL" for each in await beside.read("settings"))
+
+
+async def test_events_are_told_and_found_by_names(beside: Shell, service: str) -> None:
+    made = await beside.read("credential", "add", "openai", "--name", "Audited", "--key", key_file(beside))
+    text = (await beside.read("token", "create", "auditor", "--scope", "audit:read", "--scope", "models:read"))["token"]
+    told = (await beside.run("audit", "list", "--target", "Audited")).output
+    assert "credential.created  Audited  first admin token  done" in " ".join(told.split("\n")).replace("   ", "  ")
+    assert made["id"] not in told
+    [event] = await beside.read("audit", "list", "--target", "Audited", "--actor", "first admin token")
+    assert event["target"] == made["id"]
+    unnamed = await beside.run("audit", "list", "--last", "3", KEYCAIRN_TOKEN=text)  # which may not look names up
+    assert unnamed.exit_code == 0
+    assert made["id"] in unnamed.output
+    await beside.run("token", "revoke", "auditor")
+    await beside.run("credential", "delete", "Audited", "--yes")
+    assert made["id"] in (await beside.run("audit", "list", "--action", "credential.deleted")).output
+
+
+async def test_a_models_price_is_said_by_its_parts(beside: Shell, service: str) -> None:
+    await beside.read("credential", "add", "openai", "--name", "Priced", "--key", key_file(beside))
+    await beside.read("model", "add", "gpt-4o", "--credential", "Priced", "--type", "language")
+    edit = ("model", "edit", "gpt-4o", "--price")
+    assert (await beside.read(*edit, "input=2.5", "--price", "output=10"))["price"]["output"] == 10
+    assert (await beside.read(*edit, "cached=1.25"))["price"]["input"] == 2.5
+    for wrong in ("input", "input=much", "tax=1", "output=-1", "call=inf"):
+        assert "--price" in failed(await beside.run(*edit, wrong), 2)
+    assert (await beside.read(*edit, "none"))["price"] is None
+    await beside.read("credential", "add", "openai", "--name", "Other", "--key", key_file(beside, OTHER_KEY))
+    edited = await beside.read("model", "edit", "gpt-4o", "--name", "fast", "--credential", "Other", "--priority", "2")
+    assert (edited["name"], edited["priority"]) == ("fast", 2)
+    assert (await beside.read("model", "show", "fast"))["credential"] == edited["credential"]
+    assert (await beside.read("model", "edit", "fast", "--credential", "none"))["credential"] is None
+    assert "Say what to change" in failed(await beside.run("model", "edit", "fast"), 2)
 
 
 async def test_usage_is_summed_up(beside: Shell, service: str) -> None:
