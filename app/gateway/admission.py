@@ -7,10 +7,7 @@ from keycairn.app.gateway.directory import Directory, KnownCaller
 from keycairn.app.gateway.limits import Limiter
 from keycairn.app.services.access import Attempts, Principal
 from keycairn.app.services.audit import AuditCounters
-from keycairn.domain.errors import (
-    ForbiddenError,
-    OverloadedError,
-)
+from keycairn.domain.errors import ForbiddenError, OverloadedError
 from keycairn.domain.secret import Secret
 from keycairn.domain.token import Scope as TokenScope
 from keycairn.domain.token import carries

@@ -41,6 +41,16 @@ def usage_of(report: Report, now: datetime) -> Usage:
     )
 
 
+def counts_use(subjects: Sequence[Subject], call: Call) -> bool:
+    """Whether one of the subjects, or an account that may serve the call, is held to what it will have used."""
+    if subjects and any(one.limits.counts_use for one in subjects):
+        return True
+    for one in call.candidates:  # noqa: SIM110  # a generator costs more than the few there are
+        if one.credential.limits.counts_use:
+            return True
+    return False
+
+
 class Meter:
     """Counts what a call uses that goes on for long, as it uses it.
 

@@ -15,10 +15,10 @@ from keycairn.app.gateway.accounting import Accounting
 from keycairn.app.gateway.admission import Admission
 from keycairn.app.gateway.answering import BrokenOffError, PassedAnswer, marks, pass_on
 from keycairn.app.gateway.attempt import AttemptRunner
-from keycairn.app.gateway.bookkeeping import usage_key, usage_of
+from keycairn.app.gateway.bookkeeping import counts_use, usage_key, usage_of
 from keycairn.app.gateway.call import Call, Report
 from keycairn.app.gateway.call_log import CallLog
-from keycairn.app.gateway.directory import Directory, KnownCaller
+from keycairn.app.gateway.directory import Directory
 from keycairn.app.gateway.disconnect_guard import DisconnectGuard
 from keycairn.app.gateway.errors import render
 from keycairn.app.gateway.failover import Failover
@@ -197,7 +197,7 @@ class Gateway:
             if call.api.native:
                 dialect = report.dialect = await self._resolver.dialect(call)
             call.candidates = await self._resolver.candidates(call)
-            if _counts_use(known, call):
+            if counts_use(known.subjects, call):
                 await check_counted(call)
             call.token = token
             await self._carry_out(call, incoming, send, dialect, report)
@@ -286,16 +286,6 @@ class Gateway:
             {"type": "http.response.start", "status": status, "headers": [*headers, *marks(report), *SECURITY_HEADERS]}
         )
         await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _counts_use(known: KnownCaller, call: Call) -> bool:
-    """Whether somebody is held to what the call will have used."""
-    if known.subjects and any(one.limits.counts_use for one in known.subjects):
-        return True
-    for one in call.candidates:  # noqa: SIM110  # a generator costs more than the few there are
-        if one.credential.limits.counts_use:
-            return True
-    return False
 
 
 def _length(headers: dict[bytes, bytes]) -> int | None:
