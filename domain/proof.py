@@ -147,6 +147,11 @@ def proven(record: Proven, macs: Macs, kid: int) -> tuple[Proven, int]:
     return (record if record.proof == proof else replace(record, proof=proof)), _weight(mac)
 
 
+def proves_anew(record: Proven, before: Proven) -> bool:
+    """Whether nothing but the proof is another one than before."""
+    return replace(before, proof=record.proof) == record
+
+
 def weight(record: Record, macs: Macs) -> int | str:
     """What the record adds to the sum; a clause that says why where its proof does not hold."""
     if record.__class__ not in MARKS:  # a look at the class, for there are many records

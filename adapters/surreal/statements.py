@@ -15,6 +15,7 @@ from keycairn.adapters.surreal.records import STRANGE, columns
 from keycairn.adapters.surreal.rows import record_id
 from keycairn.domain.change import AddUsage, Change, DropUsage, RecordUse
 from keycairn.domain.draft import Draft
+from keycairn.domain.proof import Proven, proves_anew
 from keycairn.domain.record import Record
 from keycairn.domain.state import Images, Key
 
@@ -104,12 +105,18 @@ def drafted(
 ) -> None:
     """Leave records of a draft as `images` say, where nobody else has written since. Kinds may be left out.
 
-    Of the `doubtful` the draft does not know whether something stands there that it was not shown.
+    Of the `doubtful` the draft does not know whether something stands there that it was not shown. A rotation proves
+    every record anew, and changes nothing else of most: one column takes a quarter less than the whole record.
     """
     for (kind, key), record in images.items():
-        if kind not in without:
-            unknown = (kind, key) in doubtful
-            to.image(kind, key, record, existed=None if unknown else draft.before((kind, key)) is not None)
+        if kind in without:
+            continue
+        unknown = (kind, key) in doubtful
+        before = None if unknown else draft.before((kind, key))
+        if isinstance(record, Proven) and isinstance(before, Proven) and record.proof and proves_anew(record, before):
+            to.add("UPDATE {id} SET proof = {proof} RETURN NONE", id=RecordID(kind, key), proof=record.proof)
+        else:
+            to.image(kind, key, record, existed=None if unknown else before is not None)
 
 
 def replayed(images: Images) -> Transaction:

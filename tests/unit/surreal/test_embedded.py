@@ -1,8 +1,11 @@
 """What only a store in a folder can promise."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from tests.fakes import NOON
 from tests.samples import WORKSPACE, a_credential, a_keyset, a_model, a_token, an_event
 
 from keycairn.adapters.surreal import open_surreal
@@ -12,11 +15,20 @@ from keycairn.domain.change import (
     Append,
     DeleteCredential,
     DeleteModel,
+    PutDefaults,
     PutKeyset,
     PutToken,
     RelinkModels,
+    ReplaceCredential,
+    Touch,
 )
+from keycairn.domain.draft import Draft
 from keycairn.domain.errors import SettingsError, StoreError
+from keycairn.domain.ids import key_of
+from keycairn.domain.model import Defaults, Slot
+from keycairn.domain.proof import Proven
+from keycairn.domain.record import Record
+from keycairn.ports.store import Store
 
 
 async def test_reopening_keeps_everything(tmp_path: Path) -> None:
@@ -80,3 +92,42 @@ async def test_a_path_that_cannot_be_a_folder_is_one_sentence(tmp_path: Path) ->
         await open_surreal(f"surrealkv://{tmp_path / 'file' / 'db'}")
     with pytest.raises(StoreError, match="Nothing was changed"):
         await open_surreal(f"surrealkv://{tmp_path / 'file'}")
+
+
+def proven(proof: str) -> Callable[[Draft], None]:
+    """Gives every record a proof, as the journal does."""
+
+    def finish(draft: Draft) -> None:
+        for record in list(draft.images.values()):
+            if isinstance(record, Proven):
+                draft.put(replace(record, proof=proof))
+
+    return finish
+
+
+async def test_records_that_are_proven_anew_keep_all_else_whatever_they_were_before(tmp_path: Path) -> None:
+    store = await open_surreal(f"surrealkv://{tmp_path}/db")
+    credential = a_credential(extra={"any": [1, None, "x"]}, settings={"base_url": "https://x.example"})
+    model, token = a_model(credential=credential.id, priority=3, context_length=8), a_token(last_used=NOON)
+    defaults = Defaults(workspace=WORKSPACE, slots={Slot.CHAT: model.id}, version=1)
+    made = (AddCredential(credential), AddModel(model), PutToken(token), PutDefaults(defaults, expected=0))
+    await store.commit(made)  # without a proof, as before there were any
+    names = [("credential", key_of(credential.id)), ("model", key_of(model.id)), ("token", key_of(token.id))]
+    looks = tuple(Touch(kind, key) for kind, key in (*names, ("defaults", WORKSPACE)))
+    for proof in ("1:first", "2:second", "2:second", "3:third"):
+        await store.commit(looks, proven(proof))
+    renamed = replace(credential, name="renamed", version=2)
+    await store.commit((ReplaceCredential(renamed, expected=1), *looks[1:]), proven("4:last"))
+    held = [await all_of(store)]
+    await store.aclose()
+    again = await open_surreal(f"surrealkv://{tmp_path}/db")
+    held.append(await all_of(again))
+    await again.aclose()
+    assert held[0] == held[1]
+    wanted = [replace(one, proof="4:last") for one in (renamed, model, defaults, token)]
+    assert [one for one in held[1] if isinstance(one, Proven)] == wanted
+
+
+async def all_of(store: Store) -> list[Record]:
+    async with store.snapshot() as records:
+        return [record async for record in records]
