@@ -36,6 +36,8 @@ PATIENCE = 5.0
 """Seconds a commit waits for an engine that failed, before it is told that the change is pending."""
 PAUSE = 0.2
 """Seconds between two attempts to bring a failed engine back."""
+AT_ONCE = 1000
+"""Records that are looked at without letting others run: a millisecond."""
 
 _FAILED = "The database's files cannot be written or read. Keycairn tries again until they can."
 _log = structlog.get_logger()
@@ -108,11 +110,7 @@ class LoggedEngine:
         head = draft.images.get(("head", CURRENT))
         try:
             if self.room is not None:
-                grows = any(
-                    record is not None and key[0] != "event" and draft.before(key) is None
-                    for key, record in draft.images.items()
-                )
-                self.room.check(len(body), grows=grows)
+                self.room.check(len(body), grows=await _grows(draft))
             async with self._logging:
                 if self._failed is not None:
                     raise StoreUnavailableError(f"{_FAILED} Nothing was written.")
@@ -255,3 +253,14 @@ class LoggedEngine:
             raise StoreError(f"{self.redo.file} is gone.")
         self.redo = redo
         await self.connection.resume()
+
+
+async def _grows(draft: Draft) -> bool:
+    """Whether it adds records; events are added by whatever is done."""
+    for start in range(0, len(items := list(draft.images.items())), AT_ONCE):
+        some = items[start : start + AT_ONCE]
+        if any(record is not None and key[0] != "event" and draft.before(key) is None for key, record in some):
+            return True
+        if len(items) > AT_ONCE:
+            await asyncio.sleep(0)
+    return False
