@@ -114,3 +114,16 @@ def test_a_lock_holds_everything_that_is_needed_at_a_version_it_allows(name: str
             chosen = ({"extra": extra} for extra in ("", *needed.extras))
             if further.marker is None or any(further.marker.evaluate(extra) for extra in chosen):
                 waiting.append(further)
+
+
+def test_a_first_run_says_what_it_is_doing_before_each_long_step() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("$(READY): ")[2].partition("\n\n")[0]
+    lines = [line.strip() for line in recipe.splitlines()]
+    long = [
+        number
+        for number, line in enumerate(lines)
+        if "-m venv" in line or "pip install" in line or "PIP_INSTALL" in line
+    ]
+    said = [number for number, line in enumerate(lines) if line.startswith("@echo")]
+    assert len(said) == 3
+    assert all(any(0 < number - told <= 4 for told in said) for number in long)

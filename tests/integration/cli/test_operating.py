@@ -18,7 +18,7 @@ from tests.shell import KEY, Shell
 from keycairn.app.cli.times import read_time
 from keycairn.testing.openai_server import OpenAIServer
 
-READING = [("status",), ("credential", "list"), ("provider", "list"), ("migrate-env", "--dry-run")]
+READING = [("status",), ("credential", "list"), ("plugins",), ("provider", "list"), ("migrate-env", "--dry-run")]
 OTHER_KEY = "sk-cli-9876543210-canary"
 WORK = ("--name", "Work", "--set")
 

@@ -13,9 +13,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.house import House
 from tests.nights import by_day
 from tests.served import COMMAND, announced, serving
 from tests.shell import KEY, Shell
+
+from keycairn.app import Settings
+from keycairn.app.cli.greeting import greet
+from keycairn.app.first_run import FirstRun
 
 
 @pytest.mark.night
@@ -99,9 +104,28 @@ async def test_a_lost_root_key_is_said_loudly_and_the_service_stays_up(shell: Sh
         async with httpx.AsyncClient(base_url=served.url) as http:
             assert (await http.get("/health/live")).status_code == 200
             assert (await http.get("/health/ready")).status_code == 503
-        looked = await shell.run("doctor")
-        assert looked.exit_code == 1
-        assert "KEYCAIRN_ROOT_KEY" in looked.output
+        for command in ("doctor", "status"):
+            looked = await shell.run(command)
+            assert looked.exit_code == 1
+            assert "KEYCAIRN_ROOT_KEY" in looked.output
+
+
+async def test_a_wrong_root_key_is_said_with_the_reason_and_exit_code_1(shell: Shell) -> None:
+    await shell.begin()
+    told = await shell.run("status", KEYCAIRN_ROOT_KEY="base64:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7gA=")
+    assert told.exit_code == 1
+    assert "opens none of the keyset's slots" in told.output
+    assert "No root key" not in told.output
+
+
+async def test_where_it_listens_on_every_address_its_own_one_is_not_taken_for_the_only_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    here = Settings(host="0.0.0.0", port=4711)  # nothing is bound by it
+    house = House()
+    await house.open()
+    greet(here, "http://127.0.0.1:4711", house.keycairn, FirstRun(), ())
+    assert "listens on every address of this machine; in a container, on its port 4711" in capsys.readouterr().out
 
 
 async def test_a_port_or_a_folder_that_is_taken_is_one_sentence_and_exit_code_1(shell: Shell) -> None:
