@@ -114,7 +114,7 @@ async def test_what_was_asked_before_something_garbled_is_answered_in_its_turn(
     writer.close()
     assert answers.startswith(b"HTTP/1.1 200 OK")
     assert answers.count(b"HTTP/1.1 ") == 2
-    assert answers.endswith(b'{"status":"ok"}')
+    assert answers.endswith(b'{"status":"ok","service":"keycairn"}')
 
 
 @pytest.mark.parametrize("path", [API, GATEWAY, "/v1/chat/completions"])
