@@ -17,7 +17,7 @@ from keycairn.app.sources import Kind, SourceSpec
 from keycairn.app.web.auth import Options
 from keycairn.app.web.limits import LARGEST_IMPORT
 from keycairn.domain.errors import InvalidInputError, NotFoundError, SettingsError
-from keycairn.domain.incoming import IncomingRow, touches_models
+from keycairn.domain.incoming import ImportReport, IncomingRow, touches_models
 from keycairn.domain.token import Scope
 from keycairn.ports.source import ImportSource
 
@@ -75,9 +75,16 @@ async def plan(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[Any
     found = jobs.of(view.caller.actor, job)
     if not found.rows or found.passed:
         raise NotFoundError("This plan was carried out, or dropped.")
-    source = HeldRows(found.name, found.rows)
-    report = await view.keycairn.importer.run(source, dry_run=True, by=view.caller)
-    return view.page("move_in_file.html", job=found, report=report, most=MOST_SHOWN, here=HERE)
+    planned: set[str] = set()
+
+    async def look(rows: Sequence[IncomingRow]) -> ImportReport:
+        report = await view.keycairn.importer.take(rows, dry_run=True, planned=planned, by=view.caller)
+        planned.update(report.models)
+        return report
+
+    if task := jobs.plan(found, await view.keycairn.store.revision(), look):
+        await asyncio.wait({task}, timeout=AT_ONCE)
+    return view.page("move_in_file.html", job=found, report=found.plan, most=MOST_SHOWN, here=HERE)
 
 
 @post("/move-in/file/{job:str}", opt=WRITE, include_in_schema=False)
@@ -88,6 +95,8 @@ async def bring(view: TheView, jobs: TheJobs, job: FromPath[str]) -> Response[An
     if any(map(touches_models, found.rows)):
         view.need(Scope.MODELS_WRITE)
     importer, by = view.keycairn.importer, view.caller
+    if found.running and not found.passed:
+        return view.seen(f"/move-in/file/{job}")  # it is being looked at still
     if found.rows and (task := jobs.bring(found, lambda rows: importer.run(HeldRows(found.name, rows), by=by))):
         await asyncio.wait({task}, timeout=AT_ONCE)
     return view.seen(f"/move-in/{job}")

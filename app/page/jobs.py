@@ -26,6 +26,10 @@ PIECE = 25
 STOPPED = "It stopped at a fault, of which the log says more. What came in until then stays."
 
 
+Take = Callable[[Sequence[IncomingRow]], Awaitable[ImportReport]]
+"""What is done with some rows, or with a plan would be."""
+
+
 class Tested(Struct, frozen=True):
     """The result of a test of a job: whether it was good, and what was said."""
 
@@ -37,7 +41,7 @@ class Job(Struct, kw_only=True, eq=False):
     """One job, of the token that began it. `tests` maps credentials to results, None while one is under way.
 
     `rows` of a file are those that have not come in yet, of `total`; `report` is of those that have. `why` says what
-    stopped them.
+    stopped them. `plan` is of the rows that were `looked` at, in the state of the store that `planned_for` names.
     """
 
     id: str
@@ -45,6 +49,9 @@ class Job(Struct, kw_only=True, eq=False):
     entries: tuple[MigrationEntry, ...] = ()
     rows: list[IncomingRow] = []
     total: int = 0
+    plan: ImportReport | None = None
+    planned_for: object = None
+    looked: int = 0
     report: ImportReport | None = None
     why: str = ""
     name: str = ""
@@ -79,9 +86,14 @@ class Jobs:
             raise NotFoundError("There is no such job.")
         return job
 
-    def bring(
-        self, job: Job, take: Callable[[Sequence[IncomingRow]], Awaitable[ImportReport]]
-    ) -> "asyncio.Task[None] | None":
+    def plan(self, job: Job, state: object, look: Take) -> "asyncio.Task[None] | None":
+        """Look at the job's rows in the background, some at a time; None where that is done for this state already."""
+        if job.running or (job.planned_for == state and job.looked == job.total):
+            return None
+        job.running, job.why, job.plan, job.looked, job.planned_for = True, STOPPED, None, 0, state
+        return self._begun(self._planned(job, look))
+
+    def bring(self, job: Job, take: Take) -> "asyncio.Task[None] | None":
         """Take the job's rows in the background, some at a time; None while the job goes on already.
 
         Where that fails, the job says why, and may be begun again with what is left.
@@ -105,7 +117,20 @@ class Jobs:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _brought(self, job: Job, take: Callable[[Sequence[IncomingRow]], Awaitable[ImportReport]]) -> None:
+    async def _planned(self, job: Job, look: Take) -> None:
+        try:
+            for begin in range(0, job.total, PIECE):
+                piece = job.rows[begin : begin + PIECE]
+                found = await look(piece)
+                job.plan = found if job.plan is None else merged([job.plan, found])
+                job.looked += len(piece)
+            job.why = ""
+        except KeycairnError as error:
+            job.why = str(error)
+        finally:
+            job.running = False
+
+    async def _brought(self, job: Job, take: Take) -> None:
         try:
             while job.rows:
                 piece = job.rows[:PIECE]

@@ -18,7 +18,16 @@ LABELS = {
     "priority": "Priority",
     "weight": "Weight",
     "context_length": "Context length",
-    **{f"price.{name}": f"Price of {name.replace('_', ' ')}" for name in PRICES},
+    "price.input": "Price of input",
+    "price.cached": "Price of cached input",
+    "price.output": "Price of output",
+    "price.call": "Price of a call",
+}
+HINTS = {
+    "price.input": "For a million tokens.",
+    "price.cached": "For a million tokens of input that the provider had kept. Empty: as other input.",
+    "price.output": "For a million tokens.",
+    "price.call": "For each call, besides its tokens.",
 }
 NO_ACCOUNT = "is none of this provider's credentials; choose another"
 

@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from keycairn.app.page.forms import PageForm, whole_number
-from keycairn.app.page.model_form import LABELS, NO_ACCOUNT, PRICES, model_conflicts, model_patch, model_values
+from keycairn.app.page.model_form import HINTS, LABELS, NO_ACCOUNT, PRICES, model_conflicts, model_patch, model_values
 from keycairn.app.page.view import TheView, View
 from keycairn.app.services.models import ModelPatch
 from keycairn.app.web.auth import Options, Touches, reaches
@@ -199,7 +199,8 @@ async def _detail(
         differing=model_conflicts(form, model, form.opened_with()) if form and changed else {},
         errors=errors or {},
         labels=LABELS,
-        price_fields=list(PRICES),
+        prices=[f"price.{name}" for name in PRICES],
+        hints=HINTS,
         report=report,
     )
 

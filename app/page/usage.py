@@ -68,8 +68,10 @@ async def usage(view: TheView) -> Response[Any]:
         whole = whole.plus(one)
     if whole.nanos:
         plots.append(bars([(time, one.nanos / NANOS) for time, one in shown], f"Money {_A[kind]}", ""))
+    known = sum(one.requests for _, one in shown)
     return view.page(
         "usage.html",
+        hourless=whole.requests - known if by_hour else 0,
         asked=asked,
         by=BY,
         rows=rows[:ROWS],

@@ -71,6 +71,32 @@ async def test_what_stops_it_is_said_and_it_goes_on_with_what_is_left() -> None:
     assert len(job.report.refused if job.report else ()) == job.total
 
 
+async def test_a_plan_is_made_in_pieces_once_for_each_state_of_the_store() -> None:
+    (jobs, job), slow = a_job(PIECE + 3), Slow()
+    task = jobs.plan(job, "revision 1", slow.take)
+    assert task is not None
+    assert jobs.bring(job, slow.take) is None, "it is being looked at"
+    slow.may.release()
+    await settle()
+    assert (job.running, job.looked, job.passed) == (True, PIECE, 0)
+    slow.may.release()
+    await task
+    assert (job.looked, len(job.rows), len(job.plan.refused if job.plan else ())) == (job.total, job.total, job.total)
+    assert jobs.plan(job, "revision 1", slow.take) is None
+    slow.fault = StoreError("The disk is full.")
+    slow.may.release()
+    again = jobs.plan(job, "revision 2", slow.take)
+    assert again is not None
+    await again
+    assert (job.running, job.why) == (False, "The disk is full.")
+    slow.fault = None
+    for _ in range(2):
+        slow.may.release()
+    last = jobs.plan(job, "revision 2", slow.take)
+    assert last is not None, "it was not looked at to its end"
+    await last
+
+
 async def test_a_fault_of_ours_stops_it_too_and_says_where_to_look() -> None:
     (jobs, job), slow = a_job(1), Slow()
     slow.fault = ZeroDivisionError()

@@ -42,6 +42,7 @@ async def test_the_last_days_are_shown_by_the_hour(house: House, browser: Browse
     shown = (await browser.get("/usage?by=hour")).text
     for word in ("Calls an hour", f"{today} 07:00", f"{today} 23:00", f"{today} at an unknown hour"):
         assert word in shown
+    assert "6 calls of these days were kept without the hour" in shown
     lines = (await browser.get("/usage.csv?by=hour")).text.splitlines()
     assert [line.split(",")[0::2][:2] for line in lines[1:]] == [
         [f"{today} at an unknown hour", "6"],
