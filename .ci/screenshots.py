@@ -33,6 +33,15 @@ HEIGHT, WIDTH = 760, 1180
 ACCOUNTS = (("Production", "gpt-4o"), ("Research", "gpt-4o-mini"), ("Batch jobs", "text-embedding-3-large"))
 
 
+VARIABLES = {
+    "ANTHROPIC_API_KEY": "sk-ant-api03-7Kq2Zt9Rm4Xw8Lb3Nd6Pf1Vs5Hc0Gj",
+    "GROQ_API_KEY": "gsk_7Kq2Zt9Rm4Xw8Lb3Nd6Pf1Vs5Hc0GjTy2Ua",
+    "AZURE_OPENAI_API_KEY": "7kq2zt9rm4xw8lb3nd6pf1vs5hc0gj2u",
+    "MISTRAL_API_KEY": "your-key-here",
+}
+"""Of the environment, made up: two that can move in, one that lacks its address, one that is no key."""
+
+
 async def furnish(place: Place) -> CredentialId:
     """Accounts that work, one that was changed since, one nobody tried; models, slots, and two weeks of calls."""
     chance = random.Random(7)  # noqa: S311  # made-up numbers
@@ -79,7 +88,7 @@ async def furnish(place: Place) -> CredentialId:
 async def take() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        async with a_place(Path(folder)) as place:
+        async with a_place(Path(folder), VARIABLES) as place:
             id = await furnish(place)
             for dark in (False, True):
                 page = await place.opened("/", dark=dark, width=WIDTH)

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -136,8 +136,8 @@ class Place:
 
 
 @asynccontextmanager
-async def a_place(folder: Path) -> AsyncIterator[Place]:
-    """A service with one key in its environment, and nothing stored."""
+async def a_place(folder: Path, variables: Mapping[str, str] | None = None) -> AsyncIterator[Place]:
+    """A service with one key in its environment, more `variables` where they are given, and nothing stored."""
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(Provider(key=KEY))
         policy = EgressPolicy()
@@ -150,7 +150,7 @@ async def a_place(folder: Path) -> AsyncIterator[Place]:
             registry=PluginRegistry(found=[EntryPoint("acme", "tests.acme", ENTRY_POINTS)]),
             open_source=open_source,
             http=http,
-            environment=FakeEnvironment({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": provider.url}),
+            environment=FakeEnvironment({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": provider.url, **(variables or {})}),
             clock=SystemClock(),
             ids=UlidIds(),
             upstream=upstream,
