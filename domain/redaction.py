@@ -276,7 +276,7 @@ class _Effort:
 
 def _fitting(unpacked: Iterable[bytes], effort: _Effort) -> Iterator[bytes | None]:
     for one in unpacked:
-        yield one if effort.has_room(len(one)) else None
+        yield one if effort.has_room(len(one)) and effort.allows(len(one) // READ_AT_ONCE) else None
 
 
 def _has_hex(squeezed: str) -> bool:
