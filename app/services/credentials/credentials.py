@@ -154,10 +154,10 @@ class Credentials:
         return self._sealer.patched(self._blank(provider, by, id), replace(patch, name=patch.name or "")).credential
 
     async def changed(self, id: CredentialId, patch: CredentialPatch, *, by: Caller = IN_PROCESS) -> Credential:
-        """What `update` would make of the credential as it is stored, in the same version. Raises as it does."""
+        """What `update` would make of the credential as it is stored: its next version. Raises as it does."""
         before = await require_credential(self._store, by.workspace, id)
         await self._opener.learn([before])
-        return self._sealer.patched(before, patch).credential
+        return replace(self._sealer.patched(before, patch).credential, version=before.version + 1)
 
     async def create_from(
         self, provider: str, patch: CredentialPatch, *, id: CredentialId | None = None, by: Caller = IN_PROCESS

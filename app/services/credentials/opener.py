@@ -152,10 +152,11 @@ class CredentialOpener:
     async def _anew(self, credential: Credential) -> Credential:
         """The credential as it is stored by now, with the keys of now: it may have been sealed anew since it was read.
 
-        As it is given where it is not stored.
+        As it is given where it is not stored, or a later version than what is.
         """
         await self._vault.refresh()
-        return await self._store.credential(credential.workspace, credential.id) or credential
+        stored = await self._store.credential(credential.workspace, credential.id)
+        return credential if stored is None or stored.version < credential.version else stored
 
     async def _heal(self, credential: Credential, secrets: Mapping[str, Secret]) -> None:
         """Seal anew what is outdated, and clear the marks: it opened. Where that cannot be written it waits."""

@@ -35,7 +35,7 @@ class Proving:
         """
         draft = await self._credentials.changed(id, patch, by=by)
         checked = await self._checked(draft, patch, stored=True)
-        expected = draft.version if if_match is None else if_match
+        expected = draft.version - 1 if if_match is None else if_match
         return await self._kept(await self._credentials.update(id, patch, if_match=expected, by=by), checked, by)
 
     async def _checked(self, draft: Credential, patch: CredentialPatch, *, stored: bool) -> Checked:

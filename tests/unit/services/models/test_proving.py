@@ -1,6 +1,7 @@
 """A key that its provider refuses takes no good one's place."""
 
 import pytest
+from msgspec.structs import replace
 from tests.house import House
 
 from keycairn.app.keycairn import Keycairn
@@ -77,6 +78,15 @@ async def test_what_was_changed_while_the_provider_was_asked_is_not_overwritten(
         await kc.proving.update(id, keyed(OTHER, name="Mine"))
     assert (await kc.credentials.get(id)).credential.name == "Office"
     assert await house.key_of(id) == KEY
+
+
+async def test_no_stored_key_is_asked_about_in_place_of_one_that_does_not_open(house: House, kc: Keycairn) -> None:
+    id = (await kc.credentials.create("openai", name="Work", secrets={"api_key": Secret(KEY)})).credential.id
+    draft = await kc.credentials.changed(id, keyed(OTHER))
+    spoilt = replace(draft, sealed={"api_key": draft.sealed["api_key"][:-4]})
+    assert not (await kc.probing.checked(spoilt)).report.success
+    assert house.openai.keys == []
+    assert (await kc.credentials.get(id)).broken == {}
 
 
 async def test_a_change_of_its_name_alone_is_proven_by_the_stored_key(house: House, kc: Keycairn) -> None:
