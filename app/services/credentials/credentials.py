@@ -7,6 +7,7 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.contested import check_any_model, contested
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal, deletion_details
 from keycairn.app.services.credentials.bounded_tokens import BoundedTokens
@@ -17,7 +18,7 @@ from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import AddCredential, Changeset, ReplaceCredential
 from keycairn.domain.credential import DEFAULT_WORKSPACE, LATER_COLUMNS, Credential
 from keycairn.domain.deletion import Deletion, check_target, plan_deletion, plan_move
-from keycairn.domain.errors import PreconditionFailedError, SealedError
+from keycairn.domain.errors import OutOfReachError, PreconditionFailedError, SealedError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
@@ -168,6 +169,7 @@ class Credentials:
         async def plan() -> tuple[Changeset, Listed]:
             draft = self._sealer.patched(self._blank(provider, by, id), patch)
             made = draft.credential
+            await check_any_model(self._store, None, made, by.reach)
             details: Details = {"provider": made.provider, "secrets": sorted(made.sealed)}
             event = self._journal.event(by, Action.CREDENTIAL_CREATED, made.id, details=details)
             answer = Listed(made, 0, {}, await self.duplicates(made), draft.healed)
@@ -195,6 +197,7 @@ class Credentials:
             await self._opener.learn([before])
             draft = self._sealer.patched(before, patch)
             after = draft.credential
+            await check_any_model(self._store, before, after, by.reach)
             if after == before:
                 return (), replace(await self._listed(before), healed=draft.healed)
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
@@ -231,6 +234,8 @@ class Credentials:
             if if_match is not None and credential.version != if_match:
                 raise PreconditionFailedError
             deletion = await self._plan(credential, migrate_to)
+            if await contested(self._store, deletion.moved, by.reach):
+                raise OutOfReachError
             heir = migrate_to if redirect_tokens else None
             now = self._clock.now()
             deletion = await self._bounded.with_tokens(deletion, credential, heir, now=now, by=by)

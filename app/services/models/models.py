@@ -13,9 +13,11 @@ from keycairn.app.services.models.defaults import Assignment, defaults_within, p
 from keycairn.app.services.models.naming import (
     ModelPatch,
     check_public_name,
+    check_uncontested,
     checked_model_name,
     entered,
     patched,
+    takes_more,
 )
 from keycairn.app.turns import TURN, in_turns
 from keycairn.domain.assignment import best_model
@@ -157,6 +159,8 @@ class Models:
             more: Sequence[Change] = ()
             if (after.name, after.provider_model) != (before.name, before.provider_model):
                 after, more = await entered(self._store, after, by.reach, by_hand=False)
+            elif takes_more(before, after):
+                await check_uncontested(self._store, after, by.reach)
             if after.credential != before.credential:
                 more = [*await self._link_expectations(after), *more]
             details: Details = {"priority": after.priority, "weight": after.weight, **_names(after)}

@@ -1,10 +1,9 @@
 """Giving models their names, and bringing them into the pools of those names."""
 
-from collections.abc import Iterable
-
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from keycairn.app.contested import contested
 from keycairn.app.lookup import linked
 from keycairn.domain.change import ReplaceModel
 from keycairn.domain.errors import InvalidInputError, ModelExistsError, OutOfReachError
@@ -14,7 +13,6 @@ from keycairn.domain.model_index import unique_place
 from keycairn.domain.pools import joining
 from keycairn.domain.price import Price
 from keycairn.domain.reach import Reach
-from keycairn.domain.routing import qualified
 from keycairn.domain.secretlike import check_no_key
 from keycairn.ports.store import Store
 
@@ -63,8 +61,8 @@ def patched(model: Model, patch: ModelPatch) -> Model:
 async def entered(store: Store, model: Model, reach: Reach, *, by_hand: bool) -> tuple[Model, list[ReplaceModel]]:
     """A model with a new name as it enters the store, and what comes into the pool of that name beside it.
 
-    One that is registered `by_hand` joins the pool its name has. Raises ModelExistsError; OutOfReachError where the
-    name was given on purpose and is, or may mean, a model out of reach: its callers would be led elsewhere.
+    One that is registered `by_hand` joins the pool its name has. Raises ModelExistsError; OutOfReachError as
+    `check_uncontested`.
     """
     named = await store.models(model.workspace, name=model.name, limit=None)
     others = [row for row in named if row.id != model.id]
@@ -72,14 +70,11 @@ async def entered(store: Store, model: Model, reach: Reach, *, by_hand: bool) ->
         raise ModelExistsError
     if not model.pooled:
         pool = any(row.pooled and row.type is model.type for row in others)
-        if not by_hand or not pool or not _all_within(others, reach):
-            return model, []
-        return replace(model, provider_model=model.name), []
-    if not reach.whole:
-        parts = qualified(model.name)
-        also = await store.models(model.workspace, provider=parts[0], name=parts[1], limit=None) if parts else []
-        if not _all_within((*others, *also), reach):
-            raise OutOfReachError
+        joins = by_hand and pool and all(map(reach.serves, others))
+        entering = replace(model, provider_model=model.name) if joins else model
+        await check_uncontested(store, entering, reach)
+        return entering, []
+    await check_uncontested(store, model, reach)
     return model, joining(model, others, await linked(store, others))
 
 
@@ -92,8 +87,16 @@ async def _alike(store: Store, model: Model) -> bool:
     return any(row.id != model.id and row.alike == model.alike for row in own)
 
 
-def _all_within(rows: Iterable[Model], reach: Reach) -> bool:
-    return all(reach.serves(row) for row in rows)
+async def check_uncontested(store: Store, model: Model, reach: Reach) -> None:
+    """Raise OutOfReachError where what serves one of the model's names is out of reach: it would take its calls."""
+    if await contested(store, [model], reach):
+        raise OutOfReachError
+
+
+def takes_more(before: Model, after: Model) -> bool:
+    """Whether a change may give a model calls of a name that others had: by its account, or its share of the name."""
+    share = after.priority < before.priority or after.weight > before.weight
+    return share or after.credential != before.credential
 
 
 def checked_model_name(name: str, field: str = "name") -> str:

@@ -164,7 +164,7 @@ class Probing:
             if discovery.failure:
                 outcome = Outcome.UNKNOWN if discovery.outcome is Outcome.OK else discovery.outcome
                 return AccountSync(account=credential.id, outcome=outcome, message=discovery.failure)
-            drift = await self._registration.apply(credential, discovery, by)
+            drift, left_out = await self._registration.apply(credential, discovery, by)
         except _OF_ONE_ACCOUNT as error:
             return AccountSync(account=credential.id, outcome=outcome_of(error), message=str(error))
         return AccountSync(
@@ -173,7 +173,7 @@ class Probing:
             new=len(drift.new),
             existing=drift.known,
             missing=len(drift.vanished),
-            withheld=discovery.withheld,
+            withheld=discovery.withheld + left_out,
         )
 
     async def _of_environment(self, provider: str, by: Caller) -> AccountSync | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keycairn.app.contested import contested
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.models.naming import checked_model_name
@@ -14,6 +15,7 @@ from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import AddModel, Change, Changeset, ExpectCredential, ReplaceModel
 from keycairn.domain.credential import Credential
 from keycairn.domain.drift import Drift, compare
+from keycairn.domain.errors import OutOfReachError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.modality import Modality
 from keycairn.domain.model import Model, check_context
@@ -49,7 +51,8 @@ class Registration:
     async def register(self, id: CredentialId, models: Sequence[NewModel], *, by: Caller = IN_PROCESS) -> Registered:
         """Register `models` and link them to the credential, in one commit. Those it has already are left alone.
 
-        One that is registered without a credential is linked. Raises CredentialNotFoundError or InvalidInputError.
+        One that is registered without a credential is linked. Raises CredentialNotFoundError or InvalidInputError;
+        OutOfReachError where one of them would answer to a name that is served by what is out of reach.
         """
         wanted: dict[tuple[str, Modality], int | None] = {}
         async for model in each(models):
@@ -79,24 +82,32 @@ class Registration:
             result = Registered(tuple(made), len(wanted) - len(made))
             if not made:
                 return (), result
+            if await contested(self._store, made, by.reach):
+                raise OutOfReachError
             event = self._journal.event(by, Action.MODELS_REGISTERED, id, details={"created": len(made)})
             return (ExpectCredential(by.workspace, id), *changes, event), result
 
         return await self._journal.retried(plan)
 
-    async def apply(self, credential: Credential, discovery: Discovery, by: Caller) -> Drift:
-        """Register what is new and mark what vanished of a credential. Deletes nothing."""
+    async def apply(self, credential: Credential, discovery: Discovery, by: Caller) -> tuple[Drift, int]:
+        """Register what is new and mark what vanished of a credential. Deletes nothing.
 
-        async def plan() -> tuple[Changeset, Drift]:
+        How many are left out is given too: they would answer to names that are served by what is out of reach.
+        """
+
+        async def plan() -> tuple[Changeset, tuple[Drift, int]]:
             registered = await self._store.models(by.workspace, credential=credential.id, limit=None)
             drift = compare(registered, discovery)
             now = self._clock.now()
             changes: list[Change] = [ExpectCredential(by.workspace, credential.id)]
-            changes += [
-                AddModel(self._fresh(credential, m.name, m.type, m.context_length))
+            fresh = {
+                (m.name, m.type): self._fresh(credential, m.name, m.type, m.context_length)
                 for m in drift.new
                 if m.type is not None
-            ]
+            }
+            left = {model.offer for model in await contested(self._store, [*fresh.values()], by.reach)}
+            drift = replace(drift, new=tuple(m for m in drift.new if (m.name, m.name, m.type) not in left))
+            changes += [AddModel(model) for model in fresh.values() if model.offer not in left]
             changes += [_marked(model, now, now) for model in drift.vanished]
             told = {m.name: m.context_length for m in discovery.models}
             back = {model.id for model in drift.returned}
@@ -106,10 +117,10 @@ class Registration:
                 if model.id in back or (model.context_length is None and told.get(model.own_name))
             ]
             if len(changes) == 1:
-                return (), drift
+                return (), (drift, len(left))
             details: Details = {"new": len(drift.new), "vanished": len(drift.vanished)}
             event = self._journal.event(by, Action.MODELS_SYNCED, credential.id, details=details)
-            return (*changes, event), drift
+            return (*changes, event), (drift, len(left))
 
         return await self._journal.retried(plan)
 

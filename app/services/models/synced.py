@@ -15,7 +15,8 @@ class Checked(Struct, frozen=True):
 class AccountSync(Struct, frozen=True, kw_only=True):
     """One account brought up to date. `account` is a credential's id, or `ENVIRONMENT`; `message` says what failed.
 
-    `withheld`: discovered models that were left out because their names cannot be kept; see `Discovery`.
+    `withheld`: discovered models that were left out because their names cannot be kept, see `Discovery`, or because
+    somebody whose reach is bounded would take calls of what is out of it.
     """
 
     account: str
