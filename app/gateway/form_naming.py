@@ -7,7 +7,7 @@ from keycairn.app.gateway.form_scan import FormScanner
 from keycairn.app.gateway.kept import KeptBody
 from keycairn.app.gateway.outgoing import StreamedBody
 from keycairn.app.gateway.request_body import Incoming
-from keycairn.domain.errors import ModelNameError, RequestRefusedError
+from keycairn.domain.errors import ListedModelsError, ModelNameError, RequestRefusedError
 from keycairn.domain.model import LONGEST_CALLED_NAME
 
 _BOUNDARY = re.compile(r";[ \t]*boundary[ \t]*\*?[ \t]*=", re.IGNORECASE)
@@ -19,17 +19,24 @@ _PARAMETER = re.compile(
 class NamedForm:
     """A form and the place of the model's name in it."""
 
-    __slots__ = ("_kept", "_place", "name")
+    __slots__ = ("_kept", "_place", "_scanner", "name")
 
-    def __init__(self, name: str, place: tuple[int, int], kept: KeptBody) -> None:
+    def __init__(self, name: str, scanner: FormScanner, kept: KeptBody) -> None:
         self.name: str = name
-        self._place = place
+        self._place = scanner.place
+        self._scanner = scanner
         self._kept = kept
 
     @property
     def repeatable(self) -> bool:
         """Whether it can be sent again."""
         return self._kept.whole
+
+    def refuse_others(self) -> None:
+        """Take no part that is about other models, be it here or still to come. Raises ListedModelsError."""
+        self._scanner.refuses_others = True
+        if self._scanner.names_others:
+            raise ListedModelsError
 
     async def renamed(self, new: str, *, ask_usage: bool = False) -> StreamedBody:  # noqa: ARG002  # no form asks
         """The form with the model `new`."""
@@ -63,7 +70,7 @@ async def named_form(incoming: Incoming, boundary: bytes) -> NamedForm:
         name = (scanner.model or b"").decode()
     except UnicodeDecodeError:
         raise RequestRefusedError('The form\'s part "model" is not text.') from None
-    return NamedForm(checked_name(name), scanner.place, kept)
+    return NamedForm(checked_name(name), scanner, kept)
 
 
 def checked_name(name: str) -> str:

@@ -7,7 +7,8 @@ one way is refused: bare line feeds around delimiters and in heads, two names of
 import re
 from enum import Enum, auto
 
-from keycairn.domain.errors import ModelNameError, RequestRefusedError
+from keycairn.app.gateway.body_members import MODEL, about_models, folded
+from keycairn.domain.errors import ListedModelsError, ModelNameError, RequestRefusedError
 from keycairn.domain.model import LONGEST_CALLED_NAME
 
 MOST_PARTS = 1000
@@ -44,13 +45,20 @@ class _In(Enum):
 
 
 class FormScanner:
-    """Fed a form from its beginning. `feed` and `finish` raise RequestRefusedError, with the reason."""
+    """Fed a form from its beginning. `feed` and `finish` raise RequestRefusedError, with the reason.
+
+    `feed` raises ListedModelsError for a part that names other models, where that is refused.
+    """
 
     def __init__(self, boundary: bytes) -> None:
         self.model: bytes | None = None
         """The content of the part `model`; None while its end was not met."""
         self.place: tuple[int, int] = (0, 0)
         """Where that begins and ends, in bytes."""
+        self.names_others: bool = False
+        """Whether a part was met that is about models, besides that one."""
+        self.refuses_others: bool = False
+        """Whether such a part is refused from here on."""
         self._delimiter = b"\n--" + boundary
         self._in = _In.PREAMBLE
         self._named = False
@@ -107,12 +115,23 @@ class FormScanner:
         if end < 0:
             return None
         name = _name_of(buffer[at + 2 : end]) if end > at else None
+        if name is not None:
+            self._check_name(name)
         if name == b"model":
             if self._named:
                 raise RequestRefusedError('The form must have exactly one part "model".')
             self._named = True
         self._in = _In.MODEL if name == b"model" else _In.PART
         return end + 4
+
+    def _check_name(self, name: bytes) -> None:
+        as_read = folded(name.decode("utf-8", "replace"))
+        if as_read == MODEL and name != b"model":
+            raise RequestRefusedError('The form must write the name of its part "model" so, in small letters.')
+        if as_read != MODEL and about_models(as_read):
+            self.names_others = True
+            if self.refuses_others:
+                raise ListedModelsError
 
     def _needed_from(self, buffer: bytes, at: int) -> int:
         """What of the buffer the next step needs: all of a head or a name, else what may begin a delimiter."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, quote, unquote_plus
 
+from keycairn.app.gateway.body_members import MODEL, folded
 from keycairn.domain.errors import RequestRefusedError
 
 
@@ -47,4 +48,4 @@ def _models(query: str) -> Iterator[str]:
 
 
 def _is_model(name: str) -> bool:
-    return name.strip().lower() == "model"
+    return folded(name) == MODEL

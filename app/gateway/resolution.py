@@ -5,10 +5,11 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from keycairn.app.gateway.body_members import names_others
+from keycairn.app.gateway.body_members import looked_into, names_others, query_names_others
 from keycairn.app.gateway.call import Call
 from keycairn.app.gateway.conversation import conversation_key
 from keycairn.app.gateway.directory import Directory
+from keycairn.app.gateway.form_naming import NamedForm
 from keycairn.app.gateway.naming import NamedJson
 from keycairn.app.gateway.opened import NOT_ANTHROPICS
 from keycairn.app.gateway.resources import NEW_BATCHES
@@ -43,8 +44,8 @@ class Resolver:
 
         Raises as `Directory.serving` and `Directory.credential`; NoRouteError for a native call that is not declared,
         and for one in Anthropic's API of a model whose providers do not speak it; ListedModelsError for a native call
-        of a token that may not call every model of the provider, for its batches, and for a body that names other
-        models to fall back to.
+        of a token that may not call every model of the provider, for its batches, and for a body, a form or a query
+        that names other models than its own, to fall back to or whatever for.
         """
         workspace, reach = call.caller.workspace, call.caller.reach
         if call.model is not None:
@@ -52,8 +53,7 @@ class Resolver:
             bounded = reach.models is not None and not all(
                 reach.everything_of(one.credential.provider) for one in found
             )
-            others = isinstance(call.body, NamedJson) and bounded and names_others(await call.body.whole())
-            if others or (bounded and call.api.path in NEW_BATCHES):
+            if bounded and (call.api.path in NEW_BATCHES or await _names_others(call)):
                 raise ListedModelsError
             if call.credential is not None:
                 return _at_home(found, call.credential)
@@ -102,6 +102,14 @@ class Resolver:
                 continue
             found.append(one if current is one.credential else replace(one, credential=current))
         return found
+
+
+async def _names_others(call: Call) -> bool:
+    if query_names_others(call.query):
+        return True
+    if isinstance(call.body, NamedForm):
+        call.body.refuse_others()
+    return isinstance(call.body, NamedJson) and await looked_into(await call.body.whole(), names_others)
 
 
 def _base_path(provider: LoadedProvider, credential: Credential) -> str:

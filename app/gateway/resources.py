@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from keycairn.app.gateway.body_members import in_background
+from keycairn.app.gateway.body_members import in_background, looked_into
 from keycairn.app.gateway.call import Api, Call
 from keycairn.app.gateway.form_naming import boundary_of
 from keycairn.app.gateway.headers import RawHeaders, received
@@ -63,6 +63,8 @@ _KINDS = (
 )
 """Sources: OpenAI's and Anthropic's API references."""
 NEW_BATCHES = frozenset(one.path for one in _KINDS if one.name == BATCHES)
+_MAY_START_WORK = ("/responses", "/interactions")
+"""Ends of native paths that start work behind their answer where their body says so."""
 ANY_MODEL = "default:chat"
 """Whose account takes a file where no model is named."""
 
@@ -153,10 +155,14 @@ async def check_counted(call: Call) -> None:
 
 async def _in_background(call: Call) -> bool:
     if isinstance(call.body, NamedJson):
-        return call.api.keeps and in_background(await call.body.whole())
-    if isinstance(call.body, NativeBody) and call.api.native and call.api.path.endswith("/responses"):
-        return not call.body.outgoing.whole or in_background(call.body.outgoing.beginning)
-    return False
+        return await looked_into(await call.body.whole(), in_background)
+    if not isinstance(call.body, NativeBody) or not call.api.native:
+        return False
+    outgoing = call.body.outgoing
+    begun = outgoing.beginning.lstrip()
+    # Of other paths, what is no JSON is sound or pictures: those have no such member.
+    may = call.api.path.endswith(_MAY_START_WORK) or (outgoing.whole and begun.startswith(b"{"))
+    return may and (not outgoing.whole or await looked_into(outgoing.beginning, in_background))
 
 
 async def _about_one(call: Call, kind: ResourceKind, rest: str, incoming: Incoming) -> None:

@@ -1,16 +1,15 @@
 """The models that a client's messages name, besides the one its handshake named."""
 
-import json
 import re
 
 import msgspec
 
+from keycairn.app.gateway.body_members import models_named
 from keycairn.domain.errors import ListedModelsError, RequestRefusedError
 from keycairn.domain.reach import Reach
 from keycairn.ports.websocket import Message
 
 _NAMED = re.compile(rb'"model"[ \t\r\n]*+:[ \t\r\n]*+')
-_NAMES = frozenset({"model", "models"})
 
 
 class SocketNames:
@@ -40,15 +39,8 @@ class SocketNames:
         return found[1] + self._wanted
 
     def _check(self, message: Message) -> None:
-        named: list[object] = []
-
-        def collect(pairs: list[tuple[str, object]]) -> None:
-            for name, value in pairs:  # of a name that is there twice, readers differ in which one counts
-                if name.lower() in _NAMES:
-                    named.extend(value if isinstance(value, list) else [value])
-
         try:
-            json.loads(message.data, object_pairs_hook=collect)
+            named = list(models_named(message.data))
         except (ValueError, RecursionError):
             raise RequestRefusedError("A message must be a JSON object.") from None
         if not all(isinstance(name, str) and self._may_be(name) for name in named):

@@ -207,13 +207,24 @@ async def test_a_registered_model_comes_before_what_merely_passes(stage: Stage) 
         assert await stage.ask("openai/gpt-4o") == 200
 
 
-@pytest.mark.parametrize(
-    "more", [{"models": ["o3"]}, {"fallbacks": ["o3"]}, {"tools": [{"type": "image_generation", "model": "o3"}]}]
-)
-async def test_a_body_names_no_others_to_fall_back_to(stage: Stage, more: dict[str, object]) -> None:
-    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], **more}
-    for listed, status in (("gpt-4o", 403), ("openai/*", 200)):
-        headers = await stage.headers(listed)
-        answer = await stage.client.post("/v1/chat/completions", json=body, headers=headers)
-        assert answer.status_code == status
-    assert len(stage.asked) == 1
+async def test_a_body_names_no_others_to_fall_back_to(stage: Stage) -> None:
+    headers = {listed: await stage.headers(listed) for listed in ("gpt-4o", "openai/*")}
+    naming = ('"models": ["o3"]', '"Models": ["o3"], "models": null', '"tools": [{"x": {"model": "o3"}}]')
+    for number, more in enumerate(naming, 1):
+        body = f'{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}], {more}}}'.encode()
+        for listed, status in (("gpt-4o", 403), ("openai/*", 200)):
+            kind = {"content-type": "application/json", **headers[listed]}
+            answer = await stage.client.post("/v1/chat/completions", content=body, headers=kind)
+            assert answer.status_code == status, more
+        assert len(stage.asked) == number
+    for part, status in (("models", 403), ("Fallbacks", 403), ("Model", 400), ("model[]", 400), ("prompt", 200)):
+        answer = await stage.client.post(
+            "/v1/images/edits", data={"model": "gpt-4o", part: "o3"}, files={"image": b"png"}, headers=headers["gpt-4o"]
+        )
+        assert answer.status_code in ({status} if status != 200 else {200, 404}), (part, answer.text)
+    chat = "/v1/chat/completions"
+    body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}).encode()
+    for query, status in (("models=o3", 403), ("Fallbacks=o3", 403), ("model[]=o3", 400), ("x=1", 200)):
+        kind = {"content-type": "application/json", **headers["gpt-4o"]}
+        answer = await stage.client.post(f"{chat}?{query}", content=body, headers=kind)
+        assert answer.status_code == status, query

@@ -82,7 +82,7 @@ def part(head: bytes, content: bytes = b"x") -> bytes:
     [
         (b"", 'no part "model"'),
         (a_form(("file", b"x")), 'no part "model"'),
-        (a_form(("Model", b"x")), 'no part "model"'),
+        (a_form(("Model", b"x")), "in small letters"),
         (a_form(("model", b"")), "1 to 512 printable"),
         (a_form(("model", b"a\r\nb")), "1 to 512 printable"),
         (a_form(("model", b"a" * 513)), "1 to 512 printable"),
