@@ -78,11 +78,13 @@ class MadeKey(Struct, frozen=True, kw_only=True):
 class KeyRef(Struct, frozen=True, kw_only=True):
     """A key that is to be revoked. `secrets` are the key itself, where it is still known.
 
-    `id` is "" where the provider lists no keys: then the key itself says which one.
+    `id` is "" where the provider lists no keys: then the key itself says which one. `origins` are those that `secrets`
+    may be sent to, which the host sees to; None: those that the account's own key may.
     """
 
     id: str
     secrets: Mapping[str, Secret] = {}
+    origins: frozenset[str] | None = None
 
 
 class ListedKey(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keycairn.domain.errors import InvalidInputError, SecretLikeFieldError
-from keycairn.domain.pass_through import own_header_fault
+from keycairn.domain.pass_through import may_steer, own_header_fault
 from keycairn.domain.secret import Secret
 from keycairn.domain.secretlike import looks_secret
 
@@ -45,6 +45,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 NO_OPTIONS = Options()
+
+
+def steering_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those that a proxy may read as where to send a call on to: by a word of their name, or by what they hold."""
+    return {name: value for name, value in headers.items() if may_steer(name, value)}
 
 
 def checked_options(options: Options) -> Options:

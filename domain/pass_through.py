@@ -67,6 +67,18 @@ _PROOF = re.compile(
     re.ASCII,
 )
 """Words of names that prove who somebody is. `override`: of a method, as above."""
+_STEERING = re.compile(
+    r"target|upstream|host|ur[il]|origin|endpoint|backend|destination|forward|proxy|redirect|rout(?:e|ing)|gateway"
+    r"|server|domain|provider|authority|(?:^|-)(?:addr|address|base|apibase|basepath|config|dest|node|to|via|cluster"
+    r"|deployment|resource|region|location|service)(?:-|$)",
+    re.ASCII,
+)
+"""In names of headers by which proxies are told where a call goes on to."""
+_PLACE = re.compile(
+    r"//|[a-z0-9-]\.[a-z]{2,}(?![a-z0-9.@-])|(?:[0-9]{1,3}\.){3}[0-9]{1,3}|\[[0-9a-f:.]+\]|localhost|[a-z0-9-]:[0-9]{2,5}\b",
+    re.ASCII | re.IGNORECASE,
+)
+"""In values of headers: something that may be a host."""
 _INNOCENT = frozenset({"idempotency-key", "user-agent"})
 _QUERY = frozenset(
     {
@@ -149,6 +161,14 @@ def own_header_fault(name: str) -> str | None:
     if name in _ABOUT_THE_CLIENT or name.startswith(_BEGINNINGS):
         return "is set by clients and proxies"
     return None
+
+
+def may_steer(name: str, value: str) -> bool:
+    """Whether a proxy may read a header as the place to send a call on to: who sets it chooses who gets the key.
+
+    `name` is in lower case. By a word of it, such as `target` or `api-base`, or because its value names a host.
+    """
+    return _STEERING.search(re.sub(r"[^a-z0-9]+", "-", name)) is not None or _PLACE.search(value) is not None
 
 
 def names_identity(query: str) -> bool:

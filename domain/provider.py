@@ -236,6 +236,8 @@ class Account(Struct, frozen=True, kw_only=True):
     version: int = 0
     options: Options = NO_OPTIONS
     """How the account is called. The host sees to it; a plugin need not look."""
+    confirmed: frozenset[str] = frozenset()
+    """Origins that manage keys, for which the account's key was given. The host sees to it; a plugin need not look."""
 
     def text(self, name: str) -> str:
         """The setting `name` as text, "" when unset."""

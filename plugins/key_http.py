@@ -1,12 +1,12 @@
-"""The `Http` that manages keys: an administrator's key goes to the origins it is for, and nowhere else."""
+"""The `Http` that manages keys: each secret that is known goes to the origins it is for, and nowhere else."""
 
-from collections.abc import Mapping
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping
 
 from keycairn.domain.errors import EgressRefusedError
 from keycairn.domain.key_management import KeyManagement
+from keycairn.domain.key_rotation.binding import key_origins
 from keycairn.domain.key_rotation.sealing import allowed_origins
-from keycairn.domain.provider import Account, FieldKind, ProviderSpec
+from keycairn.domain.provider import Account, ProviderSpec
 from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
 from keycairn.domain.url import origin_of
@@ -21,22 +21,28 @@ off."""
 class KeyHttp:
     """`inner`, for the origins that the declaration of key management and the settings of `manager` name.
 
-    The account's own key may be sent to those of them only that it is for anyway: the account's, and the provider's
-    where the account is at none but the provider's.
+    The account's own key may be sent to those of them only that it is for: see `key_origins`. `handed` are the other
+    secrets of the call, each with the origins that it may be sent to; None: those of the account's own key.
     """
 
-    def __init__(self, inner: Http, spec: ProviderSpec, management: KeyManagement, manager: Account) -> None:
+    def __init__(
+        self,
+        inner: Http,
+        spec: ProviderSpec,
+        management: KeyManagement,
+        manager: Account,
+        handed: Iterable[tuple[Secret, frozenset[str] | None]] = (),
+    ) -> None:
         self._inner = inner
         self._origins = allowed_origins(management, manager.settings)
         asked = {field.name for field in management.fields}
-        own = _origins_of(spec, manager)
-        if all(map(spec.owns, map(_host, own))):
-            own |= {one for one in self._origins if spec.owns(_host(one))}
-        self._bound = [
-            (Redactor([secret]), allowed_origins(management, manager.settings, name) if name in asked else own)
+        own = key_origins(spec, management, manager.settings, manager.confirmed)
+        bound = [
+            (secret, allowed_origins(management, manager.settings, name) if name in asked else own)
             for name, secret in manager.secrets.items()
-            if secret
         ]
+        bound += [(secret, own if origins is None else origins) for secret, origins in handed]
+        self._bound = [(Redactor([secret]), origins) for secret, origins in bound if secret]
 
     @property
     def tokens(self) -> TokenCache:
@@ -56,15 +62,6 @@ class KeyHttp:
     def vet(self, url: str, *, field: str | None = None) -> None:
         """See `Http.vet`."""
         self._inner.vet(url, field=field)
-
-
-def _host(origin: str) -> str:
-    return urlsplit(origin).hostname or ""
-
-
-def _origins_of(spec: ProviderSpec, manager: Account) -> frozenset[str]:
-    urls = [manager.text(field.name) for field in spec.settings if field.kind is FieldKind.URL]
-    return frozenset(origin_of(url) for url in urls if url)
 
 
 def _holds(request: Request, redactor: Redactor) -> bool:

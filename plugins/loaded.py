@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from keycairn.domain.errors import KeycairnError, PluginFailedError
 from keycairn.domain.key_management import KeyManagement, KeyOrder, KeyRef, ListedKey, MadeKey
+from keycairn.domain.key_rotation.sealing import allowed_origins
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import ConnectionReport, Discovery, ModelReport
 from keycairn.domain.provider import Account, ProviderSpec
@@ -121,9 +122,10 @@ class GuardedProvider:
         async def read(given: object, redactor: Redactor) -> MadeKey:
             return answers.made_key(given, redactor, self._management)
 
-        secrets = [order.secret] if order.secret is not None else []
+        anywhere = allowed_origins(self._management, manager.settings)  # it is nothing yet but what is asked for
+        handed = [(order.secret, anywhere)] if order.secret is not None else []
         return await self._managed(
-            "create_key", manager, http, secrets, lambda own, guarded: create(own, order, guarded), read
+            "create_key", manager, http, handed, lambda own, guarded: create(own, order, guarded), read
         )
 
     async def revoke_key(self, manager: Account, key: KeyRef, http: Http) -> None:
@@ -137,7 +139,7 @@ class GuardedProvider:
             "revoke_key",
             manager,
             http,
-            list(key.secrets.values()),
+            [(secret, key.origins) for secret in key.secrets.values()],
             lambda own, guarded: revoke(own, key, guarded),
             read,
         )
@@ -220,13 +222,13 @@ class GuardedProvider:
         method: str,
         manager: Account,
         http: Http,
-        more: Sequence[Secret],
+        handed: Sequence[tuple[Secret, frozenset[str] | None]],
         ask: Callable[[Account, Http], Awaitable[object]],
         read: Callable[[object, Redactor], Awaitable[_T]],
     ) -> _T:
-        """As `_asked`, within the origins that manage keys. `more` are secrets beside the manager's."""
-        bound = KeyHttp(http, self.spec, self._management, manager)
-        known = {**manager.secrets, **{f"more.{number}": one for number, one in enumerate(more)}}
+        """As `_asked`, within the origins that manage keys. `handed` are other secrets, as `KeyHttp` has them."""
+        bound = KeyHttp(http, self.spec, self._management, manager, handed)
+        known = {**manager.secrets, **{f"handed.{number}": one for number, (one, _) in enumerate(handed)}}
         secrets = CallSecrets(replace(manager, secrets=known))
         guarded = CallHttp(bound, secrets, self._boundary)
 

@@ -9,6 +9,7 @@ from keycairn.domain.key_rotation import pace
 from keycairn.domain.key_rotation.record import (
     KeyRotation,
     RotationStep,
+    Target,
 )
 from keycairn.domain.key_rotation.run import revised
 
@@ -43,6 +44,7 @@ def replaced(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotat
         rotation,
         fingerprint=fingerprint,
         key_id="",
+        confirmed=(),
         made=now,
         expires=None,
         retry=None,
@@ -53,6 +55,19 @@ def replaced(rotation: KeyRotation, now: datetime, fingerprint: str) -> KeyRotat
         updated=now,
         version=rotation.version + 1,
     )
+
+
+def unbound(rotation: KeyRotation) -> bool:
+    """Whether a former version stored it, which did not keep where its account leads."""
+    return rotation.bound is None or (rotation.run is not None and rotation.run.bound is None)
+
+
+def bound(rotation: KeyRotation, now: datetime, here: Target, key_origins: tuple[str, ...]) -> KeyRotation:
+    """Such a one, bound to where its account leads now, and its key to where that may be sent to."""
+    run = rotation.run
+    if run is not None and run.bound is None:
+        run = replace(run, bound=here, key_origins=key_origins)
+    return replace(revised(rotation, now), run=run, bound=here if rotation.bound is None else rotation.bound)
 
 
 def found(rotation: KeyRotation, now: datetime, key: ListedKey) -> KeyRotation:

@@ -32,7 +32,7 @@ def switched_by_hand(rotation: KeyRotation, now: datetime, fingerprint: str) -> 
         held="",
         due=now + timedelta(seconds=pace.SETTLE),
     )
-    return replace(after, fingerprint=fingerprint, key_id="", made=now, expires=None)
+    return replace(after, fingerprint=fingerprint, key_id="", confirmed=(), made=now, expires=None)
 
 
 def held(

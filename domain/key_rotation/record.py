@@ -15,6 +15,8 @@ from keycairn.domain.ids import CredentialId, credential_id, key_of
 from keycairn.domain.sealed import SealedSecret
 
 KeyRotationId = NewType("KeyRotationId", str)
+Target = tuple[tuple[str, str], ...]
+"""What decides where an account's calls go, by name; see `keycairn.domain.key_rotation.binding`."""
 TABLE = "key_rotation"
 LONGEST_OVERLAP = 24 * 365
 """Hours."""
@@ -104,6 +106,10 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     new_fingerprint: str = ""
     destinations: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     """Where each secret of the key may go, as it was when it was sealed here."""
+    bound: Target | None = None
+    """Where the account led then; None in what a former version began."""
+    key_origins: tuple[str, ...] = ()
+    """Where the former and the new key may be sent to when keys are managed."""
     old_id: str = ""
     new_id: str = ""
     new_settings: Mapping[str, SettingValue] = {}
@@ -182,6 +188,10 @@ class KeyRotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When the key in use was last looked for in the provider's list."""
     trouble: str = ""
     """Why the list could not be read then, where that does not pass by itself."""
+    bound: Target | None = None
+    """Where the account led when what manages keys was given: its new keys are for there. None: of a former version."""
+    confirmed: tuple[str, ...] = ()
+    """Origins that manage keys, and that the key in use was given for beside those that it is for anyway."""
     restored: bool = False
     """Whether it came with a backup: it rests, since the installation that was backed up may use the same keys."""
     created: datetime

@@ -64,7 +64,10 @@ class Place:
             self.id,
             policy=Policy(),
             settings={name: value for name, value in managing.items() if spec.field(name) is None},
-            secrets={name: Secret(text) for name, text in self.case.admins.items()},
+            secrets={
+                **{name: Secret(text) for name, text in self.case.admins.items()},
+                **{name: Secret(text) for name, text in self.case.secrets.items() if managed_at},
+            },
         )
 
     async def rotated(self) -> KeyRotation:
@@ -142,11 +145,7 @@ def _as_recorded(url: str, origin: str) -> Recorded:
     return Recorded("GET", url.removeprefix(origin), {}, b"")
 
 
-APART = [name for name in MAKING if name not in {"deepgram", "google"}]
-"""Those that do not ask the management with the account's own key, which would not follow it to another host."""
-
-
-@pytest.mark.parametrize("name", by_day(APART, one_in=4))
+@pytest.mark.parametrize("name", by_day(MAKING, one_in=4))
 @pytest.mark.parametrize("redirects", [False, True])
 async def test_what_manages_keys_is_seen_at_its_own_host_only(name: str, *, redirects: bool) -> None:
     case = CASES[name]

@@ -20,7 +20,7 @@ from keycairn.domain.healing import Given, healed, is_short_word
 from keycairn.domain.ids import check_no_id
 from keycairn.domain.limits import Limits, check_limits
 from keycairn.domain.modality import Modality
-from keycairn.domain.options import Options, checked_options
+from keycairn.domain.options import Options, checked_options, steering_headers
 from keycairn.domain.provider import FieldKind, ProviderSpec, SettingValue
 from keycairn.domain.sealed import SealedSecret, is_former
 from keycairn.domain.secret import Secret
@@ -126,8 +126,9 @@ class CredentialSealer:
         spec.check_complete({*settings, *kept, *given})
         after = replace(before, name=name, modalities=modalities, settings=settings, limits=limits, options=options)
         moved = [key for key in kept if destinations(spec, settings, key) != destinations(spec, before.settings, key)]
-        if options.ca_certificates not in {"", before.options.ca_certificates}:
-            moved = [*kept]  # whoever an authority vouches for gets the secrets
+        vouched = options.ca_certificates in {"", before.options.ca_certificates}
+        if not vouched or steering_headers(options.headers) != steering_headers(before.options.headers):
+            moved = [*kept]  # whoever an authority vouches for, or a proxy is pointed to, gets the secrets
         if moved:
             raise SecretReentryRequiredError(sorted(moved))
         return replace(

@@ -1,6 +1,7 @@
 """What a rotation asks of providers and of what is stored: keys made, listed, revoked and tried, and who uses one."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -18,8 +19,9 @@ from keycairn.domain.errors import (
 from keycairn.domain.field import SettingValue
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyOrder, KeyRef, ListedKey, MadeKey
-from keycairn.domain.key_rotation.record import NEW, OLD, KeyRotation, Run
-from keycairn.domain.key_rotation.sealing import management_spec, seal_context
+from keycairn.domain.key_rotation.binding import UNBOUND, is_providers, key_origins, strange_origins, target
+from keycairn.domain.key_rotation.record import NEW, OLD, KeyRotation, Run, Target
+from keycairn.domain.key_rotation.sealing import allowed_origins, management_spec, seal_context
 from keycairn.domain.modality import Modality
 from keycairn.domain.outcome import Outcome
 from keycairn.domain.provider import Account, ProviderSpec
@@ -89,7 +91,9 @@ class KeyCalls:
         return await self._provider(rotation).create_key(self._manager(rotation, credential), order, self._http)
 
     async def revoke(self, rotation: KeyRotation, credential: Credential | None, key: KeyRef) -> None:
-        """Revoke a key. Raises as `keys`."""
+        """Revoke a key, which goes only to where it might when the rotation began. Raises as `keys`."""
+        if rotation.run is not None:
+            key = replace(key, origins=frozenset(rotation.run.key_origins))
         await self._provider(rotation).revoke_key(self._manager(rotation, credential), key, self._http)
 
     async def proves(self, rotation: KeyRotation, credential: Credential, *, call: bool) -> None:
@@ -159,6 +163,31 @@ class KeyCalls:
         names = [name for name in self.management(credential.provider).secrets if name in credential.sealed]
         return tuple((name, destinations(spec, credential.settings, name)) for name in names)
 
+    def target(self, credential: Credential) -> Target:
+        """Where the credential's calls go. Raises UrlRefusedError."""
+        return target(self._registry.get(credential.provider).spec, credential)
+
+    def key_origins(self, rotation: KeyRotation, credential: Credential) -> tuple[str, ...]:
+        """Where the credential's key may be sent to when keys are managed. Raises UrlRefusedError."""
+        spec, management = self._provider(rotation).spec, self.management(rotation.provider)
+        settings, confirmed = self._settings(rotation, credential), self._confirmed(rotation, credential)
+        return tuple(sorted(key_origins(spec, management, settings, confirmed)))
+
+    def strange_origins(self, rotation: KeyRotation, credential: Credential) -> frozenset[str]:
+        """The origins that manage keys, and were not given the credential's key. Raises UrlRefusedError."""
+        spec, management = self._provider(rotation).spec, self.management(rotation.provider)
+        settings, confirmed = self._settings(rotation, credential), self._confirmed(rotation, credential)
+        return strange_origins(spec, management, settings, confirmed)
+
+    def asks_provider(self, rotation: KeyRotation) -> bool:
+        """Whether keys are managed at the provider's own hosts, and at none that somebody chose."""
+        spec, management = self._provider(rotation).spec, self.management(rotation.provider)
+        return all(map(partial(is_providers, spec, management), self.managing_origins(rotation)))
+
+    def managing_origins(self, rotation: KeyRotation) -> frozenset[str]:
+        """The origins that manage keys. Raises UrlRefusedError."""
+        return allowed_origins(self.management(rotation.provider), self._settings(rotation, None))
+
     def fingerprint(self, credential: Credential) -> str:
         """Of the credential's key. Raises UndecryptableError; InvalidInputError where it has none."""
         name = next((one for one in self.management(credential.provider).secrets if one in credential.sealed), "")
@@ -187,17 +216,31 @@ class KeyCalls:
     def _provider(self, rotation: KeyRotation) -> LoadedProvider:
         return self._registry.get(rotation.provider)
 
-    def _manager(self, rotation: KeyRotation, credential: Credential | None) -> Account:
+    def _settings(self, rotation: KeyRotation, credential: Credential | None) -> dict[str, SettingValue]:
         spec = self._provider(rotation).spec
-        managing = management_spec(spec, self.management(rotation.provider))
         own = spec.effective(credential.settings) if credential is not None else {}
+        return {**own, **management_spec(spec, self.management(rotation.provider)).effective(rotation.settings)}
+
+    def _confirmed(self, rotation: KeyRotation, credential: Credential) -> tuple[str, ...]:
+        """The origins that the very key of the credential was given for."""
+        names = self.management(rotation.provider).secrets
+        marks = [credential.fingerprints.get(name) for name in names if name in credential.sealed]
+        return rotation.confirmed if marks[:1] == [rotation.fingerprint] else ()
+
+    def _manager(self, rotation: KeyRotation, credential: Credential | None) -> Account:
+        own: dict[str, Secret] = {}
+        if credential is not None:
+            if self.strange_origins(rotation, credential):
+                raise InvalidInputError(UNBOUND)
+            own = self.key_of(credential)
         return Account(
-            provider=spec.name,
-            settings={**own, **managing.effective(rotation.settings)},
-            secrets={**(self.key_of(credential) if credential is not None else {}), **self.managers(rotation)},
+            provider=rotation.provider,
+            settings=self._settings(rotation, credential),
+            secrets={**own, **self.managers(rotation)},
             workspace=rotation.workspace,
             credential=rotation.id,  # tokens that are bought with it are its own
             version=rotation.created.toordinal(),
+            confirmed=frozenset() if credential is None else frozenset(self._confirmed(rotation, credential)),
         )
 
     def _account(
@@ -209,18 +252,23 @@ class KeyCalls:
     ) -> Account:
         """The credential's account with another key. Raises UndecryptableError, InvalidInputError."""
         spec = self._provider(rotation).spec
-        self._check_places(spec, rotation, credential)
+        changed = replace(credential, settings={**credential.settings, **settings})
+        self._check_places(spec, rotation, credential, changed)
         others = {
             name: self._vault.cipher.open(text, of_credential(spec, credential, name), retired=True)
             for name, text in credential.sealed.items()
             if name not in key
         }
-        changed = replace(credential, settings={**credential.settings, **settings})
         # another id than the credential's, so that no token bought with one key is taken for the other's
         opened = account(spec, changed, {**others, **key})
         return replace(opened, credential=f"{rotation.id}/{rotation.version}")
 
-    def _check_places(self, spec: ProviderSpec, rotation: KeyRotation, credential: Credential) -> None:
+    def _check_places(
+        self, spec: ProviderSpec, rotation: KeyRotation, credential: Credential, changed: Credential
+    ) -> None:
+        bound = _run(rotation).bound
+        if bound is not None and (target(spec, credential) != bound or target(spec, changed) != bound):
+            raise InvalidInputError("The account leads elsewhere by now: the key that is kept here is for the former.")
         for name, places in _run(rotation).destinations:
             if destinations(spec, credential.settings, name) != places:
                 raise InvalidInputError(

@@ -1,21 +1,28 @@
 """The former key of a rotation: revoked once nobody holds it, and looked at until it is dead."""
 
+from collections.abc import Sequence
+
 from keycairn.app.services.key_rotations.calls import KeyCalls
 from keycairn.app.services.key_rotations.orphans import Orphans
 from keycairn.app.services.key_rotations.progress import USED_ELSEWHERE, RotationProgress, full_names
 from keycairn.domain.credential import Credential
-from keycairn.domain.key_management import KeyCreation, KeyRef
+from keycairn.domain.errors import EgressRefusedError
+from keycairn.domain.key_management import KeyCreation, KeyManagement, KeyRef
 from keycairn.domain.key_rotation import machine
 from keycairn.domain.key_rotation.record import (
     NEW,
     OLD,
     KeyRotation,
+    Reason,
     Run,
 )
 from keycairn.domain.key_rotation.run import run_of
 from keycairn.ports.clock import Clock
 
-_HERE = "Credentials of this workspace still hold the former key, so it is not revoked: {names}."
+_HERE = (
+    "Credentials of this workspace still hold the former key, so it is not revoked: {count} of them. "
+    "Give them another key, or have theirs rotated, too."
+)
 _TO_REVOKE = "Revoke the former key{id} at {page}. It is looked after until the provider refuses it."
 
 
@@ -35,7 +42,7 @@ class FormerKey:
 
     async def overlap(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> None:
         """The overlap is over: revoke the former key, unless somebody still holds it."""
-        if await self._held_back(rotation, run):
+        if await self._held_back(rotation, run, credential):
             return
         after = machine.revoking(rotation, self._clock.now())
         await self._progress.store(rotation, after)
@@ -44,18 +51,22 @@ class FormerKey:
     async def revoke(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> None:
         """Have the former key revoked at the provider, else by a person, and looked after until it is."""
         management, now = self._calls.of(rotation), self._clock.now()
-        if await self._held_back(rotation, run):
+        if await self._held_back(rotation, run, credential):
             return
         if management.revokes and (run.old_id or not management.lists):
             key = KeyRef(id=run.old_id, secrets=self._calls.kept(rotation, OLD))
-            await self._calls.revoke(rotation, credential, key)
+            try:
+                await self._calls.revoke(rotation, credential, key)
+            except EgressRefusedError as error:  # what manages keys is at another host by now
+                why = f"{_to_revoke(run, management)} {error}"
+                if run.held != why or credential is None or not await self._calls.is_dead(rotation, credential):
+                    await self._progress.hold(rotation, why)
+                    return
             await self._progress.store(rotation, machine.revoked(rotation, now))
         elif credential is not None and await self._calls.is_dead(rotation, credential):
             await self._progress.store(rotation, machine.revoked(rotation, now))
         else:
-            id = f" ({run.old_id})" if run.old_id else ""
-            why = _TO_REVOKE.format(id=id, page=management.page or "the provider's page")
-            await self._progress.hold(rotation, why)
+            await self._progress.hold(rotation, _to_revoke(run, management))
 
     async def bury(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> None:
         """See that the former key is dead, and that nothing else of the rotation is left at the provider."""
@@ -72,14 +83,28 @@ class FormerKey:
         after = machine.death(rotation, self._clock.now(), dead=dead, within=management.ends_within)
         await self._progress.store(rotation, after, details={"revoked": [one.id for one in left]} if left else None)
 
-    async def _held_back(self, rotation: KeyRotation, run: Run) -> bool:
+    def _alike(self, credential: Credential | None, others: Sequence[Credential]) -> list[Credential]:
+        """Those of `others` that lead where the credential does; all of them where it is not there any more."""
+        if credential is None:
+            return list(others)
+        here = self._calls.target(credential)
+        return [one for one in others if one.provider == credential.provider and self._calls.target(one) == here]
+
+    async def _held_back(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> bool:
         """Whether a credential still holds the former key; then it is not revoked, and people are told."""
         former = self._calls.kept(rotation, OLD)
         holders = await self._calls.holders(list(former.values()))
         if not holders:
             return False
         elsewhere = full_names(one for one in holders if one.workspace != rotation.workspace)
-        here = ", ".join(one.name for one in holders if one.workspace == rotation.workspace)
-        why = USED_ELSEWHERE if elsewhere else _HERE.format(names=here)
+        here = [one for one in holders if one.workspace == rotation.workspace]
+        if not elsewhere and run.reason is Reason.LEAKED and not self._alike(credential, here):
+            return False  # whoever holds a leaked key for another place does not keep it alive
+        why = USED_ELSEWHERE if elsewhere else _HERE.format(count=len(here))
         await self._progress.hold(rotation, why, *self._progress.told(rotation, run, elsewhere), used_by=elsewhere)
         return True
+
+
+def _to_revoke(run: Run, management: KeyManagement) -> str:
+    id = f" ({run.old_id})" if run.old_id else ""
+    return _TO_REVOKE.format(id=id, page=management.page or "the provider's page")

@@ -8,6 +8,7 @@ from keycairn.app.services.key_rotations.calls import KeyCalls
 from keycairn.app.services.key_rotations.orphans import NOT_KNOWN, Orphans
 from keycairn.app.services.key_rotations.progress import RotationProgress
 from keycairn.app.services.key_rotations.switching import Switching
+from keycairn.domain.audit import Details
 from keycairn.domain.change import Change
 from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
@@ -27,6 +28,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.key_management import KeyCreation, KeyOrder, KeyRef, ListedKey, MadeKey
 from keycairn.domain.key_rotation import machine, pace
+from keycairn.domain.key_rotation.binding import MOVED, is_home
 from keycairn.domain.key_rotation.record import (
     NEW,
     KeyRotation,
@@ -54,6 +56,7 @@ _NOT_MADE = (
 _REFUSALS = frozenset(range(400, 500)) - {408}
 """Statuses of answers that say so, whatever else they say."""
 _IN_USE = "The provider answered with a key that a credential of this service holds already."
+ELSEWHERE = "holds the former key and leads elsewhere, so it does not get the new one"
 _STRANGE_LIST = "None of the keys that are listed is the credential's. Name the right account, or say `--key-id`."
 _ASKED_AGAIN = 5
 """How often the answer to a creation is stored again, where the record was edited meanwhile."""
@@ -86,6 +89,9 @@ class NewKey:
         """List the keys there are, store what is about to be asked for, and ask."""
         management, credential = self._calls.of(rotation), _there(credential)
         now = self._clock.now()
+        if not is_home(rotation, self._calls.target(credential)):
+            await self._gone_elsewhere(rotation, credential)
+            return
         try:
             listed = await self._calls.keys(rotation, credential)
         except KeycairnError as error:
@@ -154,10 +160,19 @@ class NewKey:
 
     async def switch(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> None:
         """Give the new key to every credential that holds the former one."""
+        credential = _there(credential)
+        if not is_home(rotation, self._calls.target(credential)):
+            await self._gone_elsewhere(rotation, credential)
+            return
         new = self._calls.kept(rotation, NEW)
-        changes, ids = await self._switching.to(_there(credential), run.fingerprint, new, run)
+        changes, ids = await self._switching.to(credential, run.fingerprint, new, rotation)
+        twins = await self._switching.twins(credential, run.fingerprint)
+        details: Details = {"credentials": ids}
+        elsewhere: list[str] = [one.id for one in twins if one.id not in ids]
+        if elsewhere:
+            details = {**details, "lead_elsewhere": elsewhere, "note": ELSEWHERE}
         after = machine.switched(rotation, self._clock.now())
-        await self._progress.store(rotation, after, *changes, details={"credentials": ids})
+        await self._progress.store(rotation, after, *changes, details=details)
         self._switching.forget(ids)
 
     async def _make(self, intent: KeyRotation, credential: Credential, chosen: Secret | None) -> None:
@@ -191,7 +206,10 @@ class NewKey:
             await self._calls.revoke(intent, credential, KeyRef(id=made.id, secrets=made.secrets))
 
     async def _made(self, intent: KeyRotation, made: MadeKey) -> None:
-        if await self._calls.holders(list(made.secrets.values())):
+        holders = await self._calls.holders(list(made.secrets.values()))
+        if not self._calls.asks_provider(intent):  # a host of somebody's choice does not learn what others hold
+            holders = [one for one in holders if one.workspace == intent.workspace]
+        if holders:
             await self._progress.store(intent, machine.unclear(intent, self._clock.now(), _IN_USE))
             return
         main = next(name for name in self._calls.of(intent).secrets if name in made.secrets)
@@ -207,6 +225,11 @@ class NewKey:
     async def _refused(self, rotation: KeyRotation, credential: Credential, error: KeycairnError) -> None:
         wait = error.retry_after if isinstance(error, RateLimitedError) else None
         after = machine.refused(rotation, self._clock.now(), str(error), wait=wait, final=False)
+        await self._progress.store(rotation, after, *await self._closing(after, credential))
+
+    async def _gone_elsewhere(self, rotation: KeyRotation, credential: Credential) -> None:
+        """No key is made for, or given to, an account that leads elsewhere than what makes the key was given for."""
+        after = machine.cleaning(rotation, self._clock.now(), MOVED)
         await self._progress.store(rotation, after, *await self._closing(after, credential))
 
     async def _closing(self, after: KeyRotation, credential: Credential) -> Sequence[Change]:

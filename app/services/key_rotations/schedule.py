@@ -24,6 +24,7 @@ from keycairn.domain.errors import (
     StaleVersionError,
 )
 from keycairn.domain.key_rotation import at_rest
+from keycairn.domain.key_rotation.at_rest import unbound
 from keycairn.domain.key_rotation.record import (
     KeyRotation,
     Reason,
@@ -71,9 +72,11 @@ class RotationSchedule:
             return False
         await self._vault.refresh()
         stored = await self._store.key_rotations()
-        found = [one for one in stored if not one.restored and self._calls.knows(one)]
         now = self._clock.now()
-        did = False
+        did = await self._together(self._bound(one, now) for one in stored if unbound(one) and self._calls.knows(one))
+        if did:
+            return True
+        found = [one for one in stored if not one.restored and self._calls.knows(one)]
         for one in found:
             did |= await self._righted(one, now) or (one.run is None and await self._look(one, now))
         due = [one for one in found if one.run is not None and one.run.due <= now]
@@ -133,6 +136,17 @@ class RotationSchedule:
             _log.debug("another instance was first", rotation=rotation.id)
         return True
 
+    async def _bound(self, rotation: KeyRotation, now: datetime) -> bool:
+        """Bind what a former version stored to where its account leads; whether there was anything to bind."""
+        credential = await self._store.credential(rotation.workspace, rotation.credential)
+        if credential is None:
+            return False
+        here = self._calls.target(credential)
+        after = at_rest.bound(rotation, now, here, self._calls.key_origins(rotation, credential))
+        event = self._journal.event(_system(rotation), Action.KEY_ROTATED, rotation.credential, outcome="bound")
+        await self._journal.commit((PutKeyRotation(after, expected=rotation.version), event))
+        return True
+
     async def _look(self, rotation: KeyRotation, now: datetime) -> bool:
         """Of one that rests: notice a key that somebody else stored, and begin what the policy asks for."""
         credential = await self._store.credential(rotation.workspace, rotation.credential)
@@ -160,7 +174,7 @@ class RotationSchedule:
 
     async def _leads(self, credential: Credential, mark: str) -> bool:
         """Whether it is this rotation that takes the key's other credentials along: none of them is under way."""
-        for twin in await self._switching.twins(credential, mark):
+        for twin in await self._switching.alike(credential, mark):
             other = await self._store.key_rotation(rotation_id(twin.id))
             if other is not None and other.run is not None:
                 return False

@@ -12,6 +12,7 @@ from keycairn.domain.errors import (
 )
 from keycairn.domain.field import FieldKind, SettingValue
 from keycairn.domain.key_management import is_key_id
+from keycairn.domain.key_rotation import at_rest
 from keycairn.domain.key_rotation.record import (
     KeyRotation,
     Policy,
@@ -48,6 +49,7 @@ class RotationSetup:
             credential=credential.id,
             policy=policy,
             fingerprint=self._calls.fingerprint(credential),
+            bound=self._calls.target(credential),
             made=credential.created if credential.version == 1 else credential.updated,
             created=now,
             updated=now,
@@ -66,12 +68,13 @@ class RotationSetup:
 
         Raises InvalidInputError (its subclasses name the field), SecretReentryRequiredError or EgressRefusedError.
         """
-        managing = self._managing(credential.provider)
-        base = self.bare(credential, policy) if stored is None else revised(stored, self._clock.now())
-        opened: dict[str, Secret | None] = dict(self._calls.managers(base))
-        merged = dict(base.settings)
-        if other is not None:
-            opened, merged = dict(self._calls.managers(other)), dict(other.settings)
+        managing, here = self._managing(credential.provider), self._calls.target(credential)
+        base, source = self._base(credential, stored, policy), other or stored
+        if other is not None and other.bound != here:
+            message = "What manages the other's keys makes them for where that one leads, and this one leads elsewhere."
+            raise InvalidInputError(message, {"like": "leads elsewhere"})
+        opened: dict[str, Secret | None] = {} if source is None else dict(self._calls.managers(source))
+        merged = {} if source is None else dict(source.settings)
         before = dict(merged)
         for name, value in settings.items():
             if value is None or value == "":
@@ -82,18 +85,50 @@ class RotationSetup:
             if field is not None and field.kind is FieldKind.URL:
                 self._http.vet(str(checked), field=name)
             merged[name] = checked
-        given = {name: _checked(managing, name, secret) for name, secret in secrets.items()}
-        for name in opened.keys() - given.keys():
-            places = [field.name for field in managing.places(name)]
-            if any(merged.get(place) != before.get(place) for place in places):
-                raise SecretReentryRequiredError([name])
+        names = self._calls.management(credential.provider).secrets
+        given = {name: _checked(managing, name, one) for name, one in secrets.items() if name not in names}
+        # what they buy goes to every place that manages keys, and on to the account
+        moved = any(merged.get(place.name) != before.get(place.name) for place in managing.places())
+        moved = moved or (source is not None and source.bound not in {None, here})
+        if again := sorted(opened.keys() - given.keys()) if moved else []:
+            raise SecretReentryRequiredError(again)
         kept = {**opened, **given}
         whole = {name: secret for name, secret in kept.items() if secret is not None}
         if merged or whole:  # without any of it, a person is asked
             managing.check_complete({*merged, *whole})
-        after = replace(base, policy=policy, settings=merged, looked=None, trouble="")
+        after = replace(base, policy=policy, settings=merged, bound=here, looked=None, trouble="")
+        own = {name: one for name, one in secrets.items() if name in names}
+        after = self._confirmed(credential, after, own)
         running = {name: text for name, text in base.sealed.items() if "." in name}
         return replace(after, sealed={**running, **self._calls.sealed(after, whole)})
+
+    def _base(self, credential: Credential, stored: KeyRotation | None, policy: Policy) -> KeyRotation:
+        if stored is None:
+            return self.bare(credential, policy)
+        now, mark = self._clock.now(), self._calls.fingerprint(credential)
+        if stored.run is None and stored.fingerprint != mark:
+            return at_rest.replaced(stored, now, mark)
+        return revised(stored, now)
+
+    def _confirmed(
+        self, credential: Credential, rotation: KeyRotation, given: Mapping[str, Secret | None]
+    ) -> KeyRotation:
+        """The rotation, with the places that manage keys confirmed for the account's key where that is given.
+
+        Raises SecretReentryRequiredError where one of them is at a host that the key is not for, and it is not given.
+        """
+        kept = self._calls.key_of(credential) if given else {}
+        wrong = [name for name, secret in given.items() if name not in kept or kept[name] != secret]
+        if wrong:
+            message = f"This is not the key that is stored with the credential: {', '.join(sorted(wrong))}."
+            raise InvalidInputError(message, dict.fromkeys(wrong, "is not the stored key"))
+        names = self._calls.management(credential.provider).secrets
+        asked = [name for name in names if name in credential.sealed]
+        if given and given.keys() >= set(asked):
+            return replace(rotation, confirmed=tuple(sorted(self._calls.managing_origins(rotation))))
+        if self._calls.strange_origins(rotation, credential):
+            raise SecretReentryRequiredError(asked)
+        return rotation
 
     def checked_id(self, credential: Credential, rotation: KeyRotation, id: str) -> str:
         """What a person calls the key in use. Raises InvalidInputError for what is none, such as the key itself."""

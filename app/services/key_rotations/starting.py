@@ -13,9 +13,12 @@ from keycairn.domain.credential import Credential
 from keycairn.domain.errors import (
     KeyRotationNotFoundError,
     KeyRotationStateError,
+    SecretReentryRequiredError,
 )
 from keycairn.domain.ids import CredentialId, key_of
+from keycairn.domain.key_management import KeyCreation
 from keycairn.domain.key_rotation import machine
+from keycairn.domain.key_rotation.binding import is_home
 from keycairn.domain.key_rotation.record import (
     OLD,
     KeyRotation,
@@ -79,28 +82,43 @@ class RotationStarter:
         self, credential: Credential, stored: KeyRotation, reason: Reason, run_id: str, *, closes: bool
     ) -> tuple[KeyRotation, list[Change]]:
         now, mark = self._clock.now(), self._calls.fingerprint(credential)
-        for twin in await self._switching.twins(credential, mark):
+        for twin in await self._switching.alike(credential, mark):
             other = await self._store.key_rotation(rotation_id(twin.id))
             if twin.id != credential.id and other is not None and other.run is not None:
-                raise KeyRotationStateError(f"This key is being rotated with the credential {twin.id}.")
-        management = self._calls.of(stored)
+                raise KeyRotationStateError("This key is being rotated with another credential that holds it.")
+        management, here = self._calls.of(stored), self._calls.target(credential)
+        creation = management.creation
+        if management.makes and not is_home(stored, here):
+            if reason is not Reason.LEAKED:
+                raise SecretReentryRequiredError(sorted(name for name in stored.sealed if "." not in name))
+            creation = KeyCreation.BY_PERSON
         more = []
-        if closes and not management.makes:
+        if closes and creation is KeyCreation.BY_PERSON:
             more = await self._switching.closed(credential, mark)
         known = stored.key_id if mark == stored.fingerprint else ""
-        begun = machine.begun(stored, run_id, reason, now, fingerprint=mark, old_id=known, creation=management.creation)
+        if mark != stored.fingerprint:
+            stored = replace(stored, confirmed=())
+        begun = machine.begun(stored, run_id, reason, now, fingerprint=mark, old_id=known, creation=creation)
         run = begun.run
         if run is None:
             raise AssertionError("a rotation began")
         begun = replace(
-            begun, fingerprint=mark, run=replace(run, destinations=self._calls.places(credential), closes=closes)
+            begun,
+            fingerprint=mark,
+            run=replace(
+                run,
+                destinations=self._calls.places(credential),
+                bound=here,
+                key_origins=self._calls.key_origins(stored, credential),
+                closes=closes,
+            ),
         )
         old = self._calls.sealed(begun, self._calls.key_of(credential), OLD)
         return replace(begun, sealed={**begun.sealed, **old}), more
 
     async def _under_way(self, credential: Credential) -> KeyRotation | None:
-        """The rotation of its key that is under way, with whichever credential of the workspace it was begun."""
-        for twin in await self._switching.twins(credential, self._calls.fingerprint(credential)):
+        """The rotation of its key that is under way, with whichever credential it was begun that leads to the same."""
+        for twin in await self._switching.alike(credential, self._calls.fingerprint(credential)):
             found = await self._store.key_rotation(rotation_id(twin.id))
             if found is not None and found.run is not None:
                 return found

@@ -1,4 +1,4 @@
-"""The switch: every credential of the workspace that holds the former key gets the new one, in one commit."""
+"""The switch: every credential that holds the former key for the same place gets the new one, in one commit."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,7 +7,9 @@ from msgspec.structs import replace
 from keycairn.app.services.keys import Vault
 from keycairn.domain.change import Change, PutKeyRotation, ReplaceCredential
 from keycairn.domain.credential import Credential, seal_context
-from keycairn.domain.key_rotation.record import Run, rotation_id
+from keycairn.domain.key_rotation.binding import target
+from keycairn.domain.key_rotation.record import KeyRotation, Run, Target, rotation_id
+from keycairn.domain.key_rotation.run import run_of
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http
@@ -37,20 +39,29 @@ class Switching:
         others = [one for one in found if one.id != credential.id and one.provider == credential.provider]
         return [credential, *others]
 
+    async def alike(self, credential: Credential, fingerprint: str) -> Sequence[Credential]:
+        """Those of `twins` that lead where the given one does, which comes first.
+
+        Whoever holds the same key need not be the same account: a key that leaked is held by others, too.
+        """
+        here = self._target(credential)
+        return [one for one in await self.twins(credential, fingerprint) if self._target(one) == here]
+
     async def to(
-        self, credential: Credential, fingerprint: str, new: Mapping[str, Secret], run: Run
+        self, credential: Credential, fingerprint: str, new: Mapping[str, Secret], rotation: KeyRotation
     ) -> tuple[list[Change], list[str]]:
-        """The changes that give all who hold the key the new one, and their ids.
+        """The changes that give all who hold the key for the same place the new one, and their ids.
 
         `fingerprint` is of the former key. Raises InvalidInputError for a secret that cannot be sealed.
         """
         changes: list[Change] = []
         ids: list[str] = []
-        for one in await self.twins(credential, fingerprint):
+        run = run_of(rotation)
+        for one in await self.alike(credential, fingerprint):
             changes.append(ReplaceCredential(self._with(one, new, run), expected=one.version, kept=_others(one, new)))
             ids.append(one.id)
             if one.id != credential.id:
-                changes += await self._rotation_of(one, run)
+                changes += await self._rotation_of(one, rotation, run)
         return changes, ids
 
     async def closed(self, credential: Credential, fingerprint: str) -> list[Change]:
@@ -91,7 +102,10 @@ class Switching:
             version=credential.version + 1,
         )
 
-    async def _rotation_of(self, twin: Credential, run: Run) -> list[Change]:
+    def _target(self, credential: Credential) -> Target:
+        return target(self._registry.get(credential.provider).spec, credential)
+
+    async def _rotation_of(self, twin: Credential, leader: KeyRotation, run: Run) -> list[Change]:
         """What a twin's own rotation has to know of its new key."""
         stored = await self._store.key_rotation(rotation_id(twin.id))
         if stored is None or stored.run is not None:
@@ -101,6 +115,7 @@ class Switching:
             stored,
             fingerprint=run.new_fingerprint,
             key_id=run.new_id,
+            confirmed=tuple(one for one in stored.confirmed if one in leader.confirmed),
             made=now,
             expires=run.expires,
             updated=now,
