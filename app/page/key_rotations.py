@@ -24,6 +24,7 @@ from keycairn.domain.errors import (
     UnknownProviderError,
 )
 from keycairn.domain.ids import CredentialId, credential_id
+from keycairn.domain.key_management import KeyManagement
 from keycairn.domain.key_rotation.record import Policy
 from keycairn.domain.key_rotation.sealing import management_spec
 from keycairn.domain.provider import ProviderSpec
@@ -52,16 +53,17 @@ async def save(view: TheView, id: FromPath[str]) -> Response[Any]:
     key, rotations = credential_id(id), view.keycairn.key_rotations
     credential = (await view.keycairn.credentials.get(key, workspace=view.caller.workspace)).credential
     spec = _managing(view, credential)
+    asked = _with_key(spec, view.keycairn.registry.get(credential.provider).spec, rotations.management(spec.name))
     try:
         await rotations.set_up(
             key,
             policy=_policy(form, await rotations.policy(key, workspace=view.caller.workspace)),
             settings={field.name: form.text(f"setting:{field.name}") or None for field in spec.settings},
-            secrets={field.name: given for field in spec.secrets if (given := form.secret(field.name)) is not None},
+            secrets={field.name: given for field in asked.secrets if (given := form.secret(field.name)) is not None},
             by=view.caller,
         )
     except InvalidInputError as error:
-        return await _page(view, key, form=form, errors=form_errors(spec, error), status=422)
+        return await _page(view, key, form=form, errors=form_errors(asked, error), status=422)
     return view.seen(f"/credentials/{id}/key-rotation", "saved")
 
 
@@ -130,6 +132,12 @@ def _managing(view: View, credential: Credential) -> ProviderSpec:
     return management_spec(spec, management)
 
 
+def _with_key(spec: ProviderSpec, known: ProviderSpec, management: KeyManagement) -> ProviderSpec:
+    """What manages keys, with the account's key, which is asked for beside a URL at another host."""
+    key = [replace(one, required=False) for one in known.secrets if one.name in management.secrets]
+    return replace(spec, fields=(*spec.fields, *key))
+
+
 def _policy(form: PageForm, before: Policy) -> Policy:
     """The policy that a form asks for. Raises InvalidInputError."""
     reader = FormReader(form)
@@ -166,6 +174,9 @@ async def _page(
     except InvalidInputError:
         management = None  # its accounts have no key
     spec = management_spec(known, management) if known and management else None
+    asked = _with_key(spec, known, management) if known and management and spec else None
+    fields, wrong = _fields(spec, shown), errors or {}
+    fields += [one for one in _fields(asked, shown) if one.key in wrong and one not in fields]
     return view.page(
         "key_rotation.html",
         status=status,
@@ -173,10 +184,10 @@ async def _page(
         provider=known.label if known else credential.provider,
         shown=shown,
         management=management,
-        fields=_fields(spec, shown),
+        fields=fields,
         values=form.shown() if form else _values(shown, spec),
-        errors=errors or {},
-        labels={**(labels_of(spec) if spec else {}), **OF_POLICY},
+        errors=wrong,
+        labels={**(labels_of(asked) if asked else {}), **OF_POLICY},
     )
 
 

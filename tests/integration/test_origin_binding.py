@@ -22,6 +22,7 @@ from keycairn.domain.audit import IN_PROCESS, Action, EventFilter
 from keycairn.domain.change import Reseal
 from keycairn.domain.credential import Credential, seal_context
 from keycairn.domain.errors import SecretReentryRequiredError, UndecryptableError
+from keycairn.domain.options import Options
 from keycairn.domain.provider import FieldKind, FieldSpec, ProviderSpec, SettingValue
 from keycairn.domain.sealed import FORMER_SUITE, is_former
 from keycairn.domain.secret import Secret
@@ -272,3 +273,48 @@ async def test_another_path_of_the_same_origin_needs_nothing(
         before.id, CredentialPatch(settings={field.name: "https://FIRST.example:443/v2"})
     )
     assert (await kc.credential_opener.open(after.credential)).secrets
+
+
+STEERING = {
+    "helicone-target-url": "https://api.example/v1",
+    "helicone-openai-api-base": "api.example",
+    "x-portkey-custom-host": "x",
+    "x-portkey-config": "pc-1",
+    "x-portkey-provider": "openai",
+    "x-target-url": "x",
+    "x-upstream": "x",
+    "x-backend-server": "x",
+    "x-base-url": "x",
+    "x-api-base": "x",
+    "x-route-to": "x",
+    "destination": "x",
+    "x-proxy": "x",
+    "x_endpoint": "x",
+    "x-anything": "https://evil.example",
+    "x-something": '{"a": "evil.example"}',
+    "x-else": "10.0.0.1:8080",
+}
+PLAIN = {
+    "anthropic-beta": "prompt-caching-2024-07-31",
+    "x-title": "My app",
+    "openai-organization": "org-1",
+    "x-tag": "a",
+}
+
+
+@pytest.mark.parametrize("name", STEERING)
+async def test_a_header_that_tells_a_proxy_where_to_send_a_call_needs_the_secret_again(kc: Keycairn, name: str) -> None:
+    key: dict[str, Secret | None] = {"api_key": Secret("sk-0123456789abcdef")}
+    at, options = {"base_url": "https://proxy.example/v1"}, Options(headers={name: STEERING[name]})
+    made = await kc.credentials.create(
+        "openai", name="x", settings=at, secrets={"api_key": Secret("sk-0123456789abcdef")}
+    )
+    id = made.credential.id
+    with pytest.raises(SecretReentryRequiredError):
+        await kc.credentials.update(id, CredentialPatch(options=options))
+    await kc.credentials.update(id, CredentialPatch(options=options, secrets=key))
+    both = Options(headers={name: STEERING[name], **PLAIN})
+    await kc.credentials.update(id, CredentialPatch(options=both))
+    for changed in (Options(headers={name: "evil.example"}), Options()):
+        with pytest.raises(SecretReentryRequiredError):
+            await kc.credentials.update(id, CredentialPatch(options=changed))

@@ -158,3 +158,15 @@ async def test_the_overview_tells_the_installation_whose_use_holds_a_key_back(
     assert (await browser.sign_in(TOKEN)).status_code == 303, "it took longer than a session"
     assert f"tenant/{used.credential.id}" in (await browser.get("/")).text
     assert f"tenant/{used.credential.id}" not in (await browser.get(page_of(id))).text
+
+
+async def test_a_url_at_another_host_asks_for_the_accounts_key_beside_it(house: CloudHouse, browser: Browser) -> None:
+    id = await stored(house)
+    form = {"secret:admin_key": ADMIN, "setting:admin_url": "https://admin.example"}
+    assert 'name="secret:api_key"' not in (await browser.get(page_of(id))).text
+    refused = await browser.post(page_of(id), form)
+    assert refused.status_code == 422
+    assert 'name="secret:api_key"' in refused.text
+    saved = await browser.post(page_of(id), {**form, "secret:api_key": FIRST})
+    assert saved.status_code == 303
+    assert FIRST not in (await browser.get(page_of(id))).text
