@@ -1,7 +1,5 @@
 """The former key of a rotation: revoked once nobody holds it, and looked at until it is dead."""
 
-from collections.abc import Sequence
-
 from keycairn.app.services.key_rotations.calls import KeyCalls
 from keycairn.app.services.key_rotations.orphans import Orphans
 from keycairn.app.services.key_rotations.progress import USED_ELSEWHERE, RotationProgress, full_names
@@ -21,7 +19,7 @@ from keycairn.ports.clock import Clock
 
 _HERE = (
     "Credentials of this workspace still hold the former key, so it is not revoked: {count} of them. "
-    "Give them another key, or have theirs rotated, too."
+    "Give them another key, or have theirs rotated, too. The audit log names them."
 )
 _TO_REVOKE = "Revoke the former key{id} at {page}. It is looked after until the provider refuses it."
 
@@ -42,7 +40,7 @@ class FormerKey:
 
     async def overlap(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> None:
         """The overlap is over: revoke the former key, unless somebody still holds it."""
-        if await self._held_back(rotation, run, credential):
+        if await self._held_back(rotation, run):
             return
         after = machine.revoking(rotation, self._clock.now())
         await self._progress.store(rotation, after)
@@ -51,7 +49,7 @@ class FormerKey:
     async def revoke(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> None:
         """Have the former key revoked at the provider, else by a person, and looked after until it is."""
         management, now = self._calls.of(rotation), self._clock.now()
-        if await self._held_back(rotation, run, credential):
+        if await self._held_back(rotation, run):
             return
         if management.revokes and (run.old_id or not management.lists):
             key = KeyRef(id=run.old_id, secrets=self._calls.kept(rotation, OLD))
@@ -83,14 +81,7 @@ class FormerKey:
         after = machine.death(rotation, self._clock.now(), dead=dead, within=management.ends_within)
         await self._progress.store(rotation, after, details={"revoked": [one.id for one in left]} if left else None)
 
-    def _alike(self, credential: Credential | None, others: Sequence[Credential]) -> list[Credential]:
-        """Those of `others` that lead where the credential does; all of them where it is not there any more."""
-        if credential is None:
-            return list(others)
-        here = self._calls.target(credential)
-        return [one for one in others if one.provider == credential.provider and self._calls.target(one) == here]
-
-    async def _held_back(self, rotation: KeyRotation, run: Run, credential: Credential | None) -> bool:
+    async def _held_back(self, rotation: KeyRotation, run: Run) -> bool:
         """Whether a credential still holds the former key; then it is not revoked, and people are told."""
         former = self._calls.kept(rotation, OLD)
         holders = await self._calls.holders(list(former.values()))
@@ -98,10 +89,17 @@ class FormerKey:
             return False
         elsewhere = full_names(one for one in holders if one.workspace != rotation.workspace)
         here = [one for one in holders if one.workspace == rotation.workspace]
-        if not elsewhere and run.reason is Reason.LEAKED and not self._alike(credential, here):
-            return False  # whoever holds a leaked key for another place does not keep it alive
+        if not elsewhere and run.reason is Reason.LEAKED:
+            return False  # all that lead to the same have the new one, and nobody else here keeps a leaked one alive
         why = USED_ELSEWHERE if elsewhere else _HERE.format(count=len(here))
-        await self._progress.hold(rotation, why, *self._progress.told(rotation, run, elsewhere), used_by=elsewhere)
+        held_by: list[str] = [one.id for one in here]
+        await self._progress.hold(
+            rotation,
+            why,
+            *self._progress.told(rotation, run, elsewhere),
+            used_by=elsewhere,
+            details={"held_by": held_by} if held_by else None,
+        )
         return True
 
 

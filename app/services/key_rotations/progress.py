@@ -63,14 +63,15 @@ class RotationProgress:
         *told: Change,
         look_after: float = pace.PERSON_LOOKS,
         used_by: tuple[str, ...] = (),
+        details: Details | None = None,
     ) -> None:
-        """Have it wait for a person; that it still does is not worth a commit."""
+        """Have it wait for a person; that it still does is not worth a commit. `details` are for its audit event."""
         run, now = run_of(rotation), self._clock.now()
         if (run.held, run.used_by) == (why, used_by):
             self._resting[run.id] = now + timedelta(seconds=look_after)
             return
         after = by_person.held(rotation, now, why, look_after=look_after, used_by=used_by)
-        await self.store(rotation, after, *told)
+        await self.store(rotation, after, *told, details=details)
 
     def told(self, rotation: KeyRotation, run: Run, elsewhere: tuple[str, ...]) -> list[Change]:
         """Word to the installation's administrator of those for whom the key is held back, where it is news."""

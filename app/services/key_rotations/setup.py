@@ -1,6 +1,6 @@
 """What a rotation is set up with: its policy, and what manages keys at the provider."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -21,7 +21,6 @@ from keycairn.domain.key_rotation.record import (
 from keycairn.domain.key_rotation.run import revised
 from keycairn.domain.key_rotation.sealing import management_spec
 from keycairn.domain.provider import ProviderSpec
-from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
 from keycairn.ports.clock import Clock
 from keycairn.ports.http import Http
@@ -90,15 +89,16 @@ class RotationSetup:
         # what they buy goes to every place that manages keys, and on to the account
         moved = any(merged.get(place.name) != before.get(place.name) for place in managing.places())
         moved = moved or (source is not None and source.bound not in {None, here})
-        if again := sorted(opened.keys() - given.keys()) if moved else []:
-            raise SecretReentryRequiredError(again)
+        again = sorted(opened.keys() - given.keys()) if moved else []
         kept = {**opened, **given}
         whole = {name: secret for name, secret in kept.items() if secret is not None}
         if merged or whole:  # without any of it, a person is asked
             managing.check_complete({*merged, *whole})
         after = replace(base, policy=policy, settings=merged, bound=here, looked=None, trouble="")
         own = {name: one for name, one in secrets.items() if name in names}
-        after = self._confirmed(credential, after, own)
+        after, more = self._confirmed(credential, after, own)
+        if again or more:
+            raise SecretReentryRequiredError([*again, *more])
         running = {name: text for name, text in base.sealed.items() if "." in name}
         return replace(after, sealed={**running, **self._calls.sealed(after, whole)})
 
@@ -112,10 +112,11 @@ class RotationSetup:
 
     def _confirmed(
         self, credential: Credential, rotation: KeyRotation, given: Mapping[str, Secret | None]
-    ) -> KeyRotation:
+    ) -> tuple[KeyRotation, Sequence[str]]:
         """The rotation, with the places that manage keys confirmed for the account's key where that is given.
 
-        Raises SecretReentryRequiredError where one of them is at a host that the key is not for, and it is not given.
+        Beside it the key's secrets that are to be given: one of the places is at a host that the key is not for. Raises
+        InvalidInputError for another key than the stored one.
         """
         kept = self._calls.key_of(credential) if given else {}
         wrong = [name for name, secret in given.items() if name not in kept or kept[name] != secret]
@@ -125,15 +126,15 @@ class RotationSetup:
         names = self._calls.management(credential.provider).secrets
         asked = [name for name in names if name in credential.sealed]
         if given and given.keys() >= set(asked):
-            return replace(rotation, confirmed=tuple(sorted(self._calls.managing_origins(rotation))))
-        if self._calls.strange_origins(rotation, credential):
-            raise SecretReentryRequiredError(asked)
-        return rotation
+            return replace(rotation, confirmed=tuple(sorted(self._calls.managing_origins(rotation)))), ()
+        return rotation, asked if self._calls.strange_origins(rotation, credential) else ()
 
     def checked_id(self, credential: Credential, rotation: KeyRotation, id: str) -> str:
         """What a person calls the key in use. Raises InvalidInputError for what is none, such as the key itself."""
         secrets = [*self._calls.key_of(credential).values(), *self._calls.managers(rotation).values()]
-        if id and (not is_key_id(id) or Redactor(secrets).holds(id)):
+        begins = id.startswith(self._registry.get(credential.provider).spec.key_prefixes)
+        # whole ones only: what is said of a part of one would tell whoever guesses it piece by piece
+        if id and (not is_key_id(id) or begins or any(secret.reveal() in id for secret in secrets)):
             raise InvalidInputError("That is no id of a key.", {"key_id": "is what the provider calls the key"})
         return id
 

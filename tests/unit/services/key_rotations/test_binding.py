@@ -227,12 +227,12 @@ async def test_a_twin_does_not_bring_the_places_that_its_holder_confirmed() -> N
 class Echo:
     """A server of somebody's choice, which answers with a key of its choice and lists no other."""
 
-    def __init__(self, house: CloudHouse, text: str) -> None:
-        self._text = text
+    def __init__(self, house: CloudHouse, text: str, **settings: str) -> None:
+        self._text, self._settings = text, settings
         house.cloud.create_key = self._made  # type: ignore[method-assign]
 
     async def _made(self, manager: Account, order: KeyOrder, http: Http) -> MadeKey:
-        return MadeKey(id="key-x", secrets={"api_key": Secret(self._text)})
+        return MadeKey(id="key-x", secrets={"api_key": Secret(self._text)}, settings=self._settings)
 
 
 async def test_a_server_of_somebodys_choice_does_not_learn_what_another_workspace_holds() -> None:
@@ -279,3 +279,34 @@ async def test_what_a_former_version_stored_is_bound_to_where_it_is(step: Rotati
         ended = await house.drive(id)
         assert ended.last is not None
         assert ended.last.outcome is RotationOutcome.DONE
+
+
+@pytest.mark.parametrize("long", [4, 12, 17, 18])
+async def test_an_id_that_somebody_gives_a_key_does_not_tell_whether_it_is_a_part_of_it(long: int) -> None:
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    id = await house.account()
+    for guess in (FIRST[-long:], FIRST[:long], "z" * long):
+        await house.keycairn.key_rotations.set_up(id, policy=Policy(), key_id=guess)
+
+
+async def test_an_answer_that_moves_the_account_does_not_get_the_key() -> None:
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    id = await house.account()
+    Echo(house, "sk-made-elsewhere-01", base_url=EVIL)
+    await house.keycairn.key_rotations.rotate(id)
+    ended = await house.drive(id)
+    assert ended.last is not None
+    assert ended.last.outcome is RotationOutcome.FAILED
+    assert (await stored(house, id)).settings == {}
+    assert await house.key_of(id) == FIRST
+
+
+async def test_a_leaked_key_that_somebody_stores_again_is_revoked_all_the_same() -> None:
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    id = await house.account()
+    await house.keycairn.key_rotations.leaked(id)
+    await house.drive(id, until=partial(at, RotationStep.SWITCHED))
+    await house.keycairn.credentials.create("openai", name="again", secrets={"api_key": Secret(FIRST)})
+    ended = await house.drive(id)
+    assert ended.run is None
+    assert FIRST not in house.cloud.living
