@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from keycairn.domain.errors import InvalidIdError, InvalidInputError
 from keycairn.domain.field import SettingValue
 from keycairn.domain.ids import CredentialId, credential_id, key_of
+from keycairn.domain.reach import Reach
 from keycairn.domain.sealed import SealedSecret
 
 KeyRotationId = NewType("KeyRotationId", str)
@@ -192,12 +193,18 @@ class KeyRotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where the account led when what manages keys was given: its new keys are for there. None: of a former version."""
     confirmed: tuple[str, ...] = ()
     """Origins that manage keys, and that the key in use was given for beside those that it is for anyway."""
+    reach: Reach | None = None
+    """Of whoever gave what manages keys, where it was bounded: credentials out of it are not taken along."""
     restored: bool = False
     """Whether it came with a backup: it rests, since the installation that was backed up may use the same keys."""
     created: datetime
     updated: datetime
     version: int = 1
     proof: str = ""
+
+    def takes_along(self, provider: str, credential: CredentialId) -> bool:
+        """Whether a credential that holds the same key is within reach of whoever set this up."""
+        return credential == self.credential or self.reach is None or self.reach.holds(provider, credential)
 
     def due(self) -> datetime | None:
         """When the policy has its key rotated."""

@@ -56,7 +56,9 @@ _NOT_MADE = (
 _REFUSALS = frozenset(range(400, 500)) - {408}
 """Statuses of answers that say so, whatever else they say."""
 _IN_USE = "The provider answered with a key that a credential of this service holds already."
-ELSEWHERE = "holds the former key and leads elsewhere, so it does not get the new one"
+ELSEWHERE = (
+    "hold the former key, and lead elsewhere or are out of reach of whoever set this up: they do not get the new one"
+)
 _STRANGE_LIST = "None of the keys that are listed is the credential's. Name the right account, or say `--key-id`."
 _ASKED_AGAIN = 5
 """How often the answer to a creation is stored again, where the record was edited meanwhile."""
@@ -170,7 +172,7 @@ class NewKey:
         details: Details = {"credentials": ids}
         elsewhere: list[str] = [one.id for one in twins if one.id not in ids]
         if elsewhere:
-            details = {**details, "lead_elsewhere": elsewhere, "note": ELSEWHERE}
+            details = {**details, "left_out": elsewhere, "note": ELSEWHERE}
         after = machine.switched(rotation, self._clock.now())
         await self._progress.store(rotation, after, *changes, details=details)
         self._switching.forget(ids)

@@ -142,6 +142,8 @@ class KeyRotations:
             if other is not None and other.provider != credential.provider:
                 raise InvalidInputError("Both credentials must be of one provider.", {"like": "is of another provider"})
             after = self._setup.configured(credential, stored, policy, settings or {}, secrets or {}, other)
+            if any((secrets or {}).values()) or other is not None:
+                after = replace(after, reach=None if by.reach.whole else by.reach)
             if key_id is not None:
                 after = replace(after, key_id=self._setup.checked_id(credential, after, key_id.strip()))
             asked = sorted(name for name in after.sealed if "." not in name)

@@ -176,7 +176,7 @@ class RotationSchedule:
         """Whether it is this rotation that takes the key's other credentials along: none of them is under way."""
         for twin in await self._switching.alike(credential, mark):
             other = await self._store.key_rotation(rotation_id(twin.id))
-            if other is not None and other.run is not None:
+            if other is not None and other.run is not None and other.takes_along(credential.provider, credential.id):
                 return False
         return True
 

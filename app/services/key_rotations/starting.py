@@ -84,7 +84,9 @@ class RotationStarter:
         now, mark = self._clock.now(), self._calls.fingerprint(credential)
         for twin in await self._switching.alike(credential, mark):
             other = await self._store.key_rotation(rotation_id(twin.id))
-            if twin.id != credential.id and other is not None and other.run is not None:
+            if twin.id == credential.id or other is None or other.run is None:
+                continue
+            if other.takes_along(credential.provider, credential.id):
                 raise KeyRotationStateError("This key is being rotated with another credential that holds it.")
         management, here = self._calls.of(stored), self._calls.target(credential)
         creation = management.creation
@@ -120,7 +122,7 @@ class RotationStarter:
         """The rotation of its key that is under way, with whichever credential it was begun that leads to the same."""
         for twin in await self._switching.alike(credential, self._calls.fingerprint(credential)):
             found = await self._store.key_rotation(rotation_id(twin.id))
-            if found is not None and found.run is not None:
+            if found is not None and found.run is not None and found.takes_along(credential.provider, credential.id):
                 return found
         return None
 

@@ -57,7 +57,8 @@ class Switching:
         changes: list[Change] = []
         ids: list[str] = []
         run = run_of(rotation)
-        for one in await self.alike(credential, fingerprint):
+        alike = await self.alike(credential, fingerprint)
+        for one in [one for one in alike if rotation.takes_along(one.provider, one.id)]:
             changes.append(ReplaceCredential(self._with(one, new, run), expected=one.version, kept=_others(one, new)))
             ids.append(one.id)
             if one.id != credential.id:

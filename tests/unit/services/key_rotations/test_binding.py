@@ -25,6 +25,7 @@ from keycairn.domain.key_rotation.record import (
 )
 from keycairn.domain.options import Options
 from keycairn.domain.provider import Account, SettingValue
+from keycairn.domain.reach import Reach
 from keycairn.domain.secret import Secret
 from keycairn.ports.http import Http
 
@@ -146,7 +147,7 @@ async def test_who_holds_the_key_for_another_place_does_not_get_the_new_one(how:
     assert new in house.cloud.living
     assert (FIRST in house.cloud.living) is not leaked  # one that leaked is dead, for them too
     (told,) = [one for one in await house.store.events("default") if one.outcome == "switched"]
-    assert told.details["lead_elsewhere"] == [theirs]
+    assert told.details["left_out"] == [theirs]
     if not leaked:
         assert ended.run is not None
         assert "still hold the former key" in ended.run.held
@@ -310,3 +311,37 @@ async def test_a_leaked_key_that_somebody_stores_again_is_revoked_all_the_same()
     ended = await house.drive(id)
     assert ended.run is None
     assert FIRST not in house.cloud.living
+
+
+@pytest.mark.parametrize("leaked", [False, True])
+async def test_who_may_touch_one_credential_rotates_no_other_that_holds_the_key(*, leaked: bool) -> None:
+    """Else whoever knows a leaked key puts a key of their own organization into its owner's credential."""
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    rotations = house.keycairn.key_rotations
+    id = await house.account(overlap_hours=0)
+    made = await house.keycairn.credentials.create("openai", name="theirs", secrets={"api_key": Secret(FIRST)})
+    theirs = made.credential.id
+    bounded = replace(IN_PROCESS, reach=Reach(credentials=(theirs,)))
+    await rotations.set_up(theirs, policy=Policy(), secrets={"admin_key": Secret(ADMIN)}, by=bounded)
+    await rotations.rotate(theirs, by=bounded)
+    await house.drive(theirs, until=partial(at, RotationStep.SWITCHED))
+    assert await house.key_of(id) == FIRST
+    assert await house.key_of(theirs) != FIRST
+    await (rotations.leaked(id) if leaked else rotations.rotate(id))
+    await house.drive(id)
+    assert await house.key_of(id) not in {FIRST, await house.key_of(theirs)}
+
+
+async def test_a_leak_is_not_answered_by_a_rotation_that_leaves_its_credential_out() -> None:
+    house = await CloudHouse.new(KeyCreation.LISTED)
+    rotations = house.keycairn.key_rotations
+    id = await house.account()
+    made = await house.keycairn.credentials.create("openai", name="theirs", secrets={"api_key": Secret(FIRST)})
+    theirs = made.credential.id
+    bounded = replace(IN_PROCESS, reach=Reach(credentials=(theirs,)))
+    await rotations.set_up(theirs, policy=Policy(), secrets={"admin_key": Secret(ADMIN)}, by=bounded)
+    await rotations.rotate(theirs, by=bounded)
+    await rotations.leaked(id)
+    assert (await house.rotation(id)).run is not None
+    await house.drive(id)
+    assert await house.key_of(id) != FIRST
