@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from keycairn.app.lookup import linked
+from keycairn.domain.audit import Caller
 from keycairn.domain.credential import Credential
-from keycairn.domain.errors import OutOfReachError
+from keycairn.domain.errors import OutOfReachError, OwnLimitError
 from keycairn.domain.model import Model
 from keycairn.domain.reach import Reach
 from keycairn.domain.routing import qualified
@@ -58,12 +59,24 @@ async def contested(store: Store, models: Sequence[Model], reach: Reach) -> Sequ
     return [model for model in models if is_contested(model)]
 
 
-async def check_any_model(store: Store, before: Credential | None, after: Credential, reach: Reach) -> None:
+def check_costs(by: Caller) -> None:
+    """Raise OwnLimitError for who is held to a limit of money, and would change what it is counted by."""
+    if by.spends_within:
+        raise OwnLimitError
+
+
+async def check_any_model(store: Store, before: Credential | None, after: Credential, by: Caller) -> None:
     """Raise OutOfReachError where a credential, as it is to be stored, comes to take any model of its provider.
 
-    That needs reach over all models of the provider, and over its other accounts that take any.
+    That needs reach over all models of the provider, and over its other accounts that take any. It is free of charge,
+    so OwnLimitError is raised for who has a limit of money.
     """
-    if reach.whole or not after.options.any_model:
+    if not after.options.any_model:
+        return
+    if before is None or not before.options.any_model:
+        check_costs(by)
+    reach = by.reach
+    if reach.whole:
         return
     if before is not None and before.options.any_model and set(after.modalities) <= set(before.modalities):
         return

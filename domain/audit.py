@@ -80,6 +80,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     source: str = ""
     request_id: str = ""
     reach: Reach = EVERYWHERE
+    spends_within: bool = False
+    """Whether a limit of money holds for it, which is counted by the prices of models."""
 
 
 IN_PROCESS = Caller(actor="in-process")

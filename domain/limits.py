@@ -26,6 +26,11 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether any of them is about what calls used, which is known when they are over."""
         return (self.tokens_per_day, self.micros_per_day, self.micros_per_month) != (None, None, None)
 
+    @property
+    def counts_money(self) -> bool:
+        """Whether any of them is about what calls cost, by the prices of models."""
+        return (self.micros_per_day, self.micros_per_month) != (None, None)
+
     def beyond(self, other: "Limits") -> tuple[str, ...]:
         """The kinds in which this allows more than `other`."""
         return tuple(

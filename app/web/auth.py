@@ -96,6 +96,7 @@ class Guard:
             source=address,
             request_id=connection.state.get(REQUEST_ID, ""),
             reach=principal.reach,
+            spends_within=principal.spends_within,
         )
         connection.state[CALLER] = caller
         connection.state[SCOPES] = principal.scopes

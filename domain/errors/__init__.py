@@ -7,6 +7,7 @@ from keycairn.domain.errors.access import (
     InstallationOnlyError,
     ListedModelsError,
     OutOfReachError,
+    OwnLimitError,
     TooManyAttemptsError,
     TooManyProofsError,
 )
@@ -219,6 +220,7 @@ __all__ = [
     "OutOfReachError",
     "OutcomeUnknownError",
     "OverloadedError",
+    "OwnLimitError",
     "PluginError",
     "PluginFailedError",
     "PreconditionFailedError",

@@ -84,6 +84,20 @@ class ListedModelsError(ForbiddenError):
         )
 
 
+class OwnLimitError(ForbiddenError):
+    """The token has a limit of money, which is counted by what the request would change."""
+
+    code = "own_limit"
+    remedy = "Use a token without a limit of money."
+
+    def __init__(self) -> None:
+        KeycairnError.__init__(
+            self,
+            "This token has a limit of money, so it does not change which models there are, what they stand for and "
+            "what they cost: its own limit is counted by that.",
+        )
+
+
 class InstallationOnlyError(ForbiddenError):
     """The request concerns every workspace."""
 

@@ -47,6 +47,8 @@ class Principal(Struct, frozen=True):
     workspace: str
     scopes: tuple[Scope, ...]
     reach: Reach = EVERYWHERE
+    spends_within: bool = False
+    """Whether it, or what it was made with, has a limit of money."""
 
     @property
     def token(self) -> TokenId | None:
@@ -94,7 +96,7 @@ class Tokens:
         if token is None:
             raise AuthenticationError
         self._counters.token_used(token.id)
-        return Principal(token.id, token.workspace, token.scopes, token.reach)
+        return await self._principal(token)
 
     async def again(self, actor: str) -> Principal:
         """Who `actor` stands for by now: what `authenticate` gave, or for a fixed token `fixed_actor`.
@@ -107,7 +109,7 @@ class Tokens:
         if token is None or not await self._stands(token):
             raise AuthenticationError
         self._counters.token_used(token.id)
-        return Principal(token.id, token.workspace, token.scopes, token.reach)
+        return await self._principal(token)
 
     @property
     def fixed_actor(self) -> str | None:
@@ -240,6 +242,10 @@ class Tokens:
         if token is None or by.workspace not in {token.workspace, DEFAULT_WORKSPACE}:
             raise TokenNotFoundError
         return token
+
+    async def _principal(self, token: Token) -> Principal:
+        within = token.limits.counts_money or any(one.limits.counts_money for one in await self.makers(token))
+        return Principal(token.id, token.workspace, token.scopes, token.reach, within)
 
     async def _recognised(self, text: Secret) -> Token | None:
         mac = self._vault.keyset.token_mac(text.reveal().encode())

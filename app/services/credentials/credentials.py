@@ -7,7 +7,7 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.contested import check_any_model, contested
+from keycairn.app.contested import check_any_model, check_costs, contested
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal, deletion_details
 from keycairn.app.services.credentials.bounded_tokens import BoundedTokens
@@ -169,7 +169,7 @@ class Credentials:
         async def plan() -> tuple[Changeset, Listed]:
             draft = self._sealer.patched(self._blank(provider, by, id), patch)
             made = draft.credential
-            await check_any_model(self._store, None, made, by.reach)
+            await check_any_model(self._store, None, made, by)
             details: Details = {"provider": made.provider, "secrets": sorted(made.sealed)}
             event = self._journal.event(by, Action.CREDENTIAL_CREATED, made.id, details=details)
             answer = Listed(made, 0, {}, await self.duplicates(made), draft.healed)
@@ -197,7 +197,7 @@ class Credentials:
             await self._opener.learn([before])
             draft = self._sealer.patched(before, patch)
             after = draft.credential
-            await check_any_model(self._store, before, after, by.reach)
+            await check_any_model(self._store, before, after, by)
             if after == before:
                 return (), replace(await self._listed(before), healed=draft.healed)
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
@@ -234,6 +234,8 @@ class Credentials:
             if if_match is not None and credential.version != if_match:
                 raise PreconditionFailedError
             deletion = await self._plan(credential, migrate_to)
+            if deletion.deleted:
+                check_costs(by)
             if await contested(self._store, deletion.moved, by.reach):
                 raise OutOfReachError
             heir = migrate_to if redirect_tokens else None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from keycairn.app.contested import check_costs
 from keycairn.app.services.audit import Deleted, Deletions, Journal
 from keycairn.app.services.imports.credential_rows import CredentialRows
 from keycairn.app.services.imports.ids import ImportIds
@@ -24,6 +25,7 @@ from keycairn.domain.incoming import (
     LeftBehind,
     Refused,
     Skipped,
+    touches_models,
 )
 from keycairn.domain.redaction import Redactor
 from keycairn.ports.clock import Clock
@@ -97,8 +99,10 @@ class Importer:
 
         With `dry_run`, only say what would be; `planned` are the models that rows before these would have made.
         With `again`, what was deleted here comes back. A row that cannot come in is refused with its reason and stops
-        no other. Raises SealedError or StoreError.
+        no other. Raises SealedError or StoreError; OwnLimitError for models, where a limit of money holds for `by`.
         """
+        if any(map(touches_models, rows)):
+            check_costs(by)
         gone = Deleted() if again else await self._deletions.of(by.workspace)
         batch = Batch(by, dry_run, again, gone, set(planned) if dry_run else set())
         steps: list[ImportPlan] = []

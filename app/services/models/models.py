@@ -7,6 +7,7 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
+from keycairn.app.contested import check_costs
 from keycairn.app.lookup import linked, require_credential, require_model
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.models.defaults import Assignment, defaults_within, put_defaults
@@ -15,6 +16,7 @@ from keycairn.app.services.models.naming import (
     check_public_name,
     check_uncontested,
     checked_model_name,
+    cost_of,
     entered,
     patched,
     takes_more,
@@ -100,6 +102,7 @@ class Models:
         name alone do. Raises UnknownProviderError, InvalidInputError, CredentialNotFoundError, OutOfReachError or
         ModelExistsError.
         """
+        check_costs(by)
         check_share(priority, weight)
         check_context(context_length)
         if price is not None:
@@ -155,6 +158,8 @@ class Models:
                 check_price(after.price)
             if after == before:
                 return (), before
+            if cost_of(after) != cost_of(before):
+                check_costs(by)
             after = replace(after, updated=self._clock.now(), version=before.version + 1)
             more: Sequence[Change] = ()
             if (after.name, after.provider_model) != (before.name, before.provider_model):
@@ -177,6 +182,7 @@ class Models:
 
         async def plan() -> tuple[Changeset, tuple[Slot, ...]]:
             await self.get(id, workspace=by.workspace)
+            check_costs(by)
             before = await self._store.defaults(by.workspace)
             after = before.without({id})
             cleared = tuple(slot for slot in before.slots if slot not in after.slots)

@@ -93,6 +93,11 @@ async def check_uncontested(store: Store, model: Model, reach: Reach) -> None:
         raise OutOfReachError
 
 
+def cost_of(model: Model) -> tuple[object, ...]:
+    """What of a model says what its calls cost, and which calls those are."""
+    return model.name, model.provider_model, model.credential, model.price
+
+
 def takes_more(before: Model, after: Model) -> bool:
     """Whether a change may give a model calls of a name that others had: by its account, or its share of the name."""
     share = after.priority < before.priority or after.weight > before.weight

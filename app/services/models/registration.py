@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.contested import contested
+from keycairn.app.contested import check_costs, contested
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal
 from keycairn.app.services.models.naming import checked_model_name
@@ -82,6 +82,7 @@ class Registration:
             result = Registered(tuple(made), len(wanted) - len(made))
             if not made:
                 return (), result
+            check_costs(by)
             if await contested(self._store, made, by.reach):
                 raise OutOfReachError
             event = self._journal.event(by, Action.MODELS_REGISTERED, id, details={"created": len(made)})
@@ -92,7 +93,8 @@ class Registration:
     async def apply(self, credential: Credential, discovery: Discovery, by: Caller) -> tuple[Drift, int]:
         """Register what is new and mark what vanished of a credential. Deletes nothing.
 
-        How many are left out is given too: they would answer to names that are served by what is out of reach.
+        How many are left out is given too: they would answer to names that are served by what is out of reach, or cost
+        nothing while a limit of money holds for `by`.
         """
 
         async def plan() -> tuple[Changeset, tuple[Drift, int]]:
@@ -105,7 +107,10 @@ class Registration:
                 for m in drift.new
                 if m.type is not None
             }
-            left = {model.offer for model in await contested(self._store, [*fresh.values()], by.reach)}
+            closed = (
+                [*fresh.values()] if by.spends_within else await contested(self._store, [*fresh.values()], by.reach)
+            )
+            left = {model.offer for model in closed}
             drift = replace(drift, new=tuple(m for m in drift.new if (m.name, m.name, m.type) not in left))
             changes += [AddModel(model) for model in fresh.values() if model.offer not in left]
             changes += [_marked(model, now, now) for model in drift.vanished]

@@ -270,6 +270,45 @@ async def test_a_token_with_a_list_sees_and_names_listed_models_only(api: Client
     assert fine.status_code == 200
 
 
+async def test_a_token_with_a_limit_of_money_changes_nothing_it_is_counted_by(api: Client, credential: str) -> None:
+    await register(api, credential, ("gpt-4o", "language"))
+    (model,) = (await api.get("/api/models")).json()
+    path = f"/api/models/{model['id']}"
+    body = {"name": "free", "provider": "openai", "type": "language", "credential": credential}
+    row = {"provider": "openai", "name": "free", "type": "language"}
+    wish = {"name": "t", "scopes": ["admin"], "limits": {"micros_per_month": 1}}
+    made = (await api.post("/api/tokens", json=wish)).json()
+    lent = (await api.post("/api/tokens", json={"name": "t", "scopes": ["admin"]}, headers=bearer(made))).json()
+
+    for mine in (bearer(made), bearer(lent)):
+        tried = [
+            await api.patch(path, json={"price": None, "provider_model": "o3"}, headers=mine),
+            await api.patch(path, json={"price": {"input": 1, "output": 1}}, headers=mine),
+            await api.patch(path, json={"name": "free"}, headers=mine),
+            await api.delete(path, headers=mine),
+            await api.post("/api/models", json=body, headers=mine),
+            await api.post(
+                f"/api/credentials/{credential}/register-models",
+                json={"models": [{"name": "free", "model_type": "language"}]},
+                headers=mine,
+            ),
+            await api.post("/api/credentials/import", json={"rows": [{"row": "model", **row}]}, headers=mine),
+            await api.put(f"/api/credentials/{credential}", json={"options": {"any_model": True}}, headers=mine),
+            await api.delete(f"/api/credentials/{credential}", headers=mine),
+        ]
+        assert [answer.json().get("code") for answer in tried] == ["own_limit"] * 9, [one.text for one in tried]
+        assert tried[0].status_code == 403
+        assert "its own limit is counted by that" in tried[0].text
+        assert (await api.patch(path, json={"weight": 3}, headers=mine)).status_code == 200
+    unlimited = (await api.post("/api/tokens", json={**wish, "limits": {"tokens_per_day": 9}})).json()
+    price = {"price": {"input": 1, "output": 1}}
+    assert (await api.patch(path, json=price, headers=bearer(unlimited))).status_code == 200
+
+
+def bearer(made: dict[str, str]) -> dict[str, str]:
+    return {"authorization": f"Bearer {made['token']}"}
+
+
 async def test_the_options_of_a_credential_are_set_kept_and_cleared(api: Client, credential: str) -> None:
     path = f"/api/credentials/{credential}"
     assert (await api.get(path)).json()["options"]["any_model"] is False
