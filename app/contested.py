@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from keycairn.app.lookup import linked
 from keycairn.domain.audit import Caller
 from keycairn.domain.credential import Credential
+from keycairn.domain.deletion import Deletion
 from keycairn.domain.errors import OutOfReachError, OwnLimitError
 from keycairn.domain.model import Model
 from keycairn.domain.reach import Reach
@@ -63,6 +64,14 @@ def check_costs(by: Caller) -> None:
     """Raise OwnLimitError for who is held to a limit of money, and would change what it is counted by."""
     if by.spends_within:
         raise OwnLimitError
+
+
+async def check_deletion(store: Store, deletion: Deletion, by: Caller) -> None:
+    """Raise OwnLimitError for models that go with an account, OutOfReachError for contested ones that are moved."""
+    if deletion.deleted:
+        check_costs(by)
+    if await contested(store, deletion.moved, by.reach):
+        raise OutOfReachError
 
 
 async def check_any_model(store: Store, before: Credential | None, after: Credential, by: Caller) -> None:

@@ -31,6 +31,7 @@ from keycairn.app.gateway.opened import OpenAccounts
 from keycairn.app.gateway.presented import presented_token
 from keycairn.app.gateway.reading import check_request, check_socket, read_call
 from keycairn.app.gateway.recovery import Recovery
+from keycairn.app.gateway.repetition import with_own_key
 from keycairn.app.gateway.request_body import ClientGoneError, Incoming, Intake
 from keycairn.app.gateway.resolution import Resolver
 from keycairn.app.gateway.resource_ids import ResourceIds
@@ -101,6 +102,7 @@ class Gateway:
         self._limiter = Limiter(*held) if store.shares is None else SharedLimiter(*held, store.shares)
         self._admission = Admission(self.directory, attempts, audit_counters, self._limiter)
         self._recovery = Recovery(self.health, accounts, registry, http)
+        self._vault = vault
         self._resources = ResourceIds(vault)
         self._resolver = Resolver(self.directory, registry)
         self._lists = ModelLists(self.directory, self._resolver.anthropic, registry)
@@ -194,6 +196,7 @@ class Gateway:
         incoming = Incoming(receive, self.intake, _length(given))
         try:
             call = await read_call(scope, path, caller, incoming, self._resources)
+            call.headers = with_own_key(call.headers, caller, self._vault)
             if call.api.native:
                 dialect = report.dialect = await self._resolver.dialect(call)
             call.candidates = await self._resolver.candidates(call)
@@ -214,6 +217,7 @@ class Gateway:
         offered = Offered(scope)
         known = await self._admission.admitted(scope, offered.token, report)
         call = socket_call(scope, path, offered.query, known.principal)
+        call.headers = with_own_key(call.headers, known.principal, self._vault)
         call.token, call.subprotocols = offered.token, offered.passed
         await self._admission.begin(known)
         begun = self._monotonic()

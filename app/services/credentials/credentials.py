@@ -7,7 +7,7 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from keycairn.app.contested import check_any_model, check_costs, contested
+from keycairn.app.contested import check_any_model, check_deletion
 from keycairn.app.lookup import require_credential
 from keycairn.app.services.audit import Journal, deletion_details
 from keycairn.app.services.credentials.bounded_tokens import BoundedTokens
@@ -18,7 +18,7 @@ from keycairn.domain.audit import IN_PROCESS, Action, Caller, Details
 from keycairn.domain.change import AddCredential, Changeset, ReplaceCredential
 from keycairn.domain.credential import DEFAULT_WORKSPACE, LATER_COLUMNS, Credential
 from keycairn.domain.deletion import Deletion, check_target, plan_deletion, plan_move
-from keycairn.domain.errors import OutOfReachError, PreconditionFailedError, SealedError
+from keycairn.domain.errors import PreconditionFailedError, SealedError
 from keycairn.domain.ids import CredentialId
 from keycairn.domain.limits import Limits
 from keycairn.domain.modality import Modality
@@ -234,10 +234,7 @@ class Credentials:
             if if_match is not None and credential.version != if_match:
                 raise PreconditionFailedError
             deletion = await self._plan(credential, migrate_to)
-            if deletion.deleted:
-                check_costs(by)
-            if await contested(self._store, deletion.moved, by.reach):
-                raise OutOfReachError
+            await check_deletion(self._store, deletion, by)
             heir = migrate_to if redirect_tokens else None
             now = self._clock.now()
             deletion = await self._bounded.with_tokens(deletion, credential, heir, now=now, by=by)

@@ -104,6 +104,11 @@ class Probing:
             self.proven(credential)
         return report
 
+    async def note(self, credential: Credential, checked: Checked, *, by: Caller) -> None:
+        """Put on record that a provider was asked about a credential which is not stored so."""
+        event = self._journal.event(by, Action.CREDENTIAL_TESTED, credential.id, outcome=checked.report.outcome)
+        await self._journal.commit((event,))
+
     async def discover(self, id: CredentialId, *, by: Caller = IN_PROCESS) -> Discovery:
         """The models the credential can use now. Raises CredentialNotFoundError, UndecryptableError, ProviderError."""
         return await self._discover(await require_credential(self._store, by.workspace, id), by)

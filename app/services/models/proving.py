@@ -23,7 +23,7 @@ class Proving:
     ) -> Listed:
         """As `Credentials.create_from`. Raises NotProvenError besides, and nothing is stored then."""
         key = id or self._credentials.new_id()
-        checked = await self._checked(self._credentials.draft(provider, patch, id=key, by=by), patch, stored=False)
+        checked = await self._checked(self._credentials.draft(provider, patch, id=key, by=by), patch, by, stored=False)
         return await self._kept(await self._credentials.create_from(provider, patch, id=key, by=by), checked, by)
 
     async def update(
@@ -34,13 +34,14 @@ class Proving:
         PreconditionFailedError also where the credential was changed while its provider was asked.
         """
         draft = await self._credentials.changed(id, patch, by=by)
-        checked = await self._checked(draft, patch, stored=True)
+        checked = await self._checked(draft, patch, by, stored=True)
         expected = draft.version - 1 if if_match is None else if_match
         return await self._kept(await self._credentials.update(id, patch, if_match=expected, by=by), checked, by)
 
-    async def _checked(self, draft: Credential, patch: CredentialPatch, *, stored: bool) -> Checked:
+    async def _checked(self, draft: Credential, patch: CredentialPatch, by: Caller, *, stored: bool) -> Checked:
         checked = await self._probing.checked(draft)
         if not checked.report.success:
+            await self._probing.note(draft, checked, by=by)
             sent = [name for name, secret in patch.secrets.items() if secret is not None]
             raise NotProvenError(checked.report.message, sent, stored=stored)
         return checked

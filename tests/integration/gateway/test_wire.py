@@ -10,6 +10,7 @@ from tests.servers.gemini_api import GeminiServer
 
 from keycairn.app.gateway.call_log import CallLine
 from keycairn.domain.modality import Modality
+from keycairn.domain.token import Scope
 from keycairn.testing.openai_server import OpenAIServer
 from keycairn.testing.server import KEY
 
@@ -24,7 +25,6 @@ CHAT = "/v1/chat/completions"
         ([("openai-beta", "a"), ("OpenAI-Beta", "b")], "openai-beta", "a, b"),
         ([("accept", "text/plain"), ("accept", "text/html")], "accept", "text/plain, text/html"),
         ([("user-agent", "a"), ("user-agent", "b")], "user-agent", "b"),
-        ([("idempotency-key", "k")], "idempotency-key", "k"),
     ],
 )
 async def test_headers_of_several_lines_go_on_whole(
@@ -143,3 +143,18 @@ class TestTheLog:
         house.gateway.call_log.flush()
         assert lines
         assert "pasted" not in str(lines)
+
+
+async def test_a_key_of_a_repetition_is_its_callers_alone(house: GatewayHouse) -> None:
+    async with OpenAIServer(key=CANARY) as server, await behind(house, server.url) as client:
+        _, text = await house.keycairn.tokens.create("other", (Scope.INVOKE,))
+        other = {"authorization": f"Bearer {text.reveal()}"}
+        calls = [("job-1", {}), ("job-1", {}), ("job-2", {}), ("job-1", other)]
+        for key, more in calls:
+            await client.post(CHAT, json=BODY | {"model": "m"}, headers={"idempotency-key": key, **more})
+        first, again, second, others = (request.headers["idempotency-key"] for request in server.requests[-4:])
+        assert first == again, "what is repeated is known as that"
+        assert len({first, second, others}) == 3
+        assert "job-1" not in (first, others)
+        await client.post(CHAT, json=BODY | {"model": "m"})
+        assert "idempotency-key" not in server.requests[-1].headers
