@@ -53,6 +53,7 @@ class Action(StrEnum):
     ANCHOR_RENEWED = "anchor.renewed"
     CHANGES_REPLAYED = "changes.replayed"
     EVENTS_PRUNED = "events.pruned"
+    USAGE_COUNTED = "usage.counted"
     USAGE_PRUNED = "usage.pruned"
     TOKENS_PRUNED = "tokens.pruned"
     STORE_BACKED_UP = "store.backed_up"

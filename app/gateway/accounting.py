@@ -8,6 +8,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from keycairn.app.gateway.usage_marks import MARKED_EVERY, UsageMarks
 from keycairn.domain.change import AddUsage
 from keycairn.domain.errors import KeycairnError
 from keycairn.domain.usage import Usage, UsageKey
@@ -46,8 +47,9 @@ class _Sum(Struct):
 class Accounting:
     """Sums of what was not written yet, by key and hour."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, marks: UsageMarks) -> None:
         self._store = store
+        self._marks = marks
         self._pending: dict[tuple[UsageKey, int], _Sum] = {}
 
     def add(self, key: UsageKey, usage: Usage, hour: int) -> None:
@@ -74,14 +76,38 @@ class Accounting:
             _log.warning("usage could not be written, and is kept", code=error.code)
             for (key, hour), usage in batch.items():
                 self.add(key, usage, hour)
+            return
+        for key, usage in sums.items():
+            self._marks.add(key, usage)
 
     async def between(self, workspace: str, since: date, until: date) -> Mapping[UsageKey, Usage]:
-        """What a workspace used on these days, everything counted so far included."""
+        """What a workspace used on these days, everything counted so far included.
+
+        So is what the audit log told of rows that were gone when this process first looked.
+        """
         await self.flush()
-        return await self._store.usage(workspace, since=since, until=until)
+        missing = await self._marks.missing(workspace, until)
+        stored = await self._store.usage(workspace, since=since, until=until)
+        if not missing:
+            return stored
+        sums = dict(stored)
+        for key, usage in missing.items():
+            if since <= key.day <= until:
+                sums[key] = sums[key].plus(usage) if key in sums else usage
+        return sums
 
     async def run(self) -> None:
-        """Write again and again, until cancelled."""
+        """Write again and again, and now and then a mark, until cancelled."""
+        waited = 0.0
         while True:
             await asyncio.sleep(EVERY)
             await self.flush()
+            waited += EVERY
+            if waited >= MARKED_EVERY:
+                waited = 0.0
+                await self._marks.flush()
+
+    async def aclose(self) -> None:
+        """Write what was counted last."""
+        await self.flush()
+        await self._marks.flush()

@@ -40,6 +40,7 @@ from keycairn.app.gateway.routes import ANTHROPIC, APIS, NATIVE
 from keycairn.app.gateway.shared_limits import SharedLimiter
 from keycairn.app.gateway.socket_call import SOCKET_APIS, Offered, socket_call
 from keycairn.app.gateway.sockets import Sockets
+from keycairn.app.gateway.usage_marks import UsageMarks
 from keycairn.app.gateway.usage_scanner import unanswered
 from keycairn.app.ingress.ingress import as_refusal
 from keycairn.app.security_headers import SECURITY_HEADERS
@@ -97,7 +98,7 @@ class Gateway:
         self.metrics: GatewayMetrics = GatewayMetrics()
         self.directory: Directory = Directory(store, tokens, clock)
         self.health: Health = Health(clock.monotonic)
-        self.accounting: Accounting = Accounting(store)
+        self.accounting: Accounting = Accounting(store, UsageMarks(store, audit_counters))
         held = (self.accounting.between, clock, tokens.family)
         self._limiter = Limiter(*held) if store.shares is None else SharedLimiter(*held, store.shares)
         self._admission = Admission(self.directory, attempts, audit_counters, self._limiter)
@@ -142,7 +143,7 @@ class Gateway:
         self._tasks = []
         await self._sockets.aclose()
         await self._recovery.aclose()
-        await self.accounting.flush()
+        await self.accounting.aclose()
         await self._limiter.aclose()
         self.call_log.flush()
 

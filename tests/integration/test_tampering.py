@@ -141,7 +141,8 @@ UNCOVERED: dict[str, dict[str, str]] = {
                 "last_used",
             ),
         ),
-        "sums that every call alters, which no event tells of; they are no limit: those are counted in memory",
+        "sums that every call alters; limits count what the audit log tells of them, where that is more:"
+        " tests/unit/gateway/test_usage_marks.py",
     ),
     "revision": {"number": "tells other instances that something changed, and nothing else"},
     "taken": {"number": "tells other instances that something was taken away"},

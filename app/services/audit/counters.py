@@ -63,6 +63,10 @@ class AuditCounters:
         """A token was used now."""
         self._tokens.add(id)
 
+    async def tell(self, by: Caller, action: Action, target: str, details: Details) -> None:
+        """Write an event of its own, of what was counted elsewhere. Raises StoreError."""
+        await self._journal.commit((self._journal.event(by, action, target, details=details),))
+
     async def flush(self) -> None:
         """Write everything counted so far in one commit. What cannot be written is kept for the next time."""
         await self._write(self._refused.take())
