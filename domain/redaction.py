@@ -120,7 +120,8 @@ class Redactor:
             if size := needles.hexes.begun(_hexes(text), PIECE):
                 found = min(found, from_end(text, _NO_HEX_OF_ANY_CASE, size))
             if b"0x" in text:
-                size = needles.hexes.begun(_hexes(text.replace(b"0x", b"")), PIECE)
+                digits = _hexes(text.replace(b"0x", b""))
+                size = max(needles.hexes.begun(one, PIECE) for one in (digits, digits.removesuffix("0")))
                 found = min(found, len(text) - WIDEST_DIGIT * size)
         return found
 

@@ -36,6 +36,8 @@ _PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh", b"\xfd7zXZ",
 """How gzip, zstd, zip, bzip2, xz, lz4 and 7z begin."""
 _STAR = bytes(byte if byte in b'"{}[],: \t\n\r\f\v' else 42 for byte in range(256))
 """To stars. What holds JSON and lines together stays, so that the rest of the answer can still be read."""
+_BETWEEN = b" ,:[]{}"
+"""What may stand between the parts of a spelling, and stays."""
 _QUOTES = re.compile(rb'(\\+")')
 """Quotes within a text of JSON, which stay with their backslashes."""
 
@@ -46,7 +48,17 @@ class ContentMask:
     Of a chunk that ends in the beginning of a secret, or in something encoded, that end waits for the next one.
     """
 
-    __slots__ = ("_alike", "_before", "_clean_tail", "_clean_word", "_hidden", "_masked", "_passed", "_redactor")
+    __slots__ = (
+        "_alike",
+        "_before",
+        "_clean_tail",
+        "_clean_word",
+        "_hidden",
+        "_masked",
+        "_open",
+        "_passed",
+        "_redactor",
+    )
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -54,6 +66,11 @@ class ContentMask:
         """The end of what was seen: first what was passed on already, then what waits."""
         self._passed = 0
         self._hidden = self._masked = 0
+        self._open = False
+        """Whether what was passed on ends with what is masked, or next to it.
+
+        What was said is remembered then instead of its stars, so that the rest of a spelling is found behind them.
+        """
         self._clean_word = b"\0\0"
         self._clean_tail = b""
         self._alike: tuple[bytes, ...] = ()
@@ -65,14 +82,20 @@ class ContentMask:
         data = self._before + chunk
         event = len(data) < LONGEST_EVENT and data.endswith(b"\n")
         looked = data.replace(self._clean_word, b" ") if event else data
+        shown = data
         if self._redactor.within(looked):
-            data = self._starred(data)
+            shown = self._starred(data)
         elif event and len(looked) == len(data):
             self._learn(data)
-        ready = len(data) if last else len(data) - self._waiting(data)
-        out = data[self._passed : ready]
-        begin = max(0, ready - CONTEXT)
-        self._before, self._passed = data[begin:], ready - begin
+        ready = len(data) if last else len(data) - self._waiting(shown)
+        self._open = False
+        if shown is not data:
+            masked = _last_difference(data, shown)
+            ready = max(ready, masked)
+            self._open = masked > 0 and _may_go_on(data[masked:ready])
+        out = shown[self._passed : ready]
+        begin = max(0, ready - (LONGEST_WAIT if self._open else CONTEXT))
+        self._before, self._passed = (data if self._open else shown)[begin:], ready - begin
         return out
 
     async def see_long(self, chunk: bytes, *, last: bool = False) -> bytes:
@@ -94,7 +117,7 @@ class ContentMask:
         shown = starred(data, plain)
         if plain and not self._redactor.within(shown):
             return shown
-        self._hidden += 1
+        self._hidden += not self._open
         return without_secrets(shown, self._redactor)
 
     def rest(self) -> bytes:
@@ -163,6 +186,16 @@ def starred(data: bytes, spans: list[Span]) -> bytes:
     """`data` with stars for what is in `spans`, and for the backslashes before, which would escape the first one."""
     whole = merged((begin - _backslashes(data[max(0, begin - MOST_BACKSLASHES) : begin]), end) for begin, end in spans)
     return replaced(data, whole, _stars)
+
+
+def _last_difference(data: bytes, shown: bytes) -> int:
+    """Where the last star ends."""
+    return next((end for end in range(len(data), 0, -1) if data[end - 1] != shown[end - 1]), 0)
+
+
+def _may_go_on(text: bytes) -> bool:
+    """Whether `text`, which stands behind a part of a spelling, may be the beginning of the next one."""
+    return len(text.strip(_BETWEEN)) < PIECE and not any(one in text for one in b'"\n')
 
 
 def _stars(piece: bytes) -> bytes:

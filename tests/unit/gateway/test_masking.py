@@ -1,10 +1,14 @@
 """Secrets of a call in what its client receives."""
 
+import base64
 import json
+import textwrap
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.nights import by_day
 from tests.spelled import SECRETS, SPELLINGS, recoverable, spelled, telling
 
 from keycairn.app.gateway.masking import ContentMask, is_packed, is_text
@@ -12,6 +16,13 @@ from keycairn.domain.redaction import Redactor
 from keycairn.domain.secret import Secret
 
 KEY = "sk-canary-sk-canary-0123456789/ab"
+LONG = "sk-canary-0f9A7c2E81b6D05x4411"
+LONG_KNOWN = Redactor([LONG])
+COMMON: Mapping[str, Callable[[str], str]] = {
+    "Basic": lambda text: base64.b64encode(f"x:{text}".encode()).decode(),
+    "a token": lambda text: base64.urlsafe_b64encode(json.dumps({"sub": text}).encode()).decode().rstrip("="),
+    "base64 in lines": lambda text: "\\n".join(textwrap.wrap(base64.b64encode(text.encode()).decode(), 16)),
+}
 
 
 def passed(parts: list[bytes], *secrets: str) -> bytes:
@@ -70,14 +81,38 @@ def test_every_spelling_is_masked_in_an_event_that_comes_byte_by_byte(spelling: 
     assert (after[:18], after[-4:], len(after)) == (event[:18], event[-4:], len(event))
 
 
+def shown(parts: list[bytes], spelling: slice) -> int:
+    """How many letters and digits of what stands in `spelling` are passed on."""
+    mask = ContentMask(LONG_KNOWN)
+    said, out = b"".join(parts), b"".join([*map(mask.see, parts), mask.rest()])
+    return sum(one == other and chr(one).isalnum() for one, other in zip(said[spelling], out[spelling], strict=True))
+
+
+@pytest.mark.parametrize("name", by_day([*SPELLINGS, *COMMON], one_in=12))
+def test_a_spelling_in_two_chunks_shows_no_more_than_in_one(name: str) -> None:
+    """But for seven characters, which may begin anything and do not wait."""
+    head, said = b'{"choices":[{"message":{"content":"It is ', {**SPELLINGS, **COMMON}[name](LONG).encode()
+    whole = head + said + b' for you"}}]}'
+    spelling = slice(len(head), len(head) + len(said))
+    in_one = shown([whole], spelling)
+    worst = max((shown([whole[:at], whole[at:]], spelling), at) for at in range(len(head) + 1, spelling.stop))
+
+    assert worst[0] <= in_one + 7, worst
+
+
+def test_the_rest_of_a_run_that_comes_byte_by_byte_is_masked_to_its_end() -> None:
+    run = base64.b64encode(base64.b64encode(f"x:{LONG} and no more".encode()))
+    parts = [b'{"content":"It is ', *(bytes((one,)) for one in run), b' for you"}']
+
+    assert passed(parts, LONG).count(b"*") >= len(run) - 7
+    assert passed(parts, LONG).endswith(b' for you"}')
+
+
 def test_a_key_that_goes_on_behind_a_finished_line_is_masked() -> None:
     for place in range(1, len(KEY)):
         after = passed([f"{KEY[:place]}\n".encode(), f"{KEY[place:]}\n".encode()], KEY)
         assert b"0123456789/ab" not in after
         assert not recoverable(KEY, after.decode())
-
-
-LONG = "sk-canary-0f9A7c2E81b6D05x4411"
 
 
 @pytest.mark.parametrize("between", ['"}\n\ndata: {"content":"', "\ndata: ", '", "more": "', "]]><![CDATA["])
