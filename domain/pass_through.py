@@ -79,6 +79,8 @@ _PLACE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """In values of headers: something that may be a host."""
+_REFERRERS = frozenset({"referer", "http-referer"})
+"""Where a call comes from, such as an application's page as OpenRouter's rankings show it: no place to send it to."""
 _INNOCENT = frozenset({"idempotency-key", "user-agent"})
 _QUERY = frozenset(
     {
@@ -168,6 +170,8 @@ def may_steer(name: str, value: str) -> bool:
 
     `name` is in lower case. By a word of it, such as `target` or `api-base`, or because its value names a host.
     """
+    if name in _REFERRERS:
+        return False
     return _STEERING.search(re.sub(r"[^a-z0-9]+", "-", name)) is not None or _PLACE.search(value) is not None
 
 

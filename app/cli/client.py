@@ -8,8 +8,9 @@ import asyncio
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -185,22 +186,33 @@ async def client_of(url: str, token: Secret) -> AsyncIterator[Client]:
     """
     verify = trusting_nobody() if url.startswith("http://") else True
     async with httpx.AsyncClient(base_url=url, verify=verify, timeout=PATIENCE, trust_env=False) as http:
-        client = Client(http, url)
-        if not await _is_keycairn(client):
-            raise NotKeycairnError(url)
-        http.headers.update(_bearer(token))
-        yield client
+        http.auth = _OnlyToKeycairn(url, token)
+        yield Client(http, url)
 
 
-async def _is_keycairn(client: Client) -> bool:
-    """Whether a Keycairn answers. Raises RequestFailedError where nothing does, or a proxy has nobody behind it."""
-    try:
-        answer = await client.get("/health/live")
-    except RequestFailedError as error:
-        if error.status == 0 or error.status >= 500:
-            raise
-        return False
-    return isinstance(answer, dict) and answer.get("service") == "keycairn"
+class _OnlyToKeycairn(httpx.Auth):
+    """Adds the token to each request, once something has answered as Keycairn does: it is asked before the first one.
+
+    Raises NotKeycairnError for what does not, RequestFailedError where a proxy has nobody behind it.
+    """
+
+    def __init__(self, url: str, token: Secret) -> None:
+        self._url = url
+        self._token = token
+        self._known = False
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """The question, if it was not asked yet, then the request."""
+        if not self._known:
+            answer = yield httpx.Request("GET", f"{self._url.rstrip('/')}/health/live")
+            await answer.aread()
+            if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise RequestFailedError(answer.status_code, _problem(answer))
+            if _problem(answer).get("service") != "keycairn":
+                raise NotKeycairnError(self._url)
+            self._known = True
+        request.headers.update(_bearer(self._token))
+        yield request
 
 
 @asynccontextmanager

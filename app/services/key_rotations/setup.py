@@ -144,7 +144,9 @@ class RotationSetup:
 
 def _checked(managing: ProviderSpec, name: str, secret: Secret | None) -> Secret | None:
     if all(field.name != name for field in managing.secrets):
-        raise InvalidInputError(f"{managing.label} asks for no {name}.", {name: "is not asked for"})
+        asked = ", ".join(field.name for field in managing.secrets) or "none"
+        message = f"To manage keys, {managing.label} asks for these secrets: {asked}."
+        raise InvalidInputError(message, {"secrets": "has one that is not asked for"})
     text = secret.reveal().strip() if secret is not None else ""
     if len(text) > LONGEST_SECRET:
         raise InvalidInputError(f"A secret has at most {LONGEST_SECRET} characters.", {name: "is too long"})

@@ -48,6 +48,7 @@ def test_so_are_authorities_and_headers_that_steer_and_other_options_are_not() -
         (Options(headers={"x-target-url": "a"}), False),
         (Options(headers={"x-anything": "https://proxy.example"}), False),
         (Options(headers={"anthropic-beta": "a"}), True),
+        (Options(headers={"http-referer": "https://app.example"}), True),
         (Options(any_model=True, total_timeout=3.0, closed="its key leaked"), True),
     ):
         assert (target(spec, replace(plain, options=options)) == target(spec, plain)) is same, options
