@@ -21,6 +21,8 @@ WORD = 8
 """Characters that are compared at once."""
 LONG_ROW = 3 * WORD - 1
 """Characters of a row that covers a word wherever every second one of a text is taken."""
+LONG_BASE85 = 39
+"""Letters and digits of base85 that are looked for, of a secret of some 48 characters: shorter rows cost all texts."""
 MOST_WHOLE = 4
 """Parts of secrets that are looked for in every spelling; of a key file with more lines each counts as it is."""
 
@@ -85,11 +87,12 @@ def _words(text: str) -> memoryview:
 class Needles:
     """The needles of some secrets, by what a text is reduced to before they are looked for."""
 
-    __slots__ = ("digits", "exact", "hexes", "often", "rare", "squeezed")
+    __slots__ = ("anywhere", "digits", "exact", "hexes", "often", "rare", "squeezed")
 
     def __init__(self, texts: Sequence[str]) -> None:
         plain: list[str] = []
         encoded: list[str] = []
+        base85: list[str] = []
         rare: list[str] = []
         digits: list[str] = []
         hexes: list[str] = []
@@ -101,15 +104,18 @@ class Needles:
                 cores = [folded(one) for way in (raw, raw[::-1]) for one in base64_cores(way)]
                 encoded += _usable(cores)
                 seldom = (*(one[::-1] for one in cores), *map(folded, _base32_cores(raw)), *_turned(raw))
-                rare += _usable(seldom)
+                base85 += (one for one in map(folded, _base85_cores(raw)) if len(one) >= LONG_BASE85)
+                rare += (*_usable(seldom), *base85)
                 digits += _numbers(raw)
                 hexes += _hexes(raw)
             if len(folded(raw)) < SHORTEST_NEEDLE:
                 exact += [raw, raw[::-1]]
+        self.anywhere: Rows = Rows((*plain, *encoded, *base85))
+        """All that are looked for among the letters and digits of every text."""
         self.often: Rows = Rows((*plain, *encoded))
         """Among letters and digits, in lower case: a secret in its pieces, and its base64."""
         self.rare: Rows = Rows(rare)
-        """The same, of what is seldom written: base64 backwards, base32, letters turned by 13."""
+        """The same, of what is seldom written: base64 backwards, base32, base85, letters turned by 13."""
         self.squeezed: Rows = Rows((*self.often.all, *self.rare.all))
         """All that are looked for among letters and digits."""
         self.digits: Rows = Rows(digits)
@@ -176,6 +182,21 @@ def _base32_cores(raw: bytes) -> Iterable[bytes]:
         yield base64.b32encode(bytes(shift) + raw)[begin:end]
 
 
+def _base85_cores(raw: bytes) -> Iterable[bytes]:
+    """The same of its base85 in both alphabets, for each of the four alignments."""
+    for shift in range(min(4, len(raw))):
+        whole = raw[shift : shift + (len(raw) - shift) // 4 * 4]
+        yield from (base64.b85encode(whole), base64.a85encode(whole))
+
+
+def _swapped(raw: bytes) -> Iterable[str]:
+    """The codes of its characters in words of two and four bytes, the last byte of each first."""
+    for size in (2, 4):
+        for shift in range(size):
+            words = (raw[place : place + size] for place in range(shift, len(raw) - size + 1, size))
+            yield b"".join(word[::-1] for word in words).hex()
+
+
 def _numbers(raw: bytes) -> Iterable[str]:
     """The codes of its characters in a row: decimal and octal, with zeros around and without, binary, numbered."""
     for half in _halves(raw):
@@ -198,5 +219,6 @@ def _hexes(raw: bytes) -> Iterable[str]:
         yield half.hex()
         yield half.hex()[::-1]
         yield half[::-1].hex()
+        yield from _swapped(half)
         for zeros in ("0", "00", "0000", "000000"):
             yield zeros.join(f"{code:02x}" for code in half)

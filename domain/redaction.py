@@ -10,9 +10,10 @@ How much is done is bounded by the length of the text. A text that asks for more
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from keycairn.domain.decoding import SHORTEST_TEXT, decoded, dense, parts_of, texts, unpacked, unpacked_bytes
+from keycairn.domain.layouts import laid_out
 from keycairn.domain.needles import PIECE, PUBLIC_KEYS, SHORTEST, SHORTEST_NEEDLE, Needles, parts
 from keycairn.domain.placing import everywhere, from_end, located, merged, replaced
 from keycairn.domain.secret import MASK, Secret
@@ -49,8 +50,7 @@ _NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
 _NO_HEX = bytes(byte for byte in range(256) if byte not in b"0123456789abcdef")
 _NO_HEX_OF_ANY_CASE = bytes(byte for byte in range(256) if byte not in b"0123456789abcdefABCDEF")
 _DIGITS = bytes(97 if byte in b"0123456789abcdefxuh" else 32 for byte in range(256))
-LEAST_DIGITS = 20
-_MANY_DIGITS = b"a" * LEAST_DIGITS
+_MANY_DIGITS = b"a" * 20
 """A row of digits that may be the codes of characters, once all separators are gone."""
 _UNITS = (re.compile(rb"[^\n]+"), re.compile(rb'[^"\n]+'), re.compile(rb'[^"\s,]+'))
 """What holds a spelling of a secret, from the largest to the smallest: lines, values, words."""
@@ -130,17 +130,15 @@ class Redactor:
 
         `thorough` looks at a short text as if it was nothing else than the spelling, whatever stands in between.
         """
-        if self._stands_in(data):
-            return True
         effort = _Effort(len(data), THOROUGH_EFFORT if thorough else EFFORT)
-        return self._below(data, depth, effort, thorough=thorough)
+        return self._stands_in(data, effort) or self._below(data, depth, effort, thorough=thorough)
 
     def _below(self, data: bytes, depth: int, effort: "_Effort", *, thorough: bool) -> bool:
         """Whether a secret stands in a reading of `data`, where its own letters are looked at already."""
         if depth <= 0:
             return False
-        for plain in readings(data):
-            if not effort.allows(len(plain)) or self._stands_in(plain):
+        for plain in chain(readings(data), laid_out(data, effort.digits)):
+            if not effort.allows(len(plain)) or self._stands_in(plain, effort):
                 return True
             if self._below(plain, depth - 1, effort, thorough=thorough):
                 return True
@@ -161,7 +159,7 @@ class Redactor:
         yield from _fitting(unpacked(parts, effort.room), effort)
 
     def _holds_decoded(self, data: bytes | None, depth: int, effort: "_Effort", *, thorough: bool) -> bool:
-        if data is None or self._stands_in(data):
+        if data is None or self._stands_in(data, effort):
             return True
         text = texts(data)
         if len(text) >= SHORTEST_TEXT and self._below(text, depth - 1, effort, thorough=thorough):
@@ -169,12 +167,13 @@ class Redactor:
         inner = _fitting(unpacked_bytes(data, effort.room), effort) if depth > 1 else ()
         return any(self._holds_decoded(one, depth - 1, effort, thorough=thorough) for one in inner)
 
-    def _stands_in(self, data: bytes) -> bool:
+    def _stands_in(self, data: bytes, effort: "_Effort") -> bool:
         """Whether a secret stands in `data` in a spelling that needs no decoding."""
         squeezed = folded(data)
-        if self._needles.often.stand_in(squeezed) or any(one in data for one in self._needles.exact):
+        if self._needles.anywhere.stand_in(squeezed) or any(one in data for one in self._needles.exact):
             return True
-        return self._needles.digits.stand_in(_digits(data)) or (
+        effort.digits = digits = _digits(data)
+        return self._needles.digits.stand_in(digits) or (
             _has_hex(squeezed) and any(map(self._needles.hexes.stand_in, _ways_of_hexes(data)))
         )
 
@@ -257,10 +256,11 @@ class Redactor:
 class _Effort:
     """What may be spent on one text, in bytes of its readings."""
 
-    __slots__ = ("_left", "room")
+    __slots__ = ("_left", "digits", "room")
 
     def __init__(self, size: int, each: int) -> None:
         self._left = each * size + LEAST_EFFORT
+        self.digits = ""  # of what was looked at last
         self.room = UNPACKED * size + LEAST_EFFORT
         """Bytes that may still be unpacked."""
 

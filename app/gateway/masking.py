@@ -4,6 +4,7 @@ import asyncio
 import re
 
 from keycairn.domain.decoding import runs
+from keycairn.domain.layouts import ends_in_columns
 from keycairn.domain.needles import PIECE
 from keycairn.domain.open_ends import open_end
 from keycairn.domain.placing import merged, replaced
@@ -94,7 +95,8 @@ class ContentMask:
             ready = max(ready, masked)
             self._open = masked > 0 and _may_go_on(data[masked:ready])
         out = shown[self._passed : ready]
-        begin = max(0, ready - (LONGEST_WAIT if self._open else CONTEXT))
+        kept = LONGEST_WAIT if self._open or ends_in_columns(data[-LONGEST_WAIT:]) else CONTEXT
+        begin = max(0, ready - kept)
         self._before, self._passed = (data if self._open else shown)[begin:], ready - begin
         return out
 
@@ -154,7 +156,7 @@ class ContentMask:
         """The same of the end of what was seen, whatever of it was passed on."""
         if finished:
             return len(end) - self._redactor.begins(end, PIECE)
-        return len(end) - open_end(end, self._begins)
+        return len(end) if ends_in_columns(end) else len(end) - open_end(end, self._begins)
 
     def _begins(self, text: bytes, had_escapes: bool) -> int:  # noqa: FBT001  # as `open_end` asks
         """Where the end of `text` begins that may be the beginning of a secret, or of something encoded."""

@@ -134,6 +134,10 @@ HOSTILE = {
     "wrong escapes": b"\\u00zz%u%zz",
     "gzip of much": base64.b64encode(gzip.compress(b"a" * 60000)) + b" ",
     "a code without separators": b"115107045099097110097114",
+    "a dump": b"\n00000010: 736b 2d63 616e 6172 792d 3466 3941 3763  sk-canary-4f9A7c",
+    "offsets": b"\n0000 ",
+    "numbered characters": b"11: s, ",
+    "uuencode": b"M<VLM8V%N87)Y+31F.4$W8S)%.#$O8C9$,#5X<VLM8V%N87)Y+31F.4$W8S)%\n",
     "every layer": b"<b>&#65;%41\\u0041=41\\101\xef\xbd\x81 aGVsbG8gd29ybGQgaGVsbG8= 414243444546474849505152535455 ",
 }
 
