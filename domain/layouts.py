@@ -26,6 +26,7 @@ _DIGITS = b"0123456789abcdefABCDEFx :.-"
 _LINE = re.compile(rb"\n" + _BEGINS + rb"([^\n]{1,512})")
 _BETWEEN_TEXTS = re.compile(rb'(?<!\\)"\s{0,3}[:,]\s{0,3}"')
 _FIRST_WORD = re.compile(rb"(?:0x)?([0-9a-fA-F]{2,16})(?![0-9A-Za-z])")
+_TEN_ELEVEN = re.compile("10[0-9]?11")
 _NUMBERED = re.compile(rb"11[\"'\\)\]]{0,4} ?[:=.)\]>|-]{1,2} ?[\"'\\]{0,4}.[\"'\\,;\s}]")
 _ONE_NUMBERED = re.compile(
     rb"(?<![0-9A-Za-z.])[0-9]{1,5}[\"'\\)\]]{0,4}\s?[:=.)\]>|-]{1,2}\s?[\"'\\]{0,4}([^\s\"'\\])(?=[\"'\\,;\s}])"
@@ -41,11 +42,11 @@ def laid_out(text: bytes, digits: str) -> Iterator[bytes]:
     """
     if "000" in digits and _has_lines(text):
         yield from _dumped([match[1] for match in islice(_LINE.finditer(_lines(text)), MOST_LINES)])
-    if "11" in digits and _NUMBERED.search(text):
+    if "11" in digits and _TEN_ELEVEN.search(digits) and _NUMBERED.search(text):
         found = _ONE_NUMBERED.findall(_lines(text))
         if len(found) >= LEAST_CHARACTERS:
             yield b"".join(found)
-    if _UU.search(text):
+    if b"M" in text and _UU.search(text):
         yield b"".join(_uudecoded(line) for line in _lines(text).split(b"\n"))
 
 
