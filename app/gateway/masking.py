@@ -95,7 +95,8 @@ class ContentMask:
             ready = max(ready, masked)
             self._open = masked > 0 and _may_go_on(data[masked:ready])
         out = shown[self._passed : ready]
-        kept = LONGEST_WAIT if self._open or ends_in_columns(data[-LONGEST_WAIT:]) else CONTEXT
+        goes_on = self._open or (not last and ends_in_columns(data[-LONGEST_WAIT:]))
+        kept = LONGEST_WAIT if goes_on else CONTEXT
         begin = max(0, ready - kept)
         self._before, self._passed = (data if self._open else shown)[begin:], ready - begin
         return out
