@@ -12,7 +12,12 @@ from tests.shell import Shell
 async def started(shell: Shell, *words: str) -> Process:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return await asyncio.create_subprocess_exec(
-        COMMAND, *words, env={**kept, **shell.variables}, stdout=PIPE, stderr=DEVNULL
+        COMMAND,
+        *words,
+        env={**kept, **shell.variables},
+        stdout=PIPE,
+        stderr=DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
     )
 
 

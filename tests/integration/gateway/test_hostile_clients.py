@@ -92,12 +92,13 @@ async def test_a_slow_reader_holds_the_provider_back_and_not_the_memory(house: G
             chunks = answer.aiter_raw()
             await anext(chunks)
             tracemalloc.start()
-            stalled = -1
-            for _ in range(40):  # until the buffers on the way are full, however busy the machine is
+            stalled, still = -1, 0
+            for _ in range(60):  # until the buffers on the way are full, however busy the machine is
+                still = still + 1 if sent == stalled else 0
                 stalled = sent
-                await asyncio.sleep(0.5)
-                if sent == stalled:
+                if still == 3:
                     break
+                await asyncio.sleep(0.4)
             grown = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             await asyncio.sleep(0.3)
